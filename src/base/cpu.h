@@ -1,0 +1,12 @@
+/* cpu.h - how many processors this process may really use */
+#ifndef SL_BASE_CPU_H
+#define SL_BASE_CPU_H
+
+/* At least 1: the affinity mask, cut by the CPU quota of the cgroup (v2 and v1), rounded up. */
+int sl_cpu_count(void);
+/* Only the affinity mask: what TensorFlow calls the number of schedulable CPUs. */
+int sl_cpu_schedulable(void);
+/* Memory limit of the cgroup in bytes, or of the machine if there is none. */
+unsigned long long sl_memory_limit(void);
+
+#endif

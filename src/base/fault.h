@@ -1,0 +1,26 @@
+/*
+ * fault.h - makes the n-th call of a kind fail, for tests
+ *
+ * sl_fault_arm(SL_FAULT_ALLOC, 3) lets the third allocation from now on fail, once. In a release
+ * build too: the check is one relaxed load of a variable that never changes.
+ */
+#ifndef SL_BASE_FAULT_H
+#define SL_BASE_FAULT_H
+
+#include <stdbool.h>
+
+typedef enum sl_fault {
+    SL_FAULT_ALLOC,
+    SL_FAULT_READ,
+    SL_FAULT_WRITE,
+    SL_FAULT_ACCEPT,
+    SL_FAULT_THREAD,
+    SL_FAULT_KINDS
+} sl_fault;
+
+void sl_fault_arm(sl_fault kind, int nth); /* 1: the next one; 0: disarm */
+bool sl_fault_hit(sl_fault kind);          /* true: fail now */
+/* Calls of this kind since it was last armed; to learn how many there are to fail. */
+int sl_fault_count(sl_fault kind);
+
+#endif

@@ -1,0 +1,56 @@
+/* status.c - codes and messages */
+#include "sluice/status.h"
+
+#include <stdio.h>
+#include <string.h>
+
+sl_code sl_vfail(sl_status *st, sl_code code, const char *fmt, va_list ap)
+{
+    if (st != NULL) {
+        st->code = code;
+        st->more = NULL;
+        vsnprintf(st->msg, sizeof st->msg, fmt, ap);
+    }
+    return code;
+}
+
+sl_code sl_fail(sl_status *st, sl_code code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    sl_vfail(st, code, fmt, ap);
+    va_end(ap);
+    return code;
+}
+
+sl_code sl_wrap(sl_status *st, const char *fmt, ...)
+{
+    char prefix[sizeof st->msg];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(prefix, sizeof prefix, fmt, ap);
+    va_end(ap);
+    if (n < 0)
+        return st->code;
+    size_t len = (size_t)n < sizeof prefix ? (size_t)n : sizeof prefix - 1;
+    size_t room = sizeof st->msg - 1 - len;
+    size_t old = strlen(st->msg);
+    if (old > room)
+        old = room;
+    memmove(st->msg + len, st->msg, old);
+    memcpy(st->msg, prefix, len);
+    st->msg[len + old] = '\0';
+    return st->code;
+}
+
+const char *sl_code_name(sl_code code)
+{
+    switch (code) {
+#define X(code, number, name)                                                                      \
+    case code:                                                                                     \
+        return name;
+        SL_CODES(X)
+#undef X
+    }
+    return "UNKNOWN";
+}
