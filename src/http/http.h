@@ -1,0 +1,152 @@
+/*
+ * http.h - requests in, replies out, whatever the version of HTTP
+ *
+ * The server side of HTTP as the layers above see it. A connection reads a request (http1.c, later
+ * http2.c), checks it against the limits, and hands it to the handler as an sl_http_call. The handler
+ * answers at once, or keeps the call and answers later, from the same loop.
+ *
+ *     loop thread:  bytes -> connection -> on_call(call) -+-> sl_http_reply(call)      at once
+ *                                                         +-> ... worker ... post back to the loop
+ *                                                                 -> sl_http_reply(call)
+ *
+ * A call belongs to its connection's loop. While it is with the handler, the connection reads no
+ * further request (pipelined bytes wait), but it notices when the client leaves: call->cancelled
+ * becomes true and on_cancel is called, and the call must still be replied to (the reply is dropped).
+ *
+ * Memory: call->arena is the request's; it is reset when the reply has been sent. Request head fields
+ * point into the connection's receive buffer, which stays until then. The body is one contiguous
+ * counted buffer, so that an engine may keep it.
+ *
+ * Source: RFC 9110, RFC 9112; rest.md section 2 of the contract.
+ */
+#ifndef SL_HTTP_HTTP_H
+#define SL_HTTP_HTTP_H
+
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+#include "base/arena.h"
+#include "base/chain.h"
+#include "base/str.h"
+
+struct sl_loop; /* net/loop.h */
+
+typedef enum sl_http_method {
+    SL_HTTP_GET,
+    SL_HTTP_HEAD,
+    SL_HTTP_POST,
+    SL_HTTP_PUT,
+    SL_HTTP_DELETE,
+    SL_HTTP_OPTIONS,
+    SL_HTTP_PATCH
+} sl_http_method;
+
+typedef struct sl_http_header {
+    sl_str name, value; /* value trimmed */
+} sl_http_header;
+
+typedef struct sl_http_call {
+    /* ---- the request; valid until the reply has been sent ---- */
+    sl_http_method method;
+    sl_str target; /* as received, absolute form reduced to its path: path[?query][#fragment] */
+    sl_str path;   /* target without query and fragment, not percent-decoded */
+    int version;   /* 10, 11, 20 */
+    const sl_http_header *headers;
+    int n_headers;
+    sl_str body;            /* decoded (chunked, gzip); n == 0 if there is none */
+    sl_buffer *body_buffer; /* holds body, or NULL; acquire it to keep the bytes */
+    bool body_undecodable;  /* content-encoding was gzip and could not be undone: body is empty */
+    uint64_t wire_bytes;    /* of the request as received, head and body */
+    uint64_t started_ns;    /* when its first byte was read */
+    uint64_t complete_ns;   /* when its last byte was */
+    sl_str peer;            /* "127.0.0.1:51234", "[::1]:51234", "unix" */
+    struct sl_loop *loop;
+    sl_arena *arena;
+    atomic_bool cancelled;            /* the client left */
+    void (*on_cancel)(struct sl_http_call *); /* or NULL; set by the handler; loop thread */
+
+    /* ---- the reply, filled in by the handler ---- */
+    int status;              /* 200 */
+    const char *content_type; /* or NULL: no such header */
+    sl_chain head;           /* further header lines, each "Name: value\r\n", or empty */
+    sl_chain reply;          /* the body */
+    bool close;              /* end the connection after this reply */
+
+    void *user;      /* the handler's own */
+    void *reserved[4]; /* the connection's own */
+} sl_http_call;
+
+/* The first header with that name (ASCII case ignored), or NULL. */
+const sl_str *sl_http_header_find(const sl_http_call *call, const char *name);
+
+/* Hands the reply to the connection. Exactly once per call, on the call's loop; the call must not be
+ * touched afterwards. Date, Content-Length, Connection are added here; a HEAD reply sends no body. */
+void sl_http_reply(sl_http_call *call);
+
+typedef struct sl_http_limits {
+    size_t max_head;      /* bytes of request line and headers: 431; default 64 KiB */
+    int max_headers;      /* number of header lines: 431; default 256 */
+    size_t max_body;      /* as received: 413; default 1 GiB */
+    size_t max_decoded;   /* after gunzip: body counts as undecodable; default 100 MiB (inclusive) */
+    size_t max_inflight;  /* bytes of bodies held by all connections of the server together: 503 with
+                             Retry-After; 0: none */
+    uint64_t head_timeout_ns; /* from first byte to end of head: 408; default 30 s */
+    uint64_t idle_timeout_ns; /* keep-alive without a byte: closed; default 10 min */
+    uint64_t min_rate;        /* bytes a second, averaged over 10 s after the first 10 s, that a body
+                                 must arrive with (408) and a reply must be taken with (closed);
+                                 default 100 */
+    int max_connections;      /* of this server; beyond it: 503 and close; default 65536 */
+    size_t compress_min;      /* gzip replies of at least this many bytes for clients that accept it;
+                                 0: never (default) */
+} sl_http_limits;
+void sl_http_limits_default(sl_http_limits *l);
+
+typedef struct sl_http_options {
+    sl_http_limits limits;
+    /* Called on the loop for every complete request. Must lead to one sl_http_reply(). */
+    void (*on_call)(sl_http_call *call, void *arg);
+    /* (optional) The head is there, the body is not: return 0 to go on, or a status with which to
+     * refuse before the body is read (the connection is closed after it). `message` goes into the
+     * JSON error body. Also where Expect: 100-continue is answered. */
+    int (*on_head)(sl_http_call *call, const char **message, void *arg);
+    /* Writes the body of an error that HTTP itself finds (400, 408, 413, 431, 501, 503 ...): the
+     * layer above decides on its form. */
+    void (*on_error)(int status, const char *message, sl_chain *body, const char **content_type,
+                     void *arg);
+    /* (optional) For the access log: such an error was sent; or a reply was (call != NULL) sent or
+     * given up. */
+    void (*on_done)(sl_http_call *call, int status, uint64_t sent, void *arg);
+    void *arg;
+} sl_http_options;
+
+typedef struct sl_http_server sl_http_server;
+
+/*
+ * Serves HTTP on a listening address: with n_loops > 1 each loop gets its own SO_REUSEPORT socket
+ * (TCP) or shares one (unix). `address` is "host:port": "0.0.0.0:8501", "[::]:8501" (dual-stack),
+ * "127.0.0.1:0" (any free port), or "unix:/path". The loops need not run yet. `*port` (may be NULL)
+ * gets the port.
+ *   INVALID_ARGUMENT  malformed address     UNAVAILABLE  cannot bind: names address and errno
+ */
+sl_code sl_http_listen(struct sl_loop *const *loops, int n_loops, const char *address,
+                       const sl_http_options *opts, sl_http_server **out, int *port,
+                       sl_status *st);
+
+/*
+ * Graceful end, any thread: listening stops, idle connections close, each other one gets
+ * "Connection: close" with its reply. `done(arg)` is called once, on a loop, when the last connection
+ * is gone.
+ */
+void sl_http_drain(sl_http_server *s, void (*done)(void *), void *arg);
+/* Cuts what is left. The loops no longer run. */
+void sl_http_free(sl_http_server *s);
+
+typedef struct sl_http_stats {
+    int64_t connections, inflight_bytes, calls;
+} sl_http_stats;
+void sl_http_get_stats(const sl_http_server *s, sl_http_stats *out); /* any thread */
+
+/* "Not Found"; as the original words it ("Gateway Time-out", "Client Error" for 429 and 499). */
+const char *sl_http_reason(int status);
+
+#endif

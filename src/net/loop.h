@@ -1,0 +1,69 @@
+/*
+ * loop.h - one thread, one epoll: what is ready is told, what is due is called
+ *
+ *     sl_loop *l;  sl_loop_new(&l, st);  sl_loop_start(l, "loop/0", st);   its own thread, or
+ *                                        sl_loop_run(l);                   this thread
+ *     sl_loop_post(l, fn, arg);          any thread: fn(arg) runs on the loop
+ *     sl_loop_stop(l);  sl_loop_free(l);
+ *
+ * Everything else is for the loop's own thread. Timers are coarse (a hashed wheel, 10 ms): they are for
+ * time-outs, of which nearly all are cancelled.
+ */
+#ifndef SL_NET_LOOP_H
+#define SL_NET_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sluice/status.h"
+
+typedef struct sl_loop sl_loop;
+
+sl_code sl_loop_new(sl_loop **out, sl_status *st);
+/* Runs the loop on a thread of its own. `name` is shown by top -H. */
+sl_code sl_loop_start(sl_loop *l, const char *name, sl_status *st);
+/* Runs it here, until sl_loop_stop. */
+void sl_loop_run(sl_loop *l);
+/* Any thread. Ends the loop after what is posted so far has run; joins the thread, if it has one. */
+void sl_loop_stop(sl_loop *l);
+void sl_loop_free(sl_loop *l);
+bool sl_loop_is_mine(const sl_loop *l); /* called on the loop's thread? */
+
+/* Posts fn(arg) to the loop. Any thread; the caller owns `p`, which stays in use until fn is called:
+ * embed it in what is posted, so that posting cannot fail. Order of posting is kept. */
+typedef struct sl_post {
+    struct sl_post *next;
+    void (*fn)(void *arg);
+    void *arg;
+} sl_post;
+void sl_loop_post(sl_loop *l, sl_post *p, void (*fn)(void *), void *arg);
+
+/* A file descriptor that is watched, level-triggered. */
+typedef struct sl_watch {
+    int fd;
+    uint32_t events; /* EPOLLIN | EPOLLOUT ...: what was last asked for */
+    void (*ready)(struct sl_watch *w, uint32_t events);
+    sl_loop *loop;
+} sl_watch;
+/* RESOURCE_EXHAUSTED, ... The caller set fd and ready. */
+sl_code sl_watch_start(sl_loop *l, sl_watch *w, uint32_t events, sl_status *st);
+void sl_watch_change(sl_watch *w, uint32_t events); /* no system call if it is the same */
+/* After this ready() is not called any more, also not for events already fetched. Does not close. */
+void sl_watch_stop(sl_watch *w);
+
+/* A timer, one shot. All zeros is a timer that does not run. */
+typedef struct sl_timer {
+    struct sl_timer *next, **prev;
+    uint64_t due_ns;
+    void (*fire)(struct sl_timer *t);
+} sl_timer;
+void sl_timer_start(sl_loop *l, sl_timer *t, uint64_t due_ns); /* moves it if it runs */
+void sl_timer_stop(sl_timer *t);
+
+/* The time when this round of the loop began: no system call. */
+uint64_t sl_loop_now(const sl_loop *l);
+/* Nanoseconds that this loop has spent in fn, ready and fire of the current round: whether it should
+ * hand work to somebody else. */
+uint64_t sl_loop_round_ns(const sl_loop *l);
+
+#endif
