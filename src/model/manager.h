@@ -1,0 +1,149 @@
+/*
+ * manager.h - which versions of which servables are ready
+ *
+ * A source tells the manager the versions of a servable that it aspires to. The manager loads and
+ * unloads, on its own low-priority threads, until what is available is what is aspired. Requests never
+ * wait for that: they acquire a handle on a version that is available now, and a version is unloaded
+ * only after its last handle has been released.
+ *
+ *     source  -- set_aspired() -->  manager  -- load, close -->  engine
+ *     request -- acquire() ------>  handle   -- release() ---->  manager
+ *
+ * Routing: what is available is one immutable table behind one atomic pointer. acquire() takes no lock
+ * and never blocks, whatever is being loaded; its cost does not depend on how many models there are.
+ *
+ * Terms and states: lifecycle.md of the contract.
+ */
+#ifndef SL_MODEL_MANAGER_H
+#define SL_MODEL_MANAGER_H
+
+#include "base/arena.h"
+#include "base/str.h"
+#include "sluice/engine.h"
+
+typedef struct sl_manager sl_manager;
+
+/* An available version of a servable. Immutable while a handle on it is held. */
+typedef struct sl_version {
+    const char *model;
+    int64_t number;
+    const char *path;
+    const sl_signatures *signatures; /* ours: outlives the sl_saved_model that load() was given */
+    const sl_engine *engine;
+    sl_session *session;
+    void *batcher; /* the batching of this version (batch/scheduler.h), or NULL */
+    void *user;    /* set by options.on_loaded: the layers above hang what they prepare here */
+} sl_version;
+
+typedef struct sl_model_spec {
+    sl_str model;
+    bool has_version;
+    int64_t version; /* if has_version */
+    sl_str label;    /* n > 0: by label */
+} sl_model_spec;
+
+/*
+ * Finds the version that a request is for. Errors in the words of rest.md 3.3:
+ *   NOT_FOUND         Servable not found for request: Latest(m) | Specific(m, 7)
+ *   INVALID_ARGUMENT  Unrecognized servable version label: <L>; ModelSpec has no name specified.
+ * Any thread. The handle is released by sl_manager_release, on any thread, soon.
+ */
+sl_code sl_manager_acquire(sl_manager *m, const sl_model_spec *spec, const sl_version **out,
+                           sl_status *st);
+void sl_manager_release(sl_manager *m, const sl_version *v);
+
+typedef enum sl_state {
+    SL_STATE_UNKNOWN = 0,
+    SL_STATE_START = 10,
+    SL_STATE_LOADING = 20,
+    SL_STATE_AVAILABLE = 30,
+    SL_STATE_UNLOADING = 40,
+    SL_STATE_END = 50
+} sl_state;
+const char *sl_state_name(sl_state s);
+
+typedef struct sl_version_info {
+    int64_t number;
+    sl_state state;
+    sl_code code;
+    const char *message;
+    const char *engine;   /* "native", or "" before it is chosen */
+    const char *why;      /* why that engine */
+    uint64_t load_us;
+    uint64_t bytes;       /* memory of the session, 0: unknown */
+} sl_version_info;
+
+/*
+ * Versions of a model that the manager knows, highest first; texts are copied into `arena`. With
+ * spec->has_version only that one. NOT_FOUND: "Could not find any versions of model <m>" | "Could not
+ * find version <v> of model <m>". Labels are ignored (rest.md 4). Any thread; may take a short lock.
+ */
+sl_code sl_manager_status(sl_manager *m, const sl_model_spec *spec, sl_arena *arena,
+                          const sl_version_info **out, int *count, sl_status *st);
+
+/* ---- configuration, as the source and the server see it ---- */
+
+typedef enum sl_policy_kind { SL_POLICY_LATEST, SL_POLICY_ALL, SL_POLICY_SPECIFIC } sl_policy_kind;
+
+typedef struct sl_label {
+    const char *label;
+    int64_t version;
+} sl_label;
+
+typedef struct sl_model_config {
+    const char *name;
+    const char *base_path;
+    const char *engine; /* "auto", "native", "tensorflow"; NULL: the server's default */
+    sl_policy_kind policy;
+    unsigned num_versions; /* LATEST; 0 means 1 */
+    const int64_t *versions; /* SPECIFIC */
+    int n_versions;
+    const sl_label *labels;
+    int n_labels;
+} sl_model_config;
+
+typedef struct sl_manager_options {
+    /* Loads one version: opens the directory, chooses the engine, loads, warms up. Load thread; may
+     * take minutes. On success fills signatures, engine, session and user of *v; on failure nothing.
+     * `info_engine` and `info_why` get texts for the status (copied by the manager). */
+    sl_code (*load)(void *arg, const sl_model_config *config, sl_version *v, sl_text *info_why,
+                    sl_status *st);
+    /* Gives back what load() made. Unload thread. */
+    void (*unload)(void *arg, sl_version *v);
+    void *arg;
+
+    int initial_load_threads; /* 0: 4 x CPUs */
+    int load_threads;         /* after the first configuration; 0: 1 */
+    int unload_threads;       /* 0: 1 */
+    unsigned max_retries;     /* after the first attempt */
+    int64_t retry_interval_us;
+    int64_t poll_seconds;     /* of base paths; 0: once; < 0: never */
+    bool labels_for_unavailable; /* --allow_version_labels_for_unavailable_models */
+} sl_manager_options;
+
+sl_code sl_manager_new(const sl_manager_options *opts, sl_manager **out, sl_status *st);
+/* Unloads everything, waiting for handles. */
+void sl_manager_free(sl_manager *m);
+
+/*
+ * Replaces the configuration as a whole, after checking all of it (config.md section 4: names unique,
+ * base paths absolute or URIs ...): on failure nothing has changed. Models that are new are polled
+ * at once; models that are gone are un-aspired. Does not wait for loads. Copies what it needs.
+ */
+sl_code sl_manager_configure(sl_manager *m, const sl_model_config *models, int count,
+                             sl_status *st);
+
+/*
+ * Waits until every configured model has a version that is AVAILABLE, or has failed for good, or has
+ * no version, or until `deadline_ns`. Returns OK if all are available; UNKNOWN "<n> servable(s) did
+ * not become available: {{{name: <m> version: <v>} due to error: <CODE>: <message>}, }" otherwise.
+ */
+sl_code sl_manager_wait(sl_manager *m, uint64_t deadline_ns, sl_status *st);
+
+/* Calls fn for every model, for lists and metrics: name, how many versions are available. Takes a
+ * short lock: not for the request path. */
+void sl_manager_each(sl_manager *m,
+                     void (*fn)(void *arg, const char *model, int available, int versions),
+                     void *arg);
+
+#endif
