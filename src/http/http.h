@@ -74,6 +74,7 @@ typedef struct sl_http_call {
 
     void *user;      /* the handler's own */
     void *reserved[4]; /* the connection's own */
+    void *post[3];     /* sl_http_reply_posted's own: room for an sl_post */
 } sl_http_call;
 
 /* The first header with that name (ASCII case ignored), or NULL. */
@@ -82,6 +83,13 @@ const sl_str *sl_http_header_find(const sl_http_call *call, const char *name);
 /* Hands the reply to the connection. Exactly once per call, on the call's loop; the call must not be
  * touched afterwards. Date, Content-Length, Connection are added here; a HEAD reply sends no body. */
 void sl_http_reply(sl_http_call *call);
+
+/* The same from any thread: the reply is handed over on the call's loop (post.c). */
+void sl_http_reply_posted(sl_http_call *call);
+
+/* Nanoseconds that the call's loop has spent on handlers in its current round: whether it should hand
+ * work to somebody else. */
+uint64_t sl_http_round_ns(const sl_http_call *call);
 
 typedef struct sl_http_limits {
     size_t max_head;      /* bytes of request line and headers: 431; default 64 KiB */

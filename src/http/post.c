@@ -1,0 +1,20 @@
+/* post.c - replies from other threads: a hop to the loop that owns the connection */
+#include "http/http.h"
+#include "net/loop.h"
+
+_Static_assert(sizeof(sl_post) <= sizeof(((sl_http_call *)0)->post), "an sl_post fits into call->post");
+
+static void reply(void *call)
+{
+    sl_http_reply(call);
+}
+
+void sl_http_reply_posted(sl_http_call *call)
+{
+    sl_loop_post(call->loop, (sl_post *)call->post, reply, call);
+}
+
+uint64_t sl_http_round_ns(const sl_http_call *call)
+{
+    return sl_loop_round_ns(call->loop);
+}
