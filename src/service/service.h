@@ -1,0 +1,91 @@
+/*
+ * service.h - predict, classify, regress, metadata, status: in terms of tensors
+ *
+ * What REST and gRPC have in common. A front end decodes bytes into tensors, and asks here for the
+ * rest: which version, which signature, are the inputs complete, where does it run.
+ *
+ *     sl_predict_init(&p, service, arena, st)
+ *     sl_predict_resolve(&p, ...)      version and signature; called by the decoder
+ *     sl_predict_set_inputs(&p, ...)   or sl_predict_set_examples(&p, ...)
+ *     p.done = finished; sl_predict_start(&p, where)
+ *                                      runs it here, or on a worker, or in a batch
+ *     finished(&p, code)               exactly once, on whichever thread that was
+ *     sl_predict_fini(&p)              gives back outputs and version
+ *
+ * An sl_predict belongs to one thread at a time. It allocates only from the arena.
+ *
+ * Source: rest.md 3.3, 6.1 and 8; grpc.md 3 and 4.
+ */
+#ifndef SL_SERVICE_SERVICE_H
+#define SL_SERVICE_SERVICE_H
+
+#include "base/arena.h"
+#include "batch/workers.h"
+#include "model/manager.h"
+#include "sluice/engine.h"
+
+typedef struct sl_service {
+    sl_manager *manager;
+    sl_workers *workers;
+    bool check_method_name;  /* --enable_signature_method_name_check */
+    uint64_t run_timeout_ns; /* of one model execution, queueing included; 0: none */
+    int64_t in_place_ns;     /* a run that costs less may stay on the loop; 0: never */
+    int run_threads;         /* how many threads one run may use */
+} sl_service;
+
+typedef enum sl_where {
+    SL_RUN_HERE,          /* this thread may block as long as it takes (a worker, a tool) */
+    SL_RUN_HERE_IF_CHEAP, /* a loop: here if the engine knows it to be cheap, else a worker */
+    SL_RUN_ELSEWHERE      /* a loop that should not */
+} sl_where;
+
+typedef enum sl_method { SL_METHOD_PREDICT, SL_METHOD_CLASSIFY, SL_METHOD_REGRESS } sl_method;
+
+typedef struct sl_predict sl_predict;
+struct sl_predict {
+    sl_service *service;
+    sl_arena *arena;
+    sl_status *st;
+    sl_method method;
+    const sl_version *version;     /* held from resolve to fini */
+    const sl_signature *signature; /* of that version */
+    sl_run run;                    /* outputs are ours until fini */
+    const atomic_bool *cancelled;  /* or NULL; set by the front end */
+    size_t bytes;                  /* what the request holds while it waits */
+    void (*done)(sl_predict *p, sl_code rc);
+    uint64_t queue_ns, run_ns; /* measured */
+    uint64_t started_ns;
+    sl_job job;
+    /* classify and regress: what was asked */
+    int64_t n_examples;
+};
+
+void sl_predict_init(sl_predict *p, sl_service *s, sl_arena *arena, sl_status *st);
+void sl_predict_fini(sl_predict *p);
+
+/* Finds the version for `spec` (once; later calls keep it) and the signature, "serving_default" for
+ * an empty name. For SL_METHOD_PREDICT over REST: a signature without inputs is refused. Errors:
+ * rest.md 3.3 and 6.1 steps 3 to 5, 8.2, 8.3. */
+sl_code sl_predict_resolve(sl_predict *p, const sl_model_spec *spec, sl_str signature_name);
+
+/* Feeds inputs (positions ascending); fills in the signature's defaults; asks for all outputs. The
+ * tensors stay the caller's and must live until done. rest.md 6.1 step 7. */
+sl_code sl_predict_set_inputs(sl_predict *p, const int *index, const sl_tensor *inputs, int count);
+
+/* Feeds a string [n] of serialized Examples to a classify or regress signature, after checking that it
+ * is one; asks for what the answer needs. rest.md 8.2, 8.3. */
+sl_code sl_predict_set_examples(sl_predict *p, const sl_tensor *examples);
+
+/* Runs it. p->done is called exactly once, perhaps before this returns. */
+void sl_predict_start(sl_predict *p, sl_where where);
+
+/* After a successful classify: *classes and *scores, each NULL if the model does not give it. Checks
+ * the outputs as rest.md 8.2. They are p's. */
+sl_code sl_predict_classify_result(sl_predict *p, const sl_tensor **classes,
+                                   const sl_tensor **scores);
+sl_code sl_predict_regress_result(sl_predict *p, const sl_tensor **values);
+
+/* For metadata: version only. The handle is released by sl_predict_fini. */
+sl_code sl_predict_resolve_version(sl_predict *p, const sl_model_spec *spec);
+
+#endif
