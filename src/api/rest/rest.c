@@ -1,0 +1,313 @@
+/* rest.c - routing, status and metadata, probes, the end of every request */
+#include "api/rest/rest.h"
+
+#include <pthread.h>
+
+#include "api/rest/infer.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "codec/examples_json.h"
+#include "codec/metadata_json.h"
+#include "metrics/metrics.h"
+
+static const char *const method_names[] = {"GET",    "HEAD",    "POST", "PUT",
+                                           "DELETE", "OPTIONS", "PATCH"};
+static const char *const api_names[] = {"predict", "classify", "regress"};
+
+void sl_rest_init(sl_rest *r, const sl_rest_options *opt)
+{
+    static const char *const count_labels[] = {"model_name", "status", NULL};
+    static const char *const latency_labels[] = {"model_name", "API", "entrypoint", NULL};
+    r->opt = *opt;
+    atomic_init(&r->started, false);
+    atomic_init(&r->draining, false);
+    r->request_count =
+        sl_metric_register("/tensorflow/serving/request_count", SL_COUNTER, count_labels, NULL, 0);
+    r->request_latency = sl_metric_register("/tensorflow/serving/request_latency", SL_HISTOGRAM,
+                                            latency_labels, sl_metric_exponential(10, 1.8, 33), 33);
+}
+
+int sl_rest_http_status(sl_code code)
+{
+    static const short map[] = {200, 499, 500, 400, 504, 404, 409, 403, 429,
+                                400, 409, 400, 501, 500, 503, 500, 401};
+    return (unsigned)code < SL_COUNTOF(map) ? map[code] : 500;
+}
+
+/* ---- the end of a request ---- */
+
+static void add_headers(sl_rest_call *r)
+{
+    sl_http_call *call = r->http;
+    if (r->rest->opt.cors)
+        sl_chain_puts(&call->head, "Access-Control-Allow-Origin: *\r\n"
+                                   "Access-Control-Allow-Methods: POST, GET\r\n"
+                                   "Access-Control-Allow-Headers: Content-Type\r\n");
+    if (call->status == 503)
+        sl_chain_puts(&call->head, "Retry-After: 1\r\n");
+    char *to = sl_chain_reserve(&call->head, r->id.n + 16);
+    if (to == NULL)
+        return;
+    memcpy(to, "x-request-id: ", 14);
+    memcpy(to + 14, r->id.p, r->id.n);
+    memcpy(to + 14 + r->id.n, "\r\n", 2);
+    sl_chain_commit(&call->head, r->id.n + 16);
+}
+
+static void count(sl_rest_call *r, sl_code rc, uint64_t total_ns)
+{
+    sl_str model = r->route.spec.model;
+    sl_str counted[] = {model, sl_str_of(sl_code_name(rc))};
+    sl_cell_add(sl_metric_cell(r->rest->request_count, counted), 1);
+    if (rc)
+        return;
+    sl_str api = r->route.kind == SL_ROUTE_INFER ? sl_str_of(api_names[r->route.method])
+                                                 : SL_STR("");
+    sl_str timed[] = {model, api, SL_STR("REST")};
+    sl_cell_sample(sl_metric_cell(r->rest->request_latency, timed), (double)total_ns / 1000.0);
+}
+
+static void log_access(sl_rest_call *r, sl_code rc, uint64_t total_ns)
+{
+    sl_http_call *call = r->http;
+    bool infer = r->route.kind == SL_ROUTE_INFER;
+    const sl_predict *p = &r->predict;
+    const sl_version *v = infer || r->route.kind == SL_ROUTE_METADATA ? p->version : NULL;
+    sl_access_entry e = {.id = r->id,
+                         .peer = call->peer,
+                         .method = sl_str_of(method_names[call->method]),
+                         .target = call->target,
+                         .model = r->route.spec.model,
+                         .signature = r->signature_name,
+                         .version = v ? v->number : 0,
+                         .status = call->status,
+                         .bytes_in = call->wire_bytes,
+                         .bytes_out = call->reply.size,
+                         .decode_us = r->decode_ns / 1000,
+                         .queue_us = infer ? p->queue_ns / 1000 : 0,
+                         .run_us = infer ? p->run_ns / 1000 : 0,
+                         .encode_us = r->encode_ns / 1000,
+                         .total_us = total_ns / 1000,
+                         .error = rc ? r->st.msg : NULL};
+    sl_access_write(r->rest->opt.access, &e);
+}
+
+static void release(sl_rest_call *r)
+{
+    if (r->route.kind == SL_ROUTE_INFER) {
+        if (r->json.n_inputs)
+            sl_json_predict_release(&r->json);
+        sl_tensor_release(&r->examples);
+    }
+    if (r->route.kind == SL_ROUTE_INFER || r->route.kind == SL_ROUTE_METADATA)
+        sl_predict_fini(&r->predict);
+}
+
+void sl_rest_finish(sl_rest_call *r, sl_code rc)
+{
+    sl_http_call *call = r->http;
+    sl_rest *rest = r->rest;
+    if (rc == SL_OK && call->reply.failed)
+        rc = sl_fail(&r->st, SL_RESOURCE_EXHAUSTED, "out of memory: the reply does not fit");
+    if (rc) {
+        sl_chain_reset(&call->reply);
+        if (r->route.kind != SL_ROUTE_BAD_VERSION)
+            sl_json_encode_error(&r->st, &call->reply);
+    }
+    call->status = sl_rest_http_status(rc);
+    call->content_type = "application/json";
+    add_headers(r);
+    uint64_t total_ns = sl_now_ns() - call->started_ns;
+    count(r, rc, total_ns);
+    if (rest->opt.access != NULL && sl_access_wants(rest->opt.access, call->status))
+        log_access(r, rc, total_ns);
+    release(r);
+    if (pthread_equal(r->loop, pthread_self()))
+        sl_http_reply(call);
+    else
+        sl_http_reply_posted(call);
+}
+
+/* ---- what needs no model ---- */
+
+static void status(sl_rest_call *r)
+{
+    const sl_version_info *list;
+    int n;
+    sl_code rc = sl_manager_status(r->rest->opt.service->manager, &r->route.spec, r->http->arena,
+                                   &list, &n, &r->st);
+    if (rc == SL_OK) {
+        sl_version_status *shown =
+            sl_arena_try_alloc(r->http->arena, (size_t)n * sizeof *shown);
+        if (shown == NULL) {
+            sl_rest_finish(r, sl_fail(&r->st, SL_RESOURCE_EXHAUSTED, "out of memory"));
+            return;
+        }
+        for (int i = 0; i < n; i++)
+            shown[i] = (sl_version_status){list[i].number, sl_state_name(list[i].state),
+                                           list[i].code, list[i].message};
+        sl_json_encode_status(shown, n, &r->http->reply);
+    }
+    sl_rest_finish(r, rc);
+}
+
+static void metadata(sl_rest_call *r)
+{
+    sl_predict_init(&r->predict, r->rest->opt.service, r->http->arena, &r->st);
+    sl_code rc = sl_predict_resolve_version(&r->predict, &r->route.spec);
+    if (rc == SL_OK)
+        rc = sl_json_encode_metadata(r->route.spec.model, r->predict.version->number,
+                                     r->predict.version->signatures, &r->http->reply, &r->st);
+    sl_rest_finish(r, rc);
+}
+
+static void options(sl_rest_call *r)
+{
+    const sl_str *origin = sl_http_header_find(r->http, "origin");
+    bool good = origin != NULL && origin->n > 0 &&
+                (memmem(origin->p, origin->n, "http://", 7) != NULL ||
+                 memmem(origin->p, origin->n, "https://", 8) != NULL);
+    sl_http_call *call = r->http;
+    call->status = good ? 200 : 400;
+    call->content_type = "text/html; charset=ISO-8859-1";
+    add_headers(r);
+    count(r, good ? SL_OK : SL_INVALID_ARGUMENT, sl_now_ns() - call->started_ns);
+    sl_http_reply(call);
+}
+
+static void take_id(sl_rest_call *r)
+{
+    const sl_str *id = sl_http_header_find(r->http, "x-request-id");
+    if (id != NULL && sl_request_id_is_sane(*id)) {
+        r->id = *id;
+        return;
+    }
+    char *made = sl_arena_alloc(r->http->arena, 17);
+    sl_request_id_make(made);
+    r->id = (sl_str){made, 16};
+}
+
+static void rest(sl_rest *rest_, sl_http_call *call)
+{
+    sl_rest_call *r = sl_arena_alloc(call->arena, sizeof *r);
+    r->rest = rest_;
+    r->http = call;
+    r->loop = pthread_self();
+    r->decode_ns = r->encode_ns = 0;
+    r->signature_name = (sl_str){"", 0};
+    r->st.code = SL_OK;
+    r->st.msg[0] = '\0';
+    r->st.more = NULL;
+    take_id(r);
+    if (call->method == SL_HTTP_OPTIONS) {
+        r->route = (sl_route){.kind = SL_ROUTE_MALFORMED};
+        options(r);
+        return;
+    }
+    sl_route_parse(call->method, call->target, call->arena, &r->route);
+    if (r->route.kind >= SL_ROUTE_INFER && r->route.kind != SL_ROUTE_STATUS &&
+        !atomic_load_explicit(&rest_->started, memory_order_acquire)) {
+        r->route.kind = SL_ROUTE_MALFORMED; /* nothing to release */
+        sl_rest_finish(r, sl_fail(&r->st, SL_UNAVAILABLE, "server is starting: models are loading"));
+        return;
+    }
+    switch (r->route.kind) {
+    case SL_ROUTE_INFER:
+        sl_rest_infer(r);
+        return;
+    case SL_ROUTE_STATUS:
+        status(r);
+        return;
+    case SL_ROUTE_METADATA:
+        metadata(r);
+        return;
+    case SL_ROUTE_NO_NAME:
+        sl_rest_finish(r, sl_fail(&r->st, SL_INVALID_ARGUMENT, "Missing model name in request."));
+        return;
+    case SL_ROUTE_BAD_VERSION:
+        sl_rest_finish(r, sl_fail(&r->st, SL_INVALID_ARGUMENT, "not a version number"));
+        return;
+    case SL_ROUTE_MALFORMED:
+        sl_rest_finish(r, sl_fail_in(call->arena, &r->st, SL_INVALID_ARGUMENT,
+                                     "Malformed request: %s %.*s", method_names[call->method],
+                                     (int)SL_MIN(call->target.n, (size_t)65536), call->target.p));
+        return;
+    }
+}
+
+/* ---- everything outside /v1/ ---- */
+
+static void plain(sl_http_call *call, int code, const char *type, const char *text)
+{
+    call->status = code;
+    call->content_type = type;
+    sl_chain_puts(&call->reply, text);
+    if (code == 503)
+        sl_chain_puts(&call->head, "Retry-After: 1\r\n");
+    sl_http_reply(call);
+}
+
+static void metrics_page(sl_http_call *call)
+{
+    call->status = 200;
+    call->content_type = "text/plain";
+    sl_metrics_write(&call->reply);
+    sl_http_reply(call);
+}
+
+static bool probe(sl_rest *r, sl_http_call *call)
+{
+    bool started = atomic_load(&r->started), draining = atomic_load(&r->draining);
+    if (sl_str_is(call->path, "/healthz"))
+        plain(call, 200, "text/plain", "ok\n");
+    else if (sl_str_is(call->path, "/startupz"))
+        plain(call, started ? 200 : 503, "text/plain", started ? "ok\n" : "models are loading\n");
+    else if (sl_str_is(call->path, "/readyz"))
+        plain(call, started && !draining ? 200 : 503, "text/plain",
+              !started ? "models are loading\n" : draining ? "draining\n" : "ok\n");
+    else if (sl_str_is(call->path, "/metrics"))
+        metrics_page(call);
+    else
+        return false;
+    return true;
+}
+
+void sl_rest_on_error(int code, const char *message, sl_chain *body, const char **content_type,
+                      void *arg)
+{
+    (void)arg;
+    sl_status st;
+    sl_fail(&st, SL_UNKNOWN, "%s", message && *message ? message : sl_http_reason(code));
+    sl_json_encode_error(&st, body);
+    *content_type = "application/json";
+}
+
+void sl_rest_on_call(sl_http_call *call, void *arg)
+{
+    sl_rest *r = arg;
+    const char *page = r->opt.metrics_path;
+    if (page != NULL && sl_str_is(call->path, page)) {
+        if (call->path.n == call->target.n) {
+            metrics_page(call);
+            return;
+        }
+        call->status = 400;
+        call->content_type = "text/plain";
+        sl_chain_puts(&call->reply, "Unexpected path: ");
+        sl_chain_add(&call->reply, call->target.p, call->target.n);
+        sl_chain_puts(&call->reply, ". Should be ");
+        sl_chain_puts(&call->reply, page);
+        sl_http_reply(call);
+        return;
+    }
+    if (sl_route_is_rest(call->target)) {
+        rest(r, call);
+        return;
+    }
+    if (r->opt.extra_routes && probe(r, call))
+        return;
+    call->status = 404;
+    call->close = true; /* as the original does */
+    sl_rest_on_error(404, NULL, &call->reply, &call->content_type, NULL);
+    sl_http_reply(call);
+}
