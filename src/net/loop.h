@@ -6,14 +6,16 @@
  *     sl_loop_post(l, fn, arg);          any thread: fn(arg) runs on the loop
  *     sl_loop_stop(l);  sl_loop_free(l);
  *
- * Everything else is for the loop's own thread. Timers are coarse (a hashed wheel, 10 ms): they are for
- * time-outs, of which nearly all are cancelled.
+ * Everything else is for the loop's own thread. Timers are coarse (a hashed wheel, 10 ms): they are
+ * for time-outs, of which nearly all are cancelled.
  */
 #ifndef SL_NET_LOOP_H
 #define SL_NET_LOOP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 
 #include "sluice/status.h"
 
@@ -24,13 +26,18 @@ sl_code sl_loop_new(sl_loop **out, sl_status *st);
 sl_code sl_loop_start(sl_loop *l, const char *name, sl_status *st);
 /* Runs it here, until sl_loop_stop. */
 void sl_loop_run(sl_loop *l);
-/* Any thread. Ends the loop after what is posted so far has run; joins the thread, if it has one. */
+/* For tests, instead of run: one round on this thread. Waits for an event only if `wait`. */
+void sl_loop_turn(sl_loop *l, bool wait);
+/* Any thread. Ends the loop after what is posted so far has run; joins the thread, if it has one
+ * (and is not the caller). */
 void sl_loop_stop(sl_loop *l);
+/* The loop has ended, or never ran. Watches and timers that are left are forgotten. Accepts NULL.
+ */
 void sl_loop_free(sl_loop *l);
 bool sl_loop_is_mine(const sl_loop *l); /* called on the loop's thread? */
 
-/* Posts fn(arg) to the loop. Any thread; the caller owns `p`, which stays in use until fn is called:
- * embed it in what is posted, so that posting cannot fail. Order of posting is kept. */
+/* Posts fn(arg) to the loop. Any thread; the caller owns `p`, which stays in use until fn is
+ * called: embed it in what is posted, so that posting cannot fail. Order of posting is kept. */
 typedef struct sl_post {
     struct sl_post *next;
     void (*fn)(void *arg);
@@ -48,7 +55,8 @@ typedef struct sl_watch {
 /* RESOURCE_EXHAUSTED, ... The caller set fd and ready. */
 sl_code sl_watch_start(sl_loop *l, sl_watch *w, uint32_t events, sl_status *st);
 void sl_watch_change(sl_watch *w, uint32_t events); /* no system call if it is the same */
-/* After this ready() is not called any more, also not for events already fetched. Does not close. */
+/* After this ready() is not called any more, also not for events already fetched. Does not close.
+ * Nothing happens if it is not watched. */
 void sl_watch_stop(sl_watch *w);
 
 /* A timer, one shot. All zeros is a timer that does not run. */
@@ -58,12 +66,16 @@ typedef struct sl_timer {
     void (*fire)(struct sl_timer *t);
 } sl_timer;
 void sl_timer_start(sl_loop *l, sl_timer *t, uint64_t due_ns); /* moves it if it runs */
-void sl_timer_stop(sl_timer *t);
+void sl_timer_stop(sl_timer *t);                               /* nothing if it does not run */
+static inline bool sl_timer_runs(const sl_timer *t)
+{
+    return t->prev != NULL;
+}
 
 /* The time when this round of the loop began: no system call. */
 uint64_t sl_loop_now(const sl_loop *l);
-/* Nanoseconds that this loop has spent in fn, ready and fire of the current round: whether it should
- * hand work to somebody else. */
+/* Nanoseconds that this loop has spent in fn, ready and fire of the current round: whether it
+ * should hand work to somebody else. */
 uint64_t sl_loop_round_ns(const sl_loop *l);
 
 #endif

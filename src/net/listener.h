@@ -1,0 +1,56 @@
+/*
+ * listener.h - addresses, listening sockets, accepting
+ *
+ *     sl_address a;
+ *     sl_address_parse("[::]:8501", &a, st);
+ *     sl_listen_sockets(&a, n_loops, fds, st);         one socket a loop; a.port is known now
+ *     l->fd = fds[i]; l->accepted = ...; sl_listener_start(l, loop, st);    on that loop
+ *     sl_listener_stop(l);
+ *
+ * A TCP address gets one SO_REUSEPORT socket per loop, a unix address one socket that the loops
+ * share. When the process runs out of file descriptors, accepting pauses for 100 ms at a time
+ * (connections wait in the backlog) instead of spinning.
+ */
+#ifndef SL_NET_LISTENER_H
+#define SL_NET_LISTENER_H
+
+#include <sys/socket.h>
+
+#include "net/loop.h"
+
+typedef struct sl_address {
+    union {
+        struct sockaddr any;
+        struct sockaddr_storage storage;
+    };
+    socklen_t len;
+    int port; /* 0: any free one, or not a TCP address */
+    char text[128];
+} sl_address;
+
+/* "127.0.0.1:80", "[::]:80" (dual-stack), "localhost:80", "unix:/path". INVALID_ARGUMENT. */
+sl_code sl_address_parse(const char *text, sl_address *out, sl_status *st);
+/* "127.0.0.1:51234" (an IPv4 peer of a dual-stack socket too), "[::1]:51234", "unix". Returns what
+ * was written to buf, whose 64 bytes are always enough. */
+size_t sl_address_text(const struct sockaddr_storage *a, char *buf, size_t size);
+
+/* Binds and listens: n sockets, nonblocking. Fails if anybody listens there already, another
+ * process with SO_REUSEPORT too. UNAVAILABLE, naming address and reason. Sets a->port. */
+sl_code sl_listen_sockets(sl_address *a, int n, int *fds, sl_status *st);
+
+typedef struct sl_listener {
+    int fd;
+    /* Loop thread. fd is nonblocking and now the callee's. */
+    void (*accepted)(struct sl_listener *l, int fd, const struct sockaddr_storage *peer);
+    bool shared; /* another loop listens on the same socket */
+    sl_loop *loop;
+    sl_watch watch;
+    sl_timer pause;
+} sl_listener;
+
+sl_code sl_listener_start(sl_listener *l, sl_loop *loop, sl_status *st);
+/* Accepts what already waits (those clients believe they are connected), then closes. Nothing if it
+ * is stopped already. */
+void sl_listener_stop(sl_listener *l);
+
+#endif
