@@ -10,8 +10,7 @@
 /* The TensorFlow Serving release whose behaviour is the contract: the first line of --version. */
 #define SL_SERVING_VERSION "2.21.0"
 
-/* The GraphDef producer version up to which the native engine knows every op that it claims:
-X
+/* The GraphDef producer version up to which the native engine knows every op that it claims. */
 #define SL_GRAPH_VERSION 2474
 
 #endif
