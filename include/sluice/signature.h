@@ -44,4 +44,9 @@ int sl_signatures_find(const sl_signatures *all, sl_str key);
 /* Position of the input or output with that key, or -1. Binary search. */
 int sl_tensor_infos_find(const sl_tensor_info *infos, int count, sl_str key);
 
+/* A copy of everything, in one piece of memory besides the defaults' buffers, which are shared; NULL
+ * when memory cannot be had. Freed with sl_signatures_free (accepts NULL). */
+sl_signatures *sl_signatures_try_dup(const sl_signatures *all) SL_MUST_CHECK;
+void sl_signatures_free(sl_signatures *all);
+
 #endif

@@ -12,7 +12,6 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
-#include "sluice/signature.h"
 
 enum { ALIGN = 64 };
 _Static_assert(sizeof(sl_buffer) <= ALIGN, "the header fits in front of the data");
@@ -224,39 +223,4 @@ sl_code sl_tensor_try_new_strings(const sl_str *values, const int64_t *dims, int
     if (rank)
         memcpy(out->dims, dims, (size_t)rank * sizeof *dims);
     return SL_OK;
-}
-
-static int key_cmp(const char *key, sl_str wanted)
-{
-    size_t n = strlen(key), m = SL_MIN(n, wanted.n);
-    int c = m ? memcmp(key, wanted.p, m) : 0;
-    return c ? c : (n > wanted.n) - (n < wanted.n);
-}
-
-int sl_signatures_find(const sl_signatures *all, sl_str key)
-{
-    for (int lo = 0, hi = all->count; lo < hi;) {
-        int mid = lo + (hi - lo) / 2, c = key_cmp(all->list[mid].key, key);
-        if (c == 0)
-            return mid;
-        if (c < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return -1;
-}
-
-int sl_tensor_infos_find(const sl_tensor_info *infos, int count, sl_str key)
-{
-    for (int lo = 0, hi = count; lo < hi;) {
-        int mid = lo + (hi - lo) / 2, c = key_cmp(infos[mid].key, key);
-        if (c == 0)
-            return mid;
-        if (c < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return -1;
 }
