@@ -1,4 +1,4 @@
-/* cpu.h - how many processors this process may really use */
+/* cpu.h - how many processors, and how much memory, this process may really use */
 #ifndef SL_BASE_CPU_H
 #define SL_BASE_CPU_H
 
@@ -6,7 +6,10 @@
 int sl_cpu_count(void);
 /* Only the affinity mask: what TensorFlow calls the number of schedulable CPUs. */
 int sl_cpu_schedulable(void);
-/* Memory limit of the cgroup in bytes, or of the machine if there is none. */
+/* Memory limit of the cgroup in bytes, or of the machine if that is less or there is none. */
 unsigned long long sl_memory_limit(void);
+
+/* For tests: /proc and /sys are read below this directory; NULL: the real ones. Not copied. */
+void sl_cpu_fake_root(const char *dir);
 
 #endif

@@ -1,0 +1,66 @@
+/* thread.c - see thread.h */
+#define _GNU_SOURCE /* pthread_setname_np, gettid */
+#include "base/thread.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+
+enum { NICE = 10 };
+
+sl_code sl_thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *arg,
+                        sl_status *st)
+{
+    char cut[16];
+    int e = sl_fault_hit(SL_FAULT_THREAD) ? EAGAIN : pthread_create(out, NULL, fn, arg);
+    if (e)
+        return sl_fail(st, SL_RESOURCE_EXHAUSTED, "cannot start thread \"%s\": %s", name,
+                       strerror(e));
+    snprintf(cut, sizeof cut, "%s", name);
+    pthread_setname_np(*out, cut);
+    return SL_OK;
+}
+
+void sl_thread_be_nice(void)
+{
+    /* On Linux a nice value belongs to a thread. Failing costs nothing but politeness. */
+    if (setpriority(PRIO_PROCESS, (id_t)gettid(), NICE))
+        return;
+}
+
+void sl_cond_init(pthread_cond_t *c)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+bool sl_cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m, uint64_t deadline_ns)
+{
+    if (deadline_ns == 0) {
+        pthread_cond_wait(c, m);
+        return true;
+    }
+    uint64_t now = sl_now_ns();
+    if (now >= deadline_ns)
+        return false;
+    /* At most a day at a time: no overflow, and an early return is allowed. */
+    uint64_t left = deadline_ns - now, day = UINT64_C(86400) * 1000000000u;
+    if (left > day)
+        left = day;
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    uint64_t ns = (uint64_t)ts.tv_nsec + left;
+    ts.tv_sec += (time_t)(ns / 1000000000u);
+    ts.tv_nsec = (long)(ns % 1000000000u);
+    pthread_cond_timedwait(c, m, &ts);
+    return sl_now_ns() < deadline_ns;
+}

@@ -1,0 +1,27 @@
+/* thread.h - starting a thread, and waiting by the clock that a test can hold */
+#ifndef SL_BASE_THREAD_H
+#define SL_BASE_THREAD_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sluice/status.h"
+
+/* Starts a thread that is called `name` (at most 15 bytes count) in ps and gdb. RESOURCE_EXHAUSTED
+ * "cannot start thread ...". The caller joins it. */
+sl_code sl_thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *arg,
+                        sl_status *st) SL_MUST_CHECK;
+
+/* Gives the calling thread less of the processor than those that answer requests. What it starts
+ * (threads, processes) inherits that, and an unprivileged process cannot take it back. */
+void sl_thread_be_nice(void);
+
+/* A condition variable on the monotonic clock. */
+void sl_cond_init(pthread_cond_t *c);
+/* Waits for a signal, or until sl_now_ns() has reached `deadline_ns` (0: for ever). False when the
+ * time has come. Like any wait on a condition it may return true for no reason. While the clock is
+ * a fake one, the test that moves it on also broadcasts. */
+bool sl_cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m, uint64_t deadline_ns);
+
+#endif
