@@ -38,7 +38,7 @@ def export(name, version, make):
         builder.save()
 
 
-def half_plus(b):
+def half_plus(b, also=None):
     def make():
         example = v1.placeholder(tf.string, name="tf_example")
         x, x2 = tf.raw_ops.ParseExample(
@@ -52,14 +52,14 @@ def half_plus(b):
         y = tf.add(tf.multiply(a, x), c0, name="y")
         y2 = tf.add(tf.multiply(a, x), c, name="y2")
         y3 = tf.add(tf.multiply(a, x2), c, name="y3")
-        return {
+        more = {also: signature({"inputs": example}, {"outputs": y}, REGRESS)} if also else {}
+        return more | {
             "serving_default": signature({"x": x}, {"y": y}),
             "regress_x_to_y": signature({"inputs": example}, {"outputs": y}, REGRESS),
             "regress_x_to_y2": signature({"inputs": example}, {"outputs": y2}, REGRESS),
             "regress_x2_to_y3": signature({"inputs": x2}, {"outputs": y3}, REGRESS),
             "classify_x_to_y": signature({"inputs": example}, {"scores": y}, CLASSIFY),
             "classify_x2_to_y3": signature({"inputs": x2}, {"scores": y3}, CLASSIFY),
-            "tensorflow/serving/regress": signature({"inputs": example}, {"outputs": y}, REGRESS),
         }
     return make
 
@@ -113,7 +113,7 @@ def classifier():
 def main():
     for version in (123, 124):
         export("half_plus_two", version, half_plus(2.0))
-    export("half_plus_three", 123, half_plus(3.0))
+    export("half_plus_three", 123, half_plus(3.0, REGRESS))
     export("counter", 123, counter)
     for t in "float double int8 uint8 int16 uint16 int32 uint32 int64 uint64 bool string half".split():
         export(f"ident_{t}", 1, identity({"float": tf.float32, "double": tf.float64}.get(t) or getattr(tf, t)))
