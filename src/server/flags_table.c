@@ -1,0 +1,327 @@
+/*
+ * flags_table.c - every flag, once
+ *
+ * The order is that of flags.md and of --help. A row without .ours is a flag of
+ * tensorflow_model_server: its name, type and default are part of the contract, and
+ * tests/unit/server/test_flags.c holds them.
+ */
+#include "server/flags_table.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+
+static const char *const engines[] = {"auto", "native", "tensorflow", NULL};
+static const char *const log_levels[] = {"debug", "info", "warning", "error", "fatal", NULL};
+static const char *const log_formats[] = {"text", "json", NULL};
+
+/* off | errors | all | sampled | sampled:N, N requests out of which one is written */
+static bool parse_access_log(sl_flags *f, const char *value)
+{
+    static const char *const names[] = {"off", "errors", "all", "sampled"};
+    int64_t every = 100;
+    sl_str v = sl_str_of(value);
+    if (sl_str_starts(v, "sampled:")) {
+        if (!sl_str_to_int64((sl_str){v.p + 8, v.n - 8}, &every) || every < 1 || every > INT32_MAX)
+            return false;
+        v.n = 7;
+    }
+    for (unsigned i = 0; i < SL_COUNTOF(names); i++)
+        if (sl_str_is(v, names[i])) {
+            f->access_log = (int)i;
+            f->access_log_every = (unsigned)every;
+            return true;
+        }
+    return false;
+}
+
+static bool parse_log_format(sl_flags *f, const char *value)
+{
+    f->log_json = strcmp(value, "json") == 0;
+    return f->log_json || strcmp(value, "text") == 0;
+}
+
+#define ROW(kind, field, in, otherwise, text, ...)                                   \
+    {                                                                                \
+        .name = #field, .type = SL_FLAG_##kind, .group = SL_FLAGS_##in,              \
+        .at = offsetof(sl_flags, field), .def = otherwise, .help = text, __VA_ARGS__ \
+    }
+#define OURS .ours = true
+
+const sl_flag sl_flag_table[] = {
+    ROW(INT32, port, TRANSPORT, "8500",
+        "TCP port for gRPC, on all interfaces. 0: no TCP; then grpc_socket_path, grpc_address or a "
+        "REST port must be given"),
+    ROW(STRING, grpc_socket_path, TRANSPORT, "",
+        "UNIX socket for gRPC, besides or instead of the port"),
+    ROW(STRING, grpc_address, TRANSPORT, "",
+        "comma-separated list of addresses for gRPC, each host:port or unix:/path, instead of all "
+        "interfaces at --port",
+        OURS),
+    ROW(INT32, rest_api_port, TRANSPORT, "0",
+        "TCP port for REST, on all interfaces. 0: no REST unless rest_address is given"),
+    ROW(STRING, rest_address, TRANSPORT, "",
+        "comma-separated list of addresses for REST, each host:port or unix:/path, instead of all "
+        "interfaces at --rest_api_port",
+        OURS),
+    ROW(INT32, rest_api_num_threads, TRANSPORT, "0",
+        "how many REST requests may run at the same time. 0: 4 for each CPU", .shown = "4 x CPUs"),
+    ROW(INT32, rest_api_timeout_in_ms, TRANSPORT, "30000",
+        "time-out of a REST request in milliseconds; 0 or less: none"),
+    ROW(BOOL, rest_api_enable_cors_support, TRANSPORT, "false",
+        "send CORS headers with REST replies"),
+    ROW(INT64, rest_api_compress_min_bytes, TRANSPORT, "0",
+        "compress REST replies of at least this many bytes for clients that accept gzip. 0: never",
+        OURS),
+    ROW(STRING, grpc_channel_arguments, TRANSPORT, "",
+        "comma-separated list of key=value for the gRPC server, such as "
+        "grpc.max_connection_age_ms=2000"),
+    ROW(INT32, grpc_max_threads, TRANSPORT, "0",
+        "how many gRPC calls may run at the same time. 0: 4 for each CPU", .shown = "4 x CPUs"),
+    ROW(BOOL, use_alts_credentials, TRANSPORT, "false",
+        "Google ALTS: not supported, true is refused"),
+    ROW(STRING, ssl_config_file, TRANSPORT, "", "text protobuf SSLConfig: TLS for gRPC"),
+    ROW(BOOL, enable_grpc_healthcheck_service, TRANSPORT, "false",
+        "register grpc.health.v1.Health"),
+    ROW(BOOL, enable_profiler, TRANSPORT, "true", "register the profiler service",
+        .no_effect = "there is no TensorFlow profiler in this server"),
+    ROW(BOOL, extra_routes, TRANSPORT, "true",
+        "serve /healthz, /readyz, /startupz, /metrics and /sluice/v1. false: such a path is not "
+        "found, "
+        "as with TensorFlow Serving",
+        OURS),
+
+    ROW(STRING, model_name, MODELS, "default", "name of the model at --model_base_path"),
+    ROW(STRING, model_base_path, MODELS, "",
+        "absolute path of the directory that holds the model's versions (.../1, .../2); ignored "
+        "with "
+        "--model_config_file"),
+    ROW(STRING, model_config_file, MODELS, "",
+        "text protobuf ModelServerConfig: which models to serve"),
+    ROW(INT32, model_config_file_poll_wait_seconds, MODELS, "0",
+        "period of reading --model_config_file again. 0 or less: never"),
+    ROW(INT32, file_system_poll_wait_seconds, MODELS, "1",
+        "period of looking for new versions. 0: only once; less: never"),
+    ROW(BOOL, allow_version_labels_for_unavailable_models, MODELS, "false",
+        "let a new label point to a version that is not available yet"),
+    ROW(STRING, saved_model_tags, MODELS, "serve",
+        "comma-separated set of tags; the meta graph with exactly these is served"),
+    ROW(STRING, platform_config_file, MODELS, "",
+        "text protobuf PlatformConfigMap; the flags of batching, sessions, tags and warm-up are "
+        "then "
+        "ignored"),
+
+    ROW(INT32, num_load_threads, LOADING, "0", "threads that load versions after the first start"),
+    ROW(INT32, num_unload_threads, LOADING, "0", "threads that unload versions"),
+    ROW(INT32, max_num_load_retries, LOADING, "5",
+        "attempts to load a version after the first one failed"),
+    ROW(INT64, load_retry_interval_micros, LOADING, "60000000",
+        "microseconds between two attempts to load; negative: none"),
+    ROW(BOOL, flush_filesystem_caches, LOADING, "true", "flush the file system layer's caches",
+        .no_effect = "this server keeps no caches of the file system"),
+    ROW(BOOL, enable_model_warmup, LOADING, "true",
+        "replay assets.extra/tf_serving_warmup_requests before a version becomes available"),
+    ROW(INT32, num_request_iterations_for_warmup, LOADING, "0",
+        "how often each warm-up request runs; 0 or less: once"),
+    ROW(BOOL, remove_unused_fields_from_bundle_metagraph, LOADING, "true",
+        "keep only the signatures of a loaded graph in memory; this server always does"),
+    ROW(BOOL, skip_initialize_tpu, LOADING, "false", "for TPUs",
+        .no_effect = "this server does not use TPUs"),
+    ROW(BOOL, prefer_tflite_model, LOADING, "false",
+        "serve model.tflite: not supported, true is refused"),
+    ROW(INT32, num_tflite_pools, LOADING, "0", "for TensorFlow Lite", .shown = "CPUs",
+        .no_effect = "this server does not run TensorFlow Lite models"),
+    ROW(INT32, num_tflite_interpreters_per_pool, LOADING, "1", "for TensorFlow Lite",
+        .no_effect = "this server does not run TensorFlow Lite models"),
+
+    ROW(BOOL, enable_batching, EXECUTION, "false", "merge requests into batches"),
+    ROW(STRING, batching_parameters_file, EXECUTION, "",
+        "text protobuf BatchingParameters; needs --enable_batching"),
+    ROW(BOOL, enable_per_model_batching_parameters, EXECUTION, "false",
+        "batch only versions that have a batching_params.pbtxt, with its parameters; needs "
+        "--enable_batching"),
+    ROW(INT64, tensorflow_session_parallelism, EXECUTION, "0",
+        "threads inside an op and ops in parallel; 0: automatic"),
+    ROW(INT64, tensorflow_intra_op_parallelism, EXECUTION, "0",
+        "threads inside an op; 0: automatic"),
+    ROW(INT64, tensorflow_inter_op_parallelism, EXECUTION, "0", "ops in parallel; 0: automatic"),
+    ROW(STRING, tensorflow_session_config_file, EXECUTION, "",
+        "text protobuf ConfigProto for sessions of the TensorFlow engine; its thread counts also "
+        "hold "
+        "for the native engine"),
+    ROW(FLOAT, per_process_gpu_memory_fraction, EXECUTION, "0",
+        "share of GPU memory for the TensorFlow engine; 0: TensorFlow's choice"),
+    ROW(STRING, mixed_precision, EXECUTION, "",
+        "bfloat16: let the TensorFlow engine compute with it"),
+    ROW(BOOL, enable_signature_method_name_check, EXECUTION, "false",
+        "refuse signatures whose method_name is not that of the request"),
+    ROW(BOOL, enable_serialization_as_tensor_content, EXECUTION, "false",
+        "write tensors of gRPC Predict replies as tensor_content"),
+    ROW(STRING, thread_pool_factory_config_file, EXECUTION, "",
+        "text protobuf ThreadPoolFactoryConfig",
+        .no_effect =
+            "no thread-pool factory is built into this server, as into TensorFlow Serving"),
+    ROW(BOOL, xla_cpu_compilation_enabled, EXECUTION, "false", "XLA just-in-time compilation",
+        .no_effect = "this server does not compile with XLA"),
+    ROW(BOOL, xla_gpu_compilation_enabled, EXECUTION, "false", "XLA just-in-time compilation",
+        .no_effect = "this server does not compile with XLA"),
+
+    ROW(CHOICE, engine, ENGINES, "auto",
+        "which engine runs the models. auto: native where it knows every op, else TensorFlow", OURS,
+        .choices = engines),
+    ROW(STRING, tensorflow_library, ENGINES, "",
+        "path of libtensorflow_cc.so.2 or libtensorflow.so.2; empty: looked for", OURS),
+    ROW(STRING, tensorflow_python, ENGINES, "",
+        "Python interpreter whose TensorFlow package has the library; empty: looked for", OURS),
+    ROW(STRING, tensorflow_host, ENGINES, "",
+        "path of sluice-tensorflow-host; empty: beside this program", OURS),
+    ROW(STRING, tensorflow_custom_op_libraries, ENGINES, "",
+        "comma-separated list of libraries with custom ops for the TensorFlow engine", OURS),
+
+    ROW(INT32, loop_threads, LIMITS, "0", "threads that read and write; 0: one for each CPU", OURS,
+        .shown = "CPUs"),
+    ROW(INT32, worker_threads, LIMITS, "0", "threads that run models; 0: one for each CPU", OURS,
+        .shown = "CPUs"),
+    ROW(INT32, max_queue, LIMITS, "1024", "requests that may wait for a worker; more: 503", OURS,
+        .min = 1),
+    ROW(INT64, max_queue_bytes, LIMITS, "1073741824",
+        "bytes of requests that may wait for a worker; more: 503", OURS, .min = 1),
+    ROW(INT64, max_queue_wait_ms, LIMITS, "10000",
+        "requests are refused while the oldest has waited longer", OURS, .min = 1),
+    ROW(INT64, max_head_bytes, LIMITS, "65536", "bytes of an HTTP request's head; more: 431", OURS,
+        .min = 1024),
+    ROW(INT64, max_body_bytes, LIMITS, "1073741824", "bytes of a request's body; more: 413", OURS,
+        .min = 1),
+    ROW(INT64, max_decoded_bytes, LIMITS, "104857600", "bytes of a gzip body after decompression",
+        OURS, .min = 1),
+    ROW(INT64, max_inflight_bytes, LIMITS, "0",
+        "bytes of all bodies held at the same time; more: 503. 0: no limit", OURS),
+    ROW(INT32, max_json_depth, LIMITS, "256", "nesting of arrays and objects in a JSON body", OURS,
+        .min = 1),
+    ROW(INT32, max_connections, LIMITS, "65536", "connections at the same time", OURS, .min = 1),
+    ROW(INT64, idle_timeout_s, LIMITS, "600", "a connection that is silent for so long is closed",
+        OURS, .min = 1),
+    ROW(INT64, head_timeout_s, LIMITS, "30", "time for a request's head to arrive", OURS, .min = 1),
+    ROW(INT64, min_rate, LIMITS, "100",
+        "bytes a second with which a body must arrive and a reply must be taken. 0: any", OURS),
+
+    ROW(STRING, monitoring_config_file, OPERATION, "", "text protobuf MonitoringConfig"),
+    ROW(BOOL, version, OPERATION, "false", "print versions and exit"),
+    ROW(CHOICE, log_level, OPERATION, "info",
+        "least level that is written; the default follows TF_CPP_MIN_LOG_LEVEL", OURS,
+        .choices = log_levels, .min = SL_DEBUG),
+    {.name = "log_format",
+     .type = SL_FLAG_CUSTOM,
+     .group = SL_FLAGS_OPERATION,
+     .def = "text",
+     .help = "form of the log: lines as TensorFlow Serving writes them, or one JSON object a line",
+     .ours = true,
+     .choices = log_formats,
+     .syntax = "text|json",
+     .parse = parse_log_format},
+    {.name = "access_log",
+     .type = SL_FLAG_CUSTOM,
+     .group = SL_FLAGS_OPERATION,
+     .def = "off",
+     .help = "which requests get a line in the log; sampled: errors and one in N (100) of the rest",
+     .ours = true,
+     .syntax = "off|errors|all|sampled[:N]",
+     .parse = parse_access_log},
+    ROW(INT64, drain_timeout_s, OPERATION, "30",
+        "seconds that requests in flight are given when the server is asked to end", OURS),
+    ROW(BOOL, strict_startup, OPERATION, "false",
+        "end the start where TensorFlow Serving only writes a line and goes on without REST", OURS),
+};
+const int sl_flag_count = SL_COUNTOF(sl_flag_table);
+_Static_assert(SL_COUNTOF(sl_flag_table) <= SL_FLAGS_MAX, "sl_flags.given has too few places");
+
+const char *const sl_flag_groups[SL_FLAGS_GROUPS] = {
+    [SL_FLAGS_TRANSPORT] = "Ports and transport",
+    [SL_FLAGS_MODELS] = "What to serve",
+    [SL_FLAGS_LOADING] = "Loading",
+    [SL_FLAGS_EXECUTION] = "Execution",
+    [SL_FLAGS_ENGINES] = "Engines",
+    [SL_FLAGS_LIMITS] = "Threads and limits",
+    [SL_FLAGS_OPERATION] = "Operation",
+};
+
+const char *sl_flag_type_name(const sl_flag *f)
+{
+    switch (f->type) {
+    case SL_FLAG_BOOL:
+        return "bool";
+    case SL_FLAG_INT32:
+        return "int32";
+    case SL_FLAG_INT64:
+        return "int64";
+    case SL_FLAG_FLOAT:
+        return "float";
+    case SL_FLAG_STRING:
+    case SL_FLAG_CHOICE:
+    case SL_FLAG_CUSTOM:
+        break;
+    }
+    return "string";
+}
+
+/* Decimal as %lld reads it: leading blanks and a sign are allowed, nothing may follow. What does
+ * not fit is refused; the original would let it wrap. */
+static bool parse_int(const char *s, int64_t min, int64_t max, int64_t *out)
+{
+    while (*s == ' ' || (*s >= '\t' && *s <= '\r'))
+        s++;
+    if (*s == '+' && s[1] != '-')
+        s++;
+    return sl_str_to_int64(sl_str_of(s), out) && *out >= min && *out <= max;
+}
+
+static bool set_choice(void *field, const sl_flag *row, const char *value)
+{
+    for (int i = 0; row->choices[i] != NULL; i++)
+        if (strcmp(value, row->choices[i]) == 0) {
+            *(int *)field = i + (int)row->min;
+            return true;
+        }
+    return false;
+}
+
+bool sl_flag_set(sl_flags *f, const sl_flag *row, const char *value)
+{
+    void *field = (char *)f + row->at;
+    int64_t n;
+    char extra;
+    float x;
+    bool yes = strcmp(value, "true") == 0;
+    switch (row->type) {
+    case SL_FLAG_BOOL:
+        if (yes || strcmp(value, "false") == 0) {
+            *(bool *)field = yes;
+            return true;
+        }
+        return false;
+    case SL_FLAG_INT32:
+        if (!parse_int(value, row->ours ? row->min : INT32_MIN, INT32_MAX, &n))
+            return false;
+        *(int32_t *)field = (int32_t)n;
+        return true;
+    case SL_FLAG_INT64:
+        if (!parse_int(value, row->ours ? row->min : INT64_MIN, INT64_MAX, &n))
+            return false;
+        *(int64_t *)field = n;
+        return true;
+    case SL_FLAG_FLOAT:
+        if (sscanf(value, "%f%c", &x, &extra) != 1)
+            return false;
+        *(float *)field = x;
+        return true;
+    case SL_FLAG_STRING:
+        *(const char **)field = value;
+        return true;
+    case SL_FLAG_CHOICE:
+        return set_choice(field, row, value);
+    case SL_FLAG_CUSTOM:
+        break;
+    }
+    return row->parse(f, value);
+}
