@@ -69,7 +69,8 @@ typedef struct sl_http_call {
     int status;              /* 200 */
     const char *content_type; /* or NULL: no such header */
     sl_chain head;           /* further header lines, each "Name: value\r\n", or empty */
-    sl_chain reply;          /* the body */
+    sl_chain reply;          /* the body: add to it, or join a chain to it; never assign, it comes
+                                with a spare piece */
     bool close;              /* end the connection after this reply */
 
     void *user;      /* the handler's own */

@@ -1,0 +1,40 @@
+/*
+ * body.h - a request's body while it arrives: one counted buffer that grows
+ *
+ * Memory follows the bytes that are really there: it doubles, up to the size that was announced, so
+ * a Content-Length costs its sender as much as it costs us. All bodies of a server share a budget.
+ */
+#ifndef SL_HTTP_BODY_H
+#define SL_HTTP_BODY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "sluice/tensor.h"
+
+/* Shared by the loops of a server. */
+typedef struct sl_budget {
+    _Atomic int64_t used;
+    int64_t max; /* 0: none */
+} sl_budget;
+
+typedef struct sl_body {
+    sl_buffer *buffer; /* data, size: the room that there is */
+    size_t n;          /* bytes that have arrived */
+    size_t charged;    /* to the budget */
+    sl_budget *budget; /* may be NULL */
+} sl_body;
+
+/* A body that is all zeros, but for its budget, is empty. Makes room for at least one more byte, at
+ * most for `limit` in all (limit > n). False: no memory or no budget. */
+bool sl_body_grow(sl_body *b, size_t limit) SL_MUST_CHECK;
+/* Appends, growing as needed; limit >= n + size. */
+bool sl_body_add(sl_body *b, const char *p, size_t size, size_t limit) SL_MUST_CHECK;
+static inline size_t sl_body_room(const sl_body *b)
+{
+    return b->buffer ? b->buffer->size - b->n : 0;
+}
+/* Gives up the buffer (whoever acquired it keeps it) and the charge. Keeps the budget. */
+void sl_body_reset(sl_body *b);
+
+#endif

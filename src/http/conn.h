@@ -1,0 +1,166 @@
+/*
+ * conn.h - a connection, what it borrows while it has a request, and the loop's share of a server
+ *
+ * An idle connection is an sl_conn and nothing else. With the first byte of a request it takes an
+ * sl_exchange from its shard (receive buffer, parser, call, arena) and gives it back when the reply
+ * is sent and no further byte is there. A shard is one loop's part of the server: nothing of it is
+ * touched by another thread, but for the atomics.
+ *
+ *     HEAD --head complete--> BODY --complete--> CALL --reply--> HEAD | SEND --sent--> HEAD
+ *       \______________ error: reply, then ______________________________________> LINGER -> gone
+ *
+ * Replies are written into the shard's scratch buffer and leave it before the connection's turn
+ * ends; what the socket does not take is kept in conn->out, and nothing more is read until that is
+ * gone.
+ */
+#ifndef SL_HTTP_CONN_H
+#define SL_HTTP_CONN_H
+
+#include "http/body.h"
+#include "http/chunked.h"
+#include "http/head.h"
+#include "http/http.h"
+#include "net/io.h"
+#include "net/listener.h"
+#include "net/loop.h"
+
+enum {
+    SL_RECV_SIZE = 16 * 1024,    /* of a pooled receive buffer */
+    SL_SCRATCH_SIZE = 64 * 1024, /* of a shard's scratch buffer */
+    SL_POOLED_EXCHANGES = 64,    /* kept by a shard for the next requests */
+    SL_SPARE_PIECE = 2048        /* room of the piece that call->reply begins with */
+};
+
+typedef enum sl_conn_state {
+    SL_CONN_HEAD,   /* waits for a request's head, or for a request */
+    SL_CONN_BODY,   /* waits for its body */
+    SL_CONN_CALL,   /* the handler has it */
+    SL_CONN_SEND,   /* its reply is being sent */
+    SL_CONN_LINGER, /* the last reply is out; input is read and dropped, so that the client sees it
+                     */
+    SL_CONN_DEAD    /* to be freed when control leaves the connection */
+} sl_conn_state;
+
+typedef struct sl_shard sl_shard;
+typedef struct sl_conn sl_conn;
+
+typedef struct sl_exchange {
+    sl_http_call call;
+    sl_head head;
+    sl_arena arena;
+    sl_piece *spare; /* what the next call.reply begins with, or NULL */
+    sl_conn *conn;
+    struct sl_exchange *next; /* in the shard's pool */
+
+    /* The receive buffer. The request begins at `start`; input fills up to `end`. */
+    sl_buffer *recv;
+    size_t start, end;
+
+    /* The body (body1.c). */
+    size_t body_at;   /* where the head ended, in recv */
+    size_t body_n;    /* in place: bytes of body from there */
+    size_t raw;       /* bytes of recv that belong to no body yet begin here */
+    uint64_t dropped; /* bytes of a body that is read over */
+    bool in_place, drop, direct, complete;
+    sl_chunked chunked;
+    sl_body body;    /* as received */
+    sl_body decoded; /* gunzipped */
+
+    bool replied;
+    bool failed;   /* the reply is an error that HTTP itself found */
+    bool rated;    /* the body did not come at once: its rate is watched */
+    uint64_t sent; /* bytes of the reply handed to the kernel */
+} sl_exchange;
+
+struct sl_conn {
+    sl_watch watch;
+    sl_timer timer; /* lazy: fires at or before due_ns, and is then started again */
+    uint64_t due_ns;
+    sl_io io;
+    sl_shard *shard;
+    sl_conn *next, **prev; /* the shard's connections */
+    sl_exchange *x;
+    sl_chain out;     /* what the socket did not take */
+    uint64_t moved;   /* bytes received or sent since the last look at the rate */
+    sl_post handover; /* from the loop that accepted */
+    sl_conn_state state;
+    bool grace;  /* the first window of the rate */
+    bool busy;   /* control is in here: a reply only marks itself */
+    bool last;   /* end after what is being sent */
+    bool unread; /* ... and input was left unread: linger */
+    bool refuse; /* one connection too many */
+    bool gone;   /* the peer cannot be written to any more */
+    unsigned char peer_n;
+    char peer[64];
+};
+
+struct sl_shard {
+    sl_http_server *server;
+    sl_loop *loop;
+    sl_listener listener;
+    sl_conn *conns;
+    sl_exchange *pool;
+    int n_pool;
+    bool draining;
+    size_t scratch_n; /* bytes of the present connection's reply that wait in scratch */
+    char *scratch;
+    uint64_t date_until_ns;
+    char date[40]; /* "Date: ...\r\n" */
+    size_t date_n;
+    sl_post start, drain;
+    sl_status failure;
+    atomic_int n_conns;      /* also counts those on their way here */
+    _Atomic int64_t n_calls; /* only this loop writes */
+};
+
+struct sl_http_server {
+    sl_http_options opts;
+    sl_budget budget;
+    sl_shard *shards;
+    int n_shards;
+    atomic_int n_conns, n_drained;
+    atomic_bool drained, draining;
+    void (*done)(void *);
+    void *done_arg;
+};
+
+/* ---- server.c ---- */
+/* Serves a connected socket on a loop of the server; the loop's thread. For tests, too. */
+sl_code sl_shard_adopt(sl_shard *s, int fd, const struct sockaddr_storage *peer);
+sl_exchange *sl_exchange_take(sl_shard *s); /* NULL: no memory */
+void sl_exchange_give(sl_shard *s, sl_exchange *x);
+/* A connection is gone: perhaps the last one. */
+void sl_shard_left(sl_shard *s);
+
+/* ---- http1.c ---- */
+void sl_conn_open(sl_conn *c); /* it is in its shard's list */
+void sl_conn_drain(sl_conn *c);
+void sl_conn_close(sl_conn *c); /* frees it */
+
+/* ---- body1.c: the body of an HTTP/1 request ---- */
+/* Prepares for the body of a request whose head, of head_n bytes, has been parsed. 0, or a status
+ * and *error. After this the receive buffer does not move until the reply has been sent. */
+int sl_body1_begin(sl_exchange *x, size_t head_n, const sl_http_limits *l, const char **error);
+/* Takes what has been received: sets x->complete. 0, or a status and *error. */
+int sl_body1_feed(sl_exchange *x, const sl_http_limits *l, const char **error);
+/* Where to read to; *n: how much. NULL: no memory. */
+char *sl_body1_room(sl_exchange *x, const sl_http_limits *l, size_t *n);
+/* What was read there has arrived. */
+void sl_body1_arrived(sl_exchange *x, size_t n);
+/* It is complete: fills call.body. 0, or a status and *error. */
+int sl_body1_finish(sl_exchange *x, const sl_http_limits *l, const char **error);
+/* Makes room in the receive buffer for `wanted` more bytes; moves what points into it. */
+bool sl_recv_room(sl_exchange *x, size_t wanted);
+
+/* ---- reply.c ---- */
+/* Writes the call's reply to scratch, sends what does not fit or is large. False: the peer is gone.
+ */
+bool sl_reply_write(sl_conn *c);
+/* Bytes as they are: an interim reply. */
+bool sl_reply_raw(sl_conn *c, const char *p, size_t n);
+/* Sends scratch; what is not taken goes to c->out. False: the peer is gone. */
+bool sl_reply_flush(sl_conn *c);
+/* Sends more of c->out. */
+bool sl_reply_resume(sl_conn *c);
+
+#endif
