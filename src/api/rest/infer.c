@@ -41,6 +41,11 @@ static sl_code decode_examples(sl_rest_call *r)
 static sl_code decode(sl_rest_call *r)
 {
     uint64_t begin = sl_now_ns();
+    /* The original goes on with an empty body, and its client is told that "the document is empty". */
+    if (r->http->body_undecodable)
+        return sl_fail(&r->st, SL_INVALID_ARGUMENT,
+                       "the gzip body cannot be decompressed: it is damaged, cut off, or larger "
+                       "than the limit");
     sl_code rc = r->predict.method == SL_METHOD_PREDICT ? decode_predict(r) : decode_examples(r);
     r->decode_ns = sl_now_ns() - begin;
     return rc;

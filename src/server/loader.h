@@ -1,0 +1,26 @@
+/*
+ * loader.h - turns a version directory into a session
+ *
+ * What the manager calls on its load threads: read the SavedModel, choose the engine, load. The log
+ * lines are the original's (lifecycle.md 8.2).
+ */
+#ifndef SL_SERVER_LOADER_H
+#define SL_SERVER_LOADER_H
+
+#include "engine/registry.h"
+#include "model/manager.h"
+
+typedef struct sl_loader {
+    sl_engine_list engines;    /* those there are, in order of preference */
+    const char *engine;        /* "auto", "native", "tensorflow" */
+    const char *const *tags;   /* NULL: serve */
+    int n_tags;
+    sl_load_options options;   /* model_name and version are filled in per load */
+} sl_loader;
+
+/* For sl_manager_options: arg is the sl_loader. */
+sl_code sl_loader_load(void *arg, const sl_model_config *config, sl_version *v, sl_text *why,
+                       sl_status *st);
+void sl_loader_unload(void *arg, sl_version *v);
+
+#endif

@@ -1,0 +1,362 @@
+/*
+ * server.c - start, run, drain
+ *
+ * Threads: the main thread waits for signals; each loop has one; workers, the manager's load, unload
+ * and poll threads, and the log's writer are made by their parts; one more waits for the first
+ * configuration to be loaded, so that a signal is heard meanwhile.
+ *
+ * Order of the end: stop listening and let requests finish; stop the loops; the workers are idle then;
+ * unload everything; stop the engines; write out the log.
+ */
+#include "server/server.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "api/rest/rest.h"
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "base/mem.h"
+#include "net/loop.h"
+#include "server/config.h"
+#include "server/engines.h"
+#include "server/loader.h"
+
+enum { MAX_LISTENERS = 16 };
+
+typedef struct server {
+    sl_flags *flags;
+    sl_server_config config;
+    sl_engines engines;
+    sl_loader loader;
+    sl_manager *manager;
+    sl_workers *workers;
+    sl_service service;
+    sl_access_log access;
+    sl_rest rest;
+    sl_loop **loops;
+    int n_loops, n_loops_started;
+    sl_http_server *http[MAX_LISTENERS];
+    int n_http, n_drained;
+    pthread_t starter;
+    bool starting;
+    sl_code start_code; /* written by the starter thread, read after it has been joined */
+    sl_status start_status;
+    atomic_bool listening_failed;
+} server;
+
+/* ---- listening ---- */
+
+static void http_options(server *s, sl_http_options *o)
+{
+    const sl_flags *f = s->flags;
+    *o = (sl_http_options){
+        .on_call = sl_rest_on_call, .on_error = sl_rest_on_error, .arg = &s->rest};
+    sl_http_limits_default(&o->limits);
+    o->limits.max_head = (size_t)f->max_head_bytes;
+    o->limits.max_body = (size_t)f->max_body_bytes;
+    o->limits.max_decoded = (size_t)f->max_decoded_bytes;
+    o->limits.max_inflight = (size_t)f->max_inflight_bytes;
+    o->limits.head_timeout_ns = (uint64_t)f->head_timeout_s * 1000000000u;
+    o->limits.idle_timeout_ns = (uint64_t)f->idle_timeout_s * 1000000000u;
+    o->limits.min_rate = (uint64_t)f->min_rate;
+    o->limits.max_connections = f->max_connections;
+    o->limits.compress_min = (size_t)f->rest_api_compress_min_bytes;
+}
+
+static sl_code listen_on(server *s, const char *address, int *port, sl_status *st)
+{
+    sl_http_options o;
+    if (s->n_http == MAX_LISTENERS)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "more than %d addresses to listen on",
+                       MAX_LISTENERS);
+    http_options(s, &o);
+    sl_code rc = sl_http_listen(s->loops, s->n_loops, address, &o, &s->http[s->n_http], port, st);
+    if (rc == SL_OK)
+        s->n_http++;
+    return rc;
+}
+
+static sl_code listen_everywhere(server *s, int *port, sl_status *st)
+{
+    char address[300];
+    const sl_flags *f = s->flags;
+    if (f->rest_address == NULL || *f->rest_address == '\0') {
+        /* All interfaces: IPv6's wildcard takes both; where there is no IPv6, IPv4's. */
+        snprintf(address, sizeof address, "[::]:%d", f->rest_api_port);
+        if (listen_on(s, address, port, st) == SL_OK)
+            return SL_OK;
+        snprintf(address, sizeof address, "0.0.0.0:%d", f->rest_api_port);
+        return listen_on(s, address, port, st);
+    }
+    size_t at = 0;
+    sl_str item;
+    while (sl_flags_item(f->rest_address, &at, &item)) {
+        snprintf(address, sizeof address, "%.*s", (int)item.n, item.p);
+        sl_code rc = listen_on(s, address, port, st);
+        if (rc)
+            return rc;
+    }
+    return SL_OK;
+}
+
+/* Opens REST. A failure ends `sluice serve`; the original goes on without REST, which helps nobody
+ * while there is nothing else to serve. */
+static sl_code open_rest(server *s, sl_status *st)
+{
+    int port = s->flags->rest_api_port;
+    sl_code rc = listen_everywhere(s, &port, st);
+    if (rc) {
+        sl_log(SL_ERROR, "Failed to start HTTP Server at localhost:%d: %s", port, st->msg);
+        return rc;
+    }
+    for (; s->n_loops_started < s->n_loops; s->n_loops_started++) {
+        char name[16];
+        snprintf(name, sizeof name, "loop/%d", s->n_loops_started);
+        rc = sl_loop_start(s->loops[s->n_loops_started], name, st);
+        if (rc)
+            return rc;
+    }
+    return SL_OK;
+}
+
+static void say_ready(const server *s)
+{
+    sl_log(SL_INFO, "Exporting HTTP/REST API at:localhost:%d ...", s->flags->rest_api_port);
+}
+
+/* ---- the first configuration ---- */
+
+static void *wait_for_models(void *arg)
+{
+    server *s = arg;
+    s->start_code = sl_manager_wait(s->manager, UINT64_MAX, &s->start_status);
+    if (s->start_code)
+        sl_log(SL_ERROR, "%s", s->start_status.msg);
+    if (s->start_code && s->flags->strict_startup) {
+        kill(getpid(), SIGTERM);
+        return NULL;
+    }
+    if (s->flags->as_original) {
+        sl_status st;
+        if (open_rest(s, &st)) {
+            atomic_store(&s->listening_failed, true);
+            kill(getpid(), SIGTERM);
+            return NULL;
+        }
+    }
+    atomic_store(&s->rest.started, true);
+    say_ready(s);
+    return NULL;
+}
+
+/* ---- making the parts ---- */
+
+static sl_code make_loops(server *s, sl_status *st)
+{
+    s->n_loops = s->flags->loop_threads > 0 ? s->flags->loop_threads : sl_cpu_count();
+    s->loops = sl_calloc((size_t)s->n_loops, sizeof *s->loops);
+    for (int i = 0; i < s->n_loops; i++) {
+        sl_code rc = sl_loop_new(&s->loops[i], st);
+        if (rc)
+            return rc;
+    }
+    return SL_OK;
+}
+
+static sl_code make_workers(server *s, sl_status *st)
+{
+    const sl_flags *f = s->flags;
+    sl_workers_options o = {.threads = f->worker_threads,
+                            .max_queue = f->max_queue,
+                            .max_bytes = (size_t)f->max_queue_bytes,
+                            .max_wait_ns = (uint64_t)f->max_queue_wait_ms * 1000000u};
+    return sl_workers_new(&o, &s->workers, st);
+}
+
+static sl_code make_manager(server *s, sl_status *st)
+{
+    const sl_flags *f = s->flags;
+    sl_manager_options o = {
+        .load = sl_loader_load,
+        .unload = sl_loader_unload,
+        .arg = &s->loader,
+        .load_threads = f->num_load_threads,
+        .unload_threads = f->num_unload_threads,
+        .max_retries = f->max_num_load_retries > 0 ? (unsigned)f->max_num_load_retries : 0,
+        .retry_interval_us = f->load_retry_interval_micros,
+        .poll_seconds = f->file_system_poll_wait_seconds,
+        .labels_for_unavailable = f->allow_version_labels_for_unavailable_models};
+    return sl_manager_new(&o, &s->manager, st);
+}
+
+static void make_rest(server *s)
+{
+    const sl_flags *f = s->flags;
+    s->service =
+        (sl_service){.manager = s->manager,
+                     .workers = s->workers,
+                     .check_method_name = f->enable_signature_method_name_check,
+                     .run_timeout_ns = f->rest_api_timeout_in_ms > 0
+                                           ? (uint64_t)f->rest_api_timeout_in_ms * 1000000u
+                                           : 0,
+                     .in_place_ns = 100000,
+                     .run_threads = 1};
+    s->access.mode = (sl_access_mode)f->access_log;
+    s->access.every = f->access_log_every;
+    s->access.json = f->log_json;
+    sl_rest_options o = {.service = &s->service,
+                         .cors = f->rest_api_enable_cors_support,
+                         .metrics_path = s->config.metrics_path,
+                         .extra_routes = f->extra_routes,
+                         .here_bytes = 64 * 1024,
+                         .here_round_ns = 500000,
+                         .access = s->access.mode == SL_ACCESS_OFF ? NULL : &s->access};
+    sl_json_limits_default(&o.json);
+    o.json.max_depth = f->max_json_depth;
+    sl_rest_init(&s->rest, &o);
+}
+
+/* Models of the stock platform, or of the only one that a platform file has. */
+static const sl_platform *platform(const server *s)
+{
+    const sl_platform *p = sl_config_platform(&s->config, "tensorflow");
+    return p ? p : &s->config.platforms[0];
+}
+
+static sl_code make(server *s, sl_status *st)
+{
+    sl_code rc = sl_config_load(s->flags, &s->config, st);
+    if (rc == SL_OK)
+        rc = sl_config_check_platforms(&s->config, &s->config.models, st);
+    if (rc == SL_OK)
+        rc = sl_engines_start(&s->engines, s->flags, platform(s), &s->loader, st);
+    if (rc == SL_OK)
+        rc = make_workers(s, st);
+    if (rc == SL_OK)
+        rc = make_manager(s, st);
+    if (rc == SL_OK)
+        rc = make_loops(s, st);
+    if (rc == SL_OK)
+        make_rest(s);
+    if (rc == SL_OK && !s->flags->as_original)
+        rc = open_rest(s, st);
+    if (rc == SL_OK)
+        rc = sl_manager_configure(s->manager, s->config.models.models, s->config.models.count, st);
+    return rc;
+}
+
+/* ---- the end ---- */
+
+static void drained(void *arg)
+{
+    sem_post(arg);
+}
+
+/* Waits for the semaphore, a second signal, or the deadline. */
+static void drain(server *s, const sigset_t *signals)
+{
+    sem_t done;
+    sem_init(&done, 0, 0);
+    atomic_store(&s->rest.draining, true);
+    for (int i = 0; i < s->n_http; i++)
+        sl_http_drain(s->http[i], drained, &done);
+    uint64_t end = sl_now_ns() + (uint64_t)s->flags->drain_timeout_s * 1000000000u;
+    for (int left = s->n_http; left > 0;) {
+        /* Signals are looked at between short waits: sem_timedwait is not interrupted by blocked
+         * ones. */
+        struct timespec soon, none = {0};
+        clock_gettime(CLOCK_REALTIME, &soon);
+        soon.tv_nsec += 20000000;
+        if (soon.tv_nsec >= 1000000000) {
+            soon.tv_nsec -= 1000000000;
+            soon.tv_sec++;
+        }
+        if (sem_timedwait(&done, &soon) == 0)
+            left--;
+        else if (sigtimedwait(signals, NULL, &none) > 0 || sl_now_ns() > end) {
+            sl_log(SL_WARNING, "not drained: what is left is cut off");
+            break;
+        }
+    }
+}
+
+static void unmake(server *s)
+{
+    for (int i = 0; i < s->n_loops_started; i++)
+        sl_loop_stop(s->loops[i]);
+    sl_workers_free(s->workers);
+    for (int i = 0; i < s->n_http; i++)
+        sl_http_free(s->http[i]);
+    for (int i = 0; i < s->n_loops; i++)
+        if (s->loops[i] != NULL)
+            sl_loop_free(s->loops[i]);
+    sl_free(s->loops);
+    sl_manager_free(s->manager);
+    sl_engines_stop(&s->engines);
+    sl_config_fini(&s->config);
+}
+
+/* ---- the program ---- */
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+        r.rlim_cur = r.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &r);
+    }
+}
+
+static int run(server *s, const sigset_t *signals)
+{
+    int sig;
+    if (pthread_create(&s->starter, NULL, wait_for_models, s) != 0) {
+        sl_log(SL_ERROR, "cannot start a thread: %s", strerror(errno));
+        return 1;
+    }
+    do
+        sigwait(signals, &sig);
+    while (sig == SIGHUP);
+    sl_log(SL_INFO, "signal %d: draining", sig);
+    if (!atomic_load(&s->rest.started) && !atomic_load(&s->listening_failed) &&
+        !(s->flags->strict_startup && s->start_code)) {
+        /* Models are still loading: there is no request to finish and a load cannot be hurried. */
+        sl_log_stop();
+        _exit(0);
+    }
+    pthread_join(s->starter, NULL);
+    drain(s, signals);
+    if (s->start_code && s->flags->strict_startup)
+        return sl_flags_refuse(s->flags, &s->start_status);
+    return atomic_load(&s->listening_failed) ? 1 : 0;
+}
+
+int sl_serve(sl_flags *flags)
+{
+    static server s;
+    sl_status st = {0};
+    sigset_t signals;
+    sl_log_options log = {.level = (sl_log_level)flags->log_level, .json = flags->log_json, .fd = 2};
+    s.flags = flags;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* threads inherit it: only the main thread hears */
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
+    sl_code rc = sl_log_start(&log, &st);
+    if (rc == SL_OK)
+        rc = make(&s, &st);
+    int status = rc ? sl_flags_refuse(flags, &st) : run(&s, &signals);
+    unmake(&s);
+    sl_log_stop();
+    return status;
+}
