@@ -1,0 +1,201 @@
+/*
+ * child.c - loads one version, then hands regions to the slots' threads (child.h)
+ *
+ * The order matters: descriptors first (nothing of the host's may stay), then the sandbox (the
+ * model's bytes are hostile), then the load. Text of errors is TensorFlow's own.
+ */
+#define _GNU_SOURCE
+#include "engine/tensorflow/host/child.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "engine/tensorflow/host/sandbox.h"
+#include "engine/tensorflow/ipc.h"
+
+static tf_child child;
+
+_Noreturn static void give_up(sl_code code, const char *text)
+{
+    sl_tf_msg m = {.kind = SL_TF_FAILED, .code = (uint32_t)code};
+    sl_tf_msg_text(&m, text);
+    sl_tf_send(child.socket, &m, NULL, 0);
+    _exit(1);
+}
+
+static void *map(int fd, size_t size, int protection)
+{
+    void *p = mmap(NULL, size, protection, MAP_SHARED, fd, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void take_descriptors(const int fds[4])
+{
+    /* Set here too: the host may have set it before it had a parent that could die. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    child.socket = fds[0];
+    dup2(fds[3], 1);
+    dup2(fds[3], 2);
+    child.smaps = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+    tf_close_others((int[]){fds[0], fds[1], fds[2], child.smaps}, 4);
+    struct stat s;
+    void *blob = fstat(fds[1], &s) == 0 ? map(fds[1], (size_t)s.st_size, PROT_READ) : NULL;
+    child.control = map(fds[2], sizeof *child.control, PROT_READ | PROT_WRITE);
+    if (blob == NULL || child.control == NULL ||
+        !tf_params_read(&child.params, blob, (size_t)s.st_size))
+        give_up(SL_INTERNAL, "the load parameters cannot be read");
+    close(fds[1]);
+    close(fds[2]);
+}
+
+static void load(void)
+{
+    TF_Status *ts = TF.NewStatus();
+    TF_SessionOptions *options = TF.NewSessionOptions();
+    TF.SetConfig(options, child.params.config, child.params.config_n, ts);
+    if (TF.GetCode(ts) != SL_OK)
+        give_up((sl_code)TF.GetCode(ts), TF.Message(ts));
+    child.graph = TF.NewGraph();
+    child.session =
+        TF.LoadSessionFromSavedModel(options, NULL, child.params.dir, child.params.tags.names,
+                                     child.params.tags.n, child.graph, NULL, ts);
+    if (TF.GetCode(ts) != SL_OK)
+        give_up((sl_code)TF.GetCode(ts), TF.Message(ts));
+    TF.DeleteSessionOptions(options);
+    TF.DeleteStatus(ts);
+}
+
+/* "x:0" -> the operation's output; "x" is its output 0, as TensorFlow reads it. */
+static TF_Output find(const char *name)
+{
+    TF_Output out = {.index = 0};
+    const char *colon = strrchr(name, ':');
+    size_t n = strlen(name);
+    if (colon != NULL && colon[1] != '\0' && strspn(colon + 1, "0123456789") == strlen(colon + 1)) {
+        long index = strtol(colon + 1, NULL, 10);
+        out.index = index > 1 << 20 ? 1 << 20 : (int)index;
+        n = (size_t)(colon - name);
+    }
+    char *operation = sl_strndup(name, n);
+    out.oper = TF.GraphOperationByName(child.graph, operation);
+    sl_free(operation);
+    if (out.oper != NULL && out.index >= TF.OperationNumOutputs(out.oper))
+        out.index = -1;
+    return out;
+}
+
+static void resolve(tf_signature *s)
+{
+    s->feeds = sl_calloc((size_t)s->inputs.n, sizeof *s->feeds);
+    s->fetches = sl_calloc((size_t)s->outputs.n, sizeof *s->fetches);
+    for (int i = 0; i < s->inputs.n; i++)
+        s->feeds[i] = find(s->inputs.names[i]);
+    for (int i = 0; i < s->outputs.n; i++)
+        s->fetches[i] = find(s->outputs.names[i]);
+}
+
+/*
+ * RunOptions.inter_op_thread_pool (field 3) = -1: every op runs in the thread that called
+ * TF_SessionRun. A small graph has nothing to win from more threads, and loses two hand-overs: half
+ * plus two takes 7 us this way and 18 to 35 us through the pool. The server decides (session.c).
+ */
+static TF_Buffer *make_run_options(void)
+{
+    static const unsigned char caller[] = {0x18, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                           0xff, 0xff, 0xff, 0xff, 0x01};
+    return child.params.inline_run ? TF.NewBufferFromString(caller, sizeof caller) : NULL;
+}
+
+static void take_region(const sl_tf_msg *m, int fd)
+{
+    tf_worker *w = &child.workers[m->slot];
+    pthread_mutex_lock(&child.lock);
+    if (w->next_fd >= 0)
+        close(w->next_fd);
+    w->next_fd = fd;
+    w->next_generation = m->generation;
+    pthread_cond_broadcast(&child.arrived);
+    pthread_mutex_unlock(&child.lock);
+    if (w->started)
+        return;
+    w->started = true;
+    w->child = &child;
+    w->slot = (int)m->slot;
+    w->fd = -1;
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, tf_worker_main, w) != 0) {
+        fprintf(stderr, "cannot start a thread\n");
+        _exit(1);
+    }
+    pthread_detach(thread);
+}
+
+/* What would come back if this process ended: its own pages, and its share of the slots' regions.
+ */
+static uint64_t memory_used(void)
+{
+    char text[4096];
+    ssize_t n = pread(child.smaps, text, sizeof text - 1, 0);
+    uint64_t kilobytes = 0;
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    static const char *const fields[] = {
+        "\nPrivate_Clean:", "\nPrivate_Dirty:", "\nPrivate_Hugetlb:", "\nPss_Shmem:"};
+    for (size_t i = 0; i < SL_COUNTOF(fields); i++) {
+        const char *at = strstr(text, fields[i]);
+        if (at != NULL)
+            kilobytes += strtoull(at + strlen(fields[i]), NULL, 10);
+    }
+    return kilobytes * 1024;
+}
+
+_Noreturn static void listen_to_server(void)
+{
+    for (;;) {
+        sl_tf_msg m;
+        int fd = -1, n = 0;
+        int got = sl_tf_receive(child.socket, &m, &fd, 1, &n);
+        if (got == 0)
+            _exit(0); /* closed: the memory goes with the process */
+        if (got < 0)
+            continue;
+        if (m.kind == SL_TF_REGION && n == 1 && m.slot < SL_TF_SLOTS) {
+            take_region(&m, fd);
+        } else if (m.kind == SL_TF_MEMORY) {
+            sl_tf_msg reply = {.kind = SL_TF_MEMORY, .value = memory_used()};
+            sl_tf_send(child.socket, &reply, NULL, 0);
+        }
+    }
+}
+
+_Noreturn void tf_child_main(const int fds[4])
+{
+    take_descriptors(fds);
+    prctl(PR_SET_NAME, "tensorflow");
+    sl_status st;
+    if (tf_sandbox(child.params.readable.names, child.params.readable.n, &st))
+        give_up(st.code, st.msg);
+    pthread_mutex_init(&child.lock, NULL);
+    pthread_cond_init(&child.arrived, NULL);
+    for (int i = 0; i < SL_TF_SLOTS; i++)
+        child.workers[i].next_fd = -1;
+    child.spin = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+    load();
+    for (int i = 0; i < child.params.n_signatures; i++)
+        resolve(&child.params.signatures[i]);
+    child.run_options = make_run_options();
+    sl_tf_msg m = {.kind = SL_TF_LOADED};
+    sl_tf_send(child.socket, &m, NULL, 0);
+    listen_to_server();
+}

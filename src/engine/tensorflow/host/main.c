@@ -1,0 +1,242 @@
+/*
+ * main.c - sluice-tensorflow-host: opens TensorFlow once, forks a child for each loaded version
+ *
+ *     sluice-tensorflow-host LIBRARY [CUSTOM_OP_LIBRARY...]
+ *
+ * Started by the server with its socket as descriptor 3. The one rule of this process: it never has
+ * a second thread, since a forked child has only the thread that forked it, and a lock that another
+ * one held stays locked for good. TensorFlow starts no thread when it is opened, but does as soon
+ * as it is asked for more; so even the questions that the host itself has (which GraphDef version,
+ * which ops) are put by a child that only answers them.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/mem.h"
+#include "engine/tensorflow/host/child.h"
+#include "engine/tensorflow/host/ops.h"
+#include "engine/tensorflow/host/sandbox.h"
+#include "engine/tensorflow/ipc.h"
+
+typedef struct entry {
+    pid_t pid;
+    uint64_t session;
+} entry;
+
+static entry *entries;
+static size_t n_entries, cap_entries;
+static sigset_t inherited_mask;
+
+static void tell(sl_tf_kind kind, uint64_t session, uint64_t value, const char *text)
+{
+    sl_tf_msg m = {.kind = kind, .session = session, .value = value, .protocol = SL_TF_PROTOCOL};
+    sl_tf_msg_text(&m, text);
+    sl_tf_send(SL_TF_CONTROL_FD, &m, NULL, 0);
+}
+
+_Noreturn static void give_up(sl_code code, const char *text)
+{
+    sl_tf_msg m = {.kind = SL_TF_BROKEN, .code = (uint32_t)code, .protocol = SL_TF_PROTOCOL};
+    sl_tf_msg_text(&m, text);
+    sl_tf_send(SL_TF_CONTROL_FD, &m, NULL, 0);
+    _exit(1);
+}
+
+static int count_threads(void)
+{
+    DIR *d = opendir("/proc/self/task");
+    int n = 0;
+    if (d == NULL)
+        return 1;
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        n += e->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
+static void open_everything(int n, char **libraries)
+{
+    sl_status st;
+    if (tf_open(libraries[0], &st))
+        give_up(st.code, st.msg);
+    for (int i = 1; i < n; i++) {
+        TF_Status *ts = TF.NewStatus();
+        TF.LoadLibrary(libraries[i], ts);
+        if (TF.GetCode(ts) != SL_OK) {
+            char text[SL_TF_TEXT];
+            snprintf(text, sizeof text, "cannot load the custom op library \"%s\": %s",
+                     libraries[i], TF.Message(ts));
+            give_up(SL_FAILED_PRECONDITION, text);
+        }
+        TF.DeleteStatus(ts);
+    }
+    int threads = count_threads();
+    if (threads > 1)
+        fprintf(stderr,
+                "opening TensorFlow or a custom op library started %d threads: models may hang "
+                "while they load, since a forked process does not have them\n",
+                threads - 1);
+}
+
+static uint64_t ask_graph_version(void)
+{
+    int ends[2];
+    uint64_t version = 0;
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        version = tf_graph_version();
+        _exit(write(ends[1], &version, sizeof version) == sizeof version ? 0 : 1);
+    }
+    close(ends[1]);
+    if (pid < 0 || read(ends[0], &version, sizeof version) != sizeof version)
+        version = 0;
+    close(ends[0]);
+    if (pid > 0)
+        waitpid(pid, NULL, 0);
+    return version;
+}
+
+/* ---- what the server asks for ---- */
+
+static void close_all(const int *fds, int n)
+{
+    for (int i = 0; i < n; i++)
+        close(fds[i]);
+}
+
+static void fork_version(const sl_tf_msg *m, int *fds, int n)
+{
+    if (n != 4) {
+        close_all(fds, n);
+        tell(SL_TF_REFUSED, m->session, 0, "the load message has not come whole");
+        return;
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        sigprocmask(SIG_SETMASK, &inherited_mask, NULL);
+        tf_child_main(fds);
+    }
+    int e = errno;
+    close_all(fds, n);
+    if (pid < 0) {
+        tell(SL_TF_REFUSED, m->session, 0, strerror(e));
+        return;
+    }
+    entries = sl_grow(entries, n_entries, &cap_entries, sizeof *entries);
+    entries[n_entries++] = (entry){.pid = pid, .session = m->session};
+    tell(SL_TF_FORKED, m->session, (uint64_t)pid, "");
+}
+
+static void answer_ops(const sl_tf_msg *m, const int *fds, int n)
+{
+    if (n == 1) {
+        pid_t pid = fork();
+        if (pid == 0)
+            tf_answer_ops(SL_TF_CONTROL_FD, m->session, fds[0]);
+        if (pid < 0)
+            tell(SL_TF_REFUSED, m->session, 0, strerror(errno));
+    }
+    close_all(fds, n);
+}
+
+static void kill_session(uint64_t session)
+{
+    for (size_t i = 0; i < n_entries; i++)
+        if (entries[i].session == session)
+            kill(entries[i].pid, SIGKILL); /* not reaped yet, so the number is still its own */
+}
+
+static bool handle_message(void)
+{
+    sl_tf_msg m;
+    int fds[SL_TF_MAX_FDS], n = 0;
+    int got = sl_tf_receive(SL_TF_CONTROL_FD, &m, fds, SL_TF_MAX_FDS, &n);
+    if (got <= 0)
+        return got < 0;
+    if (m.kind == SL_TF_LOAD)
+        fork_version(&m, fds, n);
+    else if (m.kind == SL_TF_OPS)
+        answer_ops(&m, fds, n);
+    else if (m.kind == SL_TF_KILL)
+        kill_session(m.session);
+    return true;
+}
+
+static void reap(int signals)
+{
+    struct signalfd_siginfo info;
+    while (read(signals, &info, sizeof info) > 0)
+        continue;
+    int status;
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+        for (size_t i = 0; i < n_entries; i++)
+            if (entries[i].pid == pid) {
+                tell(SL_TF_ENDED, entries[i].session, (uint64_t)status, "");
+                entries[i] = entries[--n_entries];
+                break;
+            }
+}
+
+static int watch_children(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, &inherited_mask);
+    sigdelset(&inherited_mask, SIGCHLD);
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static void settle_down(void)
+{
+    prctl(PR_SET_NAME, "tensorflow-host");
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    /* ^C and service managers signal all processes at once; the server decides when models end. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    tf_close_others((int[]){SL_TF_CONTROL_FD}, 1);
+    fcntl(SL_TF_CONTROL_FD, F_SETFD, FD_CLOEXEC);
+}
+
+int main(int argc, char **argv)
+{
+    struct stat s;
+    if (argc < 2 || fstat(SL_TF_CONTROL_FD, &s) != 0 || !S_ISSOCK(s.st_mode)) {
+        fprintf(stderr, "sluice-tensorflow-host is started by sluice, not by hand\n");
+        return 2;
+    }
+    settle_down();
+    int signals = watch_children();
+    open_everything(argc - 1, argv + 1);
+    tell(SL_TF_HELLO, 0, ask_graph_version(), TF.Version());
+    struct pollfd p[2] = {{.fd = SL_TF_CONTROL_FD, .events = POLLIN},
+                          {.fd = signals, .events = POLLIN}};
+    /* The end of the socket is the end of the server: the children go with this process. */
+    for (bool open = true; open;) {
+        if (poll(p, 2, -1) < 0)
+            continue;
+        if (p[1].revents)
+            reap(signals);
+        if (p[0].revents)
+            open = handle_message();
+    }
+    return 0;
+}

@@ -1,0 +1,136 @@
+/*
+ * ops.c - see ops.h
+ *
+ * The GraphDef version is what the library writes into the GraphDef of an empty graph
+ * (versions, field 4; producer, field 1). The ops are the OpList (op, field 1) of OpDefs (name,
+ * field 1). Both come from the library itself, so the little reader here only has to be right, not
+ * suspicious.
+ */
+#include "engine/tensorflow/host/ops.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "engine/tensorflow/host/api.h"
+#include "engine/tensorflow/ipc.h"
+
+typedef struct walk {
+    const unsigned char *at, *end;
+    unsigned field;
+    uint64_t value;
+    sl_str bytes;
+} walk;
+
+static uint64_t varint(walk *w)
+{
+    uint64_t v = 0;
+    for (int shift = 0; w->at < w->end && shift < 64; shift += 7) {
+        unsigned char b = *w->at++;
+        v |= (uint64_t)(b & 0x7f) << shift;
+        if (b < 0x80)
+            break;
+    }
+    return v;
+}
+
+static bool next(walk *w)
+{
+    if (w->at >= w->end)
+        return false;
+    uint64_t key = varint(w);
+    w->field = (unsigned)(key >> 3);
+    w->bytes = (sl_str){0};
+    w->value = 0;
+    switch (key & 7) {
+    case 0:
+        w->value = varint(w);
+        return true;
+    case 2:
+        w->value = varint(w);
+        if (w->value > (size_t)(w->end - w->at))
+            return false;
+        w->bytes = (sl_str){(const char *)w->at, w->value};
+        w->at += w->value;
+        return true;
+    case 1:
+    case 5:
+        w->at += (key & 7) == 1 ? 8 : 4;
+        return w->at <= w->end;
+    default:
+        return false;
+    }
+}
+
+static walk open_walk(const void *p, size_t n)
+{
+    return (walk){.at = p, .end = (const unsigned char *)p + n};
+}
+
+uint64_t tf_graph_version(void)
+{
+    TF_Status *ts = TF.NewStatus();
+    TF_Graph *graph = TF.NewGraph();
+    TF_Buffer *def = TF.NewBuffer();
+    TF.GraphToGraphDef(graph, def, ts);
+    if (TF.GetCode(ts) != SL_OK)
+        return 0;
+    for (walk w = open_walk(def->data, def->length); next(&w);)
+        if (w.field == 4)
+            for (walk v = open_walk(w.bytes.p, w.bytes.n); next(&v);)
+                if (v.field == 1)
+                    return v.value;
+    return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    return sl_str_cmp(*(const sl_str *)a, *(const sl_str *)b);
+}
+
+static sl_str *all_ops(size_t *n)
+{
+    TF_Buffer *list = TF.GetAllOpList();
+    sl_str *names = NULL;
+    size_t cap = 0;
+    *n = 0;
+    for (walk w = open_walk(list->data, list->length); next(&w);)
+        for (walk op = open_walk(w.bytes.p, w.bytes.n); w.field == 1 && next(&op);)
+            if (op.field == 1) {
+                names = sl_grow(names, *n, &cap, sizeof *names);
+                names[(*n)++] = op.bytes;
+                break;
+            }
+    if (*n)
+        qsort(names, *n, sizeof *names, compare);
+    return names;
+}
+
+_Noreturn void tf_answer_ops(int socket, uint64_t id, int fd)
+{
+    sl_tf_msg m = {.kind = SL_TF_OPS, .session = id};
+    struct stat s;
+    char *text = MAP_FAILED;
+    if (fstat(fd, &s) == 0 && s.st_size > 0)
+        text = mmap(NULL, (size_t)s.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    size_t n, kept = 0, size = text == MAP_FAILED ? 0 : (size_t)s.st_size;
+    const sl_str *names = all_ops(&n);
+    for (size_t at = 0; at < size;) {
+        const char *end = memchr(text + at, '\n', size - at);
+        if (end == NULL)
+            break;
+        sl_str name = {text + at, (size_t)(end - text) - at};
+        at += name.n + 1;
+        if (n && bsearch(&name, names, n, sizeof *names, compare) != NULL)
+            continue;
+        memmove(text + kept, name.p, name.n + 1); /* its line end too */
+        kept += name.n + 1;
+    }
+    m.value = kept;
+    sl_tf_send(socket, &m, NULL, 0);
+    _exit(0);
+}

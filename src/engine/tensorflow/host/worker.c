@@ -1,0 +1,103 @@
+/*
+ * worker.c - the thread of one slot: waits for a request, has it served, hands the answer over
+ *
+ * After an answer it looks for the next request for a moment before it sleeps: on a busy server the
+ * next one is often there already, and a wake-up costs more than the look.
+ */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "engine/tensorflow/host/child.h"
+#include "engine/tensorflow/ipc.h"
+
+enum { LOOK_NS = 10000 };
+
+tf_view *tf_view_map(int fd, size_t size)
+{
+    struct stat s;
+    if (fstat(fd, &s) != 0)
+        return NULL;
+    if ((size_t)s.st_size < size) {
+        errno = EINVAL;
+        return NULL;
+    }
+    void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED)
+        return NULL;
+    tf_view *v = sl_malloc(sizeof *v);
+    *v = (tf_view){.refs = 1, .base = base, .size = size};
+    return v;
+}
+
+void tf_view_release(tf_view *v)
+{
+    if (v == NULL || __atomic_sub_fetch(&v->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    munmap(v->base, v->size);
+    sl_free(v);
+}
+
+/* The region of this generation was sent before the request was written, but it comes by another
+ * way: the main thread may still be about to read it. */
+static void take_next_region(tf_worker *w, uint32_t generation)
+{
+    tf_child *c = w->child;
+    pthread_mutex_lock(&c->lock);
+    while (w->next_fd < 0 || w->next_generation != generation)
+        pthread_cond_wait(&c->arrived, &c->lock);
+    if (w->fd >= 0)
+        close(w->fd);
+    w->fd = w->next_fd;
+    w->next_fd = -1;
+    w->generation = generation;
+    pthread_mutex_unlock(&c->lock);
+    tf_view_release(w->view);
+    w->view = NULL;
+}
+
+static void map_region(tf_worker *w, sl_tf_slot *slot)
+{
+    uint32_t generation = atomic_load(&slot->generation);
+    if (generation != w->generation || w->fd < 0)
+        take_next_region(w, generation);
+    size_t size = atomic_load(&slot->region_size);
+    if (w->view != NULL && w->view->size == size)
+        return;
+    tf_view_release(w->view);
+    w->view = tf_view_map(w->fd, size);
+    if (w->view == NULL) {
+        /* No place to say so: the answer would go where the request is. */
+        fprintf(stderr, "cannot map %zu bytes of shared memory: %s\n", size, strerror(errno));
+        _exit(1);
+    }
+}
+
+static void wait_for_request(tf_worker *w, sl_tf_slot *slot)
+{
+    if (w->child->spin && sl_tf_look(&slot->state, SL_TF_REQUEST, LOOK_NS))
+        return;
+    atomic_store(&slot->child_sleeps, 1);
+    for (;;) {
+        uint32_t state = atomic_load(&slot->state);
+        if (state == SL_TF_REQUEST)
+            break;
+        sl_tf_futex_wait(&slot->state, state, 0);
+    }
+    atomic_store(&slot->child_sleeps, 0);
+}
+
+void *tf_worker_main(void *arg)
+{
+    tf_worker *w = arg;
+    sl_tf_slot *slot = &w->child->control->slots[w->slot];
+    for (;;) {
+        wait_for_request(w, slot);
+        map_region(w, slot);
+        tf_serve(w);
+        sl_tf_hand_over(&slot->state, SL_TF_REPLY, &slot->server_sleeps);
+    }
+    return NULL;
+}
