@@ -75,6 +75,8 @@ enum {
     SL_OP_MAKES = 1 << 3,
     /* May block or take unbounded time whatever the shapes: never run in place on a loop. */
     SL_OP_BLOCKS = 1 << 4,
+    /* shape() also needs the value of the last input, wherever that is (ConcatV2's axis). */
+    SL_OP_READS_LAST = 1 << 5,
 };
 
 struct sl_op {
@@ -124,14 +126,14 @@ bool sl_opdef_is_stateful(sl_str op);
 
 /* Families: each ops/<family>.c exports its table, ended by an entry without a name. */
 #define SL_OP_FAMILIES(X)                                                                          \
-    X(array)   /* Identity Shape Reshape Transpose ConcatV2 Pack Slice StridedSlice Gather Cast ... */   \
-    X(math)    /* elementwise unary and binary with broadcasting, comparisons, Select, casts */        \
-    X(reduce)  /* Sum Mean Max Min Prod All Any ArgMax Cumsum */                                       \
-    X(linear)  /* MatMul BatchMatMulV2 BiasAdd Einsum */                                               \
-    X(nn)      /* activations Softmax Conv2D pools batch norm */                                       \
-    X(parse)   /* ParseExample ParseExampleV2 DecodeRaw StringToNumber */                              \
-    X(string)  /* string ops */                                                                        \
-    X(state)   /* variables, tables, Assert, NoOp, PlaceholderWithDefault */
+    X(array_shape)  /* Identity Shape Reshape ExpandDims Squeeze ... */                            \
+    X(array_move)   /* Transpose ConcatV2 Pack Split Tile BroadcastTo ReverseV2 ... */             \
+    X(array_slice)  /* Slice StridedSlice */                                                       \
+    X(array_gather) /* GatherV2 GatherNd ScatterNd ... */                                          \
+    X(cast)         /* Cast Bitcast */                                                             \
+    X(math_unary)   /* elementwise, one operand; activations too */                                \
+    X(math_binary)  /* elementwise with broadcasting, comparisons, logical, AddN */                \
+    X(linear)       /* MatMul BatchMatMulV2 BiasAdd Einsum */
 #define X(family) extern const sl_op sl_ops_##family[];
 SL_OP_FAMILIES(X)
 #undef X
