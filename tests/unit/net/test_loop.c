@@ -1,0 +1,559 @@
+/* test_loop.c - posts, watches and timers of a loop, under a clock that the test moves */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <assert.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/mem.h"
+#include "net/io.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "net/wheel.h"
+
+#define MS 1000000ull
+#define START (1000000 * MS)
+
+static int set_up(void **state)
+{
+    sl_loop *l;
+    sl_clock_fake(START);
+    if (sl_loop_new(&l, NULL) != SL_OK)
+        return -1;
+    *state = l;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    sl_loop_free(*state);
+    sl_clock_fake(0);
+    return 0;
+}
+
+/* ---- posts ---- */
+
+typedef struct note {
+    sl_post post;
+    int value;
+    int *log, *n;
+} note;
+
+static void write_down(void *arg)
+{
+    note *x = arg;
+    x->log[(*x->n)++] = x->value;
+}
+
+static void posts_run_in_the_order_of_posting(void **state)
+{
+    int log[5], n = 0;
+    note notes[5];
+    for (int i = 0; i < 5; i++) {
+        notes[i] = (note){.value = i, .log = log, .n = &n};
+        sl_loop_post(*state, &notes[i].post, write_down, &notes[i]);
+    }
+    assert_int_equal(n, 0);
+    sl_loop_turn(*state, false);
+    assert_int_equal(n, 5);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(log[i], i);
+}
+
+typedef struct again {
+    sl_post post;
+    sl_loop *loop;
+    int left;
+} again;
+
+static void post_again(void *arg)
+{
+    again *a = arg;
+    if (--a->left > 0)
+        sl_loop_post(a->loop, &a->post, post_again, a);
+}
+
+static void a_post_may_post_itself_again(void **state)
+{
+    again a = {.loop = *state, .left = 3};
+    sl_loop_post(*state, &a.post, post_again, &a);
+    sl_loop_turn(*state, false);
+    assert_int_equal(a.left, 2); /* one round each: nobody starves */
+    sl_loop_turn(*state, true);
+    sl_loop_turn(*state, true);
+    assert_int_equal(a.left, 0);
+}
+
+static void stop_ends_a_loop_after_what_was_posted(void **state)
+{
+    int log[1], n = 0;
+    note x = {.value = 7, .log = log, .n = &n};
+    sl_loop_post(*state, &x.post, write_down, &x);
+    sl_loop_stop(*state);
+    sl_loop_stop(*state);
+    sl_loop_run(*state);
+    assert_int_equal(n, 1);
+}
+
+typedef struct ball {
+    sl_post post;
+    sl_loop *here, *there;
+    int left;
+    sl_post stop;
+} ball;
+
+static void throw_back(void *arg)
+{
+    ball *b = arg;
+    sl_loop *from = b->here;
+    assert(sl_loop_is_mine(from));
+    if (--b->left == 0) {
+        sl_loop_stop(b->there);
+        sl_loop_stop(from);
+        return;
+    }
+    b->here = b->there;
+    b->there = from;
+    sl_loop_post(b->here, &b->post, throw_back, b);
+}
+
+static void two_loops_throw_a_ball_and_lose_no_wake_up(void **state)
+{
+    (void)state;
+    sl_loop *a, *b;
+    assert_int_equal(sl_loop_new(&a, NULL), SL_OK);
+    assert_int_equal(sl_loop_new(&b, NULL), SL_OK);
+    ball x = {.here = a, .there = b, .left = 20000};
+    assert_int_equal(sl_loop_start(b, "other", NULL), SL_OK);
+    sl_loop_post(a, &x.post, throw_back, &x);
+    sl_loop_run(a);
+    sl_loop_stop(b);
+    assert_int_equal(x.left, 0);
+    sl_loop_free(a);
+    sl_loop_free(b);
+}
+
+enum { THROWERS = 4, THROWS = 5000 };
+typedef struct thrower {
+    sl_loop *loop;
+    note notes[THROWS];
+    int last, *seen;
+    bool *ordered;
+} thrower;
+
+typedef struct count {
+    int seen;
+    bool ordered;
+} count;
+
+static void see(void *arg)
+{
+    note *x = arg;
+    thrower *t = (thrower *)x->log;
+    *t->ordered &= x->value == t->last + 1;
+    t->last = x->value;
+    if (++*t->seen == THROWERS * THROWS)
+        sl_loop_stop(t->loop);
+}
+
+static void *throw_all(void *arg)
+{
+    thrower *t = arg;
+    for (int i = 0; i < THROWS; i++) {
+        t->notes[i] = (note){.value = i + 1, .log = (int *)t};
+        sl_loop_post(t->loop, &t->notes[i].post, see, &t->notes[i]);
+    }
+    return NULL;
+}
+
+static void many_threads_post_and_each_one_keeps_its_order(void **state)
+{
+    count c = {.ordered = true};
+    pthread_t threads[THROWERS];
+    thrower *throwers = calloc(THROWERS, sizeof *throwers);
+    for (int i = 0; i < THROWERS; i++) {
+        throwers[i].loop = *state;
+        throwers[i].seen = &c.seen;
+        throwers[i].ordered = &c.ordered;
+        assert_int_equal(pthread_create(&threads[i], NULL, throw_all, &throwers[i]), 0);
+    }
+    sl_loop_run(*state);
+    for (int i = 0; i < THROWERS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(c.seen, THROWERS * THROWS);
+    assert_true(c.ordered);
+    free(throwers);
+}
+
+static void a_thread_that_cannot_start_is_an_error(void **state)
+{
+    sl_status st;
+    sl_fault_arm(SL_FAULT_THREAD, 1);
+    assert_int_equal(sl_loop_start(*state, "x", &st), SL_RESOURCE_EXHAUSTED);
+    sl_fault_arm(SL_FAULT_THREAD, 0);
+}
+
+/* ---- watches ---- */
+
+typedef struct watched {
+    sl_watch watch;
+    int calls;
+    uint32_t events;
+    struct watched *stops; /* this one, when called */
+} watched;
+
+static void seen(sl_watch *w, uint32_t events)
+{
+    watched *x = (watched *)w;
+    x->calls++;
+    x->events = events;
+    if (x->stops)
+        sl_watch_stop(&x->stops->watch);
+}
+
+static void a_watch_tells_what_is_asked_for_and_nothing_else(void **state)
+{
+    int fd[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    watched x = {.watch = {.fd = fd[0], .ready = seen}};
+    assert_int_equal(sl_watch_start(*state, &x.watch, EPOLLIN, NULL), SL_OK);
+    sl_loop_turn(*state, false);
+    assert_int_equal(x.calls, 0);
+    assert_int_equal(write(fd[1], "a", 1), 1);
+    sl_loop_turn(*state, false);
+    sl_loop_turn(*state, false); /* level-triggered */
+    assert_int_equal(x.calls, 2);
+    assert_int_equal(x.events, EPOLLIN);
+    sl_watch_change(&x.watch, 0);
+    sl_loop_turn(*state, false);
+    assert_int_equal(x.calls, 2);
+    sl_watch_stop(&x.watch);
+    sl_watch_stop(&x.watch);
+    close(fd[0]);
+    close(fd[1]);
+}
+
+static void a_stopped_watch_is_not_told_of_events_already_fetched(void **state)
+{
+    int fd[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    watched a = {.watch = {.fd = fd[0], .ready = seen}},
+            b = {.watch = {.fd = fd[1], .ready = seen}};
+    a.stops = &b;
+    b.stops = &a;
+    assert_int_equal(sl_watch_start(*state, &a.watch, EPOLLOUT, NULL), SL_OK);
+    assert_int_equal(sl_watch_start(*state, &b.watch, EPOLLOUT, NULL), SL_OK);
+    sl_loop_turn(*state, false);
+    assert_int_equal(a.calls + b.calls, 1);
+    sl_watch_stop(&a.watch);
+    sl_watch_stop(&b.watch);
+    close(fd[0]);
+    close(fd[1]);
+}
+
+static void a_bad_descriptor_cannot_be_watched(void **state)
+{
+    sl_status st;
+    watched x = {.watch = {.fd = -1, .ready = seen}};
+    assert_int_equal(sl_watch_start(*state, &x.watch, EPOLLIN, &st), SL_RESOURCE_EXHAUSTED);
+}
+
+/* ---- timers ---- */
+
+typedef struct alarm_clock {
+    sl_timer timer;
+    sl_loop *loop;
+    int fired;
+    uint64_t at, period;
+    struct alarm_clock *stops;
+} alarm_clock;
+
+static void fire(sl_timer *t)
+{
+    alarm_clock *a = (alarm_clock *)t;
+    a->fired++;
+    a->at = sl_loop_now(a->loop);
+    if (a->period)
+        sl_timer_start(a->loop, t, a->at + a->period);
+    if (a->stops)
+        sl_timer_stop(&a->stops->timer);
+}
+
+static void turn_at(sl_loop *l, uint64_t ns)
+{
+    sl_clock_fake(ns);
+    sl_loop_turn(l, false);
+}
+
+static void a_timer_fires_once_and_never_early(void **state)
+{
+    alarm_clock a = {.timer.fire = fire, .loop = *state};
+    sl_timer_start(*state, &a.timer, START + 100 * MS);
+    turn_at(*state, START + 100 * MS - 1);
+    assert_int_equal(a.fired, 0);
+    turn_at(*state, START + 110 * MS);
+    assert_int_equal(a.fired, 1);
+    assert_false(sl_timer_runs(&a.timer));
+    turn_at(*state, START + 500 * MS);
+    assert_int_equal(a.fired, 1);
+}
+
+static void a_stopped_timer_does_not_fire(void **state)
+{
+    alarm_clock a = {.timer.fire = fire, .loop = *state};
+    sl_timer_start(*state, &a.timer, START + 100 * MS);
+    sl_timer_stop(&a.timer);
+    sl_timer_stop(&a.timer);
+    turn_at(*state, START + 1000 * MS);
+    assert_int_equal(a.fired, 0);
+}
+
+static void a_timer_that_is_started_again_moves(void **state)
+{
+    alarm_clock a = {.timer.fire = fire, .loop = *state};
+    sl_timer_start(*state, &a.timer, START + 100 * MS);
+    sl_timer_start(*state, &a.timer, START + 900 * MS);
+    turn_at(*state, START + 800 * MS);
+    assert_int_equal(a.fired, 0);
+    turn_at(*state, START + 910 * MS);
+    assert_int_equal(a.fired, 1);
+}
+
+static void a_timer_may_stop_another_that_is_due_in_the_same_slot(void **state)
+{
+    alarm_clock a = {.timer.fire = fire, .loop = *state}, b = a;
+    a.stops = &b;
+    b.stops = &a;
+    sl_timer_start(*state, &a.timer, START + 100 * MS);
+    sl_timer_start(*state, &b.timer, START + 100 * MS);
+    turn_at(*state, START + 200 * MS);
+    assert_int_equal(a.fired + b.fired, 1);
+}
+
+static void a_timer_may_start_itself_again(void **state)
+{
+    alarm_clock a = {.timer.fire = fire, .loop = *state, .period = 50 * MS};
+    sl_timer_start(*state, &a.timer, START + 50 * MS);
+    for (int i = 1; i <= 100; i++)
+        turn_at(*state, START + (uint64_t)i * 50 * MS);
+    assert_int_equal(a.fired, 100);
+    sl_timer_stop(&a.timer);
+}
+
+/* Every distance, in both wheels and beyond them, with the clock moving in small and in large
+ * steps. */
+static void timers_fire_in_time_at_every_distance(void **state)
+{
+    static const uint64_t steps[] = {10, 37, 1000, 10240, 60000};
+    static const uint64_t distances[] = {0,      1,      9,      10,     11,      990,    10230,
+                                         10240,  10250,  20480,  30000,  599990,  600000, 645120,
+                                         655350, 655360, 655370, 700000, 2000000, 5000000};
+    for (size_t s = 0; s < SL_COUNTOF(steps); s++) {
+        uint64_t now = START + s * 100000000 * MS;
+        alarm_clock a[SL_COUNTOF(distances)] = {0};
+        turn_at(*state, now);
+        for (size_t i = 0; i < SL_COUNTOF(distances); i++) {
+            a[i] = (alarm_clock){.timer.fire = fire, .loop = *state};
+            sl_timer_start(*state, &a[i].timer, now + distances[i] * MS);
+        }
+        for (uint64_t t = 0; t < 5100000; t += steps[s])
+            turn_at(*state, now + t * MS);
+        for (size_t i = 0; i < SL_COUNTOF(distances); i++) {
+            assert_int_equal(a[i].fired, 1);
+            assert_true(a[i].at >= now + distances[i] * MS);
+            assert_true(a[i].at <= now + (distances[i] + 10 + steps[s]) * MS);
+        }
+    }
+}
+
+static void the_loop_sleeps_until_the_next_timer_and_no_shorter(void **state)
+{
+    (void)state;
+    sl_wheel *w = calloc(1, sizeof *w);
+    sl_timer near = {.fire = fire}, far = {.fire = fire};
+    sl_wheel_init(w, START);
+    assert_true(sl_wheel_next(w) == UINT64_MAX);
+    sl_wheel_add(w, &far, START + 600000 * MS);
+    assert_in_range(sl_wheel_next(w), START + 10 * MS, START + 10240 * MS);
+    sl_wheel_add(w, &near, START + 100 * MS);
+    assert_true(sl_wheel_next(w) == START + 100 * MS);
+    free(w);
+}
+
+/* ---- addresses, listening ---- */
+
+static void addresses_are_parsed(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"127.0.0.1:0", "0.0.0.0:8501", "[::]:8501",
+                                       "[::1]:65535", "localhost:1",  "unix:/tmp/x"};
+    static const char *const bad[] = {
+        "",        ":1",      "127.0.0.1",   "127.0.0.1:", "127.0.0.1:65536",
+        "1.2.3:4", "::1:80",  "[::1:80",     "[::1]",      "127.0.0.1:-1",
+        "unix:",   "a.b.c:1", "127.0.0.1:8x"};
+    sl_address a;
+    sl_status st;
+    for (size_t i = 0; i < SL_COUNTOF(good); i++)
+        assert_int_equal(sl_address_parse(good[i], &a, &st), SL_OK);
+    for (size_t i = 0; i < SL_COUNTOF(bad); i++)
+        assert_int_equal(sl_address_parse(bad[i], &a, &st), SL_INVALID_ARGUMENT);
+}
+
+static void a_port_that_is_taken_is_refused_even_with_reuseport(void **state)
+{
+    (void)state;
+    sl_address a, b;
+    sl_status st;
+    int fds[3], more[1];
+    char text[64];
+    assert_int_equal(sl_address_parse("127.0.0.1:0", &a, &st), SL_OK);
+    assert_int_equal(sl_listen_sockets(&a, 3, fds, &st), SL_OK);
+    assert_true(a.port > 0);
+    snprintf(text, sizeof text, "127.0.0.1:%d", a.port);
+    assert_int_equal(sl_address_parse(text, &b, &st), SL_OK);
+    assert_int_equal(sl_listen_sockets(&b, 1, more, &st), SL_UNAVAILABLE);
+    assert_non_null(strstr(st.msg, text));
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+}
+
+typedef struct door {
+    sl_listener listener;
+    int accepted;
+    char peer[64];
+} door;
+
+static void let_in(sl_listener *l, int fd, const struct sockaddr_storage *peer)
+{
+    door *d = (door *)l;
+    d->accepted++;
+    sl_address_text(peer, d->peer, sizeof d->peer);
+    close(fd);
+}
+
+static void open_door(sl_loop *l, door *d, const char *address, sl_address *a)
+{
+    sl_status st;
+    *d = (door){.listener.accepted = let_in};
+    assert_int_equal(sl_address_parse(address, a, &st), SL_OK);
+    assert_int_equal(sl_listen_sockets(a, 1, &d->listener.fd, &st), SL_OK);
+    assert_int_equal(sl_listener_start(&d->listener, l, &st), SL_OK);
+}
+
+static int knock(const sl_address *a)
+{
+    int fd = socket(a->any.sa_family, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, &a->any, a->len), 0);
+    return fd;
+}
+
+static void a_connection_is_accepted(void **state)
+{
+    static const char *const addresses[] = {"127.0.0.1:0", "[::]:0",
+                                            "unix:/tmp/sluice-test-loop.sock"};
+    static const char *const peers[] = {"127.0.0.1:", "[::1]:", "unix"};
+    for (size_t i = 0; i < SL_COUNTOF(addresses); i++) {
+        door d;
+        sl_address a;
+        open_door(*state, &d, addresses[i], &a);
+        int fd = knock(&a);
+        sl_loop_turn(*state, false);
+        assert_int_equal(d.accepted, 1);
+        assert_memory_equal(d.peer, peers[i], strlen(peers[i]));
+        sl_listener_stop(&d.listener);
+        sl_listener_stop(&d.listener);
+        close(fd);
+    }
+    unlink("/tmp/sluice-test-loop.sock");
+}
+
+static void without_descriptors_accepting_pauses_and_goes_on(void **state)
+{
+    door d;
+    sl_address a;
+    open_door(*state, &d, "127.0.0.1:0", &a);
+    int fd = knock(&a);
+    sl_fault_arm(SL_FAULT_ACCEPT, 1);
+    for (int i = 0; i < 10; i++)
+        sl_loop_turn(*state, false);
+    assert_int_equal(sl_fault_count(SL_FAULT_ACCEPT), 1); /* no spinning */
+    assert_int_equal(d.accepted, 0);
+    turn_at(*state, START + 200 * MS);
+    turn_at(*state, START + 200 * MS);
+    assert_int_equal(d.accepted, 1);
+    sl_fault_arm(SL_FAULT_ACCEPT, 0);
+    sl_listener_stop(&d.listener);
+    close(fd);
+}
+
+static void who_waits_is_accepted_before_the_listener_stops(void **state)
+{
+    door d;
+    sl_address a;
+    open_door(*state, &d, "127.0.0.1:0", &a);
+    int one = knock(&a), two = knock(&a);
+    sl_listener_stop(&d.listener);
+    assert_int_equal(d.accepted, 2);
+    close(one);
+    close(two);
+}
+
+static void an_armed_fault_fails_reads_and_writes(void **state)
+{
+    (void)state;
+    int fd[2];
+    char b[4];
+    struct iovec v = {b, 1};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    sl_io io = {.fd = fd[0]};
+    sl_fault_arm(SL_FAULT_WRITE, 1);
+    assert_int_equal(sl_io_writev(&io, &v, 1), -1);
+    assert_int_equal(errno, ECONNRESET);
+    sl_fault_arm(SL_FAULT_READ, 1);
+    assert_int_equal(sl_io_read(&io, b, 1), -1);
+    sl_io_shutdown(&io);
+    assert_int_equal(read(fd[1], b, 1), 0);
+    sl_io_close(&io);
+    close(fd[1]);
+}
+
+int main(void)
+{
+#define WITH_LOOP(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        WITH_LOOP(posts_run_in_the_order_of_posting),
+        WITH_LOOP(a_post_may_post_itself_again),
+        WITH_LOOP(stop_ends_a_loop_after_what_was_posted),
+        cmocka_unit_test(two_loops_throw_a_ball_and_lose_no_wake_up),
+        WITH_LOOP(many_threads_post_and_each_one_keeps_its_order),
+        WITH_LOOP(a_thread_that_cannot_start_is_an_error),
+        WITH_LOOP(a_watch_tells_what_is_asked_for_and_nothing_else),
+        WITH_LOOP(a_stopped_watch_is_not_told_of_events_already_fetched),
+        WITH_LOOP(a_bad_descriptor_cannot_be_watched),
+        WITH_LOOP(a_timer_fires_once_and_never_early),
+        WITH_LOOP(a_stopped_timer_does_not_fire),
+        WITH_LOOP(a_timer_that_is_started_again_moves),
+        WITH_LOOP(a_timer_may_stop_another_that_is_due_in_the_same_slot),
+        WITH_LOOP(a_timer_may_start_itself_again),
+        WITH_LOOP(timers_fire_in_time_at_every_distance),
+        WITH_LOOP(the_loop_sleeps_until_the_next_timer_and_no_shorter),
+        cmocka_unit_test(addresses_are_parsed),
+        cmocka_unit_test(a_port_that_is_taken_is_refused_even_with_reuseport),
+        WITH_LOOP(a_connection_is_accepted),
+        WITH_LOOP(without_descriptors_accepting_pauses_and_goes_on),
+        WITH_LOOP(who_waits_is_accepted_before_the_listener_stops),
+        WITH_LOOP(an_armed_fault_fails_reads_and_writes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
