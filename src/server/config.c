@@ -1,0 +1,94 @@
+/*
+ * config.c - start-up step 2: from flags to everything that the server is told by files
+ *
+ * The order of the steps decides which of several errors is reported; it is the original's.
+ */
+#include "server/config.h"
+
+#include "base/mem.h"
+#include "server/config_files.h"
+
+const sl_platform *sl_config_platform(const sl_server_config *c, const char *name)
+{
+    for (int i = 0; i < c->n_platforms; i++)
+        if (strcmp(c->platforms[i].name, name) == 0)
+            return &c->platforms[i];
+    return NULL;
+}
+
+sl_code sl_config_check_platforms(const sl_server_config *c, const sl_model_list *l, sl_status *st)
+{
+    for (int i = 0; i < l->count; i++)
+        if (sl_config_platform(c, l->platforms[i]) == NULL)
+            return sl_fail(st, SL_INVALID_ARGUMENT, "Model %s requests unsupported platform %s",
+                           l->models[i].name, l->platforms[i]);
+    return SL_OK;
+}
+
+static sl_code load_models(const sl_flags *f, sl_model_list *out, sl_status *st)
+{
+    if (f->model_config_file[0])
+        return sl_model_list_read(f->model_config_file, out, st);
+    return sl_model_list_single(f->model_name, f->model_base_path, out, st);
+}
+
+/* Keys were given, so the operator expects an encrypted port: plain text in its place would be
+ * worse than no server. To be replaced by TLS itself (net/tls.c). */
+static sl_code load_ssl(const sl_flags *f, sl_server_config *c, sl_status *st)
+{
+    if (!f->ssl_config_file[0])
+        return SL_OK;
+    sl_code rc = sl_ssl_read(f->ssl_config_file, &c->arena, &c->ssl, st);
+    if (rc)
+        return rc;
+    c->has_ssl = true;
+    return sl_fail(
+        st, SL_UNIMPLEMENTED,
+        "ssl_config_file: this version cannot serve TLS, and does not serve plain text where "
+        "TLS was asked for; leave the flag out and put a TLS proxy in front");
+}
+
+static sl_code load_rest(sl_flags *f, sl_server_config *c, sl_status *st)
+{
+    if (!f->monitoring_config_file[0] || (f->rest_api_port == 0 && !f->rest_address[0]))
+        return SL_OK;
+    return sl_monitoring_read(f->monitoring_config_file, &c->arena, &c->metrics_path, st);
+}
+
+static sl_code load(sl_flags *f, sl_server_config *c, sl_status *st)
+{
+    sl_code rc = sl_flags_check(f, st);
+    if (rc)
+        return rc;
+    rc = load_models(f, &c->models, st);
+    if (rc)
+        return rc;
+    rc = sl_platforms_read(f, &c->arena, &c->platforms, &c->n_platforms, st);
+    if (rc)
+        return rc;
+    rc = sl_config_check_platforms(c, &c->models, st);
+    if (rc)
+        return rc;
+    rc = load_ssl(f, c, st);
+    return rc ? rc : load_rest(f, c, st);
+}
+
+sl_code sl_config_load(sl_flags *flags, sl_server_config *out, sl_status *st)
+{
+    memset(out, 0, sizeof *out);
+    sl_code rc = sl_arena_init(&out->arena, 0);
+    if (rc)
+        return sl_fail(st, rc, "out of memory");
+    rc = load(flags, out, st);
+    if (rc)
+        sl_config_fini(out);
+    return rc;
+}
+
+void sl_config_fini(sl_server_config *c)
+{
+    if (c->models.arena.top != NULL)
+        sl_model_list_fini(&c->models);
+    sl_arena_fini(&c->arena);
+    memset(c, 0, sizeof *c);
+}

@@ -1,0 +1,89 @@
+/* config_read.c - file -> text -> wire form -> protobuf-c structs, which lie in an arena */
+#include "server/config_read.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "format/textpb.h"
+#include "proto/server_config.pb-c.h"
+
+enum { MAX_FILE = 64 << 20 };
+
+static void *arena_alloc(void *arena, size_t size)
+{
+    return sl_arena_try_alloc(arena, size);
+}
+
+static void arena_free(void *arena, void *p)
+{
+    (void)arena; /* goes with the arena */
+    (void)p;
+}
+
+const void *sl_config_unpack(sl_str wire, const ProtobufCMessageDescriptor *type, sl_arena *arena)
+{
+    ProtobufCAllocator in_arena = {arena_alloc, arena_free, arena};
+    return protobuf_c_message_unpack(type, &in_arena, wire.n, (const uint8_t *)wire.p);
+}
+
+sl_code sl_config_pack(const ProtobufCMessage *message, sl_arena *arena, sl_str *out, sl_status *st)
+{
+    size_t n = protobuf_c_message_get_packed_size(message);
+    char *p = sl_arena_try_alloc(arena, n + 1);
+    if (p == NULL)
+        return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
+    *out = (sl_str){p, protobuf_c_message_pack(message, (uint8_t *)p)};
+    return SL_OK;
+}
+
+/* "file:///etc/m.conf" -> "/etc/m.conf"; another scheme is for a file system that is not here. */
+static sl_code local_path(const char *uri, const char **path, sl_status *st)
+{
+    const char *scheme_end = strstr(uri, "://");
+    *path = uri;
+    if (scheme_end == NULL || memchr(uri, '/', (size_t)(scheme_end - uri)) != NULL)
+        return SL_OK;
+    if (strncmp(uri, "file://", 7) != 0)
+        return sl_fail(st, SL_UNIMPLEMENTED,
+                       "File system scheme '%.*s' not implemented (file: '%s')",
+                       (int)SL_MIN(scheme_end - uri, 40), uri, uri);
+    *path = uri + 7;
+    return SL_OK;
+}
+
+static sl_code parse(const char *path, sl_str text, const ProtobufCMessageDescriptor *type,
+                     sl_text *wire, sl_status *st)
+{
+    static const ProtobufCMessageDescriptor *const known[] = {
+        &tensorflow__serving__saved_model_bundle_source_adapter_config__descriptor};
+    sl_code rc = sl_textpb_parse(text, type, known, SL_COUNTOF(known), wire, st);
+    if (rc)
+        sl_wrap(st, "Invalid protobuf file: '%s': ", path);
+    return rc;
+}
+
+sl_code sl_config_read(const char *path, const ProtobufCMessageDescriptor *type, sl_arena *arena,
+                       const void **out, sl_str *wire, sl_status *st)
+{
+    sl_buffer *file = NULL;
+    sl_text bytes = {0};
+    char *copy = NULL;
+    const char *local;
+    sl_code rc = local_path(path, &local, st);
+    if (rc == SL_OK)
+        rc = sl_file_read(local, MAX_FILE, &file, st);
+    if (rc)
+        return rc;
+    rc = parse(path, (sl_str){file->data, file->size}, type, &bytes, st);
+    if (rc)
+        goto out;
+    copy = sl_arena_try_strndup(arena, bytes.n ? bytes.p : "", bytes.n);
+    *out = copy ? sl_config_unpack((sl_str){copy, bytes.n}, type, arena) : NULL;
+    if (*out == NULL)
+        rc = sl_fail(st, SL_RESOURCE_EXHAUSTED, "%s; out of memory", path);
+    else if (wire != NULL)
+        *wire = (sl_str){copy, bytes.n};
+out:
+    sl_text_fini(&bytes);
+    sl_buffer_release(file);
+    return rc;
+}

@@ -1,0 +1,25 @@
+/*
+ * config_read.h - one file or message of configuration, unpacked into an arena; for config*.c
+ */
+#ifndef SL_SERVER_CONFIG_READ_H
+#define SL_SERVER_CONFIG_READ_H
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "base/arena.h"
+#include "base/str.h"
+
+/* Reads a file of protobuf text. The message and (if `wire` is not NULL) its wire form are in
+ * `arena`. NOT_FOUND ..., INVALID_ARGUMENT "Invalid protobuf file: '<path>': <line>:<column>:
+ * <reason>". */
+sl_code sl_config_read(const char *path, const ProtobufCMessageDescriptor *type, sl_arena *arena,
+                       const void **out, sl_str *wire, sl_status *st);
+
+/* Unpacks a wire form. NULL if it is malformed or memory ran out. */
+const void *sl_config_unpack(sl_str wire, const ProtobufCMessageDescriptor *type, sl_arena *arena);
+
+/* The wire form of a message, in `arena`. */
+sl_code sl_config_pack(const ProtobufCMessage *message, sl_arena *arena, sl_str *out,
+                       sl_status *st);
+
+#endif
