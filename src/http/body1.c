@@ -16,9 +16,9 @@
 #include "http/gzip.h"
 
 enum {
-    ENOUGH = 4096, /* room in the receive buffer that makes a read worth its while */
-    FEW = 1024     /* chunks in place: with less room than this they move to a buffer */
-};
+    ENOUGH = 4096
+}; /* room in the receive buffer that makes a read worth its while; with less, chunks
+      leave it */
 
 static const char no_memory[] = "out of memory";
 static const char too_large[] = "request body too large";
@@ -197,7 +197,8 @@ char *sl_body1_room(sl_exchange *x, const sl_http_limits *l, size_t *n)
     x->direct = false;
     if (!h->chunked && !x->in_place && !x->drop)
         return room_in_body(x, h->length - x->body.n, (size_t)h->length, n);
-    if (h->chunked && x->in_place && x->recv->size - x->end < FEW && !leave_place(x, l->max_body))
+    if (h->chunked && x->in_place && x->recv->size - x->end < ENOUGH &&
+        !leave_place(x, l->max_body))
         return NULL;
     uint64_t ahead = sl_chunked_data_ahead(&x->chunked);
     if (!x->in_place && !x->drop && ahead >= ENOUGH)
