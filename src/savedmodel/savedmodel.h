@@ -3,11 +3,11 @@
  *
  *     MODEL/<version>/saved_model.pb, variables/..., assets/...
  *
- * Opening a model reads saved_model.pb, picks the meta graph whose tag set equals the wanted one, and
- * indexes it: signatures, nodes, functions, assets, init op, restore op, versions. Variables stay in
- * their files until somebody asks for one (bundle.h). Everything is written for files that are
- * truncated, flipped or made to harm: an error names the file and the place; nothing recurses on what
- * a file says; every count is checked against the bytes that are there.
+ * Opening a model reads saved_model.pb, picks the meta graph whose tag set equals the wanted one,
+ * and indexes it: signatures, nodes, functions, assets, init op, restore op, versions. Variables
+ * stay in their files until somebody asks for one (bundle.h). Everything is written for files that
+ * are truncated, flipped or made to harm: an error names the file and the place; nothing recurses
+ * on what a file says; every count is checked against the bytes that are there.
  *
  * An opened model is immutable: any thread may read it. Strings are views into the mapped file and
  * live as long as the model.
@@ -25,9 +25,8 @@
  * Opens DIR. `tags` are the wanted set, NULL or n_tags == 0 for {"serve"}. Errors in TensorFlow's
  * words where it has some (lifecycle.md 8.2):
  *   UNIMPLEMENTED  export.meta is there (a session bundle), saved_model.cpb, big-endian bundle
- *   NOT_FOUND      no saved_model.pb or .pbtxt; no meta graph with these tags (names those there are)
- *   DATA_LOSS      cannot be parsed: says file, byte offset and what was expected
- * Load thread.
+ *   NOT_FOUND      no saved_model.pb or .pbtxt; no meta graph with these tags (names those there
+ * are) DATA_LOSS      cannot be parsed: says file, byte offset and what was expected Load thread.
  */
 sl_code sl_saved_model_open(const char *dir, const char *const *tags, int n_tags,
                             sl_saved_model **out, sl_status *st);
@@ -72,12 +71,14 @@ typedef struct sl_node {
 
 typedef struct sl_arg {
     sl_str name;
-    sl_dtype type;       /* INVALID if type_attr or type_list_attr decides */
+    sl_dtype type; /* INVALID if type_attr or type_list_attr decides */
     sl_str type_attr, number_attr, type_list_attr;
     bool is_ref;
 } sl_arg;
 
-typedef struct sl_binding { sl_str key, value; } sl_binding;
+typedef struct sl_binding {
+    sl_str key, value;
+} sl_binding;
 
 typedef struct sl_function {
     sl_str name;
@@ -85,11 +86,12 @@ typedef struct sl_function {
     int n_inputs, n_outputs;
     const sl_node *nodes;
     int n_nodes;
-    const sl_binding *ret;         /* key: an output arg's name; value: "node:out:0" or an input arg */
+    const sl_binding *ret; /* key: an output arg's name; value: "node:out:0" or an input arg */
     int n_ret;
     const sl_binding *control_ret; /* value: the name of a node that must run */
     int n_control_ret;
     bool is_stateful;
+    const struct sl_names *index; /* of the nodes: sl_function_find_node */
 } sl_function;
 
 typedef struct sl_graph {
@@ -97,16 +99,28 @@ typedef struct sl_graph {
     int n_nodes;
     const sl_function *functions;
     int n_functions;
-    int producer, min_consumer;      /* GraphDef.versions */
+    int producer, min_consumer; /* GraphDef.versions */
     const int *bad_consumers;
     int n_bad_consumers;
-    sl_str wire;                     /* the GraphDef as it stands in the file */
+    sl_str wire; /* the GraphDef as it stands in the file */
+    const struct sl_names *node_index, *function_index;
 } sl_graph;
 
 const sl_graph *sl_saved_model_graph(const sl_saved_model *m);
 /* NULL if there is none. Hashed. */
 const sl_node *sl_graph_find_node(const sl_graph *g, sl_str name);
 const sl_function *sl_graph_find_function(const sl_graph *g, sl_str name);
+const sl_node *sl_function_find_node(const sl_function *f, sl_str name);
+
+/* A data input taken apart. In a graph "a:1" gives {a, "", 1}; in a function "a:out:1" gives
+ * {a, out, 1}, and a bare name is an argument or, with nothing else said, output 0. "^a" gives
+ * control = true. False if the number is none. */
+typedef struct sl_input {
+    sl_str node, out;
+    int index;
+    bool control;
+} sl_input;
+bool sl_input_parse(sl_str text, sl_input *out);
 
 const sl_attr *sl_node_attr(const sl_node *n, const char *name); /* NULL if absent */
 /* Each gives `otherwise` when the attribute is absent or of another kind. */
@@ -117,7 +131,8 @@ sl_str sl_node_str(const sl_node *n, const char *name, const char *otherwise);
 sl_dtype sl_node_type(const sl_node *n, const char *name, sl_dtype otherwise);
 /* Function name of a FUNC attribute (n == 0 if absent). */
 sl_str sl_node_func(const sl_node *n, const char *name);
-/* rank -1 and true for an unknown rank; false when absent, of another kind, or of too high a rank. */
+/* rank -1 and true for an unknown rank; false when absent, of another kind, or of too high a rank.
+ */
 bool sl_node_shape(const sl_node *n, const char *name, int *rank, int64_t dims[SL_MAX_RANK]);
 /* Lists: how many elements (-1: absent or another kind), and element i. */
 int sl_node_list_count(const sl_node *n, const char *name);
@@ -129,7 +144,14 @@ sl_str sl_node_list_str(const sl_node *n, const char *name, int i);
 sl_str sl_node_list_func(const sl_node *n, const char *name, int i);
 bool sl_node_list_shape(const sl_node *n, const char *name, int i, int *rank,
                         int64_t dims[SL_MAX_RANK]);
-/* Decodes a TENSOR attribute into a new tensor (or tensor i of a list). The caller releases it. */
+/* All of a list of ints (types) at once, in linear time: the first `max` go to out; returns how
+ * many there are, -1 if absent or not a list. The accessors above walk from the front for each
+ * element. */
+int sl_node_list_ints(const sl_node *n, const char *name, int64_t *out, int max);
+int sl_node_list_types(const sl_node *n, const char *name, sl_dtype *out, int max);
+/* The name that a PLACEHOLDER attribute is bound to by the caller's attrs (n == 0 if absent). */
+sl_str sl_node_placeholder(const sl_node *n, const char *name);
+/* Decodes a TENSOR attribute into a new tensor. The caller releases it. */
 sl_code sl_node_tensor(const sl_node *n, const char *name, sl_tensor *out, sl_status *st);
 
 /* ---- what a loader must do ---- */
@@ -140,7 +162,8 @@ typedef struct sl_asset {
 } sl_asset;
 const sl_asset *sl_saved_model_assets(const sl_saved_model *m, int *count);
 
-/* Name of the init op's node, or n == 0: __saved_model_init_op, saved_model_main_op, legacy_init_op. */
+/* Name of the init op's node, or n == 0: __saved_model_init_op, saved_model_main_op,
+ * legacy_init_op. */
 sl_str sl_saved_model_init_op(const sl_saved_model *m);
 /* SaverDef: n == 0 where there is no saver. */
 sl_str sl_saved_model_restore_op(const sl_saved_model *m);
@@ -164,15 +187,15 @@ const sl_restored *sl_saved_model_restored(const sl_saved_model *m, int *count);
 /* ---- for people ---- */
 
 typedef struct sl_saved_model_info {
-    sl_str tensorflow_version;     /* of the writer: "2.14.0"; n == 0 if not recorded */
+    sl_str tensorflow_version; /* of the writer: "2.14.0"; n == 0 if not recorded */
     sl_str tensorflow_git_version;
     const sl_str *tags;
     int n_tags;
-    uint64_t bytes;                /* of all files of the version directory */
-    uint64_t variables_bytes;      /* of the data shards */
-    int n_variables;               /* entries of the index, special keys left out */
-    bool is_tf2;                   /* has an object graph */
-    sl_str fingerprint_uuid;       /* n == 0 if there is no fingerprint.pb */
+    uint64_t bytes;           /* of all files of the version directory */
+    uint64_t variables_bytes; /* of the data shards */
+    int n_variables;          /* entries of the index, special keys left out */
+    bool is_tf2;              /* has an object graph */
+    sl_str fingerprint_uuid;  /* n == 0 if there is no fingerprint.pb */
 } sl_saved_model_info;
 const sl_saved_model_info *sl_saved_model_about(const sl_saved_model *m);
 

@@ -1,0 +1,25 @@
+/*
+ * sstable.h - a sorted table of strings, as LevelDB and TensorFlow's variables.index write it
+ *
+ *     data block ... data block | metaindex block | index block | footer of 48 bytes
+ *
+ * Source: savedmodel.md section 5; leveldb's doc/table_format.md.
+ */
+#ifndef SL_SAVEDMODEL_SSTABLE_H
+#define SL_SAVEDMODEL_SSTABLE_H
+
+#include "base/str.h"
+
+/* One entry. `key` lives until visit returns, `value` as long as the file's bytes; `at` is the
+ * entry's offset in the file, for messages. A code other than SL_OK ends the walk. */
+typedef sl_code (*sl_sstable_visit)(void *arg, sl_str key, sl_str value, size_t at, sl_status *st);
+
+/*
+ * Calls visit for every entry of the table, keys strictly ascending by bytes. `file` is its name,
+ * for messages. DATA_LOSS: truncated, a checksum that is wrong, keys out of order;
+ * UNIMPLEMENTED: compressed blocks. Takes time and memory in proportion to the file.
+ */
+sl_code sl_sstable_each(const char *file, sl_str bytes, sl_sstable_visit visit, void *arg,
+                        sl_status *st);
+
+#endif
