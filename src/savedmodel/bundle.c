@@ -123,8 +123,10 @@ static sl_code read_entry(opening *o, sl_str value, size_t at, sl_bundle_entry *
         return sl_wrap(st, "%s; key \"%.*s\" at byte %zu: ", o->file, SL_STR_ARG(e->key), at);
     e->dtype = (sl_dtype)dtype;
     p->shard = (int)shard;
-    p->slices = e->sliced ? value : (sl_str){"", 0};
-    return SL_OK;
+    if (!e->sliced)
+        return SL_OK;
+    p->slices = (sl_str){sl_arena_try_strndup(&o->b->arena, value.p, value.n), value.n};
+    return p->slices.p ? SL_OK : sl_fail(st, SL_RESOURCE_EXHAUSTED, "%s; out of memory", o->file);
 }
 
 /* What can be known of the size without the data. */

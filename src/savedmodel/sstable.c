@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "format/wire.h"
 #include "savedmodel/crc32c.h"
+#include "savedmodel/snappy.h"
 
 enum {
     FOOTER = 48,
@@ -33,14 +34,22 @@ typedef struct table {
 } table;
 
 typedef struct entries {
-    const unsigned char *begin, *at, *end;
+    size_t offset;                         /* of the block in the file */
+    const unsigned char *begin, *at, *end; /* in the file, or in `unpacked` */
     sl_text key;
     sl_str value;
+    sl_text unpacked; /* of a compressed block */
 } entries;
 
-static size_t offset_of(const table *t, const void *p)
+static size_t offset_of(const entries *e, const void *p)
 {
-    return (size_t)((const char *)p - t->bytes.p);
+    return e->offset + (size_t)((const unsigned char *)p - e->begin);
+}
+
+static void close_block(entries *e)
+{
+    sl_text_fini(&e->key);
+    sl_text_fini(&e->unpacked);
 }
 
 static sl_code bad(const table *t, size_t at, const char *what)
@@ -55,6 +64,27 @@ static uint32_t fixed32(const void *p)
     return v;
 }
 
+/* Takes the restart points off the end of the block's contents. */
+static sl_code set_entries(const table *t, const unsigned char *p, size_t size, entries *e)
+{
+    if (size < 4 || fixed32(p + size - 4) > (size - 4) / 4)
+        return bad(t, e->offset, "restart points go beyond the block");
+    e->begin = e->at = p;
+    e->end = p + size - 4 - 4 * (size_t)fixed32(p + size - 4);
+    return SL_OK;
+}
+
+static sl_code unpack_block(const table *t, sl_str packed, entries *e)
+{
+    const char *wrong = sl_snappy_unpack(packed, &e->unpacked);
+    if (e->unpacked.failed)
+        return sl_fail(t->st, SL_RESOURCE_EXHAUSTED, "%s; out of memory", t->file);
+    if (wrong != NULL)
+        return bad(t, e->offset, wrong);
+    return set_entries(t, (const unsigned char *)(e->unpacked.n ? e->unpacked.p : ""),
+                       e->unpacked.n, e);
+}
+
 /* Checks the block's place, type and checksum; *e then stands before its first entry. */
 static sl_code open_block(const table *t, uint64_t offset, uint64_t size, entries *e)
 {
@@ -64,17 +94,11 @@ static sl_code open_block(const table *t, uint64_t offset, uint64_t size, entrie
     const unsigned char *p = (const unsigned char *)t->bytes.p + offset;
     if (sl_crc32c_mask(sl_crc32c(0, p, size + 1)) != fixed32(p + size + 1))
         return bad(t, offset, "wrong checksum of the block");
-    if (p[size] == 1)
-        return sl_fail(t->st, SL_UNIMPLEMENTED, "%s; block at byte %zu is compressed with snappy",
-                       t->file, (size_t)offset);
-    if (p[size] != 0)
+    e->offset = offset;
+    if (p[size] > 1)
         return bad(t, offset, "unknown compression of the block");
-    if (size < 4 || fixed32(p + size - 4) > (size - 4) / 4)
-        return bad(t, offset, "restart points go beyond the block");
-    e->begin = e->at = p;
-    e->end = p + size - 4 - 4 * (size_t)fixed32(p + size - 4);
-    e->key.n = 0;
-    return SL_OK;
+    return p[size] ? unpack_block(t, (sl_str){(const char *)p, size}, e)
+                   : set_entries(t, p, size, e);
 }
 
 static bool varint32(const unsigned char **p, const unsigned char *end, size_t *out)
@@ -89,7 +113,7 @@ static bool varint32(const unsigned char **p, const unsigned char *end, size_t *
 /* Moves to the next entry; *more is false at the end of the block. */
 static sl_code next_entry(table *t, entries *e, bool *more)
 {
-    size_t at = offset_of(t, e->at), shared, fresh, value;
+    size_t at = offset_of(e, e->at), shared, fresh, value;
     *more = e->at < e->end;
     if (!*more)
         return SL_OK;
@@ -106,7 +130,7 @@ static sl_code next_entry(table *t, entries *e, bool *more)
     if (e->key.failed)
         return sl_fail(t->st, SL_RESOURCE_EXHAUSTED, "%s; out of memory", t->file);
     t->key_bytes += e->key.n;
-    if (t->key_bytes / KEYS_PER_FILE_BYTE > t->bytes.n)
+    if (t->key_bytes / KEYS_PER_FILE_BYTE > t->bytes.n + e->unpacked.n)
         return bad(t, at, "keys are out of proportion to the file");
     e->value = (sl_str){(const char *)e->at + fresh, value};
     e->at += fresh + value;
@@ -121,7 +145,7 @@ static sl_str key_of(const entries *e)
 static sl_code visit_entry(table *t, const entries *e, sl_str separator)
 {
     sl_str key = key_of(e), last = {t->last.n ? t->last.p : "", t->last.n};
-    size_t at = offset_of(t, e->value.p);
+    size_t at = offset_of(e, e->value.p);
     if (t->any && sl_str_cmp(last, key) >= 0)
         return bad(t, at, sl_str_eq(last, key) ? "key stands twice" : "keys are not ascending");
     if (sl_str_cmp(key, separator) > 0)
@@ -140,13 +164,14 @@ static bool read_handle(sl_str s, uint64_t *offset, uint64_t *size)
     return sl_wire_varint(&p, end, offset) && sl_wire_varint(&p, end, size);
 }
 
-static sl_code visit_block(table *t, sl_str handle, sl_str separator)
+static sl_code visit_block(table *t, const entries *index)
 {
     uint64_t offset, size;
+    const sl_str separator = key_of(index), handle = index->value;
     if (!read_handle(handle, &offset, &size))
-        return bad(t, offset_of(t, handle.p), "truncated block handle");
+        return bad(t, offset_of(index, handle.p), "truncated block handle");
     if (offset < t->next_block)
-        return bad(t, offset_of(t, handle.p), "blocks overlap");
+        return bad(t, offset_of(index, handle.p), "blocks overlap");
     entries e = {0};
     bool more = false;
     sl_code rc = open_block(t, offset, size, &e);
@@ -159,7 +184,7 @@ static sl_code visit_block(table *t, sl_str handle, sl_str separator)
         if (rc == SL_OK)
             rc = next_entry(t, &e, &more);
     }
-    sl_text_fini(&e.key);
+    close_block(&e);
     return rc;
 }
 
@@ -171,11 +196,11 @@ static sl_code visit_index(table *t, uint64_t offset, uint64_t size)
     if (rc == SL_OK)
         rc = next_entry(t, &e, &more);
     while (rc == SL_OK && more) {
-        rc = visit_block(t, e.value, key_of(&e));
+        rc = visit_block(t, &e);
         if (rc == SL_OK)
             rc = next_entry(t, &e, &more);
     }
-    sl_text_fini(&e.key);
+    close_block(&e);
     return rc;
 }
 
@@ -197,11 +222,12 @@ sl_code sl_sstable_each(const char *file, sl_str bytes, sl_sstable_visit visit, 
             return bad(&t, bytes.n - FOOTER, "truncated footer");
     for (; p < end; p++)
         if (*p != 0)
-            return bad(&t, offset_of(&t, p), "padding of the footer is not zero");
+            return bad(&t, bytes.n - 8 - (size_t)(end - p), "padding of the footer is not zero");
     /* Nothing of the metaindex is needed, but a flipped byte in it is a damaged file, too. */
     sl_code rc = open_block(&t, value[0], value[1], &meta);
     if (rc == SL_OK)
         rc = visit_index(&t, value[2], value[3]);
+    close_block(&meta);
     sl_text_fini(&t.last);
     return rc;
 }

@@ -10,14 +10,16 @@
 
 #include "base/str.h"
 
-/* One entry. `key` lives until visit returns, `value` as long as the file's bytes; `at` is the
- * entry's offset in the file, for messages. A code other than SL_OK ends the walk. */
+/* One entry. `key` and `value` live until visit returns; `at` is the entry's offset in the file (in
+ * a compressed block: that of the block plus that in the unpacked block), for messages. A code
+ * other than SL_OK ends the walk. */
 typedef sl_code (*sl_sstable_visit)(void *arg, sl_str key, sl_str value, size_t at, sl_status *st);
 
 /*
  * Calls visit for every entry of the table, keys strictly ascending by bytes. `file` is its name,
  * for messages. DATA_LOSS: truncated, a checksum that is wrong, keys out of order;
- * UNIMPLEMENTED: compressed blocks. Takes time and memory in proportion to the file.
+ * RESOURCE_EXHAUSTED. Blocks may be compressed with snappy. Takes time and memory in proportion to
+ * the file.
  */
 sl_code sl_sstable_each(const char *file, sl_str bytes, sl_sstable_visit visit, void *arg,
                         sl_status *st);
