@@ -7,7 +7,6 @@
  * and does not exist here; the walk then ends at the root of the mount, which is the container's
  * own group.
  */
-#define _GNU_SOURCE /* CPU_ALLOC */
 #include "base/cpu.h"
 
 #include <fcntl.h>

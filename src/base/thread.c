@@ -1,5 +1,4 @@
 /* thread.c - see thread.h */
-#define _GNU_SOURCE /* pthread_setname_np, gettid */
 #include "base/thread.h"
 
 #include <errno.h>

@@ -2,15 +2,16 @@
  * manager.h - which versions of which servables are ready
  *
  * A source tells the manager the versions of a servable that it aspires to. The manager loads and
- * unloads, on its own low-priority threads, until what is available is what is aspired. Requests never
- * wait for that: they acquire a handle on a version that is available now, and a version is unloaded
- * only after its last handle has been released.
+ * unloads, on its own low-priority threads, until what is available is what is aspired. Requests
+ * never wait for that: they acquire a handle on a version that is available now, and a version is
+ * unloaded only after its last handle has been released.
  *
  *     source  -- set_aspired() -->  manager  -- load, close -->  engine
  *     request -- acquire() ------>  handle   -- release() ---->  manager
  *
- * Routing: what is available is one immutable table behind one atomic pointer. acquire() takes no lock
- * and never blocks, whatever is being loaded; its cost does not depend on how many models there are.
+ * Routing: what is available is one immutable table behind one atomic pointer. acquire() takes no
+ * lock and never blocks, whatever is being loaded; its cost does not depend on how many models
+ * there are.
  *
  * Terms and states: lifecycle.md of the contract.
  */
@@ -23,7 +24,9 @@
 
 typedef struct sl_manager sl_manager;
 
-/* An available version of a servable. Immutable while a handle on it is held. */
+/* An available version of a servable. Immutable while a handle on it is held. There are several
+ * copies of one version's struct (one for each processor or so): compare what they hold, not the
+ * pointers. */
 typedef struct sl_version {
     const char *model;
     int64_t number;
@@ -32,7 +35,7 @@ typedef struct sl_version {
     const sl_engine *engine;
     sl_session *session;
     void *batcher; /* the batching of this version (batch/scheduler.h), or NULL */
-    void *user;    /* set by options.on_loaded: the layers above hang what they prepare here */
+    void *user;    /* options.load's: the layers above hang what they prepare here */
 } sl_version;
 
 typedef struct sl_model_spec {
@@ -67,16 +70,17 @@ typedef struct sl_version_info {
     sl_state state;
     sl_code code;
     const char *message;
-    const char *engine;   /* "native", or "" before it is chosen */
-    const char *why;      /* why that engine */
+    const char *engine; /* "native", or "" before it is chosen */
+    const char *why;    /* why that engine */
     uint64_t load_us;
-    uint64_t bytes;       /* memory of the session, 0: unknown */
+    uint64_t bytes; /* memory of the session, 0: unknown */
 } sl_version_info;
 
 /*
  * Versions of a model that the manager knows, highest first; texts are copied into `arena`. With
- * spec->has_version only that one. NOT_FOUND: "Could not find any versions of model <m>" | "Could not
- * find version <v> of model <m>". Labels are ignored (rest.md 4). Any thread; may take a short lock.
+ * spec->has_version only that one. NOT_FOUND: "Could not find any versions of model <m>" | "Could
+ * not find version <v> of model <m>". Labels are ignored (rest.md 4). Any thread; may take a short
+ * lock.
  */
 sl_code sl_manager_status(sl_manager *m, const sl_model_spec *spec, sl_arena *arena,
                           const sl_version_info **out, int *count, sl_status *st);
@@ -95,7 +99,7 @@ typedef struct sl_model_config {
     const char *base_path;
     const char *engine; /* "auto", "native", "tensorflow"; NULL: the server's default */
     sl_policy_kind policy;
-    unsigned num_versions; /* LATEST; 0 means 1 */
+    unsigned num_versions;   /* LATEST; 0 means 1 */
     const int64_t *versions; /* SPECIFIC */
     int n_versions;
     const sl_label *labels;
@@ -103,12 +107,16 @@ typedef struct sl_model_config {
 } sl_model_config;
 
 typedef struct sl_manager_options {
-    /* Loads one version: opens the directory, chooses the engine, loads, warms up. Load thread; may
-     * take minutes. On success fills signatures, engine, session and user of *v; on failure nothing.
-     * `info_engine` and `info_why` get texts for the status (copied by the manager). */
+    /* Loads one version: opens the directory v->path, chooses the engine, loads, warms up. Load
+     * thread; may take minutes. On success fills signatures, engine, session, batcher and user of
+     * *v; on failure nothing. `info_why` gets a text for the status (copied by the manager). After
+     * the first configuration has been loaded these threads run at nice 10, and what they start
+     * inherits that: threads and processes that will answer requests are better started elsewhere.
+     */
     sl_code (*load)(void *arg, const sl_model_config *config, sl_version *v, sl_text *info_why,
                     sl_status *st);
-    /* Gives back what load() made. Unload thread. */
+    /* Gives back what load() made; no handle is left. Unload thread (load thread, if nobody wants
+     * the version any more when it is loaded). */
     void (*unload)(void *arg, sl_version *v);
     void *arg;
 
@@ -117,7 +125,7 @@ typedef struct sl_manager_options {
     int unload_threads;       /* 0: 1 */
     unsigned max_retries;     /* after the first attempt */
     int64_t retry_interval_us;
-    int64_t poll_seconds;     /* of base paths; 0: once; < 0: never */
+    int64_t poll_seconds;        /* of base paths; 0: once; < 0: never */
     bool labels_for_unavailable; /* --allow_version_labels_for_unavailable_models */
 } sl_manager_options;
 
@@ -126,22 +134,32 @@ sl_code sl_manager_new(const sl_manager_options *opts, sl_manager **out, sl_stat
 void sl_manager_free(sl_manager *m);
 
 /*
- * Replaces the configuration as a whole, after checking all of it (config.md section 4: names unique,
- * base paths absolute or URIs ...): on failure nothing has changed. Models that are new are polled
- * at once; models that are gone are un-aspired. Does not wait for loads. Copies what it needs.
+ * Replaces the configuration as a whole, after checking all of it (config.md section 4: names
+ * unique, base paths absolute or URIs; section 5: a label's version is available, or will be
+ * loaded): on failure nothing has changed. All base paths are looked at at once; models that are
+ * gone are un-aspired. Does not wait for loads. Copies what it needs. Reads the base paths of
+ * models with labels.
  */
 sl_code sl_manager_configure(sl_manager *m, const sl_model_config *models, int count,
                              sl_status *st);
 
+/* Looks at all base paths now, whatever poll_seconds says, and returns when that is done and the
+ * loads that it brings have been queued. Any thread but those of options.load. */
+void sl_manager_look(sl_manager *m);
+
 /*
- * Waits until every configured model has a version that is AVAILABLE, or has failed for good, or has
- * no version, or until `deadline_ns`. Returns OK if all are available; UNKNOWN "<n> servable(s) did
- * not become available: {{{name: <m> version: <v>} due to error: <CODE>: <message>}, }" otherwise.
+ * Waits until every configured model has a version that is AVAILABLE, or has failed for good, or
+ * has no version, or until `deadline_ns`. Returns OK if all are available; UNKNOWN "<n> servable(s)
+ * did not become available: {{{name: <m> version: <v>} due to error: <CODE>: <message>}, }"
+ * otherwise; for a model without versions {{name: <m>} due to error: NOT_FOUND: Unable to find a
+ * numerical version path for servable <m> at: <base path>}. deadline_ns 0: none. A long list is cut
+ * at the status' 1023 bytes.
  */
 sl_code sl_manager_wait(sl_manager *m, uint64_t deadline_ns, sl_status *st);
 
-/* Calls fn for every model, for lists and metrics: name, how many versions are available. Takes a
- * short lock: not for the request path. */
+/* Calls fn for every model that is configured or still has versions, for lists and metrics: name,
+ * how many versions are available, how many have not ended. Takes a short lock, under which fn is
+ * called: not for the request path, and fn must not call the manager. */
 void sl_manager_each(sl_manager *m,
                      void (*fn)(void *arg, const char *model, int available, int versions),
                      void *arg);

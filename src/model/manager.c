@@ -1,0 +1,507 @@
+/*
+ * manager.c - from what is aspired to what is available
+ *
+ * Everything that happens (a configuration, a look at a base path, the end of a load, the last
+ * release of a handle) changes some state under the lock and calls reconcile for that model, which
+ * asks the policy for one action after another until there is none: nobody polls, nothing waits for
+ * anything else. The slow parts (loading, freeing, waiting for readers) run without the lock.
+ *
+ * Publishing: the model's new route goes into a new table; the old table, the old route and
+ * versions that left are garbage until the readers that may see them have looked away
+ * (sl_manager_collect), which whoever took the lock does after giving it back.
+ */
+#include "model/manager.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "model/manager_internal.h"
+#include "model/readers.h"
+
+const char *sl_state_name(sl_state s)
+{
+    switch (s) {
+    case SL_STATE_START:
+        return "START";
+    case SL_STATE_LOADING:
+        return "LOADING";
+    case SL_STATE_AVAILABLE:
+        return "AVAILABLE";
+    case SL_STATE_UNLOADING:
+        return "UNLOADING";
+    case SL_STATE_END:
+        return "END";
+    case SL_STATE_UNKNOWN:
+        break;
+    }
+    return "UNKNOWN";
+}
+
+sl_code sl_manager_acquire(sl_manager *m, const sl_model_spec *spec, const sl_version **out,
+                           sl_status *st)
+{
+    return sl_table_acquire(&m->table, spec, out, st);
+}
+
+void sl_manager_release(sl_manager *m, const sl_version *v)
+{
+    (void)m;
+    sl_version_release(v);
+}
+
+/* ---- publishing ---- */
+
+void sl_manager_discard(sl_manager *m, sl_garbage g)
+{
+    sl_garbage *kept = sl_malloc(sizeof *kept);
+    *kept = g;
+    kept->next = m->garbage;
+    m->garbage = kept;
+}
+
+void sl_manager_collect(sl_manager *m)
+{
+    pthread_mutex_lock(&m->lock);
+    sl_garbage *g = m->garbage;
+    m->garbage = NULL;
+    pthread_mutex_unlock(&m->lock);
+    if (g == NULL)
+        return;
+    sl_readers_wait();
+    while (g != NULL) {
+        sl_garbage *next = g->next;
+        sl_table_free(g->table);
+        sl_route_free(g->route);
+        if (g->serving != NULL)
+            sl_serving_retire(g->serving);
+        sl_free(g);
+        g = next;
+    }
+}
+
+void sl_managed_set_state(sl_managed *v, sl_state state, sl_code code, const char *message)
+{
+    v->state = state;
+    v->code = code;
+    sl_free(v->message);
+    v->message = message ? sl_strdup(message) : NULL;
+    pthread_cond_broadcast(&v->model->manager->changed);
+}
+
+typedef struct available {
+    sl_serving **servings;
+    int64_t *numbers; /* ascending */
+    int count;
+} available;
+
+static available list_available(const sl_served *model)
+{
+    int n = 0;
+    for (const sl_managed *v = model->versions; v != NULL; v = v->next)
+        n += v->state == SL_STATE_AVAILABLE;
+    available a = {sl_calloc((size_t)n, sizeof(sl_serving *)),
+                   sl_calloc((size_t)n, sizeof *a.numbers), n};
+    for (const sl_managed *v = model->versions; v != NULL; v = v->next)
+        if (v->state == SL_STATE_AVAILABLE) {
+            n--; /* the list is descending */
+            a.servings[n] = v->serving;
+            a.numbers[n] = v->number;
+        }
+    return a;
+}
+
+static void free_available(available a)
+{
+    sl_free(a.servings);
+    sl_free(a.numbers);
+}
+
+void sl_manager_publish(sl_served *model)
+{
+    static const sl_model_config gone = {0};
+    sl_manager *m = model->manager;
+    available a = list_available(model);
+    sl_labels_assign(model->config ? &model->config->c : &gone, &model->labels,
+                     (sl_numbers){a.numbers, a.count}, m->opts.labels_for_unavailable);
+    sl_route *route = NULL, *old_route;
+    if (a.count || model->labels.count)
+        route = sl_route_new(model->name, a.servings, a.numbers, a.count, model->labels.list,
+                             model->labels.count);
+    sl_table *old = atomic_load_explicit(&m->table, memory_order_relaxed);
+    atomic_store(&m->table, sl_table_with(old, model->name, route, &old_route));
+    sl_manager_discard(m, (sl_garbage){.table = old, .route = old_route});
+    free_available(a);
+}
+
+/* ---- aspired sets ---- */
+
+static sl_managed *find_version(const sl_served *model, int64_t number)
+{
+    for (sl_managed *v = model->versions; v != NULL; v = v->next)
+        if (v->number == number)
+            return v;
+    return NULL;
+}
+
+/* Begins to manage a version, afresh if it is remembered from before. */
+static void manage(sl_served *model, const sl_aspired *wanted)
+{
+    sl_managed *v = find_version(model, wanted->number);
+    if (v == NULL) {
+        sl_managed **at = &model->versions;
+        while (*at != NULL && (*at)->number > wanted->number)
+            at = &(*at)->next;
+        v = sl_calloc(1, sizeof *v);
+        v->model = model;
+        v->number = wanted->number;
+        v->next = *at;
+        *at = v;
+    }
+    sl_free(v->path);
+    v->path = sl_strdup(wanted->path);
+    v->managed = v->aspired = true;
+    v->attempts = 0;
+    v->not_before = 0;
+    v->load_us = v->bytes = 0;
+    sl_managed_set_state(v, SL_STATE_START, SL_OK, NULL);
+}
+
+static void un_aspire(sl_managed *v)
+{
+    v->aspired = false;
+    bool was_queued = sl_manager_dequeue(v);
+    if (v->state == SL_STATE_START)
+        sl_managed_set_state(v, SL_STATE_END, SL_CANCELLED, "Loading of servable cancelled");
+    else if (v->state == SL_STATE_LOADING && was_queued)
+        sl_manager_cancel_retry(v);
+}
+
+/* A version that was to go but still serves (its successor failed, or is loading) is simply kept.
+ * The original sits on the set for as long as the successor stays broken. */
+static void keep_those_that_still_serve(sl_served *model)
+{
+    for (int i = 0; i < model->pending.count; i++) {
+        sl_managed *v = find_version(model, model->pending.list[i].number);
+        if (v != NULL && v->managed && !v->aspired && v->state == SL_STATE_AVAILABLE)
+            v->aspired = true;
+    }
+}
+
+/* Takes the newest aspired set over, unless one of its versions is still on its way out: the whole
+ * set then waits, so that a version that comes back is loaded afresh. */
+static bool take_pending(sl_served *model)
+{
+    sl_aspired_set *set = &model->pending;
+    if (!model->has_pending)
+        return false;
+    keep_those_that_still_serve(model);
+    for (int i = 0; i < set->count; i++) {
+        const sl_managed *v = find_version(model, set->list[i].number);
+        if (v != NULL && v->managed && !v->aspired)
+            return false;
+    }
+    for (sl_managed *v = model->versions; v != NULL; v = v->next)
+        if (v->managed && v->aspired && !sl_aspired_has(set, v->number))
+            un_aspire(v);
+    for (int i = 0; i < set->count; i++) {
+        const sl_managed *v = find_version(model, set->list[i].number);
+        if (v == NULL || !v->managed)
+            manage(model, &set->list[i]);
+    }
+    sl_aspired_fini(set);
+    model->has_pending = false;
+    return true;
+}
+
+static void drop_finished(sl_served *model)
+{
+    for (sl_managed *v = model->versions; v != NULL; v = v->next)
+        if (v->managed && !v->aspired && v->state == SL_STATE_END)
+            v->managed = false;
+}
+
+/* ---- what to do next ---- */
+
+static sl_stage stage_of(const sl_managed *v)
+{
+    switch (v->state) {
+    case SL_STATE_START:
+        return v->queued ? SL_STAGE_BUSY : SL_STAGE_NEW;
+    case SL_STATE_LOADING:
+        return SL_STAGE_BUSY;
+    case SL_STATE_AVAILABLE:
+        return SL_STAGE_READY;
+    default:
+        return SL_STAGE_OVER;
+    }
+}
+
+static void begin_unload(sl_managed *v)
+{
+    sl_log(SL_INFO, "Quiescing servable version " SL_ID, SL_ID_ARG(v));
+    sl_managed_set_state(v, SL_STATE_UNLOADING, SL_OK, NULL);
+    sl_manager_publish(v->model);
+    /* After the readers of the older tables; then the last handle's release goes on with it. */
+    sl_manager_discard(v->model->manager, (sl_garbage){.serving = v->serving});
+}
+
+/* One action of the policy; false: there is nothing to do. */
+static bool act(sl_served *model)
+{
+    int n = 0, which;
+    for (const sl_managed *v = model->versions; v != NULL; v = v->next)
+        n += v->managed;
+    sl_policy_version *list = sl_calloc((size_t)n, sizeof *list);
+    sl_managed **versions = sl_calloc((size_t)n, sizeof *versions);
+    n = 0;
+    for (sl_managed *v = model->versions; v != NULL; v = v->next)
+        if (v->managed) {
+            list[n] = (sl_policy_version){v->number, v->aspired, stage_of(v)};
+            versions[n++] = v;
+        }
+    sl_action action = sl_policy_next(list, n, &which);
+    if (action == SL_ACTION_LOAD)
+        sl_manager_enqueue(versions[which]);
+    else if (action == SL_ACTION_UNLOAD)
+        begin_unload(versions[which]);
+    sl_free(list);
+    sl_free(versions);
+    return action != SL_ACTION_NONE;
+}
+
+void sl_manager_reconcile(sl_served *model)
+{
+    do
+        drop_finished(model);
+    while (take_pending(model));
+    while (act(model))
+        ;
+    sl_manager_check_initial(model->manager);
+}
+
+void sl_manager_set_aspired(sl_served *model, sl_aspired_set *set)
+{
+    sl_aspired_fini(&model->pending);
+    model->pending = *set;
+    model->has_pending = true;
+    *set = (sl_aspired_set){0};
+    sl_manager_reconcile(model);
+}
+
+/* ---- configuration ---- */
+
+/* The versions that a configuration will want: for labels that come together with their version.
+ * The requested ones count even if they are not there yet: they will be loaded when they come. */
+static int64_t *expected(const sl_model_config *c, int *count)
+{
+    sl_aspired_set set = {0};
+    sl_text remarks = {0}; /* the source will make them again, and log them */
+    int n = 0;
+    if (sl_policy_select(c, NULL, NULL, &set, &remarks, NULL))
+        set = (sl_aspired_set){0};
+    int64_t *numbers = sl_calloc((size_t)set.count + (size_t)c->n_versions, sizeof *numbers);
+    for (int i = 0; i < set.count; i++)
+        numbers[n++] = set.list[i].number;
+    for (int i = 0; c->policy == SL_POLICY_SPECIFIC && i < c->n_versions; i++)
+        numbers[n++] = c->versions[i];
+    *count = n;
+    sl_aspired_fini(&set);
+    sl_text_fini(&remarks);
+    return numbers;
+}
+
+/* Reads the base path, so without the lock; what is available may change until the configuration is
+ * applied, which is harmless: labels follow what is available. */
+static sl_code check_labels(sl_manager *m, const sl_model_config *c, sl_status *st)
+{
+    static const sl_labels none = {0};
+    int n;
+    if (c->n_labels == 0)
+        return SL_OK;
+    int64_t *numbers = expected(c, &n);
+    pthread_mutex_lock(&m->lock);
+    const sl_served *model = sl_map_get(&m->by_name, sl_str_of(c->name));
+    available a = {0};
+    if (model != NULL)
+        a = list_available(model);
+    sl_code rc =
+        sl_labels_check(c, model ? &model->labels : &none, (sl_numbers){a.numbers, a.count},
+                        (sl_numbers){numbers, n}, m->opts.labels_for_unavailable, st);
+    pthread_mutex_unlock(&m->lock);
+    free_available(a);
+    sl_free(numbers);
+    return rc;
+}
+
+static sl_served *new_model(sl_manager *m, const char *name)
+{
+    sl_served *model = sl_calloc(1, sizeof *model), **at = &m->models;
+    model->manager = m;
+    model->name = sl_strdup(name);
+    while (*at != NULL)
+        at = &(*at)->next;
+    *at = model;
+    if (!sl_map_try_set(&m->by_name, sl_str_of(name), model))
+        abort(); /* small, and half a configuration cannot be served */
+    return model;
+}
+
+static void configure_model(sl_manager *m, const sl_model_config *c)
+{
+    sl_served *model = sl_map_get(&m->by_name, sl_str_of(c->name));
+    if (model == NULL)
+        model = new_model(m, c->name);
+    if (model->config == NULL)
+        model->looked_at = false;
+    sl_log(SL_INFO, " (Re-)adding model: %s", c->name);
+    sl_config_release(model->config);
+    model->config = sl_config_keep(c);
+    sl_manager_publish(model); /* labels */
+}
+
+static void remove_model(sl_served *model)
+{
+    sl_aspired_set nothing = {0};
+    sl_config_release(model->config);
+    model->config = NULL;
+    sl_manager_publish(model);
+    sl_manager_set_aspired(model, &nothing);
+}
+
+static bool is_listed(const sl_model_config *models, int count, const char *name)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(models[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static sl_code check(sl_manager *m, const sl_model_config *models, int count, sl_status *st)
+{
+    sl_code rc = sl_config_check(models, count, st);
+    for (int i = 0; i < count && rc == SL_OK; i++)
+        rc = check_labels(m, &models[i], st);
+    return rc;
+}
+
+sl_code sl_manager_configure(sl_manager *m, const sl_model_config *models, int count, sl_status *st)
+{
+    pthread_mutex_lock(&m->configuring);
+    sl_code rc = check(m, models, count, st);
+    if (rc == SL_OK) {
+        pthread_mutex_lock(&m->lock);
+        sl_log(SL_INFO, "Adding/updating models.");
+        for (sl_served *model = m->models; model != NULL; model = model->next)
+            if (model->config != NULL && !is_listed(models, count, model->name))
+                remove_model(model);
+        for (int i = 0; i < count; i++)
+            configure_model(m, &models[i]);
+        sl_manager_want_look(m);
+        pthread_mutex_unlock(&m->lock);
+        sl_manager_collect(m);
+    }
+    pthread_mutex_unlock(&m->configuring);
+    return rc;
+}
+
+/* ---- beginning and end ---- */
+
+sl_code sl_manager_new(const sl_manager_options *opts, sl_manager **out, sl_status *st)
+{
+    sl_manager *m = sl_calloc(1, sizeof *m);
+    m->opts = *opts;
+    m->initial = true;
+    pthread_mutex_init(&m->configuring, NULL);
+    pthread_mutex_init(&m->lock, NULL);
+    sl_cond_init(&m->changed);
+    sl_cond_init(&m->load_work);
+    sl_cond_init(&m->source_work);
+    sem_init(&m->unload_work, 0, 0);
+    sl_code rc = sl_manager_start_loaders(m, st);
+    if (rc == SL_OK)
+        rc = sl_manager_start_source(m, st);
+    if (rc) {
+        sl_manager_free(m);
+        return rc;
+    }
+    *out = m;
+    return SL_OK;
+}
+
+static bool all_ended(const sl_manager *m)
+{
+    for (const sl_served *model = m->models; model != NULL; model = model->next)
+        for (const sl_managed *v = model->versions; v != NULL; v = v->next)
+            if (v->state != SL_STATE_END)
+                return false;
+    return true;
+}
+
+static void unload_everything(sl_manager *m)
+{
+    pthread_mutex_lock(&m->lock);
+    if (!all_ended(m))
+        sl_log(SL_INFO, "Unload all remaining servables in the manager.");
+    for (sl_served *model = m->models; model != NULL; model = model->next)
+        remove_model(model);
+    pthread_mutex_unlock(&m->lock);
+    sl_manager_collect(m);
+    pthread_mutex_lock(&m->lock);
+    while (!all_ended(m))
+        pthread_cond_wait(&m->changed, &m->lock);
+    pthread_mutex_unlock(&m->lock);
+}
+
+static void free_model(sl_served *model)
+{
+    while (model->versions != NULL) {
+        sl_managed *v = model->versions;
+        model->versions = v->next;
+        sl_free(v->path);
+        sl_free(v->message);
+        sl_free(v->engine);
+        sl_free(v->why);
+        sl_free(v);
+    }
+    sl_config_release(model->config);
+    sl_aspired_fini(&model->pending);
+    sl_labels_fini(&model->labels);
+    sl_free(model->remarks);
+    sl_free(model->name);
+    sl_free(model);
+}
+
+void sl_manager_free(sl_manager *m)
+{
+    if (m == NULL)
+        return;
+    sl_manager_stop_source(m);
+    unload_everything(m);
+    sl_manager_stop_loaders(m);
+    sl_manager_collect(m);
+    sl_table_free_all(atomic_load(&m->table));
+    while (m->models != NULL) {
+        sl_served *model = m->models;
+        m->models = model->next;
+        free_model(model);
+    }
+    sl_map_fini(&m->by_name);
+    sem_destroy(&m->unload_work);
+    pthread_cond_destroy(&m->source_work);
+    pthread_cond_destroy(&m->load_work);
+    pthread_cond_destroy(&m->changed);
+    pthread_mutex_destroy(&m->lock);
+    pthread_mutex_destroy(&m->configuring);
+    sl_free(m);
+}
+
+void sl_manager_poke(sl_manager *m)
+{
+    pthread_mutex_lock(&m->lock);
+    pthread_cond_broadcast(&m->load_work);
+    pthread_cond_broadcast(&m->source_work);
+    pthread_cond_broadcast(&m->changed);
+    pthread_mutex_unlock(&m->lock);
+}

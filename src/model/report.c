@@ -1,0 +1,159 @@
+/* report.c - what the manager tells others: status, lists, and when it is ready */
+#include "base/mem.h"
+#include "base/thread.h"
+#include "model/manager_internal.h"
+
+static const char *copy(sl_arena *arena, const char *s, bool *failed)
+{
+    if (s == NULL || *s == '\0')
+        return "";
+    const char *c = sl_arena_try_strndup(arena, s, strlen(s));
+    *failed |= c == NULL;
+    return c;
+}
+
+static sl_version_info describe(const sl_managed *v, sl_arena *arena, bool *failed)
+{
+    return (sl_version_info){.number = v->number,
+                             .state = v->state,
+                             /* a load that waits for its next attempt has not failed yet */
+                             .code = v->state == SL_STATE_END ? v->code : SL_OK,
+                             .message =
+                                 copy(arena, v->state == SL_STATE_END ? v->message : NULL, failed),
+                             .engine = copy(arena, v->engine, failed),
+                             .why = copy(arena, v->why, failed),
+                             .load_us = v->load_us,
+                             .bytes = v->bytes};
+}
+
+/* With the lock. */
+static sl_code list_versions(const sl_served *model, const sl_model_spec *spec, sl_arena *arena,
+                             const sl_version_info **out, int *count, sl_status *st)
+{
+    size_t n = 0, k = 0, bytes;
+    bool failed = false;
+    const sl_managed *v;
+    for (v = model ? model->versions : NULL; v != NULL; v = v->next)
+        n += !spec->has_version || v->number == spec->version;
+    if (n == 0 && spec->has_version)
+        return sl_fail(st, SL_NOT_FOUND, "Could not find version %lld of model %.*s",
+                       (long long)spec->version, SL_STR_ARG(spec->model));
+    if (n == 0)
+        return sl_fail(st, SL_NOT_FOUND, "Could not find any versions of model %.*s",
+                       SL_STR_ARG(spec->model));
+    sl_version_info *list =
+        sl_mul_size(n, sizeof *list, &bytes) ? sl_arena_try_alloc(arena, bytes) : NULL;
+    for (v = model->versions; v != NULL && list != NULL; v = v->next)
+        if (!spec->has_version || v->number == spec->version)
+            list[k++] = describe(v, arena, &failed);
+    if (list == NULL || failed)
+        return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory for the status of %zu versions",
+                       n);
+    *out = list;
+    *count = (int)n;
+    return SL_OK;
+}
+
+sl_code sl_manager_status(sl_manager *m, const sl_model_spec *spec, sl_arena *arena,
+                          const sl_version_info **out, int *count, sl_status *st)
+{
+    pthread_mutex_lock(&m->lock);
+    const sl_served *model = sl_map_get(&m->by_name, spec->model);
+    sl_code rc = list_versions(model, spec, arena, out, count, st);
+    pthread_mutex_unlock(&m->lock);
+    return rc;
+}
+
+void sl_manager_each(sl_manager *m,
+                     void (*fn)(void *arg, const char *model, int available, int versions),
+                     void *arg)
+{
+    pthread_mutex_lock(&m->lock);
+    for (const sl_served *model = m->models; model != NULL; model = model->next) {
+        int available = 0, versions = 0;
+        for (const sl_managed *v = model->versions; v != NULL; v = v->next) {
+            available += v->state == SL_STATE_AVAILABLE;
+            versions += v->state != SL_STATE_END;
+        }
+        if (model->config != NULL || versions > 0)
+            fn(arg, model->name, available, versions);
+    }
+    pthread_mutex_unlock(&m->lock);
+}
+
+/* ---- waiting ---- */
+
+typedef enum outcome { PENDING, AVAILABLE, FAILED } outcome;
+
+/* How it stands with a model, and for a failure which version's error to show. */
+static outcome outcome_of(const sl_served *model, const sl_managed **culprit)
+{
+    bool under_way = model->has_pending;
+    *culprit = NULL;
+    for (const sl_managed *v = model->versions; v != NULL; v = v->next) {
+        if (v->state == SL_STATE_AVAILABLE)
+            return AVAILABLE;
+        if (!v->managed || !v->aspired)
+            continue;
+        if (v->state != SL_STATE_END)
+            under_way = true;
+        if (*culprit == NULL)
+            *culprit = v;
+    }
+    return under_way || !model->looked_at ? PENDING : FAILED;
+}
+
+static void complain(sl_text *t, const sl_served *model, outcome o, const sl_managed *v)
+{
+    if (v == NULL && o == FAILED)
+        sl_text_printf(t,
+                       "{{name: %s} due to error: NOT_FOUND: Unable to find a numerical version "
+                       "path for servable %s at: %s}, ",
+                       model->name, model->name, model->config->c.base_path);
+    else if (v == NULL)
+        sl_text_printf(t,
+                       "{{name: %s} due to error: DEADLINE_EXCEEDED: its base path is still "
+                       "being looked at}, ",
+                       model->name);
+    else if (o == FAILED)
+        sl_text_printf(t, "{" SL_ID " due to error: %s: %s}, ", SL_ID_ARG(v), sl_code_name(v->code),
+                       v->message ? v->message : "");
+    else
+        sl_text_printf(t, "{" SL_ID " due to error: DEADLINE_EXCEEDED: still loading%s%s}, ",
+                       SL_ID_ARG(v), v->message ? "; last attempt: " : "",
+                       v->message ? v->message : "");
+}
+
+/* How many models are neither available nor have failed. */
+static int pending(const sl_manager *m)
+{
+    const sl_managed *culprit;
+    int n = 0;
+    for (const sl_served *model = m->models; model != NULL; model = model->next)
+        n += model->config != NULL && outcome_of(model, &culprit) == PENDING;
+    return n;
+}
+
+sl_code sl_manager_wait(sl_manager *m, uint64_t deadline_ns, sl_status *st)
+{
+    sl_text list = {0};
+    int n = 0;
+    pthread_mutex_lock(&m->lock);
+    while (pending(m) > 0 && sl_cond_wait_until(&m->changed, &m->lock, deadline_ns))
+        ;
+    for (const sl_served *model = m->models; model != NULL; model = model->next) {
+        const sl_managed *culprit;
+        outcome o = model->config ? outcome_of(model, &culprit) : AVAILABLE;
+        if (o == AVAILABLE)
+            continue;
+        n++;
+        complain(&list, model, o, culprit);
+    }
+    pthread_mutex_unlock(&m->lock);
+    sl_code rc = SL_OK;
+    if (n)
+        rc = sl_fail(st, SL_UNKNOWN, "%d servable(s) did not become available: {%s}", n,
+                     list.p ? list.p : "");
+    sl_text_fini(&list);
+    return rc;
+}

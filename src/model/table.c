@@ -1,0 +1,254 @@
+/* table.c - see table.h */
+#include "model/table.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "base/cpu.h"
+#include "base/mem.h"
+#include "model/readers.h"
+
+enum { MAX_STRIPES = 16 };
+
+/* 128 bytes: two lines, because processors fetch lines in pairs. */
+typedef struct stripe {
+    _Alignas(128) sl_version version; /* first: a handle is a pointer to it */
+    atomic_long refs;
+    sl_serving *serving;
+} stripe;
+
+struct sl_serving {
+    void (*drained)(void *arg);
+    void *arg;
+    unsigned mask;
+    atomic_int live;
+    stripe stripes[];
+};
+
+struct sl_table {
+    size_t mask, count;
+    sl_route *slots[];
+};
+
+static unsigned stripe_count(void)
+{
+    static atomic_uint cached;
+    unsigned n = atomic_load_explicit(&cached, memory_order_relaxed);
+    if (n == 0) {
+        unsigned cpus = (unsigned)sl_cpu_count();
+        for (n = 1; n < cpus && n < MAX_STRIPES;)
+            n *= 2;
+        atomic_store_explicit(&cached, n, memory_order_relaxed);
+    }
+    return n;
+}
+
+static unsigned own_stripe(void)
+{
+    static atomic_uint threads;
+    static _Thread_local unsigned mine; /* 0: not yet given */
+    if (mine == 0)
+        mine = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) + 1;
+    return mine;
+}
+
+sl_serving *sl_serving_new(const sl_version *v, void (*drained)(void *arg), void *arg)
+{
+    unsigned n = stripe_count();
+    /* aligned_alloc is not base/mem's, but a session's counters are ours and small. */
+    sl_serving *s = aligned_alloc(_Alignof(stripe), sizeof *s + n * sizeof s->stripes[0]);
+    if (s == NULL)
+        abort();
+    s->drained = drained;
+    s->arg = arg;
+    s->mask = n - 1;
+    atomic_init(&s->live, (int)n);
+    for (unsigned i = 0; i < n; i++) {
+        s->stripes[i].version = *v;
+        s->stripes[i].serving = s;
+        atomic_init(&s->stripes[i].refs, 1);
+    }
+    return s;
+}
+
+void sl_serving_free(sl_serving *s)
+{
+    free(s);
+}
+
+static void drop(stripe *p)
+{
+    if (atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    sl_serving *s = p->serving;
+    if (atomic_fetch_sub_explicit(&s->live, 1, memory_order_acq_rel) == 1)
+        s->drained(s->arg);
+}
+
+void sl_serving_retire(sl_serving *s)
+{
+    /* The last drop may free `s` under our hands: count first. */
+    for (unsigned i = 0, n = s->mask + 1; i < n; i++)
+        drop(&s->stripes[i]);
+}
+
+void sl_version_release(const sl_version *v)
+{
+    drop((stripe *)((uintptr_t)v - offsetof(stripe, version)));
+}
+
+sl_route *sl_route_new(const char *model, sl_serving *const *versions, const int64_t *numbers,
+                       int n_versions, const sl_label *labels, int n_labels)
+{
+    sl_route *r = sl_calloc(1, sizeof *r);
+    size_t n = (size_t)n_versions, k = (size_t)n_labels;
+    r->model = sl_strdup(model);
+    r->model_len = strlen(model);
+    r->hash = sl_hash(model, r->model_len);
+    r->n_versions = n_versions;
+    r->versions = sl_calloc(n, sizeof(sl_serving *));
+    r->numbers = sl_calloc(n, sizeof *r->numbers);
+    for (size_t i = 0; i < n; i++) {
+        r->versions[i] = versions[i];
+        r->numbers[i] = numbers[i];
+    }
+    r->n_labels = n_labels;
+    r->labels = sl_calloc(k, sizeof *r->labels);
+    for (size_t i = 0; i < k; i++)
+        r->labels[i] = (sl_label){sl_strdup(labels[i].label), labels[i].version};
+    return r;
+}
+
+void sl_route_free(sl_route *r)
+{
+    if (r == NULL)
+        return;
+    for (int i = 0; i < r->n_labels; i++)
+        sl_free((char *)r->labels[i].label);
+    sl_free(r->labels);
+    sl_free(r->versions);
+    sl_free(r->numbers);
+    sl_free(r->model);
+    sl_free(r);
+}
+
+static void place(sl_table *t, sl_route *r)
+{
+    size_t i = r->hash & t->mask;
+    while (t->slots[i] != NULL)
+        i = (i + 1) & t->mask;
+    t->slots[i] = r;
+    t->count++;
+}
+
+sl_table *sl_table_with(const sl_table *old, const char *model, sl_route *route, sl_route **gone)
+{
+    size_t count = (old ? old->count : 0) + 1, cap = 8;
+    while (cap < count * 2)
+        cap *= 2;
+    sl_table *t = sl_calloc(1, sizeof *t + cap * sizeof t->slots[0]);
+    t->mask = cap - 1;
+    *gone = NULL;
+    for (size_t i = 0; old != NULL && i <= old->mask; i++) {
+        sl_route *r = old->slots[i];
+        if (r != NULL && strcmp(r->model, model) == 0)
+            *gone = r;
+        else if (r != NULL)
+            place(t, r);
+    }
+    if (route != NULL)
+        place(t, route);
+    return t;
+}
+
+void sl_table_free(sl_table *t)
+{
+    sl_free(t);
+}
+
+void sl_table_free_all(sl_table *t)
+{
+    for (size_t i = 0; t != NULL && i <= t->mask; i++)
+        sl_route_free(t->slots[i]);
+    sl_free(t);
+}
+
+static const sl_route *find(const sl_table *t, sl_str model)
+{
+    if (t == NULL)
+        return NULL;
+    uint64_t hash = sl_hash(model.p, model.n);
+    for (size_t i = hash & t->mask; t->slots[i] != NULL; i = (i + 1) & t->mask) {
+        const sl_route *r = t->slots[i];
+        if (r->hash == hash && r->model_len == model.n && memcmp(r->model, model.p, model.n) == 0)
+            return r;
+    }
+    return NULL;
+}
+
+static sl_serving *find_number(const sl_route *r, int64_t number)
+{
+    for (int lo = 0, hi = r->n_versions; lo < hi;) {
+        int mid = lo + (hi - lo) / 2;
+        if (r->numbers[mid] == number)
+            return r->versions[mid];
+        if (r->numbers[mid] < number)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return NULL;
+}
+
+static bool find_label(const sl_route *r, sl_str label, int64_t *number)
+{
+    for (int i = 0; r != NULL && i < r->n_labels; i++)
+        if (sl_str_is(label, r->labels[i].label)) {
+            *number = r->labels[i].version;
+            return true;
+        }
+    return false;
+}
+
+/* Which version a spec means. Inside enter and leave. */
+static sl_serving *choose(const sl_route *r, const sl_model_spec *spec, int64_t *number,
+                          bool *specific, bool *unlabelled)
+{
+    *number = spec->version;
+    *specific = spec->has_version || spec->label.n > 0;
+    *unlabelled = spec->label.n > 0 && !find_label(r, spec->label, number);
+    if (r == NULL || *unlabelled)
+        return NULL;
+    if (*specific)
+        return find_number(r, *number);
+    return r->n_versions ? r->versions[r->n_versions - 1] : NULL;
+}
+
+sl_code sl_table_acquire(_Atomic(sl_table *) *current, const sl_model_spec *spec,
+                         const sl_version **out, sl_status *st)
+{
+    int64_t number;
+    bool specific, unlabelled;
+    if (spec->model.n == 0)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "ModelSpec has no name specified.");
+    sl_reader *me = sl_readers_enter();
+    const sl_table *t = atomic_load(current);
+    sl_serving *s = choose(find(t, spec->model), spec, &number, &specific, &unlabelled);
+    if (s != NULL) {
+        stripe *p = &s->stripes[own_stripe() & s->mask];
+        atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+        *out = &p->version;
+    }
+    sl_readers_leave(me);
+    if (s != NULL)
+        return SL_OK;
+    if (unlabelled)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "Unrecognized servable version label: %.*s",
+                       SL_STR_ARG(spec->label));
+    if (specific)
+        return sl_fail(st, SL_NOT_FOUND, "Servable not found for request: Specific(%.*s, %lld)",
+                       SL_STR_ARG(spec->model), (long long)number);
+    return sl_fail(st, SL_NOT_FOUND, "Servable not found for request: Latest(%.*s)",
+                   SL_STR_ARG(spec->model));
+}

@@ -1,0 +1,470 @@
+#include "fixture.h"
+
+#include "base/arena.h"
+
+static sl_status st;
+
+static void newest_version_answers_once_it_is_loaded(void **state)
+{
+    fixture *f = *state;
+    make_version(f, "m", "1");
+    make_version(f, "m", "3");
+    assert_int_equal(configure(f, "m", (sl_model_config){.engine = "native"}, &st), SL_OK);
+    assert_int_equal(sl_manager_wait(f->m, 0, &st), SL_OK);
+    assert_int_equal(answers(f, latest("m")), 3);
+    assert_int_equal(answers(f, specific("m", 3)), 3);
+    assert_int_equal(count_of(f, &f->started[1]), 0);
+    char path[256];
+    snprintf(path, sizeof path, "%s/m/3", f->dir);
+    assert_string_equal(f->path, path);
+    assert_string_equal(f->engine, "native");
+}
+
+static void refusals_have_the_originals_words(void **state)
+{
+    fixture *f = *state;
+    const sl_version *v;
+    start(f);
+    sl_model_spec specs[] = {latest("m"), specific("m", 7), labelled("m", "x"), latest("")};
+    static const char *const texts[] = {"Servable not found for request: Latest(m)",
+                                        "Servable not found for request: Specific(m, 7)",
+                                        "Unrecognized servable version label: x",
+                                        "ModelSpec has no name specified."};
+    static const sl_code codes[] = {SL_NOT_FOUND, SL_NOT_FOUND, SL_INVALID_ARGUMENT,
+                                    SL_INVALID_ARGUMENT};
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(sl_manager_acquire(f->m, &specs[i], &v, &st), codes[i]);
+        assert_string_equal(st.msg, texts[i]);
+    }
+}
+
+static void old_version_serves_until_the_new_one_is_available(void **state)
+{
+    fixture *f = *state;
+    make_version(f, "m", "1");
+    configure(f, "m", (sl_model_config){0}, &st);
+    assert_int_equal(sl_manager_wait(f->m, 0, &st), SL_OK);
+    make_version(f, "m", "2");
+    hold(f, 2, true);
+    sl_manager_look(f->m);
+    until_started(f, 2, 1);
+    assert_int_equal(answers(f, latest("m")), 1);
+    assert_int_equal(state_of(f, "m", 2), SL_STATE_LOADING);
+    hold(f, 2, false);
+    until(f, "m", 1, SL_STATE_END);
+    assert_int_equal(answers(f, latest("m")), 2);
+    assert_int_equal(answers(f, specific("m", 1)), -SL_NOT_FOUND);
+}
+
+static void old_version_keeps_serving_when_the_new_one_fails(void **state)
+{
+    fixture *f = *state;
+    make_version(f, "m", "1");
+    configure(f, "m", (sl_model_config){0}, &st);
+    sl_manager_wait(f->m, 0, &st);
+    make_version(f, "m", "2");
+    outcome(f, 2, SL_INTERNAL);
+    sl_manager_look(f->m);
+    until(f, "m", 2, SL_STATE_END);
+    assert_int_equal(answers(f, latest("m")), 1);
+    /* It is not tried again while it is aspired ... */
+    sl_manager_look(f->m);
+    assert_int_equal(state_of(f, "m", 2), SL_STATE_END);
+    assert_int_equal(count_of(f, &f->started[2]), 1);
+    /* ... but is when it has gone and comes back. */
+    outcome(f, 2, SL_OK);
+    remove_version(f, "m", "2");
+    sl_manager_look(f->m);
+    make_version(f, "m", "2");
+    sl_manager_look(f->m);
+    until(f, "m", 2, SL_STATE_AVAILABLE);
+}
+
+static void version_is_unloaded_only_after_its_last_handle(void **state)
+{
+    fixture *f = *state;
+    const sl_version *a, *b;
+    make_version(f, "m", "1");
+    configure(f, "m", (sl_model_config){0}, &st);
+    sl_manager_wait(f->m, 0, &st);
+    sl_model_spec spec = latest("m");
+    assert_int_equal(sl_manager_acquire(f->m, &spec, &a, &st), SL_OK);
+    assert_int_equal(sl_manager_acquire(f->m, &spec, &b, &st), SL_OK);
+    make_version(f, "m", "2");
+    sl_manager_look(f->m);
+    until(f, "m", 1, SL_STATE_UNLOADING);
+    assert_int_equal(a->number, 1);
+    sl_manager_release(f->m, a);
+    assert_int_equal(count_of(f, &f->unloaded[1]), 0);
+    /* A request that is stuck on one version stops nobody else's change. */
+    make_version(f, "m", "3");
+    sl_manager_look(f->m);
+    until(f, "m", 2, SL_STATE_END);
+    assert_int_equal(state_of(f, "m", 1), SL_STATE_UNLOADING);
+    sl_manager_release(f->m, b);
+    until(f, "m", 1, SL_STATE_END);
+    assert_int_equal(count_of(f, &f->unloaded[1]), 1);
+}
+
+static void version_that_comes_back_while_unloading_is_loaded_afresh(void **state)
+{
+    fixture *f = *state;
+    const sl_version *held;
+    make_version(f, "m", "1");
+    configure(f, "m", (sl_model_config){0}, &st);
+    sl_manager_wait(f->m, 0, &st);
+    sl_model_spec spec = latest("m");
+    sl_manager_acquire(f->m, &spec, &held, &st);
+    make_version(f, "m", "2");
+    sl_manager_look(f->m);
+    until(f, "m", 1, SL_STATE_UNLOADING);
+    remove_version(f, "m", "2");
+    sl_manager_look(f->m);
+    assert_int_equal(state_of(f, "m", 1), SL_STATE_UNLOADING);
+    assert_int_equal(answers(f, latest("m")), 2);
+    sl_manager_release(f->m, held);
+    until(f, "m", 2, SL_STATE_END);
+    assert_int_equal(answers(f, latest("m")), 1);
+    assert_int_equal(count_of(f, &f->started[1]), 2);
+}
+
+static void failed_load_is_tried_again_after_the_interval(void **state)
+{
+    fixture *f = *state;
+    sl_clock_fake(1000000000);
+    f->opts.max_retries = 2;
+    make_version(f, "m", "1");
+    outcome(f, 1, SL_NOT_FOUND);
+    configure(f, "m", (sl_model_config){0}, &st);
+    until_started(f, 1, 1);
+    sl_clock_fake(1999999999);
+    sl_manager_poke(f->m);
+    sl_manager_look(f->m);
+    assert_int_equal(state_of(f, "m", 1), SL_STATE_LOADING);
+    assert_int_equal(count_of(f, &f->started[1]), 1);
+    sl_clock_fake(3000000000);
+    sl_manager_poke(f->m);
+    until_started(f, 1, 2);
+    outcome(f, 1, SL_OK);
+    sl_clock_fake(5000000000);
+    sl_manager_poke(f->m);
+    until(f, "m", 1, SL_STATE_AVAILABLE);
+    assert_int_equal(count_of(f, &f->started[1]), 3);
+}
+
+static void version_ends_with_its_error_when_retries_are_exhausted(void **state)
+{
+    fixture *f = *state;
+    f->opts.max_retries = 3;
+    f->opts.retry_interval_us = 0;
+    make_version(f, "m", "1");
+    outcome(f, 1, SL_DATA_LOSS);
+    configure(f, "m", (sl_model_config){0}, &st);
+    assert_int_equal(sl_manager_wait(f->m, 0, &st), SL_UNKNOWN);
+    assert_string_equal(st.msg, "1 servable(s) did not become available: {{{name: m version: 1} "
+                                "due to error: DATA_LOSS: version 1 is broken}, }");
+    assert_int_equal(count_of(f, &f->started[1]), 4);
+}
+
+static void retries_end_when_the_version_is_no_longer_wanted(void **state)
+{
+    fixture *f = *state;
+    sl_clock_fake(1000000000);
+    f->opts.max_retries = 5;
+    make_version(f, "m", "1");
+    make_version(f, "m", "2");
+    outcome(f, 2, SL_INTERNAL);
+    configure(f, "m", (sl_model_config){0}, &st);
+    until_started(f, 2, 1);
+    remove_version(f, "m", "2");
+    sl_manager_look(f->m); /* no time passes: a cancellation does not wait for the interval */
+    until(f, "m", 2, SL_STATE_END);
+    until(f, "m", 1, SL_STATE_AVAILABLE);
+    assert_int_equal(count_of(f, &f->started[2]), 1);
+}
+
+static void load_that_ends_after_nobody_wants_it_is_unloaded_at_once(void **state)
+{
+    fixture *f = *state;
+    make_version(f, "m", "1");
+    hold(f, 1, true);
+    configure(f, "m", (sl_model_config){0}, &st);
+    until_started(f, 1, 1);
+    assert_int_equal(sl_manager_configure(f->m, NULL, 0, &st), SL_OK);
+    hold(f, 1, false);
+    until(f, "m", 1, SL_STATE_END);
+    assert_int_equal(count_of(f, &f->unloaded[1]), 1);
+    sl_arena arena;
+    const sl_version_info *info;
+    int n;
+    assert_int_equal(sl_arena_init(&arena, 0), SL_OK);
+    sl_model_spec spec = specific("m", 1);
+    assert_int_equal(sl_manager_status(f->m, &spec, &arena, &info, &n, &st), SL_OK);
+    assert_int_equal(info->code, SL_CANCELLED);
+    assert_string_equal(info->message, "Loading of servable cancelled");
+    sl_arena_fini(&arena);
+}
+
+static void broken_version_blocks_no_other_model(void **state)
+{
+    fixture *f = *state;
+    char a[128], b[128];
+    f->opts.load_threads = 1;
+    f->opts.initial_load_threads = 1;
+    f->opts.max_retries = 5;
+    f->opts.retry_interval_us = INT64_C(3600000000);
+    make_version(f, "a", "1");
+    make_version(f, "b", "2");
+    outcome(f, 1, SL_INTERNAL);
+    snprintf(a, sizeof a, "%s/a", f->dir);
+    snprintf(b, sizeof b, "%s/b", f->dir);
+    sl_model_config both[] = {{.name = "a", .base_path = a}, {.name = "b", .base_path = b}};
+    start(f);
+    assert_int_equal(sl_manager_configure(f->m, both, 2, &st), SL_OK);
+    until(f, "b", 2, SL_STATE_AVAILABLE);
+    assert_int_equal(answers(f, latest("b")), 2);
+    until_started(f, 1, 1);
+    assert_int_equal(state_of(f, "a", 1), SL_STATE_LOADING);
+}
+
+static void missing_base_path_concerns_its_own_model_only(void **state)
+{
+    fixture *f = *state;
+    char good[128], bad[128], wanted[512];
+    make_version(f, "good", "1");
+    snprintf(good, sizeof good, "%s/good", f->dir);
+    snprintf(bad, sizeof bad, "%s/bad", f->dir);
+    sl_model_config both[] = {{.name = "bad", .base_path = bad},
+                              {.name = "good", .base_path = good}};
+    start(f);
+    assert_int_equal(sl_manager_configure(f->m, both, 2, &st), SL_OK);
+    assert_int_equal(sl_manager_wait(f->m, 0, &st), SL_UNKNOWN);
+    snprintf(wanted, sizeof wanted,
+             "1 servable(s) did not become available: {{{name: bad} due to error: NOT_FOUND: "
+             "Unable to find a numerical version path for servable bad at: %s}, }",
+             bad);
+    assert_string_equal(st.msg, wanted);
+    assert_int_equal(answers(f, latest("good")), 1);
+    make_version(f, "bad", "2");
+    sl_manager_look(f->m);
+    assert_int_equal(sl_manager_wait(f->m, 0, &st), SL_OK);
+}
+
+static void emptied_or_vanished_directory_unloads_nothing(void **state)
+{
+    fixture *f = *state;
+    make_version(f, "m", "1");
+    configure(f, "m", (sl_model_config){0}, &st);
+    sl_manager_wait(f->m, 0, &st);
+    remove_version(f, "m", "1");
+    sl_manager_look(f->m);
+    assert_int_equal(state_of(f, "m", 1), SL_STATE_AVAILABLE);
+    remove_version(f, "m", "");
+    sl_manager_look(f->m);
+    assert_int_equal(state_of(f, "m", 1), SL_STATE_AVAILABLE);
+    /* An empty `specific` list, on the other hand, is an instruction. */
+    make_version(f, "m", "1");
+    configure(f, "m", (sl_model_config){.policy = SL_POLICY_SPECIFIC}, &st);
+    until(f, "m", 1, SL_STATE_END);
+}
+
+static void all_versions_are_loaded_under_policy_all(void **state)
+{
+    fixture *f = *state;
+    make_version(f, "m", "1");
+    make_version(f, "m", "2");
+    make_version(f, "m", "4");
+    configure(f, "m", (sl_model_config){.policy = SL_POLICY_ALL}, &st);
+    until(f, "m", 1, SL_STATE_AVAILABLE);
+    until(f, "m", 2, SL_STATE_AVAILABLE);
+    until(f, "m", 4, SL_STATE_AVAILABLE);
+    assert_int_equal(answers(f, latest("m")), 4);
+    assert_int_equal(answers(f, specific("m", 2)), 2);
+    /* Latest falls back when the highest goes. */
+    remove_version(f, "m", "4");
+    sl_manager_look(f->m);
+    until(f, "m", 4, SL_STATE_END);
+    assert_int_equal(answers(f, latest("m")), 2);
+}
+
+static void first_configuration_is_loaded_by_many_threads(void **state)
+{
+    fixture *f = *state;
+    char name[8];
+    f->opts.load_threads = 1;
+    f->opts.initial_load_threads = 4;
+    for (int i = 1; i <= 6; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        make_version(f, "m", name);
+        hold(f, i, true);
+    }
+    configure(f, "m", (sl_model_config){.policy = SL_POLICY_ALL}, &st);
+    for (int i = 6; i >= 3; i--) /* highest first; four at once */
+        until_started(f, i, 1);
+    assert_int_equal(count_of(f, &f->running), 4);
+    for (int i = 1; i <= 6; i++)
+        hold(f, i, false);
+    for (int i = 1; i <= 6; i++)
+        until(f, "m", i, SL_STATE_AVAILABLE);
+    assert_int_equal(f->most_running, 4);
+}
+
+static void reload_that_is_refused_changes_nothing(void **state)
+{
+    fixture *f = *state;
+    make_version(f, "m", "1");
+    configure(f, "m", (sl_model_config){0}, &st);
+    sl_manager_wait(f->m, 0, &st);
+    sl_model_config twice[] = {{.name = "n", .base_path = "/x"}, {.name = "n", .base_path = "/y"}};
+    assert_int_equal(sl_manager_configure(f->m, twice, 2, &st), SL_INVALID_ARGUMENT);
+    assert_string_equal(st.msg, "Illegal to list model n multiple times in config list");
+    sl_model_config relative[] = {{.name = "n", .base_path = "models/x"}};
+    assert_int_equal(sl_manager_configure(f->m, relative, 1, &st), SL_INVALID_ARGUMENT);
+    assert_string_equal(
+        st.msg, "Expected model n to have an absolute path or URI; got base_path()=models/x");
+    assert_int_equal(answers(f, latest("m")), 1);
+}
+
+static void model_that_is_removed_is_unloaded_and_may_come_back(void **state)
+{
+    fixture *f = *state;
+    make_version(f, "m", "1");
+    configure(f, "m", (sl_model_config){0}, &st);
+    sl_manager_wait(f->m, 0, &st);
+    assert_int_equal(sl_manager_configure(f->m, NULL, 0, &st), SL_OK);
+    until(f, "m", 1, SL_STATE_END);
+    assert_int_equal(answers(f, latest("m")), -SL_NOT_FOUND);
+    assert_int_equal(sl_manager_wait(f->m, 0, &st), SL_OK);
+    configure(f, "m", (sl_model_config){0}, &st);
+    assert_int_equal(sl_manager_wait(f->m, 0, &st), SL_OK);
+    assert_int_equal(answers(f, latest("m")), 1);
+    assert_int_equal(count_of(f, &f->loaded[1]), 2);
+}
+
+static void wait_ends_at_its_deadline(void **state)
+{
+    fixture *f = *state;
+    sl_clock_fake(1000);
+    make_version(f, "m", "1");
+    hold(f, 1, true);
+    configure(f, "m", (sl_model_config){0}, &st);
+    until_started(f, 1, 1);
+    assert_int_equal(sl_manager_wait(f->m, 1000, &st), SL_UNKNOWN);
+    assert_string_equal(st.msg, "1 servable(s) did not become available: {{{name: m version: 1} "
+                                "due to error: DEADLINE_EXCEEDED: still loading}, }");
+    hold(f, 1, false);
+}
+
+static void label_and_its_version_may_come_in_one_configuration(void **state)
+{
+    fixture *f = *state;
+    sl_label labels[] = {{"stable", 1}, {"canary", 2}};
+    make_version(f, "m", "1");
+    make_version(f, "m", "2");
+    hold(f, 2, true);
+    sl_model_config c = {.num_versions = 2, .labels = labels, .n_labels = 2};
+    assert_int_equal(configure(f, "m", c, &st), SL_OK);
+    until(f, "m", 1, SL_STATE_AVAILABLE);
+    assert_int_equal(answers(f, labelled("m", "stable")), 1);
+    assert_int_equal(answers(f, labelled("m", "canary")), -SL_INVALID_ARGUMENT);
+    hold(f, 2, false);
+    until(f, "m", 2, SL_STATE_AVAILABLE);
+    assert_int_equal(answers(f, labelled("m", "canary")), 2);
+    /* A label on its way to a version that is not loaded yet points where it did. */
+    labels[0].version = 3;
+    make_version(f, "m", "3");
+    hold(f, 3, true);
+    c.num_versions = 3;
+    assert_int_equal(configure(f, "m", c, &st), SL_OK);
+    assert_int_equal(answers(f, labelled("m", "stable")), 1);
+    hold(f, 3, false);
+    until(f, "m", 3, SL_STATE_AVAILABLE);
+    assert_int_equal(answers(f, labelled("m", "stable")), 3);
+    /* Labels that are no longer listed disappear at once. */
+    c.n_labels = 1;
+    assert_int_equal(configure(f, "m", c, &st), SL_OK);
+    assert_int_equal(answers(f, labelled("m", "canary")), -SL_INVALID_ARGUMENT);
+}
+
+static void label_of_a_version_that_nobody_will_load_is_refused(void **state)
+{
+    fixture *f = *state;
+    sl_label label = {"x", 9};
+    make_version(f, "m", "1");
+    sl_model_config c = {.labels = &label, .n_labels = 1};
+    assert_int_equal(configure(f, "m", c, &st), SL_FAILED_PRECONDITION);
+    assert_string_equal(st.msg, "Request to assign label to version 9 of model m, which is not "
+                                "currently available for inference");
+    sl_manager_free(f->m);
+    f->m = NULL;
+    f->opts.labels_for_unavailable = true;
+    assert_int_equal(configure(f, "m", c, &st), SL_OK);
+    sl_manager_wait(f->m, 0, &st);
+    const sl_version *v;
+    sl_model_spec spec = labelled("m", "x");
+    assert_int_equal(sl_manager_acquire(f->m, &spec, &v, &st), SL_NOT_FOUND);
+    assert_string_equal(st.msg, "Servable not found for request: Specific(m, 9)");
+}
+
+static void status_lists_versions_highest_first(void **state)
+{
+    fixture *f = *state;
+    sl_arena arena;
+    const sl_version_info *info;
+    int n;
+    assert_int_equal(sl_arena_init(&arena, 0), SL_OK);
+    make_version(f, "m", "1");
+    make_version(f, "m", "2");
+    outcome(f, 1, SL_UNIMPLEMENTED);
+    configure(f, "m", (sl_model_config){.policy = SL_POLICY_ALL}, &st);
+    until(f, "m", 1, SL_STATE_END);
+    until(f, "m", 2, SL_STATE_AVAILABLE);
+    sl_model_spec spec = latest("m");
+    assert_int_equal(sl_manager_status(f->m, &spec, &arena, &info, &n, &st), SL_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(info[0].number, 2);
+    assert_int_equal(info[0].state, SL_STATE_AVAILABLE);
+    assert_string_equal(info[0].message, "");
+    assert_string_equal(info[0].why, "the test chose it");
+    assert_int_equal(info[1].number, 1);
+    assert_int_equal(info[1].state, SL_STATE_END);
+    assert_int_equal(info[1].code, SL_UNIMPLEMENTED);
+    assert_string_equal(info[1].message, "version 1 is broken");
+    spec = specific("m", 5);
+    assert_int_equal(sl_manager_status(f->m, &spec, &arena, &info, &n, &st), SL_NOT_FOUND);
+    assert_string_equal(st.msg, "Could not find version 5 of model m");
+    spec = latest("n");
+    assert_int_equal(sl_manager_status(f->m, &spec, &arena, &info, &n, &st), SL_NOT_FOUND);
+    assert_string_equal(st.msg, "Could not find any versions of model n");
+    sl_arena_fini(&arena);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, new_fixture, free_fixture)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(newest_version_answers_once_it_is_loaded),
+        TEST(refusals_have_the_originals_words),
+        TEST(old_version_serves_until_the_new_one_is_available),
+        TEST(old_version_keeps_serving_when_the_new_one_fails),
+        TEST(version_is_unloaded_only_after_its_last_handle),
+        TEST(version_that_comes_back_while_unloading_is_loaded_afresh),
+        TEST(failed_load_is_tried_again_after_the_interval),
+        TEST(version_ends_with_its_error_when_retries_are_exhausted),
+        TEST(retries_end_when_the_version_is_no_longer_wanted),
+        TEST(load_that_ends_after_nobody_wants_it_is_unloaded_at_once),
+        TEST(broken_version_blocks_no_other_model),
+        TEST(missing_base_path_concerns_its_own_model_only),
+        TEST(emptied_or_vanished_directory_unloads_nothing),
+        TEST(all_versions_are_loaded_under_policy_all),
+        TEST(first_configuration_is_loaded_by_many_threads),
+        TEST(reload_that_is_refused_changes_nothing),
+        TEST(model_that_is_removed_is_unloaded_and_may_come_back),
+        TEST(wait_ends_at_its_deadline),
+        TEST(label_and_its_version_may_come_in_one_configuration),
+        TEST(label_of_a_version_that_nobody_will_load_is_refused),
+        TEST(status_lists_versions_highest_first),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
