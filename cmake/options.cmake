@@ -3,7 +3,7 @@ set(SLUICE_SANITIZE "" CACHE STRING "address (with undefined), thread, or empty"
 option(SLUICE_FUZZ "build the fuzz targets with libFuzzer (needs clang)" OFF)
 option(SLUICE_COVERAGE "instrument for coverage" OFF)
 
-add_compile_definitions(_GNU_SOURCE=) # glibc on Linux is the platform
+add_compile_options($<$<COMPILE_LANGUAGE:C>:-D_GNU_SOURCE=>) # glibc on Linux is the platform; g++ sets it itself
 add_compile_options(-Wall -Wextra -Wshadow -Wpointer-arith -Wvla -fno-common -fno-math-errno)
 add_compile_options($<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>
                     $<$<COMPILE_LANGUAGE:C>:-Werror=implicit-function-declaration>)
