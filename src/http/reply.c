@@ -204,7 +204,9 @@ bool sl_reply_resume(sl_conn *c)
 {
     sl_chain rest = c->out;
     c->out = (sl_chain){0};
-    return send_now(c, &rest);
+    bool ok = send_now(c, &rest);
+    sl_chain_reset(&rest);
+    return ok;
 }
 
 bool sl_reply_raw(sl_conn *c, const char *p, size_t n)

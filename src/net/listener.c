@@ -6,7 +6,6 @@
  * and gets the option only then; the kernel asks both sides of a conflict, so the next sockets may
  * join.
  */
-#define _GNU_SOURCE
 #include "net/listener.h"
 
 #include <arpa/inet.h>

@@ -8,7 +8,6 @@
  * at the stack once more before it waits. The eventfd is watched edge-triggered, so it is never
  * read.
  */
-#define _GNU_SOURCE
 #include "net/loop.h"
 
 #include <assert.h>

@@ -1,5 +1,4 @@
 /* test_connection.c - requests and replies over a connection: rest.md 2.1 and 2.2 */
-#define _GNU_SOURCE
 #include "unit/http/fixture.h"
 
 #define OK11(n) "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n" DATE "Content-Length: " n "\r\n"

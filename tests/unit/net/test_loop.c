@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <assert.h>
 #include <cmocka.h>
 #include <errno.h>
 #include <pthread.h>
@@ -109,15 +108,14 @@ static void stop_ends_a_loop_after_what_was_posted(void **state)
 typedef struct ball {
     sl_post post;
     sl_loop *here, *there;
-    int left;
-    sl_post stop;
+    int left, astray;
 } ball;
 
 static void throw_back(void *arg)
 {
     ball *b = arg;
     sl_loop *from = b->here;
-    assert(sl_loop_is_mine(from));
+    b->astray += !sl_loop_is_mine(from);
     if (--b->left == 0) {
         sl_loop_stop(b->there);
         sl_loop_stop(from);
@@ -140,6 +138,7 @@ static void two_loops_throw_a_ball_and_lose_no_wake_up(void **state)
     sl_loop_run(a);
     sl_loop_stop(b);
     assert_int_equal(x.left, 0);
+    assert_int_equal(x.astray, 0);
     sl_loop_free(a);
     sl_loop_free(b);
 }

@@ -1,0 +1,662 @@
+/* test_limits.c - time-outs, sizes, budgets, clients that leave or do not read, and the end */
+#include "unit/http/fixture.h"
+
+#include <malloc.h>
+#include <sys/resource.h>
+#include <zlib.h>
+
+#define GET "GET /a HTTP/1.1\r\n\r\n"
+
+static fixture *with(void (*change)(sl_http_limits *))
+{
+    sl_http_limits l;
+    sl_http_limits_default(&l);
+    if (change)
+        change(&l);
+    return fx_new(&l);
+}
+
+static bool begins(const char *text, const char *with_this)
+{
+    return strncmp(text, with_this, strlen(with_this)) == 0;
+}
+
+/* ---- time ---- */
+
+static void a_head_must_arrive_in_time(void **state)
+{
+    fixture *f = *state;
+    int fd = connect_client(f);
+    send_text(f, fd, "GET /a HT");
+    pass_time(f, 29 * SECOND);
+    send_text(f, fd, "TP/1.1\r\n"); /* a byte now and then is not enough */
+    assert_string_equal(receive(f, fd), "");
+    pass_time(f, 2 * SECOND);
+    assert_true(begins(receive(f, fd), "HTTP/1.1 408 Request Time-out\r\n"));
+    assert_true(f->eof);
+    close(fd);
+}
+
+static void an_idle_connection_is_closed_in_the_end(void **state)
+{
+    fixture *f = *state;
+    int fd = connect_client(f);
+    exchange_text(f, fd, GET);
+    pass_time(f, 599 * SECOND);
+    receive(f, fd);
+    assert_false(f->eof);
+    exchange_text(f, fd, GET);
+    pass_time(f, 599 * SECOND);
+    receive(f, fd);
+    assert_false(f->eof);
+    pass_time(f, 2 * SECOND);
+    assert_string_equal(receive(f, fd), "");
+    assert_true(f->eof);
+    close(fd);
+}
+
+static void a_body_that_trickles_is_refused(void **state)
+{
+    fixture *f = *state;
+    int fd = connect_client(f);
+    send_text(f, fd, "POST /echo HTTP/1.1\r\nContent-Length: 100000\r\n\r\n");
+    for (int i = 0; i < 19; i++) { /* 10 free seconds, then 99 bytes a second for 9 */
+        pass_time(f, SECOND);
+        send_bytes(f, fd, "x", 1);
+        assert_string_equal(receive(f, fd), "");
+    }
+    pass_time(f, 3 * SECOND);
+    assert_true(begins(receive(f, fd), "HTTP/1.1 408 "));
+    close(fd);
+}
+
+static void a_body_at_the_minimum_rate_is_served(void **state)
+{
+    fixture *f = *state;
+    char second[101];
+    int fd = connect_client(f);
+    send_text(f, fd, "POST /echo HTTP/1.1\r\nContent-Length: 10100\r\n\r\n");
+    memset(second, 'x', sizeof second);
+    for (int i = 0; i < 100; i++) {
+        pass_time(f, SECOND);
+        send_bytes(f, fd, second, 101);
+    }
+    assert_true(begins(receive(f, fd), "HTTP/1.1 200 "));
+    close(fd);
+}
+
+static void a_client_that_does_not_read_is_cut_off(void **state)
+{
+    fixture *f = *state;
+    int fd = connect_client(f);
+    send_text(f, fd, "GET /big?20000000 HTTP/1.1\r\n\r\n");
+    assert_int_equal(f->n_calls, 1);
+    assert_int_equal(f->n_done, 0);
+    pass_time(f, 11 * SECOND);
+    assert_int_equal(atomic_load(&f->server->n_conns), 1);
+    pass_time(f, 11 * SECOND);
+    assert_int_equal(atomic_load(&f->server->n_conns), 0);
+    assert_int_equal(f->n_done, 1);
+    assert_true(f->last_given_up);
+    close(fd);
+}
+
+static void a_client_that_reads_slowly_gets_everything(void **state)
+{
+    fixture *f = *state;
+    size_t got = 0;
+    char buffer[65536];
+    int fd = connect_client(f);
+    send_text(f, fd, "GET /big?4000000 HTTP/1.1\r\n\r\n" GET);
+    assert_int_equal(f->n_calls, 1); /* the next one waits until this reply is gone */
+    for (int i = 0; i < 1000 && f->n_calls < 2; i++) {
+        pass_time(f, SECOND);
+        ssize_t n = recv(fd, buffer, sizeof buffer, 0);
+        got += n > 0 ? (size_t)n : 0;
+    }
+    assert_int_equal(f->last_status, 200);
+    receive(f, fd);
+    got += f->text_n;
+    const sl_exchange *x = f->server->shards[0].pool;
+    assert_non_null(x);
+    assert_int_equal(got, 4000000 +
+                              2 * (strlen("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n") +
+                                   strlen(DATE) + strlen("Content-Length: \r\n")) +
+                              strlen("4000000") + strlen("6") + strlen("GET /a"));
+    close(fd);
+}
+
+static void no_reply_is_read_ahead_of_a_slow_client(void **state)
+{
+    fixture *f = *state;
+    int fd = connect_client(f);
+    for (int i = 0; i < 100; i++)
+        send_bytes(f, fd, "GET /big?1000000 HTTP/1.1\r\n\r\n", 29);
+    assert_in_range(f->n_calls, 1, 2);
+    close(fd);
+    turn(f);
+    assert_int_equal(atomic_load(&f->server->n_conns), 0);
+}
+
+/* ---- sizes ---- */
+
+static void small_sizes(sl_http_limits *l)
+{
+    l->max_body = 1000;
+    l->max_head = 200;
+    l->max_headers = 5;
+}
+
+static void post(fixture *f, int fd, size_t n, bool chunked)
+{
+    char text[3000], body[2000];
+    memset(body, 'x', sizeof body);
+    if (chunked)
+        snprintf(
+            text, sizeof text,
+            "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n%.*s\r\n0\r\n\r\n", n,
+            (int)n, body);
+    else
+        snprintf(text, sizeof text, "POST /echo HTTP/1.1\r\nContent-Length: %zu\r\n\r\n%.*s", n,
+                 (int)n, body);
+    exchange_text(f, fd, text);
+}
+
+static void a_body_at_its_limit_passes_and_one_byte_more_is_413(void **state)
+{
+    (void)state;
+    fixture *f = with(small_sizes);
+    for (int chunked = 0; chunked < 2; chunked++) {
+        int fd = connect_client(f);
+        post(f, fd, 1000, chunked);
+        assert_true(begins(f->text, "HTTP/1.1 200 "));
+        post(f, fd, 1001, chunked);
+        assert_true(begins(f->text, "HTTP/1.1 413 Request Entity Too Large\r\n"));
+        assert_true(f->eof);
+        close(fd);
+    }
+    assert_int_equal(f->n_calls, 2);
+    fx_free(f);
+}
+
+static void heads_beyond_their_limits_are_431(void **state)
+{
+    (void)state;
+    fixture *f = with(small_sizes);
+    char text[400];
+    snprintf(text, sizeof text, "GET /a HTTP/1.1\r\nA: %0300d\r\n\r\n", 0);
+    int fd = connect_client(f);
+    assert_true(begins(exchange_text(f, fd, text), "HTTP/1.1 431 "));
+    close(fd);
+    fd = connect_client(f);
+    exchange_text(f, fd, "GET /a HTTP/1.1\r\nA:\r\nA:\r\nA:\r\nA:\r\nA:\r\nA:\r\n\r\n");
+    assert_true(begins(f->text, "HTTP/1.1 431 "));
+    close(fd);
+    fx_free(f);
+}
+
+static void one_megabyte(sl_http_limits *l)
+{
+    l->max_inflight = 1 << 20;
+}
+
+static void bodies_of_all_connections_share_a_budget(void **state)
+{
+    (void)state;
+    fixture *f = with(one_megabyte);
+    char *half = calloc(1, 600000);
+    int a = connect_client(f), b = connect_client(f);
+    send_text(f, a, "POST /hold HTTP/1.1\r\nContent-Length: 600000\r\n\r\n");
+    send_bytes(f, a, half, 600000);
+    assert_int_equal(f->n_held, 1);
+    send_text(f, b, "POST /hold HTTP/1.1\r\nContent-Length: 600000\r\n\r\n");
+    send_bytes(f, b, half, 600000);
+    assert_true(begins(receive(f, b), "HTTP/1.1 503 Service Unavailable\r\n"));
+    assert_non_null(strstr(f->text, "\r\nRetry-After: 1\r\n"));
+    sl_http_reply(f->held[0]);
+    turn(f);
+    close(b);
+    b = connect_client(f);
+    send_text(f, b, "POST /hold HTTP/1.1\r\nContent-Length: 600000\r\n\r\n");
+    send_bytes(f, b, half, 600000);
+    assert_int_equal(f->n_held, 2);
+    sl_http_reply(f->held[1]);
+    turn(f);
+    sl_http_stats st;
+    sl_http_get_stats(f->server, &st);
+    assert_int_equal(st.inflight_bytes, 0);
+    assert_int_equal(st.calls, 2);
+    assert_int_equal(st.connections, 2);
+    free(half);
+    close(a);
+    close(b);
+    fx_free(f);
+}
+
+static void a_body_beyond_the_whole_budget_is_refused_at_once(void **state)
+{
+    (void)state;
+    fixture *f = with(one_megabyte);
+    int fd = connect_client(f);
+    exchange_text(f, fd, "POST /a HTTP/1.1\r\nContent-Length: 1048577\r\n\r\n");
+    assert_true(begins(f->text, "HTTP/1.1 503 "));
+    close(fd);
+    fx_free(f);
+}
+
+static void two_connections(sl_http_limits *l)
+{
+    l->max_connections = 2;
+}
+
+static void one_connection_too_many_is_told_so(void **state)
+{
+    (void)state;
+    fixture *f = with(two_connections);
+    int a = connect_client(f), b = connect_client(f), c = connect_client(f);
+    assert_true(begins(receive(f, c), "HTTP/1.1 503 "));
+    assert_non_null(strstr(f->text, "too many connections"));
+    assert_true(f->eof);
+    close(c);
+    close(a);
+    turn(f);
+    c = connect_client(f);
+    assert_true(begins(exchange_text(f, c, GET), "HTTP/1.1 200 "));
+    close(b);
+    close(c);
+    fx_free(f);
+}
+
+/* ---- gzip ---- */
+
+static size_t gzip(const char *p, size_t n, char *out, size_t cap)
+{
+    z_stream z = {0};
+    deflateInit2(&z, 9, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY);
+    z.next_in = (unsigned char *)p;
+    z.avail_in = (unsigned)n;
+    z.next_out = (unsigned char *)out;
+    z.avail_out = (unsigned)cap;
+    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+    deflateEnd(&z);
+    return cap - z.avail_out;
+}
+
+static void post_gzip(fixture *f, const char *p, size_t n)
+{
+    char head[128];
+    int fd = connect_client(f);
+    int m =
+        snprintf(head, sizeof head,
+                 "POST /echo HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n", n);
+    send_bytes(f, fd, head, (size_t)m);
+    send_bytes(f, fd, p, n);
+    receive(f, fd);
+    close(fd);
+    turn(f);
+}
+
+static void a_gzip_body_is_unpacked(void **state)
+{
+    fixture *f = *state;
+    char packed[100];
+    size_t n = gzip("hello", 5, packed, sizeof packed);
+    post_gzip(f, packed, n);
+    assert_string_equal(strstr(f->text, "\r\n\r\n"), "\r\n\r\nhello");
+    assert_false(f->undecodable);
+}
+
+static void a_spoilt_gzip_body_is_empty_and_said_to_be(void **state)
+{
+    fixture *f = *state;
+    char packed[100];
+    size_t n = gzip("hello", 5, packed, sizeof packed);
+    for (size_t cut = 0; cut < n; cut++) {
+        f->undecodable = false;
+        post_gzip(f, packed, cut);
+        assert_true(f->undecodable && f->last_body == 0);
+    }
+    for (size_t at = n - 8; at < n; at++) { /* checksum and size */
+        packed[at] ^= 1;
+        f->undecodable = false;
+        post_gzip(f, packed, n);
+        assert_true(f->undecodable);
+        packed[at] ^= 1;
+    }
+    packed[n] = 'x';
+    post_gzip(f, packed, n + 1);
+    assert_true(f->undecodable);
+    post_gzip(f, "{\"instances\":[1]}", 17);
+    assert_true(f->undecodable);
+}
+
+static void limit_decoded(sl_http_limits *l)
+{
+    l->max_decoded = 100000;
+}
+
+static void a_gzip_body_may_unpack_to_its_limit_and_no_further(void **state)
+{
+    (void)state;
+    fixture *f = with(limit_decoded);
+    char *zeros = calloc(1, 10000001), packed[20000];
+    post_gzip(f, packed, gzip(zeros, 100000, packed, sizeof packed));
+    assert_int_equal(f->last_body, 100000);
+    assert_false(f->undecodable);
+    post_gzip(f, packed, gzip(zeros, 100001, packed, sizeof packed));
+    assert_true(f->undecodable && f->last_body == 0);
+    post_gzip(f, packed, gzip(zeros, 10000000, packed, sizeof packed)); /* a bomb */
+    assert_true(f->undecodable && f->last_body == 0);
+    assert_int_equal(atomic_load(&f->server->budget.used), 0);
+    free(zeros);
+    fx_free(f);
+}
+
+static void compress_from_1000(sl_http_limits *l)
+{
+    l->compress_min = 1000;
+}
+
+static void large_replies_are_packed_for_who_accepts_it(void **state)
+{
+    (void)state;
+    fixture *f = with(compress_from_1000);
+    char unpacked[10000];
+    int fd = connect_client(f);
+    exchange_text(f, fd, "GET /big?9000 HTTP/1.1\r\nAccept-Encoding: gzip\r\n\r\n");
+    const char *body = strstr(f->text, "\r\n\r\n") + 4;
+    assert_non_null(strstr(f->text, "\r\nContent-Encoding: gzip\r\nVary: Accept-Encoding\r\n"));
+    z_stream z = {.next_in = (unsigned char *)body,
+                  .avail_in = (unsigned)(f->text + f->text_n - body),
+                  .next_out = (unsigned char *)unpacked,
+                  .avail_out = sizeof unpacked};
+    inflateInit2(&z, 31);
+    assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
+    assert_int_equal(z.total_out, 9000);
+    inflateEnd(&z);
+    exchange_text(f, fd, "GET /big?999 HTTP/1.1\r\nAccept-Encoding: gzip\r\n\r\n");
+    assert_null(strstr(f->text, "Content-Encoding"));
+    exchange_text(f, fd, "GET /big?9000 HTTP/1.1\r\n\r\n");
+    assert_null(strstr(f->text, "Content-Encoding"));
+    close(fd);
+    fx_free(f);
+}
+
+/* ---- clients that leave ---- */
+
+static void a_client_that_leaves_cancels_its_call(void **state)
+{
+    fixture *f = *state;
+    int fd = connect_client(f);
+    send_text(f, fd, "GET /hold HTTP/1.1\r\n\r\n");
+    assert_false(atomic_load(&f->held[0]->cancelled));
+    close(fd);
+    turn(f);
+    assert_true(atomic_load(&f->held[0]->cancelled));
+    assert_int_equal(f->n_cancelled, 1);
+    sl_http_reply(f->held[0]);
+    assert_int_equal(f->n_done, 1);
+    assert_true(f->last_given_up);
+    assert_int_equal(atomic_load(&f->server->n_conns), 0);
+}
+
+static void a_client_that_only_ends_its_output_is_still_answered(void **state)
+{
+    fixture *f = *state;
+    int fd = connect_client(f);
+    send_text(f, fd, "GET /hold HTTP/1.1\r\n\r\n");
+    shutdown(fd, SHUT_WR);
+    turn(f);
+    assert_int_equal(f->n_cancelled, 1); /* it cannot be told from one that left */
+    sl_http_reply(f->held[0]);
+    turn(f);
+    assert_true(begins(receive(f, fd), "HTTP/1.1 200 "));
+    assert_true(f->eof);
+    close(fd);
+}
+
+static void answer_now(sl_http_call *call)
+{
+    ((fixture *)call->user)->n_cancelled++;
+    sl_http_reply(call);
+}
+
+static void a_call_may_be_answered_while_it_is_cancelled(void **state)
+{
+    fixture *f = *state;
+    int fd = connect_client(f);
+    send_text(f, fd, "GET /hold HTTP/1.1\r\n\r\n");
+    f->held[0]->on_cancel = answer_now;
+    close(fd);
+    turn(f);
+    assert_int_equal(f->n_cancelled, 1);
+    assert_int_equal(atomic_load(&f->server->n_conns), 0);
+}
+
+static void leaving_at_any_byte_is_noticed(void **state)
+{
+    static const char request[] =
+        "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel";
+    fixture *f = *state;
+    for (size_t n = 0; n < sizeof request; n++) {
+        int fd = connect_client(f);
+        send_bytes(f, fd, request, n);
+        assert_int_equal(atomic_load(&f->server->n_conns), 1);
+        close(fd);
+        turn(f);
+        assert_int_equal(atomic_load(&f->server->n_conns), 0);
+    }
+    assert_int_equal(f->n_calls, 0);
+}
+
+static void an_error_is_readable_although_the_client_is_still_sending(void **state)
+{
+    fixture *f = *state;
+    char junk[10000] = "";
+    int fd = connect_tcp(f);
+    send_text(f, fd, "POST /a HTTP/1.1\r\nContent-Length: 9999999999999\r\n\r\n");
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(send_bytes(f, fd, junk, sizeof junk), sizeof junk);
+    assert_true(begins(receive(f, fd), "HTTP/1.1 413 "));
+    assert_true(f->eof);
+    pass_time(f, 6 * SECOND); /* but not for ever */
+    assert_int_equal(atomic_load(&f->server->n_conns), 0);
+    close(fd);
+}
+
+/* ---- many ---- */
+
+static int raise_descriptors(int wanted)
+{
+    struct rlimit r;
+    getrlimit(RLIMIT_NOFILE, &r);
+    struct rlimit more = {SL_MAX((rlim_t)wanted, r.rlim_cur), SL_MAX((rlim_t)wanted, r.rlim_max)};
+    if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+        return wanted;
+    r.rlim_cur = r.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &r);
+    return (int)r.rlim_max;
+}
+
+static void ten_thousand_idle_connections_cost_less_than_4_kb_each(void **state)
+{
+    fixture *f = *state;
+    int n = SL_MIN(10000, (raise_descriptors(20100) - 100) / 2);
+    int *fd = calloc((size_t)n, sizeof *fd);
+    exchange_text(f, fd[0] = connect_client(f), GET);
+    close(fd[0]);
+    turn(f);
+    size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+    for (int i = 0; i < n; i++) {
+        fd[i] = connect_client(f);
+        exchange_text(f, fd[i], GET);
+        assert_true(begins(f->text, "HTTP/1.1 200 "));
+    }
+    size_t each = (mallinfo2().uordblks + mallinfo2().hblkhd - before) / (size_t)n;
+    print_message("%d idle connections, %zu bytes each\n", n, each);
+    assert_int_equal(atomic_load(&f->server->n_conns), n);
+    assert_true(each < 4096);
+    assert_true(sizeof(sl_conn) < 1024); /* where malloc cannot be asked: a sanitizer */
+    for (int i = 0; i < n; i++)
+        close(fd[i]);
+    for (int i = 0; i < n / 100; i++)
+        turn(f);
+    assert_int_equal(atomic_load(&f->server->n_conns), 0);
+    free(fd);
+}
+
+/* ---- the end ---- */
+
+static void drain_closes_idle_connections_and_lets_the_others_finish(void **state)
+{
+    fixture *f = *state;
+    int idle = connect_client(f), busy = connect_client(f), partial = connect_client(f);
+    exchange_text(f, idle, GET);
+    send_text(f, busy, "GET /hold HTTP/1.1\r\n\r\n" GET);
+    send_text(f, partial, "GET /a HTT");
+    sl_http_drain(f->server, fx_drained, f);
+    sl_http_drain(f->server, fx_drained, f);
+    turn(f);
+    receive(f, idle);
+    assert_true(f->eof);
+    assert_false(f->drained);
+    assert_non_null(
+        strstr(exchange_text(f, partial, "P/1.1\r\n\r\n"), "\r\nConnection: close\r\n"));
+    assert_true(f->eof);
+    assert_false(f->drained);
+    sl_http_reply(f->held[0]);
+    turn(f);
+    assert_non_null(strstr(receive(f, busy), "\r\nConnection: close\r\n"));
+    assert_true(f->eof);
+    close(busy); /* it had sent more: we linger until it goes */
+    turn(f);
+    assert_true(f->drained);
+    assert_int_equal(f->n_calls, 3);
+    close(idle);
+    close(partial);
+}
+
+static void drain_without_connections_is_done_at_once(void **state)
+{
+    fixture *f = *state;
+    sl_http_drain(f->server, fx_drained, f);
+    turn(f);
+    assert_true(f->drained);
+}
+
+static void a_request_already_sent_is_answered_in_a_drain(void **state)
+{
+    fixture *f = *state;
+    int fd = connect_tcp(f);
+    assert_int_equal(send(fd, GET, strlen(GET), 0), strlen(GET)); /* not even accepted yet */
+    sl_http_drain(f->server, fx_drained, f);
+    turn(f);
+    assert_non_null(strstr(receive(f, fd), "\r\nConnection: close\r\n"));
+    assert_true(f->drained);
+    close(fd);
+}
+
+static void a_server_can_be_freed_with_everything_in_progress(void **state)
+{
+    fixture *f = *state;
+    int fd[5];
+    static const char *const texts[] = {"", "GET /a HT", "GET /big?9000000 HTTP/1.1\r\n\r\n",
+                                        "POST /a HTTP/1.1\r\nContent-Length: 100000\r\n\r\nabc",
+                                        "GET /hold HTTP/1.1\r\n\r\n"};
+    for (int i = 0; i < 5; i++) {
+        fd[i] = connect_client(f);
+        send_text(f, fd[i], texts[i]);
+    }
+    sl_http_free(f->server);
+    f->server = NULL;
+    for (int i = 0; i < 5; i++)
+        close(fd[i]);
+}
+
+/* ---- faults ---- */
+
+/* A dialogue in which everything occurs; whether it was answered. */
+static void try_everything(fixture *f)
+{
+    char head[128], *body = calloc(1, 100000), packed[1000];
+    int fd = connect_client(f);
+    exchange_text(f, fd, GET GET);
+    exchange_text(
+        f, fd, "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+    exchange_text(f, fd, "POST /echo HTTP/1.1\r\nContent-Length: 100000\r\n\r\n");
+    send_bytes(f, fd, body, 100000);
+    receive(f, fd);
+    size_t n = gzip(body, 100000, packed, sizeof packed);
+    snprintf(head, sizeof head,
+             "POST /echo HTTP/1.1\r\nContent-Encoding: gzip\r\nAccept-Encoding: gzip\r\n"
+             "Content-Length: %zu\r\n\r\n",
+             n);
+    send_bytes(f, fd, head, strlen(head));
+    send_bytes(f, fd, packed, n);
+    receive(f, fd);
+    exchange_text(f, fd, "X\r\n\r\n");
+    close(fd);
+    turn(f);
+    free(body);
+}
+
+static void any_allocation_read_or_write_may_fail(void **state)
+{
+    static const sl_fault kinds[] = {SL_FAULT_ALLOC, SL_FAULT_READ, SL_FAULT_WRITE};
+    (void)state;
+    for (size_t k = 0; k < SL_COUNTOF(kinds); k++) {
+        int total = 1;
+        for (int nth = 0; nth <= total; nth++) {
+            fixture *f = with(compress_from_1000);
+            sl_fault_arm(kinds[k], nth);
+            try_everything(f);
+            if (nth == 0)
+                total = sl_fault_count(kinds[k]);
+            sl_fault_arm(kinds[k], 0);
+            /* And then everything is well again, and nothing is left behind. */
+            int after = connect_client(f);
+            assert_true(begins(exchange_text(f, after, GET), "HTTP/1.1 200 "));
+            close(after);
+            turn(f);
+            assert_int_equal(atomic_load(&f->server->n_conns), 0);
+            assert_int_equal(atomic_load(&f->server->budget.used), 0);
+            fx_free(f);
+        }
+        assert_true(total > 3);
+    }
+}
+
+int main(void)
+{
+#define T(test) cmocka_unit_test_setup_teardown(test, fx_set_up, fx_tear_down)
+    const struct CMUnitTest tests[] = {
+        T(a_head_must_arrive_in_time),
+        T(an_idle_connection_is_closed_in_the_end),
+        T(a_body_that_trickles_is_refused),
+        T(a_body_at_the_minimum_rate_is_served),
+        T(a_client_that_does_not_read_is_cut_off),
+        T(a_client_that_reads_slowly_gets_everything),
+        T(no_reply_is_read_ahead_of_a_slow_client),
+        cmocka_unit_test(a_body_at_its_limit_passes_and_one_byte_more_is_413),
+        cmocka_unit_test(heads_beyond_their_limits_are_431),
+        cmocka_unit_test(bodies_of_all_connections_share_a_budget),
+        cmocka_unit_test(a_body_beyond_the_whole_budget_is_refused_at_once),
+        cmocka_unit_test(one_connection_too_many_is_told_so),
+        T(a_gzip_body_is_unpacked),
+        T(a_spoilt_gzip_body_is_empty_and_said_to_be),
+        cmocka_unit_test(a_gzip_body_may_unpack_to_its_limit_and_no_further),
+        cmocka_unit_test(large_replies_are_packed_for_who_accepts_it),
+        T(a_client_that_leaves_cancels_its_call),
+        T(a_client_that_only_ends_its_output_is_still_answered),
+        T(a_call_may_be_answered_while_it_is_cancelled),
+        T(leaving_at_any_byte_is_noticed),
+        T(an_error_is_readable_although_the_client_is_still_sending),
+        T(ten_thousand_idle_connections_cost_less_than_4_kb_each),
+        T(drain_closes_idle_connections_and_lets_the_others_finish),
+        T(drain_without_connections_is_done_at_once),
+        T(a_request_already_sent_is_answered_in_a_drain),
+        T(a_server_can_be_freed_with_everything_in_progress),
+        cmocka_unit_test(any_allocation_read_or_write_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
