@@ -1,0 +1,343 @@
+#!/usr/bin/env python3
+"""Writes the SavedModels that the tests use, next to this file: <name>/<version>/...
+
+    make_models.py [NAME ...]      all of them without arguments
+
+Needs TensorFlow 2.16 or later. Values come from seeds and formulas, so a second run gives models that
+compute the same; the files need not be equal byte by byte (TensorFlow writes dictionaries, and its
+own version, into them). README.md in this folder says what each model is for.
+"""
+import os
+import re
+import shutil
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+import numpy as np
+import tensorflow as tf
+
+v1 = tf.compat.v1
+HERE = os.path.dirname(os.path.abspath(__file__))
+MODELS = {}
+
+
+def model(f):
+    MODELS[f.__name__] = f
+    return f
+
+
+def strip(path):
+    """Drops what no loader needs: source positions of Python functions are half of a small file."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    name = os.path.join(path, "saved_model.pb")
+    pb = saved_model_pb2.SavedModel()
+    with open(name, "rb") as f:
+        pb.ParseFromString(f.read())
+    for g in pb.meta_graphs:
+        g.meta_info_def.ClearField("stripped_op_list")
+        g.graph_def.ClearField("debug_info")
+        for nodes in [g.graph_def.node] + [f.node_def for f in g.graph_def.library.function]:
+            for n in nodes:
+                n.ClearField("experimental_debug_info")
+    with open(name, "wb") as f:
+        f.write(pb.SerializeToString(deterministic=True))
+    shutil.rmtree(os.path.join(path, "debug"), ignore_errors=True)
+
+
+def info(t):
+    return v1.saved_model.utils.build_tensor_info(t)
+
+
+def signature(inputs, outputs, method):
+    return v1.saved_model.signature_def_utils.build_signature_def(
+        {k: info(t) for k, t in inputs.items()},
+        {k: info(t) for k, t in outputs.items()},
+        "tensorflow/serving/" + method)
+
+
+def save_v1(path, session, signatures, tags=("serve",), more=(), **kwargs):
+    """`more`: further (tags, signatures) of the same graph and variables."""
+    b = v1.saved_model.Builder(path)
+    b.add_meta_graph_and_variables(session, list(tags), signature_def_map=signatures, **kwargs)
+    for t, s in more:
+        b.add_meta_graph(list(t), signature_def_map=s)
+    b.save()
+    strip(path)
+
+
+def save_v2(path, module, signatures=None):
+    tf.saved_model.save(module, path, signatures=signatures)
+    strip(path)
+
+
+def temp_file(path, name, text):
+    """An asset's source. Deleted by the caller's next run, since all of `path` is."""
+    folder = path + ".tmp"
+    os.makedirs(folder, exist_ok=True)
+    full = os.path.join(folder, name)
+    with open(full, "w") as f:
+        f.write(text)
+    return full
+
+
+# ---- TF1 ----
+
+
+@model
+def half_plus_two(path):
+    with v1.Graph().as_default(), v1.Session() as s:
+        serialized = v1.placeholder(tf.string, [None], name="tf_example")
+        features = v1.parse_example(serialized, {
+            "x": v1.FixedLenFeature([1], tf.float32),
+            "x2": v1.FixedLenFeature([1], tf.float32, default_value=[0.0])})
+        x = tf.identity(features["x"], name="x")
+        x2 = tf.identity(features["x2"], name="x2")
+        a = v1.get_variable("a", initializer=0.5, use_resource=False)
+        b = v1.get_variable("b", initializer=2.0, use_resource=False)
+        c = v1.get_variable("c", initializer=3.0, use_resource=False)
+        y = tf.add(tf.multiply(a, x), b, name="y")
+        y2 = tf.add(tf.multiply(a, x), c, name="y2")
+        y3 = tf.add(tf.multiply(a, x2), c, name="y3")
+        asset = v1.constant(temp_file(path, "foo.txt", "asset-file-contents"))
+        v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, asset)
+        s.run(v1.global_variables_initializer())
+        save_v1(path, s, {
+            "serving_default": signature({"x": x}, {"y": y}, "predict"),
+            "regress_x_to_y": signature({"inputs": serialized}, {"outputs": y}, "regress"),
+            "regress_x_to_y2": signature({"inputs": serialized}, {"outputs": y2}, "regress"),
+            "regress_x2_to_y3": signature({"inputs": x2}, {"outputs": y3}, "regress"),
+            "classify_x_to_y": signature({"inputs": serialized}, {"scores": y}, "classify"),
+        }, main_op=tf.group(name="init_all"), assets_collection=v1.get_collection(v1.GraphKeys.ASSET_FILEPATHS))
+
+
+@model
+def partitioned(path):
+    with v1.Graph().as_default(), v1.Session() as s:
+        ids = v1.placeholder(tf.int32, [None], name="ids")
+        with v1.variable_scope("p", partitioner=v1.fixed_size_partitioner(3)):
+            table = v1.get_variable("table", initializer=tf.reshape(tf.range(40.0), [10, 4]),
+                                    use_resource=False)
+        with v1.variable_scope("q", partitioner=v1.fixed_size_partitioner(2, axis=1)):
+            wide = v1.get_variable("wide", initializer=tf.reshape(tf.range(300, dtype=tf.int64), [3, 100]),
+                                   use_resource=True)
+        out = v1.nn.embedding_lookup(table, ids, partition_strategy="div", name="rows")
+        s.run(v1.global_variables_initializer())
+        save_v1(path, s, {"serving_default": signature(
+            {"ids": ids}, {"rows": out, "sum": tf.reduce_sum(tf.convert_to_tensor(wide))}, "predict")})
+
+
+@model
+def counter(path):
+    with v1.Graph().as_default(), v1.Session() as s:
+        count = v1.get_variable("counter", initializer=0.0, use_resource=False)
+        delta = v1.placeholder(tf.float32, [], name="delta")
+        s.run(v1.global_variables_initializer())
+        save_v1(path, s, {
+            "get_counter": signature({}, {"output": count}, "predict"),
+            "incr_counter": signature({}, {"output": v1.assign_add(count, 1.0)}, "predict"),
+            "incr_counter_by": signature({"delta": delta}, {"output": v1.assign_add(count, delta)}, "predict"),
+            "reset_counter": signature({}, {"output": v1.assign(count, 0.0)}, "predict")})
+
+
+@model
+def vocabulary_v1(path):
+    """Asset in the collection, table filled by the init op; a string variable; two tag sets."""
+    with v1.Graph().as_default(), v1.Session() as s:
+        words = v1.placeholder(tf.string, [None], name="words")
+        file = temp_file(path, "vocab.txt", "red\ngreen\nblue\n")
+        table = tf.lookup.StaticHashTable(tf.lookup.TextFileInitializer(
+            file, tf.string, tf.lookup.TextFileIndex.WHOLE_LINE,
+            tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER), -1)
+        greeting = v1.get_variable("greeting", initializer=tf.constant(["hello, ", "", "good\0bye"]))
+        out = {"ids": table.lookup(words), "texts": tf.strings.join([greeting[0], words])}
+        s.run([v1.global_variables_initializer(), v1.tables_initializer()])
+        sig = {"serving_default": signature({"words": words}, out, "predict")}
+        save_v1(path, s, sig, main_op=v1.tables_initializer(),
+                assets_collection=v1.get_collection(v1.GraphKeys.ASSET_FILEPATHS),
+                more=[(["serve", "gpu"], sig)])
+
+
+@model
+def defaults(path):
+    """SignatureDef.defaults: y = x * scale + bias, where scale and bias may be left out."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    with v1.Graph().as_default(), v1.Session() as s:
+        x = v1.placeholder(tf.float32, [None], name="x")
+        scale = v1.placeholder(tf.float32, [], name="scale")
+        bias = v1.placeholder(tf.float32, [2], name="bias")
+        y = tf.add(x * scale, tf.reduce_sum(bias), name="y")
+        save_v1(path, s, {"serving_default": signature(
+            {"x": x, "scale": scale, "bias": bias}, {"y": y}, "predict")})
+    name = os.path.join(path, "saved_model.pb")
+    pb = saved_model_pb2.SavedModel()
+    with open(name, "rb") as f:
+        pb.ParseFromString(f.read())
+    sig = pb.meta_graphs[0].signature_def["serving_default"]
+    sig.defaults["scale"].CopyFrom(tf.make_tensor_proto(2.0))
+    sig.defaults["bias"].CopyFrom(tf.make_tensor_proto([0.25, 0.75]))
+    with open(name, "wb") as f:
+        f.write(pb.SerializeToString(deterministic=True))
+
+
+DTYPES = ["float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+          "bool", "string", "half", "bfloat16", "complex64", "complex128"]
+
+
+@model
+def identity(path):
+    """One signature a dtype, named like the dtype; serving_default is float."""
+    with v1.Graph().as_default(), v1.Session() as s:
+        sigs = {}
+        for name in DTYPES:
+            t = tf.dtypes.as_dtype(name)
+            x = v1.placeholder(t, None, name="x_" + name)
+            key = {"float32": "float", "float64": "double"}.get(name, name)
+            sigs[key] = signature({"x": x}, {"y": tf.identity(x, name="y_" + name)}, "predict")
+        sigs["serving_default"] = sigs["float"]
+        save_v1(path, s, sigs)
+
+
+@model
+def variables(path):
+    """A variable of every dtype that a checkpoint holds, odd shapes, one of more than 64 KiB."""
+    with v1.Graph().as_default(), v1.Session() as s:
+        outs = {}
+        for i, name in enumerate(DTYPES):
+            n = np.arange(2 * (i + 1)).reshape(2, i + 1)
+            if name == "string":
+                value = tf.constant([["a" * 200, ""], ["\xff", "b"]])
+            elif name == "bool":
+                value = tf.constant(n % 2 == 0)
+            else:
+                value = tf.cast(tf.constant(n), tf.dtypes.as_dtype(name))
+            v = v1.get_variable("v_" + name, initializer=value)
+            outs[name] = tf.identity(v)
+        v1.get_variable("scalar", initializer=tf.constant(7, tf.int64))
+        v1.get_variable("nothing", initializer=tf.zeros([0, 3]))
+        # 6 repeats 17408 times: git packs it into nothing
+        v1.get_variable("large", initializer=tf.fill([17408], 6.0))
+        s.run(v1.global_variables_initializer())
+        save_v1(path, s, {"serving_default": signature({}, outs, "predict")})
+
+
+@model
+def multiply_add(path):
+    """Two inputs, two outputs."""
+    with v1.Graph().as_default(), v1.Session() as s:
+        a = v1.placeholder(tf.float32, [None], name="a")
+        b = v1.placeholder(tf.float32, [None], name="b")
+        save_v1(path, s, {"serving_default": signature(
+            {"a": a, "b": b}, {"product": a * b, "sum": a + b}, "predict")})
+
+
+@model
+def image_bytes(path):
+    """Names that end in _bytes: REST turns these into {"b64": ...}."""
+    with v1.Graph().as_default(), v1.Session() as s:
+        x = v1.placeholder(tf.string, [None], name="in")
+        save_v1(path, s, {"serving_default": signature(
+            {"image_bytes": x}, {"image_bytes": tf.identity(x), "label": tf.strings.join(["<", x, ">"])},
+            "predict")})
+
+
+# ---- TF2 ----
+
+
+class Linear(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = tf.Variable([[1.0, -1.0], [2.0, 0.5], [0.0, 3.0]], name="w")
+        self.b = tf.Variable([0.5, -0.5], name="b")
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32, "input_example")])
+    def serve(self, input_example):
+        return {"output": tf.matmul(input_example, self.w) + self.b}
+
+
+@model
+def linear(path):
+    m = Linear()
+    save_v2(path, m, {"serving_default": m.serve})
+
+
+class Vocabulary(tf.Module):
+    def __init__(self, file):
+        super().__init__()
+        self.table = tf.lookup.StaticVocabularyTable(tf.lookup.TextFileInitializer(
+            file, tf.string, tf.lookup.TextFileIndex.WHOLE_LINE,
+            tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER), 2)
+        self.prices = tf.lookup.experimental.MutableHashTable(tf.string, tf.float32, -1.0)
+        self.prices.insert(["red", "green"], [1.5, 2.5])
+        self.greeting = tf.Variable("hello, ", name="greeting")
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "words")])
+    def serve(self, words):
+        return {"ids": self.table.lookup(words), "prices": self.prices.lookup(words),
+                "texts": tf.strings.join([self.greeting, words])}
+
+
+@model
+def vocabulary(path):
+    """Asset and table, mutable table, string variable."""
+    m = Vocabulary(temp_file(path, "vocab.txt", "red\ngreen\nblue\n"))
+    save_v2(path, m, {"serving_default": m.serve})
+
+
+class Stateful(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.count = tf.Variable(0, dtype=tf.int64, name="count")
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int64, "step")])
+    def add(self, step):
+        return {"count": self.count.assign_add(step)}
+
+
+@model
+def stateful(path):
+    m = Stateful()
+    save_v2(path, m, {"serving_default": m.add})
+
+
+@model
+def sharded(path):
+    """A variable that the checkpoint holds in slices, which stand in several shards."""
+    m = tf.Module()
+    m.big = tf.Variable(tf.reshape(tf.range(640.0), [40, 16]), name="big")
+    m.small = tf.Variable([1.0, 2.0], name="small")
+    m.f = tf.function(lambda x: {"y": tf.gather(m.big, x) * m.small[0]},
+                      input_signature=[tf.TensorSpec([None], tf.int32, "x")])
+    policy = tf.train.experimental.MaxShardSizePolicy(max_shard_size=1024)
+    tf.saved_model.save(m, path, signatures={"serving_default": m.f}, options=tf.saved_model.SaveOptions(
+        experimental_sharding_callback=policy))
+    strip(path)
+
+
+@model
+def keras_mlp(path):
+    import keras
+
+    keras.utils.set_random_seed(7)
+    m = keras.Sequential([keras.layers.Input((4,), name="features"),
+                          keras.layers.Dense(8, activation="relu"),
+                          keras.layers.Dense(3, activation="softmax")])
+    m.export(path, verbose=False)
+    strip(path)
+
+
+def main(names):
+    for name in names or sorted(MODELS):
+        path = os.path.join(HERE, name, "1")
+        shutil.rmtree(os.path.join(HERE, name), ignore_errors=True)
+        v1.reset_default_graph()
+        MODELS[name](path)
+        shutil.rmtree(path + ".tmp", ignore_errors=True)
+        size = sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(path) for f in fs)
+        print(f"{name}: {size} bytes")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
