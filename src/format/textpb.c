@@ -8,11 +8,9 @@
  * A frame remembers which fields its message has been given, for the errors that protobuf makes of
  * a singular field that is given twice and of two members of one oneof.
  */
-#define _GNU_SOURCE /* memrchr */
 #include "format/textpb.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
