@@ -5,8 +5,9 @@
  */
 #include "server/config.h"
 
-#include "base/mem.h"
+#include "base/log.h"
 #include "server/config_files.h"
+#include "server/model_dir.h"
 
 const sl_platform *sl_config_platform(const sl_server_config *c, const char *name)
 {
@@ -55,8 +56,20 @@ static sl_code load_rest(sl_flags *f, sl_server_config *c, sl_status *st)
     return sl_monitoring_read(f->monitoring_config_file, &c->arena, &c->metrics_path, st);
 }
 
+/* A model whose directory is wrong is waited for, since it may still come; but somebody who has
+ * mistyped a path should not have to guess what the server is waiting for. */
+static void tell_missing_models(const sl_model_list *l)
+{
+    for (int i = 0; i < l->count; i++) {
+        sl_status why = {0};
+        if (sl_model_dir_check(l->models[i].base_path, &why))
+            sl_log(SL_WARNING, "model %s: %s", l->models[i].name, why.msg);
+    }
+}
+
 static sl_code load(sl_flags *f, sl_server_config *c, sl_status *st)
 {
+    sl_flags_tell_no_effect(f);
     sl_code rc = sl_flags_check(f, st);
     if (rc)
         return rc;
@@ -70,7 +83,11 @@ static sl_code load(sl_flags *f, sl_server_config *c, sl_status *st)
     if (rc)
         return rc;
     rc = load_ssl(f, c, st);
-    return rc ? rc : load_rest(f, c, st);
+    if (rc == SL_OK)
+        rc = load_rest(f, c, st);
+    if (rc == SL_OK)
+        tell_missing_models(&c->models);
+    return rc;
 }
 
 sl_code sl_config_load(sl_flags *flags, sl_server_config *out, sl_status *st)
@@ -89,6 +106,7 @@ void sl_config_fini(sl_server_config *c)
 {
     if (c->models.arena.top != NULL)
         sl_model_list_fini(&c->models);
-    sl_arena_fini(&c->arena);
+    if (c->arena.top != NULL)
+        sl_arena_fini(&c->arena);
     memset(c, 0, sizeof *c);
 }

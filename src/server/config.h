@@ -103,11 +103,12 @@ typedef struct sl_server_config {
 } sl_server_config;
 
 /*
- * Checks the flags (sl_flags_check) and reads every file they name. Order and words of the errors
- * are the original's; the monitoring file is read here, too: the original finds out that it is
- * broken when gRPC is already being served.
+ * Logs which flags have no effect, checks the flags (sl_flags_check) and reads every file they
+ * name. Order and words of the errors are the original's; the monitoring file is read here, too:
+ * the original finds out that it is broken when gRPC is already being served.
  */
 sl_code sl_config_load(sl_flags *flags, sl_server_config *out, sl_status *st);
+/* Accepts what is all zeros, as after a failure. */
 void sl_config_fini(sl_server_config *c);
 
 /* The platform with that name, or NULL. */

@@ -8,10 +8,8 @@
  *     sl_flags f;
  *     sl_flags_init(&f, argv[0]);
  *     rc = sl_flags_parse(&f, argc, argv, &st);     syntax: the words of flags.md section 1
- *     if (rc == SL_OK && !f.help && !f.version) {
- *         rc = sl_flags_check(&f, &st);             values that exclude each other
- *         sl_flags_tell_no_effect(&f);
- *     }
+ *     if (rc == SL_OK && !f.help && !f.version)
+ *         rc = sl_config_load(&f, &config, &st);    server/config.h: calls sl_flags_check
  *
  * Syntax is that of the original: --name=value only, bools as --name, --name=true, --name=false,
  * the last occurrence wins. Unlike the original, an argument that no flag claims is refused
