@@ -117,7 +117,7 @@ static sl_code open_rest(server *s, sl_status *st)
         return rc;
     }
     for (; s->n_loops_started < s->n_loops; s->n_loops_started++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "loop/%d", s->n_loops_started);
         rc = sl_loop_start(s->loops[s->n_loops_started], name, st);
         if (rc)

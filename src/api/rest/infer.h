@@ -18,7 +18,7 @@
 typedef struct sl_rest_call {
     sl_rest *rest;
     sl_http_call *http;
-    sl_route route;
+    sl_rest_route route;
     sl_status st;
     sl_predict predict;
     sl_json_predict json; /* predict: what was sent */

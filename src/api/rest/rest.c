@@ -200,7 +200,7 @@ static void rest(sl_rest *rest_, sl_http_call *call)
     r->st.more = NULL;
     take_id(r);
     if (call->method == SL_HTTP_OPTIONS) {
-        r->route = (sl_route){.kind = SL_ROUTE_MALFORMED};
+        r->route = (sl_rest_route){.kind = SL_ROUTE_MALFORMED};
         options(r);
         return;
     }

@@ -125,7 +125,7 @@ static bool decode(sl_str *s, sl_arena *arena)
     return true;
 }
 
-static void finish(match *m, sl_route_kind kind, sl_arena *arena, sl_route *out)
+static void finish(match *m, sl_route_kind kind, sl_arena *arena, sl_rest_route *out)
 {
     out->kind = kind;
     if (m->digits.n > 0) {
@@ -143,7 +143,7 @@ static void finish(match *m, sl_route_kind kind, sl_arena *arena, sl_route *out)
     out->spec.label = m->label;
 }
 
-static void parse_get(sl_str rest, sl_arena *arena, sl_route *out)
+static void parse_get(sl_str rest, sl_arena *arena, sl_rest_route *out)
 {
     path p;
     match m;
@@ -167,7 +167,7 @@ static bool method_of(sl_str word, sl_method *out)
     return false;
 }
 
-static void parse_post(sl_str rest, sl_arena *arena, sl_route *out)
+static void parse_post(sl_str rest, sl_arena *arena, sl_rest_route *out)
 {
     const char *colon = rest.n ? memchr(rest.p, ':', rest.n) : NULL;
     path p;
@@ -183,11 +183,11 @@ static void parse_post(sl_str rest, sl_arena *arena, sl_route *out)
     finish(&m, SL_ROUTE_INFER, arena, out);
 }
 
-void sl_route_parse(sl_http_method method, sl_str target, sl_arena *arena, sl_route *out)
+void sl_route_parse(sl_http_method method, sl_str target, sl_arena *arena, sl_rest_route *out)
 {
     static const char prefix[] = "/v1/models";
     size_t n = sizeof prefix - 1;
-    *out = (sl_route){.kind = SL_ROUTE_MALFORMED};
+    *out = (sl_rest_route){.kind = SL_ROUTE_MALFORMED};
     if (target.n < n || !ieq((sl_str){target.p, n}, prefix))
         return;
     sl_str rest = {target.p + n, target.n - n};

@@ -21,14 +21,14 @@ typedef enum sl_route_kind {
     SL_ROUTE_METADATA
 } sl_route_kind;
 
-typedef struct sl_route {
+typedef struct sl_rest_route {
     sl_route_kind kind;
     sl_method method;   /* INFER */
     sl_model_spec spec; /* name and label decoded, in the arena or in the target */
-} sl_route;
+} sl_rest_route;
 
 /* Does this target belong to the REST interface at all ("/v1/" and more)? */
 bool sl_route_is_rest(sl_str target);
-void sl_route_parse(sl_http_method method, sl_str target, sl_arena *arena, sl_route *out);
+void sl_route_parse(sl_http_method method, sl_str target, sl_arena *arena, sl_rest_route *out);
 
 #endif
