@@ -115,6 +115,7 @@ struct sl_shard {
 
 struct sl_http_server {
     sl_http_options opts;
+    sl_address address;
     sl_budget budget;
     sl_shard *shards;
     int n_shards;

@@ -254,6 +254,7 @@ sl_code sl_http_listen(struct sl_loop *const *loops, int n_loops, const char *ad
     }
     for (int i = 0; i < n_loops; i++)
         sl_loop_post(loops[i], &v->shards[i].start, start_listening, &v->shards[i]);
+    v->address = a;
     if (port != NULL)
         *port = a.port;
     *out = v;
@@ -297,6 +298,7 @@ void sl_http_drain(sl_http_server *v, void (*done)(void *), void *arg)
         return;
     v->done = done;
     v->done_arg = arg;
+    sl_address_remove(&v->address);
     for (int i = 0; i < v->n_shards; i++)
         sl_loop_post(v->shards[i].loop, &v->shards[i].drain, drain_here, &v->shards[i]);
 }
@@ -323,6 +325,8 @@ void sl_http_free(sl_http_server *v)
     if (v == NULL)
         return;
     v->done = NULL;
+    if (!atomic_load(&v->draining))
+        sl_address_remove(&v->address);
     for (int i = 0; i < v->n_shards; i++)
         free_shard(&v->shards[i]);
     sl_free(v->shards);

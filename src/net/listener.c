@@ -130,6 +130,12 @@ static void remove_stale(const sl_address *a)
     close(fd);
 }
 
+void sl_address_remove(const sl_address *a)
+{
+    if (a->any.sa_family == AF_UNIX)
+        unlink(((const struct sockaddr_un *)&a->storage)->sun_path);
+}
+
 static int new_socket(const sl_address *a)
 {
     int fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -280,7 +286,7 @@ void sl_listener_stop(sl_listener *l)
 {
     if (l->fd < 0)
         return;
-    if (l->loop != NULL && !l->shared)
+    if (l->loop != NULL)
         accept_some(l, BACKLOG);
     sl_watch_stop(&l->watch);
     sl_timer_stop(&l->pause);

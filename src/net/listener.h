@@ -52,5 +52,7 @@ sl_code sl_listener_start(sl_listener *l, sl_loop *loop, sl_status *st);
 /* Accepts what already waits (those clients believe they are connected), then closes. Nothing if it
  * is stopped already. */
 void sl_listener_stop(sl_listener *l);
+/* Removes a unix socket's file, so that nobody connects to it any more. Nothing for TCP. */
+void sl_address_remove(const sl_address *a);
 
 #endif
