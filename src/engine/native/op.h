@@ -130,10 +130,18 @@ bool sl_opdef_is_stateful(sl_str op);
     X(array_move)   /* Transpose ConcatV2 Pack Split Tile BroadcastTo ReverseV2 ... */             \
     X(array_slice)  /* Slice StridedSlice */                                                       \
     X(array_gather) /* GatherV2 GatherNd ScatterNd ... */                                          \
+    X(array_make)   /* Fill Range ZerosLike OneHot Where Unique TopKV2 ... */                      \
+    X(array_pad)    /* Pad MirrorPad DepthToSpace SpaceToBatchND ... */                            \
     X(cast)         /* Cast Bitcast */                                                             \
     X(math_unary)   /* elementwise, one operand; activations too */                                \
     X(math_binary)  /* elementwise with broadcasting, comparisons, logical, AddN */                \
-    X(linear)       /* MatMul BatchMatMulV2 BiasAdd Einsum */
+    X(math_select)  /* Select SelectV2 ClipByValue */                                              \
+    X(reduce)       /* Sum Mean Max Min Prod All Any ArgMax ArgMin */                              \
+    X(linear)       /* MatMul BatchMatMulV2 BiasAdd Einsum */                                      \
+    X(nn)           /* Softmax batch norm LRN */                                                   \
+    X(conv)         /* Conv2D DepthwiseConv2dNative */                                             \
+    X(pool)         /* MaxPool AvgPool */                                                          \
+    X(state)        /* variables, Assert, NoOp */
 #define X(family) extern const sl_op sl_ops_##family[];
 SL_OP_FAMILIES(X)
 #undef X

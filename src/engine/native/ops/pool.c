@@ -1,0 +1,133 @@
+/*
+ * pool.c - MaxPool and AvgPool, NHWC
+ *
+ * All channels of a pixel at once. Padding never wins a maximum and does not count in an average.
+ */
+#include <math.h>
+
+#include "engine/native/kernels/half.h"
+#include "engine/native/ops/ops.h"
+#include "engine/native/ops/window.h"
+
+static sl_code pool_configure(sl_op_node *n, sl_status *st)
+{
+    sl_code rc = sl_ops_check(n, 1, SL_T(FLOAT) | SL_T(HALF) | SL_T(BFLOAT16), st);
+    if (rc)
+        return rc;
+    sl_window *w = sl_ops_config(n, sizeof *w);
+    n->config = w;
+    n->out_types[0] = n->in_types[0];
+    return sl_window_configure(n->source, true, w, st);
+}
+
+typedef struct pool_shape {
+    int64_t n, h, w, c, oh, ow, top, left;
+} pool_shape;
+
+static sl_code pool_plan(const sl_op_call *c, pool_shape *s, sl_status *st)
+{
+    const sl_window *w = c->node->config;
+    const int64_t *x = c->in[0].dims;
+    if (c->in[0].rank != 4)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "tensor_in must be 4-dimensional");
+    *s = (pool_shape){.n = x[0], .h = x[1], .w = x[2], .c = x[3]};
+    sl_code rc = sl_window_extent(w, 0, s->h, w->size[0], &s->oh, &s->top, st);
+    return rc ? rc : sl_window_extent(w, 1, s->w, w->size[1], &s->ow, &s->left, st);
+}
+
+static size_t aligned(size_t n)
+{
+    return (n + 63) & ~(size_t)63;
+}
+
+static sl_code pool_shape_rule(sl_op_call *c, sl_status *st)
+{
+    pool_shape s;
+    sl_code rc = pool_plan(c, &s, st);
+    if (rc)
+        return rc;
+    c->out[0].rank = 4;
+    c->out[0].dims[0] = s.n;
+    c->out[0].dims[1] = s.oh;
+    c->out[0].dims[2] = s.ow;
+    c->out[0].dims[3] = s.c;
+    if (c->in[0].dtype != SL_DT_FLOAT) {
+        int64_t in = sl_shape_count(c->in[0].dims, 4, 4),
+                out = sl_shape_count(c->out[0].dims, 4, 4);
+        if (in < 0 || out < 0)
+            return sl_ops_no_memory(st);
+        c->scratch_size = aligned((size_t)in * 4) + aligned((size_t)out * 4);
+    }
+    return sl_ops_check_size(&c->out[0], st);
+}
+
+SL_CLONES static void take_max(float *o, const float *x, int64_t n)
+{
+    SL_IVDEP
+    for (int64_t i = 0; i < n; i++)
+        o[i] = x[i] > o[i] || x[i] != x[i] ? x[i] : o[i];
+}
+
+SL_CLONES static void take_sum(float *o, const float *x, int64_t n)
+{
+    SL_IVDEP
+    for (int64_t i = 0; i < n; i++)
+        o[i] += x[i];
+}
+
+static void pool_float(const pool_shape *s, const sl_window *w, bool max, const float *x,
+                       float *out)
+{
+    for (int64_t p = 0; p < s->n * s->oh * s->ow; p++, out += s->c) {
+        int64_t y0 = p / s->ow % s->oh * w->stride[0] - s->top;
+        int64_t x0 = p % s->ow * w->stride[1] - s->left;
+        int64_t y1 = SL_MIN(y0 + w->size[0], s->h), x1 = SL_MIN(x0 + w->size[1], s->w);
+        const float *img = x + p / (s->ow * s->oh) * s->h * s->w * s->c;
+        y0 = SL_MAX(y0, 0);
+        x0 = SL_MAX(x0, 0);
+        for (int64_t k = 0; k < s->c; k++)
+            out[k] = max ? -INFINITY : 0;
+        for (int64_t iy = y0; iy < y1; iy++)
+            for (int64_t ix = x0; ix < x1; ix++)
+                (max ? take_max : take_sum)(out, img + (iy * s->w + ix) * s->c, s->c);
+        if (!max && y1 > y0 && x1 > x0) {
+            float count = (float)((y1 - y0) * (x1 - x0));
+            for (int64_t k = 0; k < s->c; k++)
+                out[k] /= count;
+        }
+    }
+}
+
+static sl_code pool_run(sl_op_call *c, sl_status *st)
+{
+    pool_shape s;
+    sl_code rc = pool_plan(c, &s, st);
+    if (rc || c->out[0].size == 0)
+        return rc;
+    bool max = c->node->op->name[0] == 'M';
+    sl_dtype t = c->in[0].dtype;
+    if (t == SL_DT_FLOAT) {
+        pool_float(&s, c->node->config, max, c->in[0].data, c->out[0].data);
+        return SL_OK;
+    }
+    int64_t in = sl_shape_count(c->in[0].dims, 4, 1);
+    float *x = c->scratch;
+    float *out = (float *)(void *)((char *)c->scratch + aligned((size_t)in * 4));
+    sl_kernel_to_float(t, c->in[0].data, x, in);
+    pool_float(&s, c->node->config, max, x, out);
+    sl_kernel_from_float(t, out, c->out[0].data, sl_shape_count(c->out[0].dims, 4, 1));
+    return SL_OK;
+}
+
+static int64_t pool_cost(const sl_op_call *c)
+{
+    const sl_window *w = c->node->config;
+    return 50 + (int64_t)((double)sl_shape_count(c->out[0].dims, 4, 1) *
+                          (double)(w->size[0] * w->size[1]) / 6);
+}
+
+const sl_op sl_ops_pool[] = {
+    {"MaxPool", 0, 0, pool_configure, pool_shape_rule, pool_run, pool_cost},
+    {"AvgPool", 0, 0, pool_configure, pool_shape_rule, pool_run, pool_cost},
+    {0},
+};
