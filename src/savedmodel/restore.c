@@ -141,8 +141,9 @@ static sl_code strings_of(walk *w, const sl_node *n, const sl_tensor **out)
     k = sl_model_try_array(w->m, 1, sizeof *k);
     if (k == NULL)
         return no_memory(w);
-    if (sl_node_tensor_of(n, "value", LARGEST_NAMES, &k->tensor, NULL))
-        return SL_OK;
+    sl_code rc = sl_node_tensor_of(n, "value", LARGEST_NAMES, &k->tensor, w->st);
+    if (rc)
+        return rc == SL_RESOURCE_EXHAUSTED ? rc : SL_OK;
     k->next = w->m->kept;
     w->m->kept = k;
     if (k->tensor.dtype != SL_DT_STRING)

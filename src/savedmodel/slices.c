@@ -154,6 +154,7 @@ sl_code sl_region_decode(sl_str wire, sl_str name, const int64_t *dims, int rank
 {
     sl_wire w = sl_wire_open(wire);
     *out = (sl_region){.rank = rank};
+    bool ok = true;
     int n = 0;
     key->n = 0;
     put_number(key, 0);
@@ -163,17 +164,19 @@ sl_code sl_region_decode(sl_str wire, sl_str name, const int64_t *dims, int rank
         extent e;
         if (w.field != 1 || w.type != SL_WIRE_BYTES)
             continue;
-        if (n == rank || !read_extent(w.bytes, &e) || e.length < -1)
+        ok = n < rank && read_extent(w.bytes, &e) && e.length >= -1;
+        if (!ok)
             break;
         put_signed(key, e.start);
         put_signed(key, e.length);
         int64_t length = e.length < 0 ? dims[n] : e.length;
-        if (e.start < 0 || e.start > dims[n] || length > dims[n] - e.start)
+        ok = e.start >= 0 && e.start <= dims[n] && length <= dims[n] - e.start;
+        if (!ok)
             break;
         out->start[n] = e.start;
         out->length[n++] = length;
     }
-    if (w.bad || n != rank || w.at != w.end)
+    if (w.bad || n != rank || !ok)
         return sl_fail(st, SL_DATA_LOSS, "slice of \"%.*s\" does not lie within its shape",
                        SL_STR_ARG(name));
     if (key->failed)

@@ -1,0 +1,475 @@
+/* test_tensorproto.c - TensorProto to tensor and back, and what is refused */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/fault.h"
+#include "base/mem.h"
+#include "format/wire.h"
+#include "tensorproto/tensorproto.h"
+
+enum { BOUND = 1 << 20 };
+
+/* A proto being written: dtype and dims first, then whatever a test adds. */
+static sl_text begin(sl_dtype dtype, int rank, const int64_t *dims)
+{
+    sl_text t = {0}, shape = {0}, dim = {0};
+    for (int i = 0; i < rank; i++) {
+        dim.n = 0;
+        sl_wire_put_varint(&dim, 1, (uint64_t)dims[i]);
+        sl_wire_put_bytes(&shape, 2, dim.p, dim.n);
+    }
+    sl_wire_put_varint(&t, 1, dtype);
+    sl_wire_put_bytes(&t, 2, shape.n ? shape.p : "", shape.n);
+    sl_text_fini(&shape);
+    sl_text_fini(&dim);
+    return t;
+}
+
+static sl_code decode(sl_text *t, sl_tensor *out, sl_status *st)
+{
+    /* an allocation of its own size, so that a read beyond it is seen */
+    char *exact = sl_malloc(t->n);
+    memcpy(exact, t->p, t->n);
+    *out = (sl_tensor){0};
+    sl_code rc = sl_tensorproto_decode((sl_str){exact, t->n}, BOUND, out, st);
+    sl_free(exact);
+    sl_text_fini(t);
+    return rc;
+}
+
+static void fails(sl_text *t, sl_code code, const char *text)
+{
+    sl_tensor out;
+    sl_status st = {0};
+    assert_int_equal(decode(t, &out, &st), code);
+    if (strstr(st.msg, text) == NULL)
+        fail_msg("\"%s\" is not in \"%s\"", text, st.msg);
+    assert_null(out.buffer);
+}
+
+static sl_tensor decoded(sl_text *t)
+{
+    sl_tensor out;
+    sl_status st = {0};
+    if (decode(t, &out, &st))
+        fail_msg("%s", st.msg);
+    return out;
+}
+
+static void content_is_copied_as_it_is(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {2, 2};
+    const float values[] = {1, 2, 3, -4};
+    sl_text t = begin(SL_DT_FLOAT, 2, dims);
+    sl_wire_put_bytes(&t, 4, values, sizeof values);
+    sl_tensor out = decoded(&t);
+    assert_int_equal(out.rank, 2);
+    assert_int_equal(out.size, 16);
+    assert_memory_equal(out.data, values, 16);
+    sl_tensor_release(&out);
+}
+
+static void content_wins_over_a_list(void **state)
+{
+    (void)state;
+    const int32_t v = 7;
+    sl_text t = begin(SL_DT_INT32, 0, NULL);
+    sl_wire_put_varint(&t, 7, 9);
+    sl_wire_put_bytes(&t, 4, &v, 4);
+    sl_tensor out = decoded(&t);
+    assert_int_equal(*(int32_t *)out.data, 7);
+    sl_tensor_release(&out);
+}
+
+static void content_of_another_size_is_refused(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {3};
+    sl_text t = begin(SL_DT_INT32, 1, dims);
+    sl_wire_put_bytes(&t, 4, "12345678", 8);
+    fails(&t, SL_INVALID_ARGUMENT, "tensor_content of 8 bytes does not fit a int32 tensor");
+}
+
+static void a_short_list_repeats_its_last_value(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {7};
+    sl_text t = begin(SL_DT_INT16, 1, dims);
+    sl_wire_put_varint(&t, 7, 5);
+    sl_wire_put_varint(&t, 7, (uint64_t)-2);
+    sl_tensor out = decoded(&t);
+    const int16_t want[] = {5, -2, -2, -2, -2, -2, -2};
+    assert_memory_equal(out.data, want, sizeof want);
+    sl_tensor_release(&out);
+}
+
+static void an_empty_list_means_zeros(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {5};
+    sl_text t = begin(SL_DT_DOUBLE, 1, dims);
+    sl_wire_put_varint(&t, 7, 1); /* a list of another dtype */
+    sl_tensor out = decoded(&t);
+    const double want[5] = {0};
+    assert_memory_equal(out.data, want, sizeof want);
+    sl_tensor_release(&out);
+}
+
+static void surplus_values_are_ignored(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {2};
+    sl_text t = begin(SL_DT_INT64, 1, dims);
+    sl_wire_put_bytes(&t, 10, "\1\2\3", 3);
+    sl_wire_put_varint(&t, 10, 4);
+    sl_tensor out = decoded(&t);
+    assert_int_equal(((int64_t *)out.data)[0], 1);
+    assert_int_equal(((int64_t *)out.data)[1], 2);
+    sl_tensor_release(&out);
+}
+
+static void packed_and_single_values_mix(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {4};
+    const float two[] = {2, 3};
+    const float want[] = {1, 2, 3, 4};
+    uint32_t bits[2];
+    memcpy(&bits[0], &want[0], 4);
+    memcpy(&bits[1], &want[3], 4);
+    sl_text t = begin(SL_DT_FLOAT, 1, dims);
+    sl_wire_put_fixed32(&t, 5, bits[0]);
+    sl_wire_put_bytes(&t, 5, two, 8);
+    sl_wire_put_fixed32(&t, 5, bits[1]);
+    sl_tensor out = decoded(&t);
+    assert_memory_equal(out.data, want, sizeof want);
+    sl_tensor_release(&out);
+}
+
+static void half_and_bfloat16_come_as_bit_patterns(void **state)
+{
+    (void)state;
+    const sl_dtype types[] = {SL_DT_HALF, SL_DT_BFLOAT16};
+    for (int i = 0; i < 2; i++) {
+        sl_text t = begin(types[i], 0, NULL);
+        sl_wire_put_varint(&t, 13, 0x3c01);
+        sl_tensor out = decoded(&t);
+        assert_int_equal(out.dtype, types[i]);
+        assert_int_equal(*(uint16_t *)out.data, 0x3c01);
+        sl_tensor_release(&out);
+    }
+}
+
+static void complex_values_are_pairs_and_an_odd_one_is_ignored(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {2};
+    const double list[] = {1, 2, 9};
+    const double want[] = {1, 2, 1, 2};
+    sl_text t = begin(SL_DT_COMPLEX128, 1, dims);
+    sl_wire_put_bytes(&t, 12, list, sizeof list);
+    sl_tensor out = decoded(&t);
+    assert_memory_equal(out.data, want, sizeof want);
+    sl_tensor_release(&out);
+}
+
+static void integers_are_cut_to_their_width(void **state)
+{
+    (void)state;
+    sl_text t = begin(SL_DT_INT8, 0, NULL);
+    sl_wire_put_varint(&t, 7, 300);
+    sl_tensor out = decoded(&t);
+    assert_int_equal(*(int8_t *)out.data, 44);
+    sl_tensor_release(&out);
+    t = begin(SL_DT_UINT8, 0, NULL);
+    sl_wire_put_varint(&t, 7, (uint64_t)-2);
+    out = decoded(&t);
+    assert_int_equal(*(uint8_t *)out.data, 254);
+    sl_tensor_release(&out);
+}
+
+static void every_integer_and_float8_has_its_list(void **state)
+{
+    (void)state;
+    static const struct {
+        sl_dtype dtype;
+        unsigned field;
+    } list[] = {{SL_DT_INT32, 7},   {SL_DT_UINT8, 7},  {SL_DT_UINT16, 7}, {SL_DT_QINT8, 7},
+                {SL_DT_QUINT8, 7},  {SL_DT_QINT32, 7}, {SL_DT_QINT16, 7}, {SL_DT_QUINT16, 7},
+                {SL_DT_INT4, 7},    {SL_DT_UINT4, 7},  {SL_DT_BOOL, 11},  {SL_DT_INT64, 10},
+                {SL_DT_UINT32, 16}, {SL_DT_UINT64, 17}};
+    for (size_t i = 0; i < SL_COUNTOF(list); i++) {
+        sl_text t = begin(list[i].dtype, 0, NULL);
+        sl_wire_put_varint(&t, list[i].field, 1);
+        sl_tensor out = decoded(&t);
+        assert_int_equal(*(uint8_t *)out.data, 1);
+        sl_tensor_release(&out);
+    }
+    const int64_t dims[] = {3};
+    sl_text t = begin(SL_DT_FLOAT8_E5M2, 1, dims);
+    sl_wire_put_bytes(&t, 18, "ab", 2);
+    sl_tensor out = decoded(&t);
+    assert_memory_equal(out.data, "abb", 3);
+    sl_tensor_release(&out);
+}
+
+static void strings_repeat_their_last_one(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {4};
+    sl_text t = begin(SL_DT_STRING, 1, dims);
+    sl_wire_put_bytes(&t, 8, "a\0b", 3);
+    sl_wire_put_bytes(&t, 8, "end", 3);
+    sl_tensor out = decoded(&t);
+    const sl_str *s = out.data;
+    assert_int_equal(s[0].n, 3);
+    assert_memory_equal(s[0].p, "a\0b", 3);
+    assert_true(sl_str_is(s[1], "end"));
+    assert_true(sl_str_is(s[3], "end"));
+    sl_tensor_release(&out);
+}
+
+static void string_content_is_lengths_then_bytes(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {3};
+    sl_text t = begin(SL_DT_STRING, 1, dims);
+    sl_wire_put_bytes(&t, 4, "\2\0\1abc", 6);
+    sl_tensor out = decoded(&t);
+    const sl_str *s = out.data;
+    assert_true(sl_str_is(s[0], "ab"));
+    assert_int_equal(s[1].n, 0);
+    assert_true(sl_str_is(s[2], "c"));
+    sl_tensor_release(&out);
+
+    static const char *const wrong[] = {"\2\1\1abc", "\1\1\1abcd", "\x80\x80\x80", "\1"};
+    for (size_t i = 0; i < SL_COUNTOF(wrong); i++) {
+        t = begin(SL_DT_STRING, 1, dims);
+        sl_wire_put_bytes(&t, 4, wrong[i], strlen(wrong[i]));
+        fails(&t, SL_INVALID_ARGUMENT, "does not fit a string tensor of shape [3]");
+    }
+}
+
+static void bool_content_must_be_0_or_1(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {2};
+    sl_text t = begin(SL_DT_BOOL, 1, dims);
+    sl_wire_put_bytes(&t, 4, "\1\2", 2);
+    fails(&t, SL_INVALID_ARGUMENT, "bool that is neither 0 nor 1");
+    t = begin(SL_DT_BOOL, 0, NULL);
+    sl_wire_put_varint(&t, 11, 77);
+    sl_tensor out = decoded(&t);
+    assert_int_equal(*(uint8_t *)out.data, 1);
+    sl_tensor_release(&out);
+}
+
+static void a_tensor_without_elements_ignores_its_values(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {0, (int64_t)1 << 60};
+    sl_text t = begin(SL_DT_FLOAT, 2, dims);
+    sl_wire_put_bytes(&t, 4, "abc", 3);
+    sl_tensor out = decoded(&t);
+    assert_int_equal(out.size, 0);
+    assert_int_equal(out.dims[1], (int64_t)1 << 60);
+    sl_tensor_release(&out);
+}
+
+static void an_unknown_rank_is_a_scalar(void **state)
+{
+    (void)state;
+    sl_text t = {0};
+    sl_wire_put_varint(&t, 1, SL_DT_INT32);
+    sl_wire_put_bytes(&t, 2, "\x18\1", 2);
+    sl_wire_put_varint(&t, 7, 3);
+    sl_tensor out = decoded(&t);
+    assert_int_equal(out.rank, 0);
+    sl_tensor_release(&out);
+}
+
+static void shapes_out_of_range_are_refused(void **state)
+{
+    (void)state;
+    const int64_t negative[] = {-1}, below[] = {-2}, huge[] = {(int64_t)1 << 40, (int64_t)1 << 40};
+    const int64_t nine[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
+    sl_text t = begin(SL_DT_FLOAT, 1, negative);
+    fails(&t, SL_INVALID_ARGUMENT, "out of range");
+    t = begin(SL_DT_FLOAT, 1, below);
+    fails(&t, SL_INVALID_ARGUMENT, "size -2 in a shape is negative");
+    t = begin(SL_DT_FLOAT, 2, huge);
+    fails(&t, SL_INVALID_ARGUMENT, "out of range");
+    t = begin(SL_DT_FLOAT, 9, nine);
+    fails(&t, SL_INVALID_ARGUMENT, "more than 8 dimensions");
+}
+
+static void dtypes_without_a_value_are_refused(void **state)
+{
+    (void)state;
+    sl_text t = begin(SL_DT_INVALID, 0, NULL);
+    fails(&t, SL_INVALID_ARGUMENT, "number 0");
+    t = begin((sl_dtype)(SL_DT_REF + SL_DT_FLOAT), 0, NULL);
+    fails(&t, SL_INVALID_ARGUMENT, "number 101");
+    t = begin(SL_DT_RESOURCE, 0, NULL);
+    fails(&t, SL_UNIMPLEMENTED, "resource");
+}
+
+static void a_few_bytes_cannot_ask_for_gigabytes(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {1 << 28};
+    sl_text t = begin(SL_DT_FLOAT, 1, dims);
+    sl_wire_put_fixed32(&t, 5, 0);
+    fails(&t, SL_RESOURCE_EXHAUSTED, "more than 1048576 bytes");
+    t = begin(SL_DT_STRING, 1, dims);
+    fails(&t, SL_RESOURCE_EXHAUSTED, "more than 1048576 bytes");
+}
+
+static void malformed_lists_are_refused(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {4};
+    sl_text t = begin(SL_DT_FLOAT, 1, dims);
+    sl_wire_put_bytes(&t, 5, "abcde", 5);
+    fails(&t, SL_INVALID_ARGUMENT, "no multiple of 4");
+    t = begin(SL_DT_INT32, 1, dims);
+    sl_wire_put_bytes(&t, 7, "\1\x80", 2);
+    fails(&t, SL_INVALID_ARGUMENT, "ends inside a number");
+    t = begin(SL_DT_INT32, 1, dims);
+    sl_wire_put_bytes(&t, 7, "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\1", 12);
+    fails(&t, SL_INVALID_ARGUMENT, "overlong");
+}
+
+static void every_prefix_is_an_error_or_a_tensor(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {3};
+    sl_text t = begin(SL_DT_STRING, 1, dims);
+    sl_wire_put_bytes(&t, 8, "abc", 3);
+    sl_wire_put_bytes(&t, 8, "def", 3);
+    int errors = 0;
+    for (size_t n = 0; n < t.n; n++) {
+        sl_text part = {0};
+        sl_text_add(&part, t.p, n);
+        if (n == 0)
+            sl_text_putc(&part, 8);
+        sl_tensor out;
+        sl_status st = {0};
+        if (decode(&part, &out, &st)) {
+            assert_true(st.msg[0] != '\0');
+            errors++;
+        } else {
+            sl_tensor_release(&out);
+        }
+    }
+    assert_true(errors > 10);
+    sl_text_fini(&t);
+}
+
+static void what_is_encoded_decodes_to_itself(void **state)
+{
+    (void)state;
+    static const sl_dtype types[] = {SL_DT_FLOAT, SL_DT_BOOL, SL_DT_INT64, SL_DT_COMPLEX128};
+    const int64_t dims[] = {2, 0, 3}, full[] = {2, 200, 3};
+    for (size_t i = 0; i < SL_COUNTOF(types); i++)
+        for (int k = 0; k < 2; k++) {
+            sl_tensor a, b;
+            sl_text t = {0};
+            assert_int_equal(sl_tensor_try_new(types[i], k ? full : dims, 3, &a, NULL), SL_OK);
+            memset(a.data, 1, a.size);
+            sl_tensorproto_encode(&a, &t);
+            b = decoded(&t);
+            assert_int_equal(b.dtype, a.dtype);
+            assert_memory_equal(b.dims, a.dims, sizeof a.dims);
+            assert_int_equal(b.size, a.size);
+            if (a.size)
+                assert_memory_equal(b.data, a.data, a.size);
+            sl_tensor_release(&a);
+            sl_tensor_release(&b);
+        }
+}
+
+static void encoded_strings_decode_to_themselves(void **state)
+{
+    (void)state;
+    const sl_str values[] = {SL_STR("x\0y"), SL_STR(""), SL_STR("zz")};
+    const int64_t dims[] = {3};
+    sl_tensor a, b;
+    sl_text t = {0};
+    assert_int_equal(sl_tensor_try_new_strings(values, dims, 1, &a, NULL), SL_OK);
+    sl_tensorproto_encode(&a, &t);
+    b = decoded(&t);
+    for (int i = 0; i < 3; i++)
+        assert_true(sl_str_eq(((sl_str *)b.data)[i], values[i]));
+    sl_tensor_release(&a);
+    sl_tensor_release(&b);
+}
+
+static void running_out_of_memory_is_an_error(void **state)
+{
+    (void)state;
+    static const sl_dtype types[] = {SL_DT_FLOAT, SL_DT_STRING};
+    for (int i = 0; i < 2; i++) {
+        sl_text t = begin(types[i], 0, NULL);
+        sl_tensor out = {0};
+        sl_status st = {0};
+        sl_fault_arm(SL_FAULT_ALLOC, 1);
+        assert_int_equal(sl_tensorproto_decode((sl_str){t.p, t.n}, BOUND, &out, &st),
+                         SL_RESOURCE_EXHAUSTED);
+        sl_fault_arm(SL_FAULT_ALLOC, 0);
+        sl_text_fini(&t);
+    }
+}
+
+static void shapes_say_unknown_size_and_rank(void **state)
+{
+    (void)state;
+    int rank;
+    int64_t dims[SL_MAX_RANK];
+    assert_int_equal(sl_tensorshape_decode((sl_str){"\x18\1", 2}, &rank, dims, NULL), SL_OK);
+    assert_int_equal(rank, -1);
+    const sl_str two =
+        SL_STR("\x12\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x12\x02\x08\x05");
+    assert_int_equal(sl_tensorshape_decode(two, &rank, dims, NULL), SL_OK);
+    assert_int_equal(rank, 2);
+    assert_int_equal(dims[0], -1);
+    assert_int_equal(dims[1], 5);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(content_is_copied_as_it_is),
+        cmocka_unit_test(content_wins_over_a_list),
+        cmocka_unit_test(content_of_another_size_is_refused),
+        cmocka_unit_test(a_short_list_repeats_its_last_value),
+        cmocka_unit_test(an_empty_list_means_zeros),
+        cmocka_unit_test(surplus_values_are_ignored),
+        cmocka_unit_test(packed_and_single_values_mix),
+        cmocka_unit_test(half_and_bfloat16_come_as_bit_patterns),
+        cmocka_unit_test(complex_values_are_pairs_and_an_odd_one_is_ignored),
+        cmocka_unit_test(integers_are_cut_to_their_width),
+        cmocka_unit_test(every_integer_and_float8_has_its_list),
+        cmocka_unit_test(strings_repeat_their_last_one),
+        cmocka_unit_test(string_content_is_lengths_then_bytes),
+        cmocka_unit_test(bool_content_must_be_0_or_1),
+        cmocka_unit_test(a_tensor_without_elements_ignores_its_values),
+        cmocka_unit_test(an_unknown_rank_is_a_scalar),
+        cmocka_unit_test(shapes_out_of_range_are_refused),
+        cmocka_unit_test(dtypes_without_a_value_are_refused),
+        cmocka_unit_test(a_few_bytes_cannot_ask_for_gigabytes),
+        cmocka_unit_test(malformed_lists_are_refused),
+        cmocka_unit_test(every_prefix_is_an_error_or_a_tensor),
+        cmocka_unit_test(what_is_encoded_decodes_to_itself),
+        cmocka_unit_test(encoded_strings_decode_to_themselves),
+        cmocka_unit_test(running_out_of_memory_is_an_error),
+        cmocka_unit_test(shapes_say_unknown_size_and_rank),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
