@@ -8,8 +8,8 @@
  * than the one assumed, the values are decoded again.
  *
  * Which error wins is part of the contract (rest.md 6.1): syntax anywhere in the document, then the
- * type of signature_name, then what resolve() says (model, signature, no inputs), then instances and
- * inputs. So after a semantic error the rest is still read for its syntax.
+ * type of signature_name, then what resolve() says (model, signature, no inputs), then instances
+ * and inputs. So after a semantic error the rest is still read for its syntax.
  *
  * Source: rest.md sections 6 and 7.
  */
@@ -21,7 +21,8 @@
 #include "sluice/signature.h"
 
 typedef struct sl_json_limits {
-    int max_depth;           /* nested arrays and objects; beyond: INVALID_ARGUMENT. default 256 */
+    int max_depth;           /* nested arrays and objects; beyond: INVALID_ARGUMENT. default 10000,
+                                at most SL_JSON_MAX_DEPTH: a level costs one bit, and no recursion */
     int64_t max_elements;    /* of all tensors of a request together; default 2^31 */
     size_t max_string_bytes; /* of all string values together; default 1 GiB */
 } sl_json_limits;
@@ -33,7 +34,7 @@ typedef sl_code (*sl_signature_resolver)(void *arg, sl_str name, const sl_signat
                                          sl_status *st);
 
 typedef struct sl_json_predict {
-    bool row_format;   /* "instances", not "inputs" */
+    bool row_format; /* "instances", not "inputs" */
     const sl_signature *signature;
     int n_inputs;      /* as many as sent; in the order of the signature's inputs */
     int *input_index;  /* ascending positions in the signature's inputs; from the arena */
@@ -42,8 +43,9 @@ typedef struct sl_json_predict {
 
 /*
  * Decodes a request body. Arrays come from `arena`; tensors are new buffers. On failure nothing is
- * left to release and st holds code and message exactly as rest.md words them (long dumps: st->more).
- * `resolve` is called with `arg`; any other memory that a client can make big is allocated with try_.
+ * left to release and st holds code and message exactly as rest.md words them (long dumps:
+ * st->more). `resolve` is called with `arg`; any other memory that a client can make big is
+ * allocated with try_.
  */
 sl_code sl_json_decode_predict(sl_str body, const sl_json_limits *limits,
                                sl_signature_resolver resolve, void *arg, sl_arena *arena,
@@ -51,8 +53,8 @@ sl_code sl_json_decode_predict(sl_str body, const sl_json_limits *limits,
 void sl_json_predict_release(sl_json_predict *p);
 
 /*
- * Writes the reply: outputs[i] belongs to signature->outputs[output_index[i]]. Layout and digits are
- * those of rest.md section 7. On failure `out` holds rubbish: reset it.
+ * Writes the reply: outputs[i] belongs to signature->outputs[output_index[i]]. Layout and digits
+ * are those of rest.md section 7. On failure `out` holds rubbish: reset it.
  */
 sl_code sl_json_encode_predict(const sl_signature *signature, const int *output_index,
                                const sl_tensor *outputs, int n_outputs, bool row_format,
