@@ -12,6 +12,7 @@
  * A call belongs to its connection's loop. While it is with the handler, the connection reads no
  * further request (pipelined bytes wait), but it notices when the client leaves: call->cancelled
  * becomes true and on_cancel is called, and the call must still be replied to (the reply is dropped).
+ * A client that only ends its output looks the same; it gets the reply if it is still there.
  *
  * Memory: call->arena is the request's; it is reset when the reply has been sent. Request head fields
  * point into the connection's receive buffer, which stays until then. The body is one contiguous
@@ -98,7 +99,7 @@ typedef struct sl_http_limits {
     size_t max_body;      /* as received: 413; default 1 GiB */
     size_t max_decoded;   /* after gunzip: body counts as undecodable; default 100 MiB (inclusive) */
     size_t max_inflight;  /* bytes of bodies held by all connections of the server together: 503 with
-                             Retry-After; 0: none */
+                             Retry-After; 0: none. Bodies that fit a receive buffer are not counted */
     uint64_t head_timeout_ns; /* from first byte to end of head: 408; default 30 s */
     uint64_t idle_timeout_ns; /* keep-alive without a byte: closed; default 10 min */
     uint64_t min_rate;        /* bytes a second, averaged over 10 s after the first 10 s, that a body
@@ -114,9 +115,9 @@ typedef struct sl_http_options {
     sl_http_limits limits;
     /* Called on the loop for every complete request. Must lead to one sl_http_reply(). */
     void (*on_call)(sl_http_call *call, void *arg);
-    /* (optional) The head is there, the body is not: return 0 to go on, or a status with which to
-     * refuse before the body is read (the connection is closed after it). `message` goes into the
-     * JSON error body. Also where Expect: 100-continue is answered. */
+    /* (optional) The head is there, the body perhaps not; called for every request: return 0 to go
+     * on, or a status with which to refuse before the body is read (the connection is closed after
+     * it). `message` goes into the JSON error body. Also where Expect: 100-continue is answered. */
     int (*on_head)(sl_http_call *call, const char **message, void *arg);
     /* Writes the body of an error that HTTP itself finds (400, 408, 413, 431, 501, 503 ...): the
      * layer above decides on its form. */

@@ -19,8 +19,6 @@
 #define LINGER_NS 5000000000u
 enum { LINGER_BYTES = 64 << 20, LISTEN_EVENTS = EPOLLIN | EPOLLRDHUP };
 
-static void advance(sl_conn *c);
-
 static const sl_http_options *options(const sl_conn *c)
 {
     return &c->shard->server->opts;
@@ -360,55 +358,7 @@ static bool step(sl_conn *c)
     }
 }
 
-/* Leaves the connection waiting for what it needs next: events, due time, memory. */
-static void settle(sl_conn *c)
-{
-    uint32_t events = LISTEN_EVENTS;
-    if (c->state == SL_CONN_HEAD && c->x != NULL && c->x->start != c->x->end)
-        set_due(c, limits(c)->head_timeout_ns ? c->x->call.started_ns + limits(c)->head_timeout_ns
-                                              : UINT64_MAX);
-    else if (c->state == SL_CONN_HEAD) {
-        return_exchange(c);
-        set_due(c, from_now(c, limits(c)->idle_timeout_ns));
-        if (c->shard->draining)
-            c->state = SL_CONN_DEAD;
-    }
-    if (c->state == SL_CONN_CALL && c->watch.events != LISTEN_EVENTS)
-        events = c->watch.events; /* see with_handler() */
-    if (c->out.size > 0)
-        events = EPOLLOUT;
-    sl_watch_change(&c->watch, events);
-}
-
-static void advance(sl_conn *c)
-{
-    while (step(c))
-        ;
-    if (c->state != SL_CONN_DEAD && !sl_reply_flush(c))
-        give_up(c);
-    c->shard->scratch_n = 0;
-    if (c->state != SL_CONN_DEAD)
-        settle(c);
-    c->busy = false;
-    if (c->state == SL_CONN_DEAD)
-        sl_conn_close(c);
-}
-
-void sl_http_reply(sl_http_call *call)
-{
-    sl_exchange *x = call->reserved[0];
-    sl_conn *c = x->conn;
-    assert(c->state == SL_CONN_CALL && !x->replied && sl_loop_is_mine(c->shard->loop));
-    x->replied = true;
-    if (c->busy)
-        return;
-    c->busy = true;
-    if (!c->gone)
-        sl_watch_change(&c->watch, LISTEN_EVENTS);
-    advance(c);
-}
-
-/* ---- events ---- */
+/* ---- input ---- */
 
 static char *room_to_read(sl_conn *c, size_t *n)
 {
@@ -449,6 +399,69 @@ static void input(sl_conn *c)
     else if (n == 0 || errno != EAGAIN)
         give_up(c);
 }
+
+static bool more_in_filter(sl_conn *c)
+{
+    if ((c->state != SL_CONN_HEAD && c->state != SL_CONN_BODY) || sl_io_buffered(&c->io) == 0)
+        return false;
+    input(c);
+    return true;
+}
+
+/* ---- the drive ---- */
+
+/* Leaves the connection waiting for what it needs next: events, due time, memory. */
+static void settle(sl_conn *c)
+{
+    uint32_t events = LISTEN_EVENTS;
+    if (c->state == SL_CONN_HEAD && c->x != NULL && c->x->start != c->x->end)
+        set_due(c, limits(c)->head_timeout_ns ? c->x->call.started_ns + limits(c)->head_timeout_ns
+                                              : UINT64_MAX);
+    else if (c->state == SL_CONN_HEAD) {
+        return_exchange(c);
+        set_due(c, from_now(c, limits(c)->idle_timeout_ns));
+        if (c->shard->draining)
+            c->state = SL_CONN_DEAD;
+    }
+    if (c->state == SL_CONN_CALL && c->watch.events != LISTEN_EVENTS)
+        events = c->watch.events; /* see with_handler() */
+    if (c->out.size > 0)
+        events = EPOLLOUT;
+    sl_watch_change(&c->watch, events);
+}
+
+static void advance(sl_conn *c)
+{
+    do {
+        while (step(c))
+            ;
+        /* A filter may hold bytes of which the socket will not tell. */
+    } while (more_in_filter(c));
+    if (c->state != SL_CONN_DEAD && !sl_reply_flush(c))
+        give_up(c);
+    c->shard->scratch_n = 0;
+    if (c->state != SL_CONN_DEAD)
+        settle(c);
+    c->busy = false;
+    if (c->state == SL_CONN_DEAD)
+        sl_conn_close(c);
+}
+
+void sl_http_reply(sl_http_call *call)
+{
+    sl_exchange *x = call->reserved[0];
+    sl_conn *c = x->conn;
+    assert(c->state == SL_CONN_CALL && !x->replied && sl_loop_is_mine(c->shard->loop));
+    x->replied = true;
+    if (c->busy)
+        return;
+    c->busy = true;
+    if (!c->gone)
+        sl_watch_change(&c->watch, LISTEN_EVENTS);
+    advance(c);
+}
+
+/* ---- events ---- */
 
 /* The handler has a call. Input is left to the kernel; that the client goes away is not. */
 static void with_handler(sl_conn *c, uint32_t events)

@@ -16,15 +16,13 @@ typedef struct sl_io sl_io;
 
 typedef struct sl_io_ops {
     /* As read(2) and writev(2): bytes, 0 for the end of input, or -1 and errno; EAGAIN when it must
-     * wait, for input unless wants_output says otherwise. */
+     * wait for the socket. */
     ssize_t (*read)(sl_io *io, void *p, size_t n);
     ssize_t (*writev)(sl_io *io, const struct iovec *v, int n);
     /* No more output: tells the peer. Input may still come. */
     void (*shutdown)(sl_io *io);
     /* Bytes that read() can deliver without the socket becoming readable. */
     size_t (*buffered)(sl_io *io);
-    /* What the last EAGAIN of read() waits for: output instead of input? */
-    int (*wants_output)(sl_io *io);
     /* Frees the filter's state; the caller closes the socket. */
     void (*free)(sl_io *io);
 } sl_io_ops;

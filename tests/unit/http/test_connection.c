@@ -365,6 +365,81 @@ static void input_behind_a_held_call_is_left_to_the_kernel(void **state)
     close(fd);
 }
 
+/* ---- filters ---- */
+
+/* Takes all that the socket has and hands it out three bytes at a time, as TLS may do with a
+ * record. */
+typedef struct filter {
+    char held[4096];
+    size_t n, at;
+    int shutdowns, freed;
+} filter;
+
+static filter one_filter;
+
+static ssize_t filter_read(sl_io *io, void *p, size_t n)
+{
+    filter *x = &one_filter;
+    if (x->at == x->n) {
+        ssize_t got = sl_socket_read(io->fd, x->held, sizeof x->held);
+        if (got <= 0)
+            return got;
+        x->n = (size_t)got;
+        x->at = 0;
+    }
+    size_t take = SL_MIN(SL_MIN(n, (size_t)3), x->n - x->at);
+    memcpy(p, x->held + x->at, take);
+    x->at += take;
+    return (ssize_t)take;
+}
+
+static ssize_t filter_writev(sl_io *io, const struct iovec *v, int n)
+{
+    return sl_socket_writev(io->fd, v, n);
+}
+
+static void filter_shutdown(sl_io *io)
+{
+    one_filter.shutdowns++;
+    sl_socket_shutdown(io->fd);
+}
+
+static size_t filter_buffered(sl_io *io)
+{
+    (void)io;
+    return one_filter.n - one_filter.at;
+}
+
+static void filter_free(sl_io *io)
+{
+    (void)io;
+    one_filter.freed++;
+}
+
+static void a_filter_between_socket_and_connection_is_emptied(void **state)
+{
+    static const sl_io_ops ops = {.read = filter_read,
+                                  .writev = filter_writev,
+                                  .shutdown = filter_shutdown,
+                                  .buffered = filter_buffered,
+                                  .free = filter_free};
+    fixture *f = *state;
+    int fd = connect_client(f);
+    one_filter = (filter){.n = 0};
+    f->server->shards[0].conns->io.ops = &ops;
+    assert_string_equal(exchange_text(f, fd,
+                                      "GET /a HTTP/1.1\r\n\r\nPOST /hold HTTP/1.1\r\n"
+                                      "Content-Length: 5\r\n\r\nhelloGET /b HTTP/1.1\r\n\r\n"),
+                        OK11("6") "\r\nGET /a");
+    assert_true(sl_str_is(f->held[0]->body, "hello"));
+    sl_http_reply(f->held[0]);
+    assert_string_equal(receive(f, fd), OK11("0") "\r\n" OK11("6") "\r\nGET /b");
+    exchange_text(f, fd, "GET /close HTTP/1.1\r\n\r\n");
+    assert_int_equal(one_filter.shutdowns, 1);
+    assert_int_equal(one_filter.freed, 1);
+    close(fd);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, fx_set_up, fx_tear_down)
@@ -383,6 +458,7 @@ int main(void)
         T(a_small_request_takes_one_read_and_one_write),
         T(a_held_call_holds_what_is_behind_it),
         T(input_behind_a_held_call_is_left_to_the_kernel),
+        T(a_filter_between_socket_and_connection_is_emptied),
     };
     static struct CMUnitTest tests[SL_COUNTOF(dialogues) + SL_COUNTOF(rest)];
     for (size_t i = 0; i < SL_COUNTOF(dialogues); i++)

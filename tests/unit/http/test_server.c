@@ -223,7 +223,7 @@ static void connections_are_spread_evenly_over_the_loops(void **state)
 static void a_unix_socket_is_shared_by_the_loops(void **state)
 {
     (void)state;
-    char address[64];
+    char address[128];
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     snprintf(a.sun_path, sizeof a.sun_path, "/tmp/sluice-test-%d.sock", (int)getpid());
     snprintf(address, sizeof address, "unix:%s", a.sun_path);
