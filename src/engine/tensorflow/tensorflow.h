@@ -5,7 +5,7 @@
  * is opened in a program of its own, sluice-tensorflow-host, which forks one child for each loaded
  * version. Nothing of TensorFlow is ever in the server's process.
  *
- *     sl_tensorflow_new(&opts, &self, st);               starts nothing
+ *     sl_tensorflow_new(&opts, &self, st);               starts a thread, no process
  *     sl_engine_tensorflow.probe(self, model, why, st);  starts the host if it does not run yet
  *     sl_engine_tensorflow.load(self, model, ...);       forks a child, which loads the model
  *     sl_engine_tensorflow.run(session, run, st);        through shared memory (protocol.h)
@@ -73,14 +73,15 @@ void sl_tensorflow_free(void *self);
 /*
  * Where the library is: writes its path and, where a file beside it tells, its version ("2.21.0",
  * or
- * ""). Looks, in this order, at opts->library; $SLUICE_TENSORFLOW_LIBRARY; $LD_LIBRARY_PATH;
- * /usr/local/lib, /usr/lib and their multiarch directories; then site-packages of opts->python,
- * $SLUICE_TENSORFLOW_PYTHON, $VIRTUAL_ENV, python3 and python in $PATH. An interpreter is looked at
- * as a file; it is run (`python -c`, at most 5 seconds) only if that says nothing.
+ * ""). Looks, in this order, at opts->library; $SLUICE_TENSORFLOW_LIBRARY; the site-packages of
+ * opts->python; of $SLUICE_TENSORFLOW_PYTHON; then $LD_LIBRARY_PATH; /usr/local/lib, /usr/lib and
+ * its multiarch directory; site-packages of $VIRTUAL_ENV, of ~/.local, of python3 and python in
+ * $PATH. An interpreter is looked at as a file; it is run (`python -c`, at most 5 seconds) only if
+ * that says nothing.
  *
  * Every place is told to `report` (may be NULL): node = place, reason = what was found there.
- * FAILED_PRECONDITION: nowhere; the message lists the places. A library that was asked for by name
- * and is not there is an error, not a reason to look further. May take seconds.
+ * FAILED_PRECONDITION: nowhere; the message lists the places. A library or Python that was asked
+ * for by name and is not there is an error, not a reason to look further. May take seconds.
  */
 sl_code sl_tensorflow_find(const sl_tensorflow_options *opts, char *path, size_t path_size,
                            char *version, size_t version_size, const sl_report *report,

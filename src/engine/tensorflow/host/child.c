@@ -4,7 +4,6 @@
  * The order matters: descriptors first (nothing of the host's may stay), then the sandbox (the
  * model's bytes are hostile), then the load. Text of errors is TensorFlow's own.
  */
-#define _GNU_SOURCE
 #include "engine/tensorflow/host/child.h"
 
 #include <fcntl.h>

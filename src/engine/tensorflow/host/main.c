@@ -9,7 +9,6 @@
  * as it is asked for more; so even the questions that the host itself has (which GraphDef version,
  * which ops) are put by a child that only answers them.
  */
-#define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>

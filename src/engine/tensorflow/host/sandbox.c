@@ -5,7 +5,6 @@
  * GPU driver or a custom op may need calls that nobody here can foresee). Both are reached by raw
  * system calls: glibc has no wrapper for the first, and the filter is small enough to write out.
  */
-#define _GNU_SOURCE
 #include "engine/tensorflow/host/sandbox.h"
 
 #include <errno.h>

@@ -6,7 +6,6 @@
  * run (a variable took it over), the answer says KEPT and the server gives the slot a new region.
  * Strings are always copied: a string that only points is copied as such by TensorFlow's tables.
  */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -4,7 +4,6 @@
  * After an answer it looks for the next request for a moment before it sleeps: on a busy server the
  * next one is often there already, and a wake-up costs more than the look.
  */
-#define _GNU_SOURCE
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>

@@ -1,0 +1,111 @@
+/*
+ * region.c - shared memory of one slot
+ *
+ * Pages are taken with fallocate when a region is made or grows: it can fail politely, where
+ * touching a page that cannot be had would be a SIGBUS.
+ */
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "engine/tensorflow/internal.h"
+
+enum { GRANULE = 64 * 1024 };
+
+static bool round_up(size_t size, size_t *out)
+{
+    size_t padded;
+    if (!sl_add_size(size, size / 8 + GRANULE - 1, &padded) || padded > (size_t)1 << 46)
+        return false;
+    *out = padded & ~(size_t)(GRANULE - 1);
+    return true;
+}
+
+tf_region *tf_region_new(size_t size)
+{
+    tf_region *r = sl_try_calloc(1, sizeof *r);
+    if (r == NULL || !round_up(size, &size)) {
+        sl_free(r);
+        return NULL;
+    }
+    *r = (tf_region){.refs = 1, .size = size, .base = MAP_FAILED};
+    r->fd = memfd_create("sluice-slot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (r->fd >= 0 && fallocate(r->fd, 0, 0, (off_t)size) == 0 &&
+        fcntl(r->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
+        r->base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+    if (r->base != MAP_FAILED)
+        return r;
+    if (r->fd >= 0)
+        close(r->fd);
+    sl_free(r);
+    return NULL;
+}
+
+tf_region *tf_region_acquire(tf_region *r)
+{
+    __atomic_fetch_add(&r->refs, 1, __ATOMIC_RELAXED);
+    return r;
+}
+
+void tf_region_release(tf_region *r)
+{
+    if (r == NULL || __atomic_fetch_sub(&r->refs, 1, __ATOMIC_ACQ_REL) > 1)
+        return;
+    munmap(r->base, r->size);
+    close(r->fd);
+    sl_free(r);
+}
+
+static bool map_anew(tf_region *r, size_t size)
+{
+    void *moved = mremap(r->base, r->size, size, MREMAP_MAYMOVE);
+    if (moved == MAP_FAILED)
+        return false;
+    r->base = moved;
+    r->size = size;
+    return true;
+}
+
+bool tf_region_grow(tf_region *r, size_t size)
+{
+    if (size <= r->size)
+        return true;
+    return round_up(size, &size) && fallocate(r->fd, 0, 0, (off_t)size) == 0 && map_anew(r, size);
+}
+
+bool tf_region_follow(tf_region *r, uint64_t size)
+{
+    struct stat s;
+    if (size <= r->size)
+        return true;
+    /* The seal keeps what is there from going away again. */
+    return size <= (uint64_t)1 << 46 && fstat(r->fd, &s) == 0 && (uint64_t)s.st_size >= size &&
+           map_anew(r, size);
+}
+
+void tf_region_trim(tf_region *r)
+{
+    if (r->size > GRANULE)
+        fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, GRANULE,
+                  (off_t)(r->size - GRANULE));
+}
+
+int tf_sealed_memfd(const char *name, size_t size, const void *contents)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -1;
+    bool ok = fallocate(fd, 0, 0, (off_t)size) == 0;
+    for (size_t at = 0; ok && contents != NULL && at < size;) {
+        ssize_t n = pwrite(fd, (const char *)contents + at, size - at, (off_t)at);
+        ok = n > 0;
+        at += n > 0 ? (size_t)n : 0;
+    }
+    int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | (contents ? F_SEAL_WRITE : 0);
+    if (ok && fcntl(fd, F_ADD_SEALS, seals) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
