@@ -30,6 +30,8 @@ struct sl_resource {
     sl_map table;          /* key bytes -> index + 1 into values */
     sl_tensor keys, values; /* rank 1 */
     atomic_bool frozen;
+    bool reached; /* some graph of the session names it: only such are restored. Set on load */
+    bool written; /* a served signature writes it: its readers do not become constants. Set on load */
 };
 
 /* The session's resources; `find` makes one the first time a name is met. Load thread. */
@@ -38,6 +40,9 @@ sl_resources *sl_resources_new(void);
 void sl_resources_free(sl_resources *r);
 sl_resource *sl_resources_find(sl_resources *r, sl_resource_kind kind, sl_str container,
                                sl_str shared_name);
+
+/* Walks all resources: i from 0; NULL after the last. Load thread. */
+sl_resource *sl_resources_at(const sl_resources *r, size_t i);
 
 /* The resource that a handle input names; NULL if it is not a handle. */
 static inline sl_resource *sl_resource_of(const sl_tensor *handle)
