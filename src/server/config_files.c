@@ -95,7 +95,7 @@ sl_code sl_batching_take(const Tensorflow__Serving__BatchingParameters *p, sl_ba
 
 sl_code sl_batching_read(const char *path, sl_arena *arena, sl_batching_config *out, sl_status *st)
 {
-    const void *message;
+    void *message;
     sl_code rc = sl_config_read(path, &tensorflow__serving__batching_parameters__descriptor, arena,
                                 &message, NULL, st);
     return rc ? rc : sl_batching_take(message, out, st);
@@ -105,7 +105,7 @@ sl_code sl_batching_read(const char *path, sl_arena *arena, sl_batching_config *
 
 sl_code sl_ssl_read(const char *path, sl_arena *arena, sl_ssl_config *out, sl_status *st)
 {
-    const void *message;
+    void *message;
     sl_code rc = sl_config_read(path, &tensorflow__serving__sslconfig__descriptor, arena, &message,
                                 NULL, st);
     if (rc)
@@ -123,7 +123,7 @@ sl_code sl_ssl_read(const char *path, sl_arena *arena, sl_ssl_config *out, sl_st
 sl_code sl_monitoring_read(const char *path, sl_arena *arena, const char **metrics_path,
                            sl_status *st)
 {
-    const void *message;
+    void *message;
     *metrics_path = NULL;
     sl_code rc = sl_config_read(path, &tensorflow__serving__monitoring_config__descriptor, arena,
                                 &message, NULL, st);

@@ -214,7 +214,7 @@ static sl_code take_server(sl_model_list *l, const pb_server *s, sl_status *st)
 
 sl_code sl_model_list_read(const char *path, sl_model_list *out, sl_status *st)
 {
-    const void *message;
+    void *message;
     memset(out, 0, sizeof *out);
     sl_code rc = sl_arena_init(&out->arena, 0);
     if (rc)

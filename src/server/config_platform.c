@@ -4,27 +4,11 @@
  *
  * Without --platform_config_file there is one platform, "tensorflow", made from the flags. With it,
  * the file replaces that and all flags that feed it.
- *
- * Session configurations stay in protobuf's wire form. To set a field, its bytes are appended: a
- * later scalar replaces an earlier one and messages merge, so nothing has to be taken apart.
  */
 #include "base/log.h"
 #include "base/mem.h"
-#include "format/wire.h"
 #include "server/config_files.h"
 #include "server/config_read.h"
-
-/* Field numbers of tensorflow.ConfigProto and below. */
-enum {
-    INTRA_OP_THREADS = 2,
-    INTER_OP_THREADS = 5,
-    GPU_OPTIONS = 6,
-    GPU_MEMORY_FRACTION = 1,
-    GRAPH_OPTIONS = 10,
-    REWRITE_OPTIONS = 10,
-    MIXED_PRECISION_BFLOAT16 = 31,
-    TOGGLE_ON = 1
-};
 
 static sl_code out_of_memory(sl_status *st)
 {
@@ -33,79 +17,71 @@ static sl_code out_of_memory(sl_status *st)
 
 /* ---- session configuration ---- */
 
-static void put_bfloat16(sl_text *config)
+/* Where the message has no such part yet, `fresh` becomes it. */
+static void set_gpu_fraction(Tensorflow__ConfigProto *c, Tensorflow__GPUOptions *fresh,
+                             float fraction)
 {
-    sl_text rewrite = {0}, graph = {0};
-    sl_wire_put_varint(&rewrite, MIXED_PRECISION_BFLOAT16, TOGGLE_ON);
-    sl_wire_put_bytes(&graph, REWRITE_OPTIONS, rewrite.p, rewrite.n);
-    sl_wire_put_bytes(config, GRAPH_OPTIONS, graph.p, graph.n);
-    config->failed |= rewrite.failed || graph.failed;
-    sl_text_fini(&rewrite);
-    sl_text_fini(&graph);
+    if (c->gpu_options == NULL)
+        c->gpu_options = fresh;
+    c->gpu_options->per_process_gpu_memory_fraction = (double)fraction;
 }
 
-static void put_gpu_fraction(sl_text *config, double fraction)
+static void set_bfloat16(Tensorflow__ConfigProto *c, Tensorflow__GraphOptions *fresh,
+                         Tensorflow__RewriterConfig *fresh_rewrite)
 {
-    sl_text gpu = {0};
-    uint64_t bits;
-    memcpy(&bits, &fraction, sizeof bits);
-    sl_wire_put_fixed64(&gpu, GPU_MEMORY_FRACTION, bits);
-    sl_wire_put_bytes(config, GPU_OPTIONS, gpu.p, gpu.n);
-    config->failed |= gpu.failed;
-    sl_text_fini(&gpu);
+    if (c->graph_options == NULL)
+        c->graph_options = fresh;
+    if (c->graph_options->rewrite_options == NULL)
+        c->graph_options->rewrite_options = fresh_rewrite;
+    c->graph_options->rewrite_options->auto_mixed_precision_onednn_bfloat16 =
+        TENSORFLOW__REWRITER_CONFIG__TOGGLE__ON;
 }
 
 /* Negative in a ConfigProto: no threads besides the caller's. */
-static int thread_count(int64_t n)
+static int thread_count(int32_t n)
 {
-    return n < 0 ? 1 : (int)SL_MIN(n, (int64_t)INT32_MAX);
+    return n < 0 ? 1 : n;
 }
 
-/* Moves the text into the arena as the platform's session configuration, and reads its threads. */
-static sl_code set_session_config(sl_platform *p, sl_text *config, sl_arena *arena, sl_status *st)
+/* Settles the session configuration of a platform: what a file says (or NULL), and on top of it
+ * thread counts, share of GPU memory and precision, each unless it is 0 or empty. */
+static sl_code settle_session(sl_platform *p, Tensorflow__ConfigProto *file, int64_t intra,
+                              int64_t inter, float gpu_fraction, const char *precision,
+                              sl_arena *arena, sl_status *st)
 {
-    char *copy = NULL;
-    const Tensorflow__ConfigProto *c = NULL;
-    if (!config->failed)
-        copy = sl_arena_try_strndup(arena, config->n ? config->p : "", config->n);
-    p->session_config = (sl_str){copy, config->n};
-    if (copy != NULL)
-        c = sl_config_unpack(p->session_config, &tensorflow__config_proto__descriptor, arena);
-    if (c == NULL)
-        return out_of_memory(st);
+    Tensorflow__ConfigProto none = TENSORFLOW__CONFIG_PROTO__INIT, *c = file ? file : &none;
+    Tensorflow__GPUOptions gpu = TENSORFLOW__GPUOPTIONS__INIT;
+    Tensorflow__GraphOptions graph = TENSORFLOW__GRAPH_OPTIONS__INIT;
+    Tensorflow__RewriterConfig rewrite = TENSORFLOW__REWRITER_CONFIG__INIT;
+    if (intra > 0 || inter > 0) {
+        c->intra_op_parallelism_threads = (int32_t)SL_MIN(intra, (int64_t)INT32_MAX);
+        c->inter_op_parallelism_threads = (int32_t)SL_MIN(inter, (int64_t)INT32_MAX);
+    }
+    if (gpu_fraction > 0)
+        set_gpu_fraction(c, &gpu, gpu_fraction);
+    if (strcmp(precision, "bfloat16") == 0)
+        set_bfloat16(c, &graph, &rewrite);
     p->intra_op_threads = thread_count(c->intra_op_parallelism_threads);
     p->inter_op_threads = thread_count(c->inter_op_parallelism_threads);
-    return SL_OK;
+    return sl_config_pack(&c->base, arena, &p->session_config, st);
 }
 
-/* The file, then what the flags say on top of it. A flag that was not given leaves the file's value
- * alone; the original overwrites it with the flag's default. */
+/* A flag that was not given leaves the file's value alone; the original overwrites it with the
+ * flag's default. */
 static sl_code session_from_flags(const sl_flags *f, sl_platform *p, sl_arena *arena, sl_status *st)
 {
-    sl_text config = {0};
-    sl_str file = {0};
-    const void *message;
+    void *file = NULL;
     int64_t intra, inter;
     sl_code rc = SL_OK;
     if (f->tensorflow_session_config_file[0])
         rc = sl_config_read(f->tensorflow_session_config_file,
-                            &tensorflow__config_proto__descriptor, arena, &message, &file, st);
+                            &tensorflow__config_proto__descriptor, arena, &file, NULL, st);
     if (rc == SL_OK)
         rc = sl_flags_threads(f, &intra, &inter, st);
     if (rc)
         return rc;
-    sl_text_add(&config, file.p, file.n);
-    if (intra > 0 || inter > 0) {
-        sl_wire_put_varint(&config, INTRA_OP_THREADS, (uint64_t)SL_MIN(intra, (int64_t)INT32_MAX));
-        sl_wire_put_varint(&config, INTER_OP_THREADS, (uint64_t)SL_MIN(inter, (int64_t)INT32_MAX));
-    }
-    if (f->per_process_gpu_memory_fraction > 0)
-        put_gpu_fraction(&config, (double)f->per_process_gpu_memory_fraction);
-    if (strcmp(f->mixed_precision, "bfloat16") == 0)
-        put_bfloat16(&config);
-    rc = set_session_config(p, &config, arena, st);
-    sl_text_fini(&config);
-    return rc;
+    return settle_session(p, file, intra, inter, f->per_process_gpu_memory_fraction,
+                          f->mixed_precision, arena, st);
 }
 
 /* ---- from the flags ---- */
@@ -214,27 +190,6 @@ static void tell_ignored_fields(const char *platform,
                    platform);
 }
 
-static sl_code session_from_message(const Tensorflow__Serving__SessionBundleConfig *c,
-                                    sl_platform *p, sl_arena *arena, sl_status *st)
-{
-    sl_text config = {0};
-    sl_str packed = {0};
-    if (c->session_config != NULL) {
-        sl_code rc = sl_config_pack(&c->session_config->base, arena, &packed, st);
-        if (rc)
-            return rc;
-    }
-    sl_text_add(&config, packed.p, packed.n);
-    if (strcmp(c->mixed_precision, "bfloat16") == 0)
-        put_bfloat16(&config);
-    else if (c->mixed_precision[0])
-        sl_log(SL_WARNING, "%s auto mixed precision is not supported. Valid option: bfloat16",
-               c->mixed_precision);
-    sl_code rc = set_session_config(p, &config, arena, st);
-    sl_text_fini(&config);
-    return rc;
-}
-
 static sl_code platform_from_message(const Tensorflow__Serving__SessionBundleConfig *c,
                                      sl_platform *p, sl_arena *arena, sl_status *st)
 {
@@ -257,7 +212,12 @@ static sl_code platform_from_message(const Tensorflow__Serving__SessionBundleCon
     if (c->model_warmup_options && c->model_warmup_options->num_request_iterations)
         p->warmup_iterations = SL_MAX(c->model_warmup_options->num_request_iterations->value, 1);
     sl_code rc = p->batching ? sl_batching_take(c->batching_parameters, &p->batch, st) : SL_OK;
-    return rc ? rc : session_from_message(c, p, arena, st);
+    if (rc)
+        return rc;
+    if (c->mixed_precision[0] && strcmp(c->mixed_precision, "bfloat16") != 0)
+        sl_log(SL_WARNING, "%s auto mixed precision is not supported. Valid option: bfloat16",
+               c->mixed_precision);
+    return settle_session(p, c->session_config, 0, 0, 0, c->mixed_precision, arena, st);
 }
 
 /* What stands in the Any of one platform. */
@@ -299,7 +259,7 @@ static sl_code take_entry(const char *name, const Tensorflow__Serving__PlatformC
 static sl_code platforms_from_file(const sl_flags *f, sl_arena *arena, sl_platform **out,
                                    int *count, sl_status *st)
 {
-    const void *message;
+    void *message;
     sl_code rc = sl_config_read(f->platform_config_file,
                                 &tensorflow__serving__platform_config_map__descriptor, arena,
                                 &message, NULL, st);

@@ -19,7 +19,7 @@ static void arena_free(void *arena, void *p)
     (void)p;
 }
 
-const void *sl_config_unpack(sl_str wire, const ProtobufCMessageDescriptor *type, sl_arena *arena)
+void *sl_config_unpack(sl_str wire, const ProtobufCMessageDescriptor *type, sl_arena *arena)
 {
     ProtobufCAllocator in_arena = {arena_alloc, arena_free, arena};
     return protobuf_c_message_unpack(type, &in_arena, wire.n, (const uint8_t *)wire.p);
@@ -62,7 +62,7 @@ static sl_code parse(const char *path, sl_str text, const ProtobufCMessageDescri
 }
 
 sl_code sl_config_read(const char *path, const ProtobufCMessageDescriptor *type, sl_arena *arena,
-                       const void **out, sl_str *wire, sl_status *st)
+                       void **out, sl_str *wire, sl_status *st)
 {
     sl_buffer *file = NULL;
     sl_text bytes = {0};

@@ -13,10 +13,10 @@
  * `arena`. NOT_FOUND ..., INVALID_ARGUMENT "Invalid protobuf file: '<path>': <line>:<column>:
  * <reason>". */
 sl_code sl_config_read(const char *path, const ProtobufCMessageDescriptor *type, sl_arena *arena,
-                       const void **out, sl_str *wire, sl_status *st);
+                       void **out, sl_str *wire, sl_status *st);
 
 /* Unpacks a wire form. NULL if it is malformed or memory ran out. */
-const void *sl_config_unpack(sl_str wire, const ProtobufCMessageDescriptor *type, sl_arena *arena);
+void *sl_config_unpack(sl_str wire, const ProtobufCMessageDescriptor *type, sl_arena *arena);
 
 /* The wire form of a message, in `arena`. */
 sl_code sl_config_pack(const ProtobufCMessage *message, sl_arena *arena, sl_str *out,
