@@ -38,13 +38,26 @@ enum {
     PIECE = 1020
 }; /* a multiple of 3, so that base64 can be joined; 6 times that is room enough */
 
-void sl_json_put_string(sl_json_writer *w, sl_str s)
+static void put_escaped(sl_json_writer *w, sl_str s)
 {
-    SL_JSON_PUT(w, "\"");
     for (size_t i = 0; i < s.n; i += PIECE) {
         sl_str piece = {s.p + i, SL_MIN(s.n - i, (size_t)PIECE)};
         w->at = sl_json_escape(SL_JSON_RAPID, piece, sl_json_room(w, 6 * piece.n));
     }
+}
+
+void sl_json_put_string(sl_json_writer *w, sl_str s)
+{
+    SL_JSON_PUT(w, "\"");
+    put_escaped(w, s);
+    SL_JSON_PUT(w, "\"");
+}
+
+void sl_json_put_message(sl_json_writer *w, const char *msg, const char *more)
+{
+    SL_JSON_PUT(w, "\"");
+    put_escaped(w, (sl_str){msg, strlen(msg)});
+    put_escaped(w, (sl_str){more, strlen(more)});
     SL_JSON_PUT(w, "\"");
 }
 

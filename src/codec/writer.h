@@ -50,6 +50,8 @@ static inline void sl_json_put(sl_json_writer *w, const char *p, size_t n)
 void sl_json_put_line(sl_json_writer *w, int depth);
 /* A string with quotes (rest.md 7.4). */
 void sl_json_put_string(sl_json_writer *w, sl_str s);
+/* One string of two parts. */
+void sl_json_put_message(sl_json_writer *w, const char *msg, const char *more);
 /* {"b64": "..."} with its line breaks, inside `depth` brackets. */
 void sl_json_put_b64(sl_json_writer *w, sl_str s, int depth);
 
