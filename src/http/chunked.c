@@ -43,8 +43,7 @@ static int size_line(sl_chunked *c, char ch)
 {
     int digit = hex(ch);
     if (digit >= 0) {
-        /* So that sizes fit a signed 64-bit number, and zeros in front come to an end. */
-        if (++c->digits > MAX_DIGITS || c->left >> 59)
+        if (++c->digits > MAX_DIGITS) /* or it would not fit; zeros in front count */
             return fail(c, "chunk too large");
         c->left = c->left << 4 | (unsigned)digit;
         return 0;

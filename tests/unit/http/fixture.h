@@ -40,7 +40,7 @@ typedef struct fixture {
     uint64_t now;
     int port;
     sl_http_call *held[MAX_HELD];
-    int n_held, n_calls, n_cancelled, n_done, n_errors, last_status;
+    int n_held, n_calls, n_cancelled, n_done, n_done_without_call, n_errors, last_status;
     bool last_given_up, undecodable, drained;
     uint64_t last_sent, last_wire;
     size_t last_body;
@@ -119,6 +119,7 @@ static inline void fx_done(sl_http_call *call, int status, uint64_t sent, void *
 {
     fixture *f = arg;
     f->n_done++;
+    f->n_done_without_call += call == NULL;
     f->last_status = status;
     f->last_sent = sent;
     f->last_given_up = call != NULL && sent == 0;

@@ -59,6 +59,7 @@ static void talk(fixture *f, const dialogue *d, size_t step)
         got += (size_t)snprintf(reply + got, sizeof reply - got, "%s", receive(f, fd));
     }
     assert_string_equal(reply, d->reply);
+    assert_int_equal(f->n_done_without_call, f->n_errors);
     assert_int_equal(f->eof, d->closes);
     close(fd);
     turn(f);
@@ -231,6 +232,37 @@ static void a_kept_body_stays_while_the_connection_goes_on(void **state)
     close(fd);
 }
 
+static void a_kept_body_is_not_moved_over_by_what_follows_it(void **state)
+{
+    fixture *f = *state;
+    char *more = malloc(20000);
+    int fd = connect_client(f), n = sprintf(more, "GET /a HTTP/1.1\r\nA: ");
+    memset(more + n, 'x', 15000);
+    more[n + 15000] = '\0';
+    /* One read: the kept body, and behind it a head for which the buffer is too short. */
+    send(fd, "POST /keep HTTP/1.1\r\nContent-Length: 8\r\n\r\nbody0000", 50, 0);
+    send_bytes(f, fd, more, strlen(more));
+    const char *where = memmem(f->kept->data, f->kept->size, "body0000", 8);
+    assert_non_null(where);
+    memset(more, 'y', 15000);
+    strcpy(more + 15000, "\r\n\r\n");
+    assert_non_null(strstr(exchange_text(f, fd, more), "GET /a"));
+    assert_memory_equal(where, "body0000", 8);
+    free(more);
+    close(fd);
+}
+
+static void a_body_that_is_read_over_is_not_unpacked(void **state)
+{
+    fixture *f = *state;
+    int fd = connect_client(f);
+    exchange_text(f, fd,
+                  "GET /a HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc");
+    assert_int_equal(f->n_calls, 1);
+    assert_false(f->undecodable);
+    close(fd);
+}
+
 static void a_head_larger_than_the_buffer_is_served(void **state)
 {
     fixture *f = *state;
@@ -339,6 +371,8 @@ static void a_held_call_holds_what_is_behind_it(void **state)
                                       "GET /b HTTP/1.1\r\n\r\n"),
                         OK11("6") "\r\nGET /a");
     assert_string_equal(exchange_text(f, fd, "GET /c HTTP/1.1\r\n\r\n"), "");
+    const sl_conn *c = f->server->shards[0].conns;
+    assert_int_equal(c->watch.events, EPOLLRDHUP); /* or the loop would spin */
     assert_int_equal(f->n_calls, 2);
     sl_chain_puts(&f->held[0]->reply, "held");
     sl_http_reply(f->held[0]);
@@ -366,6 +400,9 @@ static void input_behind_a_held_call_is_left_to_the_kernel(void **state)
 }
 
 /* ---- filters ---- */
+
+#define GET_LONG \
+    "GET /a HTTP/1.1\r\nA: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n\r\n"
 
 /* Takes all that the socket has and hands it out three bytes at a time, as TLS may do with a
  * record. */
@@ -434,6 +471,10 @@ static void a_filter_between_socket_and_connection_is_emptied(void **state)
     assert_true(sl_str_is(f->held[0]->body, "hello"));
     sl_http_reply(f->held[0]);
     assert_string_equal(receive(f, fd), OK11("0") "\r\n" OK11("6") "\r\nGET /b");
+    /* What a handler keeps is not read over, although the buffer stays for the filter's next bytes.
+     */
+    exchange_text(f, fd, "POST /keep HTTP/1.1\r\nContent-Length: 8\r\n\r\nbody0000" GET_LONG);
+    assert_non_null(memmem(f->kept->data, 100, "body0000", 8));
     exchange_text(f, fd, "GET /close HTTP/1.1\r\n\r\n");
     assert_int_equal(one_filter.shutdowns, 1);
     assert_int_equal(one_filter.freed, 1);
@@ -450,6 +491,8 @@ int main(void)
         T(a_million_tiny_chunks_take_the_memory_of_their_data),
         T(an_announced_length_costs_nothing),
         T(a_kept_body_stays_while_the_connection_goes_on),
+        T(a_kept_body_is_not_moved_over_by_what_follows_it),
+        T(a_body_that_is_read_over_is_not_unpacked),
         T(a_head_larger_than_the_buffer_is_served),
         T(continue_is_sent_when_the_body_is_awaited),
         T(continue_is_not_sent_when_the_body_is_there),

@@ -407,6 +407,8 @@ static void a_client_that_only_ends_its_output_is_still_answered(void **state)
     send_text(f, fd, "GET /hold HTTP/1.1\r\n\r\n");
     shutdown(fd, SHUT_WR);
     turn(f);
+    turn(f);
+    assert_int_equal(f->server->shards[0].conns->watch.events, 0); /* or the loop would spin */
     assert_int_equal(f->n_cancelled, 1); /* it cannot be told from one that left */
     sl_http_reply(f->held[0]);
     turn(f);
@@ -462,6 +464,39 @@ static void an_error_is_readable_although_the_client_is_still_sending(void **sta
     pass_time(f, 6 * SECOND); /* but not for ever */
     assert_int_equal(atomic_load(&f->server->n_conns), 0);
     close(fd);
+}
+
+static void lingering_has_its_limit(void **state)
+{
+    fixture *f = *state;
+    char junk[65536] = "";
+    size_t sent = 0;
+    int fd = connect_client(f);
+    exchange_text(f, fd, "X\r\n\r\n");
+    assert_true(f->eof);
+    while (sent < (size_t)1 << 30) {
+        size_t n = send_bytes(f, fd, junk, sizeof junk);
+        if (n == 0)
+            break;
+        sent += n;
+    }
+    assert_in_range(sent, 64 << 20, 66 << 20);
+    close(fd);
+}
+
+static void a_budget_is_never_exceeded(void **state)
+{
+    (void)state;
+    sl_budget g = {.max = 100000};
+    sl_body b = {.budget = &g};
+    assert_true(sl_body_grow(&b, 1000000));
+    assert_int_equal(atomic_load(&g.used), 65536);
+    b.n = 65536;
+    assert_false(sl_body_grow(&b, 1000000));
+    assert_int_equal(atomic_load(&g.used), 65536);
+    assert_true(sl_body_grow(&b, 100000)); /* exactly all of it */
+    sl_body_reset(&b);
+    assert_int_equal(atomic_load(&g.used), 0);
 }
 
 /* ---- many ---- */
@@ -651,6 +686,8 @@ int main(void)
         T(a_call_may_be_answered_while_it_is_cancelled),
         T(leaving_at_any_byte_is_noticed),
         T(an_error_is_readable_although_the_client_is_still_sending),
+        T(lingering_has_its_limit),
+        cmocka_unit_test(a_budget_is_never_exceeded),
         T(ten_thousand_idle_connections_cost_less_than_4_kb_each),
         T(drain_closes_idle_connections_and_lets_the_others_finish),
         T(drain_without_connections_is_done_at_once),

@@ -387,6 +387,12 @@ static void the_loop_sleeps_until_the_next_timer_and_no_shorter(void **state)
     assert_in_range(sl_wheel_next(w), START + 10 * MS, START + 10240 * MS);
     sl_wheel_add(w, &near, START + 100 * MS);
     assert_true(sl_wheel_next(w) == START + 100 * MS);
+    sl_timer_stop(&near);
+    sl_wheel_advance(w, START + 599990 * MS);
+    assert_true(sl_wheel_next(w) == START + 600000 * MS);
+    sl_timer_stop(&far);
+    sl_wheel_advance(w, START + 700000 * MS);
+    assert_true(sl_wheel_next(w) == UINT64_MAX);
     free(w);
 }
 
