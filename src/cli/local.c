@@ -1,0 +1,49 @@
+/* local.c - see local.h */
+#include "cli/local.h"
+
+#include "base/mem.h"
+#include "server/config_files.h"
+#include "server/model_dir.h"
+
+/* A tool prints what it found; what a server would log about the load is of no interest. */
+static void quiet(const sl_local *l)
+{
+    sl_log_set_level(sl_flags_given(&l->flags, "log_level") ? (sl_log_level)l->flags.log_level
+                                                            : SL_FATAL);
+}
+
+sl_code sl_local_open(sl_local *l, const char *dir, int argc, char **argv, bool *usage,
+                      sl_status *st)
+{
+    memset(l, 0, sizeof *l);
+    *usage = false;
+    sl_flags_init(&l->flags, argv[0]);
+    sl_code rc = sl_flags_parse(&l->flags, argc, argv, st);
+    if (rc) {
+        *usage = true;
+        return rc;
+    }
+    quiet(l);
+    rc = sl_arena_init(&l->arena, 0);
+    if (rc)
+        return sl_fail(st, rc, "out of memory");
+    rc = sl_model_dir_find(dir, &l->path, &l->version, st);
+    if (rc)
+        return rc;
+    rc = sl_platforms_read(&l->flags, &l->arena, &l->platform, &l->n_platforms, st);
+    if (rc == SL_OK && l->n_platforms == 0)
+        rc = sl_fail(st, SL_INVALID_ARGUMENT, "the platform file names no platform");
+    if (rc)
+        return rc;
+    rc = sl_engines_start(&l->engines, &l->flags, &l->platform[0], &l->loader, st);
+    l->engines_made = rc == SL_OK;
+    return rc;
+}
+
+void sl_local_fini(sl_local *l)
+{
+    if (l->engines_made)
+        sl_engines_stop(&l->engines);
+    sl_free(l->path);
+    sl_arena_fini(&l->arena);
+}
