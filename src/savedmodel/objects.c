@@ -15,6 +15,7 @@ enum { LONGEST_PATH = 1024 };
 typedef struct handle {
     sl_str shared_name;
     sl_str node;
+    int claims; /* objects that say they are this variable */
 } handle;
 
 typedef struct object {
@@ -63,7 +64,7 @@ static sl_code list_handles(objects *o)
         if (!sl_str_is(n->op, "VarHandleOp"))
             continue;
         sl_str shared = sl_node_str(n, "shared_name", "");
-        o->handles[o->n_handles++] = (handle){shared.n ? shared : n->name, n->name};
+        o->handles[o->n_handles++] = (handle){shared.n ? shared : n->name, n->name, 0};
     }
     if (!sl_names_try_index(&o->by_shared_name, &o->m->arena, o->handles,
                             offsetof(handle, shared_name), sizeof *o->handles, o->n_handles,
@@ -81,24 +82,46 @@ static sl_code list_handles(objects *o)
                : sl_model_no_memory(o->m, o->st);
 }
 
+/* The handle that a SavedVariable names; NULL if there is none. */
+static sl_code find_handle(const objects *o, sl_str variable, handle **out)
+{
+    sl_str shared;
+    sl_code rc = sl_model_field(o->m, variable, 6, &shared, o->st);
+    int i = rc ? -1 : sl_names_find(&o->by_shared_name, shared);
+    *out = i < 0 ? NULL : &o->handles[i];
+    return rc;
+}
+
+static sl_code count_claims(objects *o)
+{
+    sl_code rc = SL_OK;
+    for (int i = 0; rc == SL_OK && i < o->n; i++) {
+        sl_str variable;
+        handle *h = NULL;
+        rc = sl_model_field(o->m, o->list[i].wire, 7, &variable, o->st);
+        if (rc == SL_OK && variable.p != NULL)
+            rc = find_handle(o, variable, &h);
+        if (h != NULL)
+            h->claims++;
+    }
+    return rc;
+}
+
 /* Adds the variable, if its key is in the bundle and nothing else fills it. */
 static sl_code add_variable(objects *o, const object *of, sl_str variable)
 {
     static const char suffix[] = "/.ATTRIBUTES/VARIABLE_VALUE";
-    sl_str shared;
-    sl_code rc = sl_model_field(o->m, variable, 6, &shared, o->st);
-    int i = rc ? -1 : sl_names_find(&o->by_shared_name, shared);
-    if (i < 0 || sl_names_find(&o->filled, o->handles[i].node) >= 0)
+    handle *h;
+    sl_code rc = find_handle(o, variable, &h);
+    if (rc || h == NULL || h->claims != 1 || sl_names_find(&o->filled, h->node) >= 0)
         return rc;
     char *key = sl_arena_try_printf(&o->m->arena, "%.*s%s", (int)of->path.n, of->path.p, suffix);
     if (key == NULL)
         return sl_model_no_memory(o->m, o->st);
     if (sl_bundle_find(o->m->bundle, sl_str_of(key)) == NULL)
         return SL_OK;
-    const sl_restored r = {.node = o->handles[i].node,
-                           .key = sl_str_of(key),
-                           .shape_and_slice = {"", 0},
-                           .values_key = {"", 0}};
+    const sl_restored r = {
+        .node = h->node, .key = sl_str_of(key), .shape_and_slice = {"", 0}, .values_key = {"", 0}};
     return sl_model_add_restored(o->m, o->cap, r, o->st);
 }
 
@@ -166,6 +189,8 @@ sl_code sl_model_restore_by_objects(sl_saved_model *m, size_t *cap, sl_status *s
     sl_code rc = list_objects(&o);
     if (rc == SL_OK)
         rc = list_handles(&o);
+    if (rc == SL_OK)
+        rc = count_claims(&o);
     if (rc || o.n == 0)
         return rc;
     int *queue = sl_try_calloc((size_t)o.n, sizeof *queue), end = 0;

@@ -10,7 +10,7 @@
 
 #include "base/str.h"
 
-/* One entry. `key` and `value` live until visit returns; `at` is the entry's offset in the file (in
+/* One entry. `key` and `value` live until visit returns; `at` is the value's offset in the file (in
  * a compressed block: that of the block plus that in the unpacked block), for messages. A code
  * other than SL_OK ends the walk. */
 typedef sl_code (*sl_sstable_visit)(void *arg, sl_str key, sl_str value, size_t at, sl_status *st);
