@@ -110,7 +110,10 @@ static sl_code node_id(builder *b, int frame, int node, int *id)
     if (kind == SL_G_CONST) {
         /* What cannot be decoded is reported later, as one obstacle among others. */
         sl_status why;
-        if (sl_node_tensor(n, "value", &b->g->nodes[*id].constant, &why) != SL_OK)
+        sl_code rc = sl_node_tensor(n, "value", &b->g->nodes[*id].constant, &why);
+        if (rc == SL_RESOURCE_EXHAUSTED)
+            return sl_fail(b->st, rc, "%s", why.msg);
+        if (rc)
             b->g->nodes[*id].constant = (sl_tensor){0};
     }
     return push(b, (job){JOB_NODE, frame, node, *id});

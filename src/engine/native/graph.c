@@ -261,7 +261,7 @@ static void set_known_types(checker *c, sl_gnode *n)
     }
 }
 
-static void configure_op(checker *c, sl_gnode *n)
+static sl_code configure_op(checker *c, sl_gnode *n)
 {
     sl_status why = {0};
     for (int k = 0; k < n->n_out; k++)
@@ -274,10 +274,14 @@ static void configure_op(checker *c, sl_gnode *n)
         }
     if (n->op.op == NULL) {
         obstacle(c, n, "the native engine does not have this operation");
-        return;
+        return SL_OK;
     }
-    if (n->op.op->configure != NULL && n->op.op->configure(&n->op, &why) != SL_OK)
+    sl_code rc = n->op.op->configure ? n->op.op->configure(&n->op, &why) : SL_OK;
+    if (rc == SL_RESOURCE_EXHAUSTED)
+        return sl_fail(c->st, rc, "%s", why.msg);
+    if (rc)
         obstacle(c, n, why.msg);
+    return SL_OK;
 }
 
 /* As many results as the node has outputs, and of their dtypes: run() relies on it. */
@@ -357,7 +361,9 @@ static sl_code check_node(checker *c, int id)
                          .arena = &g->arena};
     set_known_types(c, n);
     if (n->kind == SL_G_OP) {
-        configure_op(c, n);
+        sl_code rc = configure_op(c, n);
+        if (rc)
+            return rc;
         n->stateful = n->op.op ? (n->op.op->flags & SL_OP_STATEFUL) != 0
                                : sl_opdef_is_stateful(n->source->op);
         n->writes = sl_op_writes(n->source->op);
