@@ -1,10 +1,10 @@
 /*
  * workers.h - threads that run what a loop must not
  *
- * A fixed number of threads behind one queue that is bounded three ways: by length, by the bytes of the
- * requests that wait in it, and by how long the oldest has waited. When a bound is reached a new job
- * is refused at once: the client gets 503 and comes back, instead of waiting for an answer that will
- * be too late.
+ * A fixed number of threads behind one queue that is bounded three ways: by length, by the bytes of
+ * the requests that wait in it, and by how long the oldest has waited. When a bound is reached a
+ * new job is refused at once: the client gets 503 and comes back, instead of waiting for an answer
+ * that will be too late.
  *
  *     loop:    sl_workers_submit(w, &job, st)
  *     worker:  job.run(&job, SL_OK)                 ... which posts its result to the loop
@@ -26,8 +26,8 @@
 typedef struct sl_job sl_job;
 struct sl_job {
     sl_job *next;
-    /* Called exactly once, on a worker. `verdict` SL_OK: run it. Otherwise do not start it: answer with
-     * that code. */
+    /* Called exactly once, on a worker. `verdict` SL_OK: run it. Otherwise do not start it: answer
+     * with that code. */
     void (*run)(sl_job *job, sl_code verdict);
     size_t bytes;                 /* what it holds while it waits */
     uint64_t deadline_ns;         /* 0: none */
