@@ -7,6 +7,7 @@ set -eu
 server=$1 seconds=${2:-4}
 dir=$(mktemp -d)
 answer='{"predictions": [2.5, 3.0, 4.5, 12345678.0, 1.2345678901234]}'
+chmod 755 "$dir" # nginx gives up root
 mkdir "$dir/www"
 printf %s "$answer" > "$dir/www/static.json"
 cat > "$dir/nginx.conf" <<END
@@ -39,7 +40,10 @@ cpu() { awk '{print $14, $15}' "/proc/$1/stat"; }
 measure() { # name pid url
   before=$(cpu $2)
   out=$(wrk -t1 -c64 -d"$seconds" -s "$dir/post.lua" "$3")
-  echo "$out" | grep -E 'Non-2xx|Socket errors' >&2 || true
+  if echo "$out" | grep -E 'Non-2xx|Socket errors' >&2; then
+    echo "$1: the answers are wrong, the figures would be too" >&2
+    exit 1
+  fi
   echo "$before $(cpu $2) $(echo "$out" | awk '/requests in/ {print $1}')" | awk -v name="$1" '{
     u = ($3 - $1) * 1e4 / $5; s = ($4 - $2) * 1e4 / $5
     printf "%-16s user %5.2f  system %5.2f  together %5.2f us a request\n", name, u, s, u + s }'
