@@ -28,6 +28,7 @@ int sl_cmd_check(int argc, char **argv)
     int exit_status;
     if (!sl_cli_flags(argc, argv, &f, &exit_status))
         return exit_status;
+    sl_log_set_level(sl_flags_given(&f, "log_level") ? (sl_log_level)f.log_level : SL_WARNING);
     if (sl_config_load(&f, &config, &st))
         return sl_cli_refuse(&st);
     int models = config.models.count, wrong = count_wrong(&config.models);

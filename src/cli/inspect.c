@@ -163,9 +163,11 @@ static void print_origin(const facts *f)
 static void print_engine(const facts *f)
 {
     printf("\nengine       %s\n", f->engine ? f->engine : "none can run this model");
-    printf("  ");
-    print_clean((sl_str){f->why.p, f->why.n});
-    putchar('\n');
+    if (f->engine || f->details.n == 0) { /* else the details say the same, and all of it */
+        printf("  ");
+        print_clean((sl_str){f->why.p, f->why.n});
+        putchar('\n');
+    }
     sl_str rest = {f->details.p, f->details.n};
     while (rest.n > 0) {
         const char *newline = memchr(rest.p, '\n', rest.n);

@@ -88,8 +88,9 @@ static sl_code no_version(const char *dir, sl_status *st)
 
 sl_code sl_model_dir_find(const char *dir, char **path, int64_t *version, sl_status *st)
 {
-    char *name;
+    char *name = NULL;
     sl_code rc = check_directory(dir, st);
+    *path = NULL;
     *version = -1;
     if (rc)
         return rc;
@@ -116,6 +117,7 @@ sl_code sl_model_dir_find(const char *dir, char **path, int64_t *version, sl_sta
                   *path)
             : sl_fail(st, SL_NOT_FOUND, "%s has no saved_model.pb", *path);
     sl_free(*path);
+    *path = NULL;
     return rc;
 }
 

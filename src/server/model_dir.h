@@ -12,8 +12,8 @@
 
 /*
  * The SavedModel that `dir` means: `dir` itself, or the highest version below it. *path is freed by
- * the caller; *version is -1 where `dir` itself is meant. NOT_FOUND: says what is missing and what
- * to do.
+ * the caller (NULL after a failure); *version is -1 where `dir` itself is meant. NOT_FOUND: says
+ * what is missing and what to do.
  */
 sl_code sl_model_dir_find(const char *dir, char **path, int64_t *version, sl_status *st);
 

@@ -590,6 +590,11 @@ static void explain(fixture *f, const char *what, const char *wanted)
     snprintf(command, sizeof command, "cd %s && rm -rf m && mkdir m && cd m && %s", f->dir, what);
     assert_int_equal(system(command), 0);
     snprintf(command, sizeof command, "%s/m", f->dir);
+    char *path;
+    int64_t version;
+    if (sl_model_dir_find(command, &path, &version, &f->st) != SL_OK)
+        assert_null(path);
+    sl_free(path);
     assert_int_not_equal(sl_model_dir_check(command, &f->st), SL_OK);
     snprintf(message, sizeof message, wanted, command, command);
     assert_string_equal(f->st.msg, message);
