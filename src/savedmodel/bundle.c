@@ -193,8 +193,10 @@ static sl_code open_shards(sl_bundle *b, sl_status *st)
         sl_code rc = name ? sl_file_map(name, &b->shard[i], st)
                           : sl_fail(st, SL_RESOURCE_EXHAUSTED, "%s; out of memory", b->prefix);
         sl_free(name);
+        if (rc == SL_NOT_FOUND && st) /* which is said of a bundle without an index alone */
+            st->code = SL_DATA_LOSS;
         if (rc)
-            return rc;
+            return rc == SL_NOT_FOUND ? SL_DATA_LOSS : rc;
     }
     return SL_OK;
 }

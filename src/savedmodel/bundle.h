@@ -12,7 +12,8 @@
 typedef struct sl_bundle sl_bundle;
 
 /* `prefix` is "<dir>/variables/variables": ".index" and ".data-00000-of-00001" are appended. Maps
- * the shards. NOT_FOUND if there is no index; DATA_LOSS, UNIMPLEMENTED (big-endian). */
+ * the shards. NOT_FOUND if there is no index; DATA_LOSS (a missing shard, too), UNIMPLEMENTED
+ * (big-endian). */
 sl_code sl_bundle_open(const char *prefix, sl_bundle **out, sl_status *st);
 /* The same from bytes, with one shard at most (data may be NULL). Takes references. */
 sl_code sl_bundle_open_bytes(const char *prefix, sl_buffer *index, sl_buffer *data, sl_bundle **out,

@@ -317,11 +317,15 @@ static sl_code read_pb(sl_saved_model *m, sl_status *st)
     return rc == SL_NOT_FOUND ? no_pb(m, st) : rc;
 }
 
+/* No index is no error: there is nothing to restore. */
 static sl_code read_bundle(sl_saved_model *m, sl_status *st)
 {
-    return sl_files_exists(m->dir, "variables/variables.index")
-               ? sl_bundle_open(m->variables_prefix, &m->bundle, st)
-               : SL_OK;
+    sl_code rc = sl_bundle_open(m->variables_prefix, &m->bundle, st);
+    if (rc != SL_NOT_FOUND)
+        return rc;
+    if (st != NULL)
+        *st = (sl_status){0};
+    return SL_OK;
 }
 
 sl_code sl_saved_model_open(const char *dir, const char *const *tags, int n_tags,

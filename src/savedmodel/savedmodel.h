@@ -9,8 +9,8 @@
  * are truncated, flipped or made to harm: an error names the file and the place; nothing recurses
  * on what a file says; every count is checked against the bytes that are there.
  *
- * An opened model is immutable: any thread may read it. Strings are views into the mapped file and
- * live as long as the model.
+ * An opened model is immutable: any thread may read it. Strings are views into memory that it
+ * owns and live as long as the model.
  *
  * Source: savedmodel.md of the contract; tensorflow/core/protobuf/{saved_model,meta_graph}.proto.
  */
@@ -24,9 +24,16 @@
 /*
  * Opens DIR. `tags` are the wanted set, NULL or n_tags == 0 for {"serve"}. Errors in TensorFlow's
  * words where it has some (lifecycle.md 8.2):
- *   UNIMPLEMENTED  export.meta is there (a session bundle), saved_model.cpb, big-endian bundle
- *   NOT_FOUND      no saved_model.pb or .pbtxt; no meta graph with these tags (names those there
- * are) DATA_LOSS      cannot be parsed: says file, byte offset and what was expected Load thread.
+ *   UNIMPLEMENTED        export.meta is there (a session bundle); only saved_model.pbtxt or .cpb;
+ *                        a big-endian bundle
+ *   NOT_FOUND            no saved_model.pb; no meta graph with these tags (names those there are)
+ *   DATA_LOSS            cannot be parsed, a wrong checksum, a shard that is missing or too short:
+ *                        says file, byte offset and what is wrong
+ *   FAILED_PRECONDITION  the init op is not one op
+ *   INVALID_ARGUMENT     a node or function that stands twice, an asset outside of assets/, a
+ *                        default that is no tensor of its input
+ *   RESOURCE_EXHAUSTED   no memory
+ * Load thread.
  */
 sl_code sl_saved_model_open(const char *dir, const char *const *tags, int n_tags,
                             sl_saved_model **out, sl_status *st);
@@ -158,7 +165,7 @@ sl_code sl_node_tensor(const sl_node *n, const char *name, sl_tensor *out, sl_st
 
 typedef struct sl_asset {
     sl_str tensor; /* "asset_path_initializer:0" */
-    char *path;    /* absolute path below <dir>/assets; it stays inside (".." is refused) */
+    char *path;    /* "<dir>/assets/vocab.txt", with dir as it was given; ".." is refused */
 } sl_asset;
 const sl_asset *sl_saved_model_assets(const sl_saved_model *m, int *count);
 

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "savedmodel/savedmodel.h"
 
@@ -483,6 +484,49 @@ static void folders_that_hold_something_else_say_so(void **state)
     refuses("/nowhere", NULL, 0, SL_NOT_FOUND, "Specified file path: /nowhere");
 }
 
+static void a_failing_allocation_or_read_never_gives_half_a_model(void **state)
+{
+    (void)state;
+    static const sl_fault kinds[] = {SL_FAULT_ALLOC, SL_FAULT_READ};
+    for (int k = 0; k < 2; k++)
+        for (int n = 1, reached = 1; reached; n++) {
+            sl_saved_model *m = NULL;
+            sl_status st = {0};
+            int count = 0;
+            sl_fault_arm(kinds[k], n);
+            sl_code rc = sl_saved_model_open(MODELS "vocabulary/1", NULL, 0, &m, &st);
+            reached = sl_fault_count(kinds[k]) >= n;
+            sl_fault_arm(kinds[k], 0);
+            if (rc) {
+                assert_true(st.msg[0] != '\0');
+                continue;
+            }
+            sl_saved_model_restored(m, &count);
+            assert_int_equal(count, 2);
+            assert_true(sl_saved_model_has_variables(m));
+            sl_saved_model_close(m);
+        }
+}
+
+static void a_missing_shard_is_damage_and_no_index_is_fine(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/sluice-test-XXXXXX", command[1024], variables[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(command, sizeof command, "cp -r %s/* %s", MODELS "sharded/1", dir);
+    assert_int_equal(system(command), 0);
+    snprintf(variables, sizeof variables, "%s/variables", dir);
+    remove_file(variables, "variables.data-00001-of-00003");
+    refuses(dir, NULL, 0, SL_DATA_LOSS, "variables.data-00001-of-00003; No such file");
+    remove_file(variables, "variables.index");
+    sl_saved_model *m = NULL;
+    assert_int_equal(sl_saved_model_open(dir, NULL, 0, &m, NULL), SL_OK);
+    assert_false(sl_saved_model_has_variables(m));
+    sl_saved_model_close(m);
+    snprintf(command, sizeof command, "rm -r %s", dir);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -507,6 +551,8 @@ int main(void)
         cmocka_unit_test(an_unknown_key_is_not_found),
         cmocka_unit_test(tags_must_be_the_very_set),
         cmocka_unit_test(folders_that_hold_something_else_say_so),
+        cmocka_unit_test(a_failing_allocation_or_read_never_gives_half_a_model),
+        cmocka_unit_test(a_missing_shard_is_damage_and_no_index_is_fine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
