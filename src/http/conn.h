@@ -81,6 +81,7 @@ struct sl_conn {
     sl_conn *next, **prev; /* the shard's connections */
     sl_exchange *x;
     sl_chain out;     /* what the socket did not take */
+    uint32_t listens; /* events awaited while the handler has a call */
     uint64_t moved;   /* bytes received or sent since the last look at the rate */
     sl_post handover; /* from the loop that accepted */
     sl_conn_state state;

@@ -310,6 +310,7 @@ static void hand_over(sl_conn *c)
     sl_shard *s = c->shard;
     c->state = SL_CONN_CALL;
     c->due_ns = UINT64_MAX;
+    c->listens = LISTEN_EVENTS;
     x->call.complete_ns = sl_loop_now(s->loop);
     atomic_store_explicit(&s->n_calls, atomic_load_explicit(&s->n_calls, memory_order_relaxed) + 1,
                           memory_order_relaxed);
@@ -402,7 +403,8 @@ static void input(sl_conn *c)
 
 static bool more_in_filter(sl_conn *c)
 {
-    if ((c->state != SL_CONN_HEAD && c->state != SL_CONN_BODY) || sl_io_buffered(&c->io) == 0)
+    if ((c->state != SL_CONN_HEAD && c->state != SL_CONN_BODY) || c->out.size > 0 ||
+        sl_io_buffered(&c->io) == 0)
         return false;
     input(c);
     return true;
@@ -410,24 +412,39 @@ static bool more_in_filter(sl_conn *c)
 
 /* ---- the drive ---- */
 
-/* Leaves the connection waiting for what it needs next: events, due time, memory. */
+/* A connection between two requests, or in the head of one. */
+static void settle_head(sl_conn *c)
+{
+    const sl_http_limits *l = limits(c);
+    if (c->x != NULL && c->x->start != c->x->end) {
+        set_due(c, l->head_timeout_ns ? c->x->call.started_ns + l->head_timeout_ns : UINT64_MAX);
+        return;
+    }
+    return_exchange(c);
+    set_due(c, from_now(c, l->idle_timeout_ns));
+    if (c->shard->draining)
+        c->state = SL_CONN_DEAD;
+}
+
+/* Leaves the connection waiting for what it needs next: events, due time, memory. Output that the
+ * socket did not take comes first: until it is gone, nothing is read. */
 static void settle(sl_conn *c)
 {
-    uint32_t events = LISTEN_EVENTS;
-    if (c->state == SL_CONN_HEAD && c->x != NULL && c->x->start != c->x->end)
-        set_due(c, limits(c)->head_timeout_ns ? c->x->call.started_ns + limits(c)->head_timeout_ns
-                                              : UINT64_MAX);
-    else if (c->state == SL_CONN_HEAD) {
-        return_exchange(c);
-        set_due(c, from_now(c, limits(c)->idle_timeout_ns));
-        if (c->shard->draining)
-            c->state = SL_CONN_DEAD;
-    }
-    if (c->state == SL_CONN_CALL && c->watch.events != LISTEN_EVENTS)
-        events = c->watch.events; /* see with_handler() */
+    uint32_t events = c->state == SL_CONN_CALL ? c->listens : LISTEN_EVENTS;
     if (c->out.size > 0)
-        events = EPOLLOUT;
+        events = EPOLLOUT | (c->state == SL_CONN_CALL ? events & EPOLLRDHUP : 0);
+    else if (c->state == SL_CONN_HEAD)
+        settle_head(c);
     sl_watch_change(&c->watch, events);
+}
+
+static void flush(sl_conn *c)
+{
+    bool blocked = c->out.size > 0;
+    if (!sl_reply_flush(c))
+        give_up(c);
+    else if (!blocked && c->out.size > 0)
+        watch_rate(c); /* replies of a batch, and its last request is not answered yet */
 }
 
 static void advance(sl_conn *c)
@@ -437,8 +454,8 @@ static void advance(sl_conn *c)
             ;
         /* A filter may hold bytes of which the socket will not tell. */
     } while (more_in_filter(c));
-    if (c->state != SL_CONN_DEAD && !sl_reply_flush(c))
-        give_up(c);
+    if (c->state != SL_CONN_DEAD)
+        flush(c);
     c->shard->scratch_n = 0;
     if (c->state != SL_CONN_DEAD)
         settle(c);
@@ -456,71 +473,72 @@ void sl_http_reply(sl_http_call *call)
     if (c->busy)
         return;
     c->busy = true;
-    if (!c->gone)
-        sl_watch_change(&c->watch, LISTEN_EVENTS);
     advance(c);
 }
 
 /* ---- events ---- */
 
-/* The handler has a call. Input is left to the kernel; that the client goes away is not. */
-static void with_handler(sl_conn *c, uint32_t events)
+static void cancel(sl_http_call *call)
 {
-    sl_http_call *call = &c->x->call;
-    if (events & (EPOLLHUP | EPOLLERR)) {
-        c->gone = true;
-        sl_watch_stop(&c->watch);
-    } else {
-        sl_watch_change(&c->watch, events & EPOLLRDHUP ? 0 : EPOLLRDHUP);
-    }
-    if (!(events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) || atomic_load(&call->cancelled))
+    if (atomic_load(&call->cancelled))
         return;
     atomic_store(&call->cancelled, true);
     if (call->on_cancel != NULL)
         call->on_cancel(call);
 }
 
+/* The handler has a call. Input is left to the kernel; that the client goes away is not. */
+static void with_handler(sl_conn *c, uint32_t events)
+{
+    if (events & EPOLLIN)
+        c->listens = EPOLLRDHUP;
+    if (events & EPOLLRDHUP)
+        c->listens = 0;
+    if (c->gone || events & (EPOLLHUP | EPOLLERR)) {
+        c->gone = true;
+        sl_watch_stop(&c->watch);
+    }
+    if (c->gone || events & EPOLLRDHUP)
+        cancel(&c->x->call);
+}
+
+static void output(sl_conn *c)
+{
+    if (!sl_reply_resume(c))
+        give_up(c);
+    else if (c->out.size == 0 && c->state == SL_CONN_SEND)
+        reply_done(c);
+}
+
 static void ready(sl_watch *w, uint32_t events)
 {
     sl_conn *c = (sl_conn *)((char *)w - offsetof(sl_conn, watch));
     c->busy = true;
+    if (c->out.size > 0)
+        output(c);
+    else if (c->state == SL_CONN_LINGER)
+        linger(c);
+    else if (c->state != SL_CONN_CALL)
+        input(c);
     if (c->state == SL_CONN_CALL)
         with_handler(c, events);
-    else if (c->out.size > 0) {
-        if (!sl_reply_resume(c))
-            give_up(c);
-        else if (c->out.size == 0 && c->state == SL_CONN_SEND)
-            reply_done(c);
-    } else if (c->state == SL_CONN_LINGER)
-        linger(c);
-    else
-        input(c);
     advance(c);
 }
 
+/* Output waits for the client, or a head or a body does not come. */
 static void timed_out(sl_conn *c)
 {
-    switch (c->state) {
-    case SL_CONN_HEAD:
-        if (c->x != NULL)
-            fail(c, 408, "request head did not arrive in time");
-        else
-            c->state = SL_CONN_DEAD;
-        break;
-    case SL_CONN_BODY:
-        if (!keeps_up(c))
-            fail(c, 408, "request body arrives too slowly");
-        break;
-    case SL_CONN_SEND:
+    if (c->state == SL_CONN_LINGER || (c->state == SL_CONN_HEAD && c->x == NULL && !c->out.size))
+        c->state = SL_CONN_DEAD;
+    else if (c->out.size > 0) {
         if (!keeps_up(c))
             give_up(c);
-        break;
-    case SL_CONN_LINGER:
-        c->state = SL_CONN_DEAD;
-        break;
-    default:
-        break;
-    }
+        if (c->state == SL_CONN_CALL && c->gone)
+            with_handler(c, 0);
+    } else if (c->state == SL_CONN_HEAD)
+        fail(c, 408, "request head did not arrive in time");
+    else if (c->state == SL_CONN_BODY && !keeps_up(c))
+        fail(c, 408, "request body arrives too slowly");
 }
 
 static void due(sl_timer *t)

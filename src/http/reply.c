@@ -164,7 +164,8 @@ static bool send_now(sl_conn *c, sl_chain *body)
     struct iovec v[VECTORS];
     size_t from = 0;
     bool ok = true;
-    while (s->scratch_n > from || body->size > 0) {
+    /* Behind what waits already, if anything does. */
+    while (c->out.size == 0 && (s->scratch_n > from || body->size > 0)) {
         int n = 0;
         if (s->scratch_n > from)
             v[n++] = (struct iovec){s->scratch + from, s->scratch_n - from};

@@ -138,6 +138,107 @@ static void no_reply_is_read_ahead_of_a_slow_client(void **state)
     assert_int_equal(atomic_load(&f->server->n_conns), 0);
 }
 
+/* n replies of 4000 bytes and then one of "held", whole and in order. */
+static void check_batch(fixture *f, int n)
+{
+    const char *p = f->text;
+    for (int i = 0; i < n; i++) {
+        p = strstr(p, "Content-Length: 4000\r\n\r\n");
+        assert_non_null(p);
+        p += 24;
+        assert_int_equal(strspn(p, "b"), 4000);
+        p += 4000;
+        assert_true(begins(p, "HTTP/1.1 200 OK\r\n"));
+    }
+    p = strstr(p, "Content-Length: 4\r\n\r\n");
+    assert_non_null(p);
+    assert_string_equal(p + 21, "held");
+}
+
+/* Wherever the socket becomes full, and whether the held call is answered before or after it is
+ * read. */
+static void a_batch_that_fills_the_socket_is_answered_in_order(void **state)
+{
+    fixture *f = *state;
+    char *requests = malloc(200 * 40);
+    for (int n = 1; n < 120; n++)
+        for (int before = 0; before < 2; before++) {
+            size_t size = 0;
+            int fd = connect_client(f);
+            for (int i = 0; i < n; i++)
+                size += (size_t)sprintf(requests + size, "GET /big?4000 HTTP/1.1\r\n\r\n");
+            size += (size_t)sprintf(requests + size, "GET /hold HTTP/1.1\r\n\r\n");
+            send_bytes(f, fd, requests, size);
+            if (before && f->n_held == 1) {
+                sl_chain_puts(&f->held[0]->reply, "held");
+                sl_http_reply(f->held[0]);
+            }
+            receive(f, fd);
+            assert_int_equal(f->n_held, 1);
+            if (!strstr(f->text, "held")) {
+                char *first = strdup(f->text);
+                if (f->server->shards[0].conns->state == SL_CONN_CALL) {
+                    sl_chain_puts(&f->held[0]->reply, "held");
+                    sl_http_reply(f->held[0]);
+                }
+                receive(f, fd);
+                char *all = malloc(strlen(first) + f->text_n + 1);
+                strcpy(all, first);
+                strcat(all, f->text);
+                free(first);
+                free(f->text);
+                f->text_cap = strlen(all) + 1;
+                f->text = all;
+            }
+            check_batch(f, n);
+            f->n_held = 0;
+            close(fd);
+            turn(f);
+            assert_int_equal(atomic_load(&f->server->n_conns), 0);
+        }
+    free(requests);
+}
+
+/* The same, and the client goes away or stops reading for good. */
+static void a_full_socket_with_a_held_call_is_given_up_in_time(void **state)
+{
+    fixture *f = *state;
+    char *requests = malloc(200 * 40);
+    int met = 0;
+    for (int n = 20; n < 120; n++)
+        for (int leaves = 0; leaves < 2; leaves++) {
+            size_t size = 0;
+            int fd = connect_client(f);
+            for (int i = 0; i < n; i++)
+                size += (size_t)sprintf(requests + size, "GET /big?4000 HTTP/1.1\r\n\r\n");
+            size += (size_t)sprintf(requests + size, "GET /hold HTTP/1.1\r\n\r\n");
+            send_bytes(f, fd, requests, size);
+            const sl_conn *c = f->server->shards[0].conns;
+            if (f->n_held == 1 && c->out.size > 0) {
+                met++;
+                if (leaves)
+                    close(fd);
+                pass_time(f, leaves ? 0 : 30 * SECOND);
+                pass_time(f, leaves ? 0 : 30 * SECOND);
+                assert_true(atomic_load(&f->held[0]->cancelled));
+                sl_http_reply(f->held[0]);
+                assert_int_equal(atomic_load(&f->server->n_conns), 0);
+                if (!leaves)
+                    close(fd);
+            } else {
+                close(fd);
+                turn(f);
+                if (f->n_held == 1)
+                    sl_http_reply(f->held[0]);
+                turn(f);
+                assert_int_equal(atomic_load(&f->server->n_conns), 0);
+            }
+            f->n_held = 0;
+        }
+    assert_true(met > 0);
+    free(requests);
+}
+
 /* ---- sizes ---- */
 
 static void small_sizes(sl_http_limits *l)
@@ -672,6 +773,8 @@ int main(void)
         T(a_client_that_does_not_read_is_cut_off),
         T(a_client_that_reads_slowly_gets_everything),
         T(no_reply_is_read_ahead_of_a_slow_client),
+        T(a_batch_that_fills_the_socket_is_answered_in_order),
+        T(a_full_socket_with_a_held_call_is_given_up_in_time),
         cmocka_unit_test(a_body_at_its_limit_passes_and_one_byte_more_is_413),
         cmocka_unit_test(heads_beyond_their_limits_are_431),
         cmocka_unit_test(bodies_of_all_connections_share_a_budget),
