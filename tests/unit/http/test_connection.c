@@ -86,6 +86,8 @@ static void a_call_carries_what_was_received(void **state)
               "POST /hold?q HTTP/1.1\r\nHost: h\r\nA: 1\r\na: 2\r\nContent-Length: 3\r\n\r\nabc");
     assert_int_equal(f->n_held, 1);
     const sl_http_call *c = f->held[0];
+    /* As it was before: holding a call costs no epoll_ctl. */
+    assert_int_equal(f->server->shards[0].conns->watch.events, EPOLLIN | EPOLLRDHUP);
     assert_int_equal(c->method, SL_HTTP_POST);
     assert_true(sl_str_is(c->target, "/hold?q") && sl_str_is(c->path, "/hold"));
     assert_true(sl_str_is(c->body, "abc") && sl_str_is(c->peer, "unix"));
