@@ -2,8 +2,9 @@
  * fuzz_http_request.c - a whole connection, fed the same bytes in two ways, must say the same
  *
  * The first two bytes seed the sizes of the pieces in which the rest is read, and of what the peer
- * takes of each write. The reference is the same input read in one piece. Replies must be equal
- * byte for byte, but for "100 Continue", which depends on whether the body has come yet.
+ * takes of each write, and choose calls that are answered later. The reference is the same input read
+ * in one piece and answered at once. Replies must be equal byte for byte, but for "100 Continue", which
+ * depends on whether the body has come yet.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -27,12 +28,18 @@ typedef struct memory_io {
 } memory_io;
 
 static memory_io io;
+static sl_http_call *held; /* to be answered later */
+
+static uint32_t draw(void)
+{
+    return io.random = (io.random * 1664525u + 1013904223u) | 1;
+}
 
 static size_t piece(size_t n)
 {
     if (io.random == 0 || n == 0)
         return n;
-    io.random = io.random * 1664525u + 1013904223u;
+    draw();
     size_t most = (io.random >> 20 & 3) == 0 ? 5000 : io.random >> 24 & 15;
     size_t want = 1 + (io.random >> 8) % (most + 1);
     return want < n ? want : n;
@@ -105,7 +112,10 @@ static void on_call(sl_http_call *call, void *arg)
         sl_chain_add(&call->reply, call->headers[i].value.p, call->headers[i].value.n);
     }
     sl_chain_add(&call->reply, call->body.p, call->body.n);
-    sl_http_reply(call);
+    if (io.random != 0 && draw() >> 28 == 0)
+        held = call;
+    else
+        sl_http_reply(call);
 }
 
 static void on_error(int status, const char *message, sl_chain *body, const char **type, void *arg)
@@ -130,6 +140,7 @@ static void set_up(void)
     if (sl_loop_new(&loop, NULL) != SL_OK ||
         sl_http_listen(&loop, 1, "127.0.0.1:0", &o, &server, NULL, NULL) != SL_OK)
         abort();
+    sl_loop_turn(loop, false); /* this thread is the loop's */
 }
 
 static char *converse(const uint8_t *data, size_t size, uint32_t random, size_t *n)
@@ -144,7 +155,13 @@ static char *converse(const uint8_t *data, size_t size, uint32_t random, size_t 
     for (size_t steps = 0; !io.freed; steps++) {
         if (steps > 4 * size + 100000)
             abort(); /* it does not come to an end */
-        c->watch.ready(&c->watch, c->watch.events & (EPOLLIN | EPOLLOUT));
+        if (held != NULL && draw() >> 30 == 0) {
+            sl_http_call *call = held;
+            held = NULL;
+            sl_http_reply(call);
+        } else {
+            c->watch.ready(&c->watch, c->watch.events & (EPOLLIN | EPOLLOUT));
+        }
     }
     if (atomic_load(&server->n_conns) != 0 || atomic_load(&server->budget.used) != 0)
         abort();
