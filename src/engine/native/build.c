@@ -119,7 +119,8 @@ static sl_code node_id(builder *b, int frame, int node, int *id)
     return push(b, (job){JOB_NODE, frame, node, *id});
 }
 
-static sl_code feed_id(builder *b, int feed, const sl_node *source, int *id)
+/* `node`: where `source` stands in the main graph, NULL in a function. */
+static sl_code feed_id(builder *b, int feed, const sl_node *source, int node, int *id)
 {
     sl_gfeed *f = &b->g->feeds[feed];
     if (f->node >= 0) {
@@ -129,7 +130,11 @@ static sl_code feed_id(builder *b, int feed, const sl_node *source, int *id)
     const sl_tensor *value = b->want->feed_values ? &b->want->feed_values[feed] : NULL;
     char *name = source ? sl_arena_try_strndup(&b->g->arena, source->name.p, source->name.n)
                         : sl_arena_try_printf(&b->g->arena, "arg_%d", feed);
-    *id = name ? sl_ngraph_add(b->g, value ? SL_G_CONST : SL_G_FEED, name, source, 0) : -1;
+    /* What is used when a request leaves the input out. */
+    bool has_default = value == NULL && source != NULL && source->n_inputs > source->n_control &&
+                       sl_str_is(source->op, "PlaceholderWithDefault");
+    *id =
+        name ? sl_ngraph_add(b->g, value ? SL_G_CONST : SL_G_FEED, name, source, has_default) : -1;
     if (*id < 0)
         return too_large(b);
     f->node = *id;
@@ -137,7 +142,7 @@ static sl_code feed_id(builder *b, int feed, const sl_node *source, int *id)
         sl_tensor_share(value, &b->g->nodes[*id].constant);
     else
         b->g->nodes[*id].feed = feed;
-    return SL_OK;
+    return has_default ? push(b, (job){JOB_NODE, 0, node, *id}) : SL_OK;
 }
 
 /* The feed of that tensor of the main graph, -1 if it is not fed. */
@@ -183,7 +188,7 @@ static sl_code follow(builder *b, int frame, sl_str ref, sl_edge *edge, int *con
         if (arg >= 0) {
             edge->out = 0;
             if (fr->parent < 0)
-                return feed_id(b, arg, NULL, &edge->node);
+                return feed_id(b, arg, NULL, -1, &edge->node);
             ref = fr->call->inputs[arg];
             frame = fr->parent;
             continue;
@@ -192,7 +197,7 @@ static sl_code follow(builder *b, int frame, sl_str ref, sl_edge *edge, int *con
         int feed = feed_of(b, frame, node, out);
         if (feed >= 0) {
             edge->out = 0;
-            return feed_id(b, feed, n, &edge->node);
+            return feed_id(b, feed, n, node, &edge->node);
         }
         if (!sl_node_is_call(n)) {
             edge->out = out;

@@ -32,7 +32,7 @@ typedef struct sl_edge {
 
 typedef enum sl_gkind {
     SL_G_OP,      /* computes */
-    SL_G_FEED,    /* comes with the request (feed >= 0), or is a placeholder that nobody feeds */
+    SL_G_FEED,    /* comes with the request (feed >= 0), in[0] if it does not and there is one */
     SL_G_CONST,   /* value */
     SL_G_HANDLE,  /* a variable or table: resource */
     SL_G_READ,    /* value of the variable that in[0] names, taken when control reaches it (ref

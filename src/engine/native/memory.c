@@ -28,6 +28,7 @@ typedef struct placer {
     piece *gaps; /* free pieces, ascending by offset, never touching each other */
     size_t n_gaps, cap_gaps;
     size_t end;      /* of the block so far */
+    size_t leaving;  /* bytes of the outputs' buffers */
     int *dying;      /* heads of lists: roots whose last use is that step */
     int *next_dying; /* per value */
     int *in_place;   /* per root: the root whose piece it took over, or -1 */
@@ -37,6 +38,13 @@ typedef struct placer {
 static sl_code no_memory(sl_status *st)
 {
     return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory while planning the run");
+}
+
+static sl_code too_much(const placer *p)
+{
+    return sl_fail(p->st, SL_RESOURCE_EXHAUSTED,
+                   "a request of this shape needs more than %zu MiB of memory",
+                   p->d->limits->block >> 20);
 }
 
 static size_t rounded(size_t n)
@@ -180,11 +188,13 @@ static sl_code place_output(placer *p, int at, int v)
     if (leaves_directly(x)) {
         x->place = (sl_place){SL_AT_OUTPUT, p->d->n_buffers, 0};
         p->d->buffers[p->d->n_buffers++] = x->t.size;
+        if (!sl_add_size(p->leaving, x->t.size, &p->leaving))
+            return too_much(p);
         return SL_OK;
     }
     x->place.kind = SL_AT_BLOCK;
     if (!take(p, x->t.size, &x->place.offset))
-        return sl_fail(p->st, SL_RESOURCE_EXHAUSTED, "this request needs too much memory");
+        return too_much(p);
     return SL_OK;
 }
 
@@ -215,7 +225,7 @@ static sl_code place_step(placer *p, int at)
     }
     if (rc == SL_OK && s->scratch > 0) {
         if (!take(p, s->scratch, &s->scratch_at) || !give_back(p, s->scratch_at, s->scratch))
-            rc = sl_fail(p->st, SL_RESOURCE_EXHAUSTED, "this request needs too much memory");
+            rc = too_much(p);
     }
     return rc ? rc : release_dead(p, at);
 }
@@ -239,10 +249,9 @@ static sl_code place_all(placer *p)
     for (int i = 0; i < d->n_steps && rc == SL_OK; i++) {
         if (d->steps[i].live)
             rc = place_step(p, i);
-        if (rc == SL_OK && p->end > d->limits->block)
-            rc = sl_fail(p->st, SL_RESOURCE_EXHAUSTED,
-                         "a request of this shape needs more than %zu MiB of working memory",
-                         d->limits->block >> 20);
+        size_t all;
+        if (rc == SL_OK && (!sl_add_size(p->end, p->leaving, &all) || all > d->limits->block))
+            rc = too_much(p);
     }
     d->block = p->end;
     return rc;

@@ -133,6 +133,7 @@ sl_code sl_plan_make(sl_draft *d, sl_plan **out, sl_status *st)
         memcpy(p->buffers, d->buffers, (size_t)p->n_buffers * sizeof *p->buffers);
     p->n_late = d->n_late;
     p->block = d->block;
+    p->late_limit = d->limits->block;
     put_patches(p);
     take_constants(p, d);
     *out = p;

@@ -95,7 +95,7 @@ typedef struct sl_request {
 typedef struct sl_limits {
     size_t fold_each;  /* a folded value may have this many bytes, or as many as went in */
     size_t fold_total; /* of one draft */
-    size_t block;      /* working memory of one run */
+    size_t block;      /* memory of one run: planned, and likewise what late steps take */
 } sl_limits;
 
 typedef struct sl_draft {
@@ -168,6 +168,7 @@ struct sl_plan {
     int n_buffers;
     int n_late;
     size_t block;         /* bytes of working memory */
+    size_t late_limit;    /* late steps of one run may take so much together */
     sl_tensor *constants; /* owned */
     int n_constants;
     size_t bytes;     /* what the plan itself takes */

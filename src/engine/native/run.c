@@ -15,9 +15,6 @@
 
 enum { ALIGN = 64, POLL_NS = 20000 };
 
-/* Bytes that late values of one run may take together. */
-#define LATE_LIMIT ((size_t)4 << 30)
-
 static sl_code no_memory(sl_status *st)
 {
     return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory while running the model");
@@ -265,7 +262,7 @@ static sl_code make_outputs(sl_context *c, const sl_run_args *args, sl_status *s
 
 sl_code sl_context_run(sl_context *c, const sl_run_args *args, sl_status *st)
 {
-    c->arena.limit = LATE_LIMIT;
+    c->arena.limit = c->plan->late_limit;
     sl_code rc = open_outputs(c, st);
     aim_inputs(c, args);
     if (rc == SL_OK)

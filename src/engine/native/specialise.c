@@ -372,6 +372,12 @@ static sl_code do_feed(walker *w, const sl_gnode *n)
         set_root(w, n->value, SL_V_DYNAMIC, n->feed, -1);
         return SL_OK;
     }
+    if (t == NULL && n->n_in == 1) { /* PlaceholderWithDefault */
+        const sl_value *otherwise = value_of(w, n->in[0]);
+        w->d->values[n->value] = *otherwise;
+        sl_buffer_acquire(otherwise->state == SL_V_KNOWN ? otherwise->t.buffer : NULL);
+        return SL_OK;
+    }
     if (t == NULL) {
         int64_t dims[SL_MAX_RANK];
         int rank = -1;

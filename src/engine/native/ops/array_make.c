@@ -295,6 +295,8 @@ static sl_code where_run(sl_op_call *c, sl_status *st)
     const sl_tensor *in = &c->in[0];
     sl_tensor *out = &c->out[0];
     int64_t n = sl_shape_count(in->dims, in->rank, 1), found = 0;
+    if (in->rank == 0)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "WhereOp : Unhandled input dimensions: 0");
     for (int64_t i = 0; i < n; i++)
         found += is_set(in, i);
     out->rank = 2;

@@ -6,6 +6,7 @@
  * by a strided copy into scratch. Sums of floats are kept in double for each column, or in blocks
  * of floats that are added up in double, so that long sums stay within the tolerance.
  */
+#include <float.h>
 #include <math.h>
 
 #include "engine/native/kernels/copy.h"
@@ -328,17 +329,17 @@ static sl_code reduce_run(sl_op_call *c, sl_status *st)
     return SL_OK;
 }
 
-/* ---- ArgMax, ArgMin: the first of equals; NaN loses against what came before ---- */
+/* ---- ArgMax, ArgMin: the first of equals; NaN never wins ---- */
 
 typedef int64_t (*arg_fn)(const void *in, int64_t n, int64_t stride, bool min);
 
-#define ARG(name, type, wide, load)                                           \
+#define ARG(name, type, wide, load, lowest, highest)                          \
     static int64_t name(const void *pin, int64_t n, int64_t stride, bool min) \
     {                                                                         \
         const type *in = pin;                                                 \
         int64_t best = 0;                                                     \
-        wide at = load(in[0]);                                                \
-        for (int64_t i = 1; i < n; i++) {                                     \
+        wide at = min ? highest : lowest;                                     \
+        for (int64_t i = 0; i < n; i++) {                                     \
             wide x = load(in[i * stride]);                                    \
             if (min ? x < at : x > at) {                                      \
                 at = x;                                                       \
@@ -348,18 +349,18 @@ typedef int64_t (*arg_fn)(const void *in, int64_t n, int64_t stride, bool min);
         return best;                                                          \
     }
 #define PLAIN(x) (x)
-ARG(arg_f, float, float, PLAIN)
-ARG(arg_d, double, double, PLAIN)
-ARG(arg_h, uint16_t, float, sl_half_to_float)
-ARG(arg_bf, uint16_t, float, sl_bf16_to_float)
-ARG(arg_i8, int8_t, int8_t, PLAIN)
-ARG(arg_i16, int16_t, int16_t, PLAIN)
-ARG(arg_i32, int32_t, int32_t, PLAIN)
-ARG(arg_i64, int64_t, int64_t, PLAIN)
-ARG(arg_u8, uint8_t, uint8_t, PLAIN)
-ARG(arg_u16, uint16_t, uint16_t, PLAIN)
-ARG(arg_u32, uint32_t, uint32_t, PLAIN)
-ARG(arg_u64, uint64_t, uint64_t, PLAIN)
+ARG(arg_f, float, float, PLAIN, -FLT_MAX, FLT_MAX)
+ARG(arg_d, double, double, PLAIN, -DBL_MAX, DBL_MAX)
+ARG(arg_h, uint16_t, float, sl_half_to_float, -FLT_MAX, FLT_MAX)
+ARG(arg_bf, uint16_t, float, sl_bf16_to_float, -FLT_MAX, FLT_MAX)
+ARG(arg_i8, int8_t, int8_t, PLAIN, INT8_MIN, INT8_MAX)
+ARG(arg_i16, int16_t, int16_t, PLAIN, INT16_MIN, INT16_MAX)
+ARG(arg_i32, int32_t, int32_t, PLAIN, INT32_MIN, INT32_MAX)
+ARG(arg_i64, int64_t, int64_t, PLAIN, INT64_MIN, INT64_MAX)
+ARG(arg_u8, uint8_t, uint8_t, PLAIN, 0, UINT8_MAX)
+ARG(arg_u16, uint16_t, uint16_t, PLAIN, 0, UINT16_MAX)
+ARG(arg_u32, uint32_t, uint32_t, PLAIN, 0, UINT32_MAX)
+ARG(arg_u64, uint64_t, uint64_t, PLAIN, 0, UINT64_MAX)
 
 typedef struct arg_config {
     arg_fn fn;
