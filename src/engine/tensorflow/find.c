@@ -69,6 +69,17 @@ static bool copy_version(search *s, const char *from, size_t n)
     return true;
 }
 
+/* The distributions that bring a package "tensorflow"; not tensorflow_metadata and others. */
+static bool names_tensorflow(const char *p, size_t n)
+{
+    static const char *const names[] = {"tensorflow", "tensorflow_cpu", "tensorflow_intel",
+                                        "tensorflow_cpu_aws", "tensorflow_rocm"};
+    for (size_t i = 0; i < SL_COUNTOF(names); i++)
+        if (sl_str_is((sl_str){p, n}, names[i]))
+            return true;
+    return false;
+}
+
 /* .../site-packages/tensorflow/libtensorflow_cc.so.2: "tensorflow-2.21.0.dist-info" lies beside
  * .../tensorflow; so do tensorflow_cpu-... and the like. */
 static void version_of_package(search *s, const char *package)
@@ -80,12 +91,9 @@ static void version_of_package(search *s, const char *package)
     if (d == NULL)
         return;
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        const char *dash = strrchr(e->d_name, '-');
         const char *end = strstr(e->d_name, ".dist-info");
-        if (dash == NULL || end == NULL || dash > end ||
-            strncmp(e->d_name, "tensorflow", 10) != 0 ||
-            (e->d_name[10] != '-' && strncmp(e->d_name, "tensorflow_cpu-", 15) != 0 &&
-             strncmp(e->d_name, "tensorflow_intel-", 17) != 0))
+        const char *dash = end ? memrchr(e->d_name, '-', (size_t)(end - e->d_name)) : NULL;
+        if (dash == NULL || !names_tensorflow(e->d_name, (size_t)(dash - e->d_name)))
             continue;
         if (copy_version(s, dash + 1, (size_t)(end - dash) - 1))
             break;

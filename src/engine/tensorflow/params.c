@@ -128,7 +128,7 @@ static void put_readable(sl_text *t, const tf_engine *e, const char *dir)
     put_string(t, dir);
     put_directory_of(t, e->found);
     for (int i = 0; i < e->n_custom_op_libs; i++)
-        put_directory_of(t, e->custom_op_libs[i]);
+        put_string(t, e->custom_op_libs[i]);
 }
 
 static void put_infos(sl_text *t, const sl_tensor_info *infos, int n)

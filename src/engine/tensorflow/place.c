@@ -60,13 +60,10 @@ static sl_code unavailable(const sl_session *s, sl_status *st)
     return sl_fail(st, SL_UNAVAILABLE, "%s", s->why_not);
 }
 
-static sl_code wait_for_place(sl_session *s, const tf_child *c, const sl_run *run, sl_status *st)
+/* Ends in any case: if nobody ever answers, the child is ended (tf_places_tend). */
+static sl_code wait_for_place(sl_session *s, const sl_run *run, sl_status *st)
 {
     uint64_t now = sl_now_ns();
-    if (c->n_abandoned == SL_TF_SLOTS)
-        return sl_fail(st, SL_UNAVAILABLE,
-                       "%s has %d requests that TensorFlow does not come back from", s->label,
-                       SL_TF_SLOTS);
     if (run->deadline_ns && now >= run->deadline_ns)
         return sl_fail(st, SL_DEADLINE_EXCEEDED, "deadline exceeded while waiting for TensorFlow");
     if (run->cancelled != NULL && atomic_load(run->cancelled))
@@ -92,7 +89,7 @@ static sl_code choose(sl_session *s, const sl_run *run, tf_child **child, int *p
             c->places[*place].state = TF_BUSY;
             return SL_OK;
         }
-        sl_code rc = wait_for_place(s, c, run, st);
+        sl_code rc = wait_for_place(s, run, st);
         if (rc)
             return rc;
     }

@@ -36,10 +36,10 @@
  *     IDLE -- server: request written --> REQUEST -- child: reply written --> REPLY -- server -->
  * IDLE
  *
- * `state` is the futex word. Whoever does not own the slot waits on it: first looking for a moment,
- * then asleep, having said so in `*_sleeps`; the other one wakes him only if he said so. In REQUEST
- * the child owns everything of the slot, in IDLE and REPLY the server does. DEAD is set by the
- * server after the child has ended.
+ * `state` is the futex word. Whoever does not own the slot waits on it (the server first looks for
+ * a moment) and says in `*_sleeps` that he is asleep; the other one wakes him only if he said so.
+ * In REQUEST the child owns everything of the slot, in IDLE and REPLY the server does. DEAD is set
+ * by the server after the child has ended.
  *
  * A SLOT'S REGION is another memfd, sealed against shrinking. It holds the request at offset 0:
  *

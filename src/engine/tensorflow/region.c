@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "engine/tensorflow/internal.h"
 
-enum { GRANULE = 64 * 1024 };
+enum { GRANULE = 64 * 1024, LARGE = 4 << 20 };
 
 static bool round_up(size_t size, size_t *out)
 {
@@ -58,6 +58,14 @@ void tf_region_release(tf_region *r)
     sl_free(r);
 }
 
+/* Where the system lets shared memory ask for it (shmem_enabled=advise), large regions get large
+ * pages. */
+static void ask_for_large_pages(tf_region *r)
+{
+    if (r->size >= LARGE)
+        madvise(r->base, r->size, MADV_HUGEPAGE);
+}
+
 static bool map_anew(tf_region *r, size_t size)
 {
     void *moved = mremap(r->base, r->size, size, MREMAP_MAYMOVE);
@@ -65,6 +73,7 @@ static bool map_anew(tf_region *r, size_t size)
         return false;
     r->base = moved;
     r->size = size;
+    ask_for_large_pages(r);
     return true;
 }
 

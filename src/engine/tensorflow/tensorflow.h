@@ -28,15 +28,17 @@
  *   - programs: no execve, no fork (threads are allowed)
  *   - network: no socket can be made, unix sockets included
  *   - files (Landlock, Linux 5.13 or later; says so in the log where it is missing): reading only
- * the version's directory, the library's, /usr/lib, /usr/local/lib, /lib, /proc/self,
- * /proc/cpuinfo, /proc/meminfo, /sys/devices, /etc/ld.so.cache, and NVIDIA's devices; writing only
- * /dev/null and NVIDIA's devices. No change of mode, owner, times or extended attributes
+ *     the version's directory (not what links in it lead to outside), the library's directory,
+ * custom op libraries, /usr/lib, /usr/local/lib, /usr/local/cuda, /lib, /lib64, /proc/self,
+ *     /proc/{cpuinfo,meminfo,stat}, /sys/devices, /sys/fs/cgroup, /etc/ld.so.cache, time zones,
+ *     /dev/urandom and NVIDIA's devices; writing only /dev/null and NVIDIA's devices. No change of
+ *     mode, owner, times or extended attributes
  *   - kernel: no mount, bpf, perf, keyctl, io_uring, userfaultfd, modules, ...
  * What it is not closed to: any amount of memory and processor time (set the server's cgroup),
- * reading the clock, and filling stderr, which is cut to 200 lines in ten seconds. A list of denied
- * system calls is not a list of allowed ones: a kernel bug behind another call is reachable. Custom
- * op libraries run their constructors in the host, which has none of this but no_new_privs and the
- * empty environment.
+ * reading the clock, changing the priority of the same user's processes, and filling stderr, which
+ * is cut to 200 lines in ten seconds. A list of denied system calls is not a list of allowed ones:
+ * a kernel bug behind another call is reachable. Custom op libraries run their constructors in the
+ * host, which has none of this but no_new_privs and the empty environment.
  *
  * Any thread may call anything here at any time; the engine has one thread of its own.
  */

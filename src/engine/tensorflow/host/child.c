@@ -189,7 +189,6 @@ _Noreturn void tf_child_main(const int fds[4])
     pthread_cond_init(&child.arrived, NULL);
     for (int i = 0; i < SL_TF_SLOTS; i++)
         child.workers[i].next_fd = -1;
-    child.spin = sysconf(_SC_NPROCESSORS_ONLN) > 1;
     load();
     for (int i = 0; i < child.params.n_signatures; i++)
         resolve(&child.params.signatures[i]);

@@ -75,7 +75,6 @@ typedef struct tf_child {
     pthread_mutex_t lock;
     pthread_cond_t arrived; /* a region */
     tf_worker workers[SL_TF_SLOTS];
-    bool spin;
 } tf_child;
 
 /* Never returns. `fds`: socket, parameters, control region, stderr, as LOAD brings them. */

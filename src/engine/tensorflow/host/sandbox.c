@@ -93,10 +93,10 @@ static void allow_nvidia(int ruleset, uint64_t rights)
 static sl_code restrict_files(const char *const *readable, int n, sl_status *st)
 {
     static const char *const system[] = {
-        "/usr/lib",         "/usr/local/lib", "/usr/local/cuda",    "/lib",
-        "/lib64",           "/opt",           "/proc/self",         "/proc/cpuinfo",
-        "/proc/meminfo",    "/proc/stat",     "/sys/devices",       "/sys/fs/cgroup",
-        "/etc/ld.so.cache", "/dev/urandom",   "/usr/share/zoneinfo"};
+        "/usr/lib",     "/usr/local/lib",     "/usr/local/cuda", "/lib",
+        "/lib64",       "/proc/self",         "/proc/cpuinfo",   "/proc/meminfo",
+        "/proc/stat",   "/sys/devices",       "/sys/fs/cgroup",  "/etc/ld.so.cache",
+        "/dev/urandom", "/usr/share/zoneinfo"};
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (abi < 1) {
         fprintf(stderr, "this kernel has no Landlock: the model's process can read files (%s)\n",
