@@ -127,6 +127,7 @@ typedef struct sl_manager_options {
     int64_t retry_interval_us;
     int64_t poll_seconds;        /* of base paths; 0: once; < 0: never */
     bool labels_for_unavailable; /* --allow_version_labels_for_unavailable_models */
+    bool wait_for_retries; /* sl_manager_wait: a version has failed only when no attempt is left */
 } sl_manager_options;
 
 sl_code sl_manager_new(const sl_manager_options *opts, sl_manager **out, sl_status *st);

@@ -192,7 +192,8 @@ static sl_code make_manager(server *s, sl_status *st)
         .max_retries = f->max_num_load_retries > 0 ? (unsigned)f->max_num_load_retries : 0,
         .retry_interval_us = f->load_retry_interval_micros,
         .poll_seconds = f->file_system_poll_wait_seconds,
-        .labels_for_unavailable = f->allow_version_labels_for_unavailable_models};
+        .labels_for_unavailable = f->allow_version_labels_for_unavailable_models,
+        .wait_for_retries = f->strict_startup};
     return sl_manager_new(&o, &s->manager, st);
 }
 
