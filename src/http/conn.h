@@ -69,7 +69,7 @@ typedef struct sl_exchange {
     bool replied;
     bool failed;   /* the reply is an error that HTTP itself found */
     bool rated;    /* the body did not come at once: its rate is watched */
-    uint64_t sent; /* bytes of the reply handed to the kernel */
+    uint64_t sent; /* size of the reply, head and body */
 } sl_exchange;
 
 struct sl_conn {

@@ -123,8 +123,8 @@ typedef struct sl_http_options {
      * layer above decides on its form. */
     void (*on_error)(int status, const char *message, sl_chain *body, const char **content_type,
                      void *arg);
-    /* (optional) For the access log: such an error was sent; or a reply was (call != NULL) sent or
-     * given up. */
+    /* (optional) For the access log: such an error was sent (call == NULL), or the reply to a call
+     * was: `sent` bytes, head and body; 0: given up, the client is gone. The call is still valid. */
     void (*on_done)(sl_http_call *call, int status, uint64_t sent, void *arg);
     void *arg;
 } sl_http_options;

@@ -186,7 +186,7 @@ static void linger(sl_conn *c)
 
 /* ---- replies ---- */
 
-/* The reply has left. Returns whether the connection can take another request. */
+/* The reply has left, or leaves with those behind it. */
 static void reply_done(sl_conn *c)
 {
     report(c, false);

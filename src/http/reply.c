@@ -150,13 +150,6 @@ static char *put_head(char *p, sl_conn *c, size_t body)
 
 /* ---- the way out ---- */
 
-static void sent(sl_conn *c, size_t n)
-{
-    c->moved += n;
-    if (c->x != NULL)
-        c->x->sent += n;
-}
-
 /* Sends scratch and then `body`; what the socket does not take goes to c->out. */
 static bool send_now(sl_conn *c, sl_chain *body)
 {
@@ -178,7 +171,7 @@ static bool send_now(sl_conn *c, sl_chain *body)
             ok = errno == EAGAIN;
             break;
         }
-        sent(c, (size_t)put);
+        c->moved += (uint64_t)put;
         size_t head = SL_MIN((size_t)put, s->scratch_n - from);
         from += head;
         sl_chain_consume(body, (size_t)put - head);
@@ -261,6 +254,7 @@ bool sl_reply_write(sl_conn *c)
         sl_chain_copy(&call->reply, p);
         p += body;
     }
+    c->x->sent = (uint64_t)(p - (s->scratch + s->scratch_n)) + (copied ? 0 : body);
     s->scratch_n = (size_t)(p - s->scratch);
     return copied || send_now(c, &call->reply);
 }

@@ -42,7 +42,7 @@ typedef struct fixture {
     sl_http_call *held[MAX_HELD];
     int n_held, n_calls, n_cancelled, n_done, n_done_without_call, n_errors, last_status;
     bool last_given_up, undecodable, drained;
-    uint64_t last_sent, last_wire;
+    uint64_t last_sent, total_sent, last_wire;
     size_t last_body;
     sl_buffer *kept; /* the body of the last /keep */
     int refuse;      /* on_head's answer */
@@ -122,6 +122,7 @@ static inline void fx_done(sl_http_call *call, int status, uint64_t sent, void *
     f->n_done_without_call += call == NULL;
     f->last_status = status;
     f->last_sent = sent;
+    f->total_sent += sent;
     f->last_given_up = call != NULL && sent == 0;
 }
 

@@ -344,6 +344,7 @@ static void a_thousand_requests_ahead_are_answered_in_order_with_few_writes(void
         assert_non_null(p);
     }
     assert_int_equal(f->n_done, 1000);
+    assert_int_equal(f->total_sent, f->text_n);
     free(all);
     close(fd);
 }
