@@ -1,24 +1,135 @@
 /*
- * check.c - `sluice check`: would the server start with these flags and files, and find its models?
+ * check.c - `sluice check`: would the server start with these flags and files, and serve its
+ * models?
  *
- * Reads what `serve` would read, with the same complaints, and then looks at what the server would
- * only find out while it runs: base paths that are not there or have no version.
+ * Reads what `serve` would read, with the same complaints, and then tries what the server would
+ * only find out while it runs: base paths that are not there or have no version, models that cannot
+ * be read or that no engine can run, ports that are taken. Changes nothing, serves nothing.
  */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/flags_cli.h"
+#include "savedmodel/savedmodel.h"
 #include "server/config.h"
+#include "server/engines.h"
 #include "server/model_dir.h"
 
-/* How many models have something wrong with their directory; loading has logged what. */
-static int count_wrong(const sl_model_list *l)
+/* ---- models ---- */
+
+/* Reads the model and asks the engines; prints which one it is. */
+static sl_code check_version(const sl_loader *l, const sl_model_config *m, const char *path,
+                             int64_t version, sl_status *st)
+{
+    sl_saved_model *model;
+    const sl_engine_entry *e;
+    sl_text why = {0};
+    sl_code rc = sl_saved_model_open(path, l->tags, l->n_tags, &model, st);
+    if (rc)
+        return rc;
+    rc = sl_engines_choose(&l->engines, m->engine ? m->engine : l->engine, model, &e, &why, NULL,
+                           st);
+    if (rc == SL_OK)
+        printf("model %s: version %" PRId64 ": %s\n", m->name, version,
+               why.p ? why.p : e->engine->name);
+    sl_text_fini(&why);
+    sl_saved_model_close(model);
+    return rc;
+}
+
+static sl_code check_model(const sl_loader *l, const sl_model_config *m, sl_status *st)
+{
+    const char *dir = m->base_path;
+    char *path;
+    int64_t version;
+    if (strncmp(dir, "file://", 7) == 0)
+        dir += 7;
+    if (dir[0] != '/')
+        return sl_fail(st, SL_UNIMPLEMENTED, "%s is not looked at: only local paths are", dir);
+    sl_code rc = sl_model_dir_find(dir, &path, &version, st);
+    if (rc)
+        return rc;
+    rc = check_version(l, m, path, version, st);
+    sl_free(path);
+    return rc;
+}
+
+static int complain(const char *kind, const char *name, const sl_status *st)
+{
+    fprintf(stderr, "sluice: %s %s: %s\n", kind, name, st->msg);
+    return 1;
+}
+
+static int check_models(const sl_flags *f, const sl_server_config *c)
 {
     int wrong = 0;
-    for (int i = 0; i < l->count; i++)
-        wrong += sl_model_dir_check(l->models[i].base_path, NULL) != SL_OK;
+    for (int i = 0; i < c->models.count; i++) {
+        const sl_model_config *m = &c->models.models[i];
+        sl_engines engines = {0};
+        sl_loader loader;
+        sl_status st = {0};
+        const sl_platform *p = sl_config_platform(c, c->models.platforms[i]);
+        if (sl_model_dir_check(m->base_path, NULL)) { /* reading the configuration has said so */
+            wrong++;
+            continue;
+        }
+        if (sl_engines_start(&engines, f, p, &loader, &st)) {
+            wrong += complain("model", m->name, &st);
+            continue;
+        }
+        if (check_model(&loader, m, &st))
+            wrong += complain("model", m->name, &st);
+        sl_engines_stop(&engines);
+    }
     return wrong;
 }
+
+/* ---- ports ---- */
+
+/* Can the port be had, on all interfaces? A port that is in use is only remarked: it may be the
+ * server that is to be replaced. */
+static int check_port(const char *what, int port)
+{
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int on = 1, e = 0, fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool v6 = fd >= 0;
+    if (!v6)
+        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return 0; /* no network at all: not the port's fault */
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (v6 ? bind(fd, (struct sockaddr *)&six, sizeof six)
+           : bind(fd, (struct sockaddr *)&four, sizeof four))
+        e = errno;
+    else if (listen(fd, 1))
+        e = errno;
+    close(fd);
+    if (e == EADDRINUSE)
+        printf("%s %d: in use at the moment\n", what, port);
+    else if (e)
+        fprintf(stderr, "sluice: %s=%d: %s\n", what, port, strerror(e));
+    return e != 0 && e != EADDRINUSE;
+}
+
+static int check_ports(const sl_flags *f)
+{
+    int wrong = 0;
+    if (f->port > 0 && !f->grpc_address[0])
+        wrong += check_port("port", f->port);
+    if (f->rest_api_port > 0 && !f->rest_address[0])
+        wrong += check_port("rest_api_port", f->rest_api_port);
+    return wrong;
+}
+
+/* ---- the command ---- */
 
 int sl_cmd_check(int argc, char **argv)
 {
@@ -31,12 +142,11 @@ int sl_cmd_check(int argc, char **argv)
     sl_log_set_level(sl_flags_given(&f, "log_level") ? (sl_log_level)f.log_level : SL_WARNING);
     if (sl_config_load(&f, &config, &st))
         return sl_cli_refuse(&st);
-    int models = config.models.count, wrong = count_wrong(&config.models);
+    /* What follows says all this itself. */
+    sl_log_set_level(SL_FATAL);
+    int wrong = check_models(&f, &config) + check_ports(&f);
     sl_config_fini(&config);
-    if (wrong) {
-        fprintf(stderr, "sluice: %d of %d models cannot be served as they are\n", wrong, models);
-        return SL_EXIT_REFUSED;
-    }
-    printf("ok: %d model%s\n", models, models == 1 ? "" : "s");
-    return SL_EXIT_OK;
+    if (wrong == 0)
+        puts("ok");
+    return wrong ? SL_EXIT_REFUSED : SL_EXIT_OK;
 }
