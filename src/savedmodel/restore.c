@@ -18,7 +18,7 @@
 
 enum {
     MOST_SCOPES = 4096,       /* a function that calls itself ends here */
-    MOST_NODES = 1 << 24,     /* visited in all scopes together */
+    MOST_NODES = 1 << 24,     /* and arguments, in all scopes together */
     LONGEST_CHAIN = 256,      /* identities and calls between a variable and its assignment */
     LARGEST_NAMES = 256 << 20 /* bytes of a list of keys */
 };
@@ -134,22 +134,22 @@ static source follow(const walk *w, int s, sl_str text)
 static sl_code strings_of(walk *w, const sl_node *n, const sl_tensor **out)
 {
     const sl_str address = {(const char *)&n, sizeof n};
+    *out = NULL;
+    if (n == NULL || !sl_str_is(n->op, "Const"))
+        return SL_OK;
     kept *k = sl_map_get(&w->lists, address);
-    *out = k ? &k->tensor : NULL;
-    if (k != NULL || n == NULL || !sl_str_is(n->op, "Const"))
-        return SL_OK;
-    k = sl_model_try_array(w->m, 1, sizeof *k);
-    if (k == NULL)
-        return no_memory(w);
-    sl_code rc = sl_node_tensor_of(n, "value", LARGEST_NAMES, &k->tensor, w->st);
-    if (rc)
-        return rc == SL_RESOURCE_EXHAUSTED ? rc : SL_OK;
-    k->next = w->m->kept;
-    w->m->kept = k;
-    if (k->tensor.dtype != SL_DT_STRING)
-        return SL_OK;
-    *out = &k->tensor;
-    return sl_map_try_set(&w->lists, address, k) ? SL_OK : no_memory(w);
+    if (k == NULL) {
+        k = sl_model_try_array(w->m, 1, sizeof *k);
+        if (k == NULL || !sl_map_try_set(&w->lists, address, k))
+            return no_memory(w);
+        if (sl_node_tensor_of(n, "value", LARGEST_NAMES, &k->tensor, w->st) ==
+            SL_RESOURCE_EXHAUSTED)
+            return SL_RESOURCE_EXHAUSTED;
+        k->next = w->m->kept; /* kept as well where it is no tensor: none is decoded twice */
+        w->m->kept = k;
+    }
+    *out = k->tensor.dtype == SL_DT_STRING ? &k->tensor : NULL;
+    return SL_OK;
 }
 
 /* The key (and part of it) that output k of a RestoreV2 reads; key->p == NULL: not understood. */
@@ -212,7 +212,9 @@ static sl_code open_scope(walk *w, int parent, const sl_node *call)
 {
     const sl_function *f = sl_graph_find_function(&w->m->graph, sl_node_func(call, "f"));
     int twice;
-    if (f == NULL || w->n_scopes == MOST_SCOPES) {
+    if (f != NULL)
+        w->visited += (size_t)f->n_inputs;
+    if (f == NULL || w->n_scopes == MOST_SCOPES || w->visited > MOST_NODES) {
         w->complete = false;
         return SL_OK;
     }

@@ -12,7 +12,8 @@
  * An opened model is immutable: any thread may read it. Strings are views into memory that it
  * owns and live as long as the model.
  *
- * Source: savedmodel.md of the contract; tensorflow/core/protobuf/{saved_model,meta_graph}.proto.
+ * Source: tensorflow/core/protobuf/{saved_model,meta_graph,tensor_bundle,
+ * saved_object_graph}.proto; tensorflow/cc/saved_model/loader.cc.
  */
 #ifndef SL_SAVEDMODEL_SAVEDMODEL_H
 #define SL_SAVEDMODEL_SAVEDMODEL_H
@@ -23,7 +24,7 @@
 
 /*
  * Opens DIR. `tags` are the wanted set, NULL or n_tags == 0 for {"serve"}. Errors in TensorFlow's
- * words where it has some (lifecycle.md 8.2):
+ * words where it has some (its loader's):
  *   UNIMPLEMENTED        export.meta is there (a session bundle); only saved_model.pbtxt or .cpb;
  *                        a big-endian bundle
  *   NOT_FOUND            no saved_model.pb; no meta graph with these tags (names those there are)
@@ -180,7 +181,7 @@ bool sl_saved_model_has_variables(const sl_saved_model *m); /* variables.index i
 const char *sl_saved_model_variables_prefix(const sl_saved_model *m);
 
 /*
- * Which checkpoint key fills which variable (savedmodel.md section 6), read off the restore op, or
+ * Which checkpoint key fills which variable of the bundle, read off the restore op, or
  * off the object graph where the restore op is not understood.
  */
 typedef struct sl_restored {

@@ -5,7 +5,7 @@
  * name and the slice's place. A graph asks for a part with a text, "10 4 7,3:0,4": the whole shape,
  * then start and length for each dimension, "-" for all of it.
  *
- * Source: savedmodel.md section 5 and 6; tensorflow/core/framework/tensor_slice.h, OrderedCode.
+ * Source: tensorflow/core/framework/tensor_slice.h, tensorflow/core/lib/strings/ordered_code.h.
  */
 #ifndef SL_SAVEDMODEL_SLICES_H
 #define SL_SAVEDMODEL_SLICES_H

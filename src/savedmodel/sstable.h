@@ -3,7 +3,7 @@
  *
  *     data block ... data block | metaindex block | index block | footer of 48 bytes
  *
- * Source: savedmodel.md section 5; leveldb's doc/table_format.md.
+ * Source: leveldb's doc/table_format.md; tensorflow/core/lib/io/table_format.txt.
  */
 #ifndef SL_SAVEDMODEL_SSTABLE_H
 #define SL_SAVEDMODEL_SSTABLE_H
