@@ -1,7 +1,8 @@
 /*
  * signature.c - finding and copying signatures
  *
- * A copy is made in two walks over the same code: the first only counts bytes, the second fills them.
+ * A copy is made in two walks over the same code: the first only counts bytes, the second fills
+ * them.
  */
 #include "sluice/signature.h"
 

@@ -1,20 +1,10 @@
-/*
- * tensor.c - buffers and tensors
- *
- * A buffer from sl_buffer_try_new is one block of memory: 64 bytes of header, then the data, so that
- * data is aligned to 64 and a tensor costs one allocation.
- */
+/* tensor.c - dtypes, shapes, tensors */
 #include "sluice/tensor.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/fault.h"
 #include "base/mem.h"
-
-enum { ALIGN = 64 };
-_Static_assert(sizeof(sl_buffer) <= ALIGN, "the header fits in front of the data");
 
 sl_dtype sl_dtype_base(sl_dtype t)
 {
@@ -24,8 +14,8 @@ sl_dtype sl_dtype_base(sl_dtype t)
 size_t sl_dtype_size(sl_dtype t)
 {
     switch ((int)t) {
-#define X(number, suffix, size, name)                                                              \
-    case SL_DT_##suffix:                                                                           \
+#define X(number, suffix, size, name) \
+    case SL_DT_##suffix:              \
         return size;
         SL_DTYPES(X)
 #undef X
@@ -37,10 +27,10 @@ size_t sl_dtype_size(sl_dtype t)
 const char *sl_dtype_name(sl_dtype t)
 {
     switch ((int)t) {
-#define X(number, suffix, size, name)                                                              \
-    case SL_DT_##suffix:                                                                           \
-        return name;                                                                               \
-    case SL_DT_REF + number:                                                                       \
+#define X(number, suffix, size, name) \
+    case SL_DT_##suffix:              \
+        return name;                  \
+    case SL_DT_REF + number:          \
         return name "_ref";
         SL_DTYPES(X)
 #undef X
@@ -52,55 +42,16 @@ const char *sl_dtype_name(sl_dtype t)
 const char *sl_dtype_wire_name(sl_dtype t)
 {
     switch ((int)t) {
-#define X(number, suffix, size, name)                                                              \
-    case SL_DT_##suffix:                                                                           \
-        return "DT_" #suffix;                                                                      \
-    case SL_DT_REF + number:                                                                       \
+#define X(number, suffix, size, name) \
+    case SL_DT_##suffix:              \
+        return "DT_" #suffix;         \
+    case SL_DT_REF + number:          \
         return "DT_" #suffix "_REF";
         SL_DTYPES(X)
 #undef X
     default:
         return "DT_INVALID";
     }
-}
-
-static void free_block(sl_buffer *b)
-{
-    free(b);
-}
-
-sl_buffer *sl_buffer_try_new(size_t size)
-{
-    size_t bytes;
-    if (!sl_add_size(size, 2 * ALIGN - 1, &bytes) || sl_fault_hit(SL_FAULT_ALLOC))
-        return NULL;
-    sl_buffer *b = aligned_alloc(ALIGN, bytes & ~(size_t)(ALIGN - 1));
-    if (b != NULL)
-        *b = (sl_buffer){
-            .refs = 1, .size = size, .data = (char *)b + ALIGN, .destroy = free_block};
-    return b;
-}
-
-sl_buffer *sl_buffer_try_wrap(void *data, size_t size, void (*destroy)(sl_buffer *b), void *owner)
-{
-    sl_buffer *b = sl_try_malloc(sizeof *b);
-    if (b != NULL)
-        *b = (sl_buffer){
-            .refs = 1, .size = size, .data = data, .destroy = destroy, .owner = owner};
-    return b;
-}
-
-sl_buffer *sl_buffer_acquire(sl_buffer *b)
-{
-    if (b != NULL)
-        __atomic_fetch_add(&b->refs, 1, __ATOMIC_RELAXED);
-    return b;
-}
-
-void sl_buffer_release(sl_buffer *b)
-{
-    if (b != NULL && __atomic_fetch_sub(&b->refs, 1, __ATOMIC_ACQ_REL) == 1)
-        b->destroy(b);
 }
 
 int64_t sl_shape_count(const int64_t *dims, int rank, size_t element_size)
@@ -128,9 +79,9 @@ char *sl_shape_text(const int64_t *dims, int rank, char *buf, size_t size)
     }
     size_t n = (size_t)snprintf(buf, size, "[");
     for (int i = 0; i < rank && n < size; i++)
-        n += (size_t)(dims[i] < 0 ? snprintf(buf + n, size - n, i ? ",?" : "?")
-                                  : snprintf(buf + n, size - n, i ? ",%lld" : "%lld",
-                                             (long long)dims[i]));
+        n += (size_t)(dims[i] < 0
+                          ? snprintf(buf + n, size - n, i ? ",?" : "?")
+                          : snprintf(buf + n, size - n, i ? ",%lld" : "%lld", (long long)dims[i]));
     if (n < size)
         snprintf(buf + n, size - n, "]");
     return buf;
@@ -194,9 +145,8 @@ void sl_tensor_release(sl_tensor *t)
 sl_code sl_tensor_try_new_strings(const sl_str *values, const int64_t *dims, int rank,
                                   sl_tensor *out, sl_status *st)
 {
-    int64_t count = rank < 0 || rank > SL_MAX_RANK
-                        ? -1
-                        : sl_shape_count(dims, rank, sizeof(sl_str));
+    int64_t count =
+        rank < 0 || rank > SL_MAX_RANK ? -1 : sl_shape_count(dims, rank, sizeof(sl_str));
     if (count < 0)
         return sl_fail(st, SL_INVALID_ARGUMENT, "shape of a string tensor is out of range");
     size_t bytes = (size_t)count * sizeof(sl_str);
