@@ -304,6 +304,57 @@ static void without_a_restore_op_the_object_graph_says_the_same(void **state)
     }
 }
 
+/* ---- restore ops that were made to harm ---- */
+
+/* Opens the meta graph with the variables of another model. */
+static void restores_nothing(sl_text meta)
+{
+    sl_text file = within(2, meta);
+    sl_buffer *index = read_file("linear", "variables/variables.index");
+    sl_buffer *data = read_file("linear", "variables/variables.data-00000-of-00001");
+    sl_buffer *pb = sl_buffer_try_new(file.n);
+    sl_saved_model *m = NULL;
+    int count = -1;
+    assert_non_null(pb);
+    memcpy(pb->data, file.p, file.n);
+    assert_int_equal(sl_model_open_bytes("m", pb, index, data, &m, NULL), SL_OK);
+    sl_saved_model_restored(m, &count);
+    assert_int_equal(count, 0);
+    sl_saved_model_close(m);
+    sl_buffer_release(pb);
+    sl_buffer_release(index);
+    sl_buffer_release(data);
+    sl_text_fini(&file);
+}
+
+/* A call of function "f", as a node. */
+static sl_text call_f(const char *name)
+{
+    sl_text func = within(10, bytes(1, "f"));
+    return join(node(name, "StatefulPartitionedCall"), within(5, map_entry("f", func)));
+}
+
+static void a_restore_function_that_calls_itself_comes_to_an_end(void **state)
+{
+    (void)state;
+    sl_text body = within(3, call_f("a"));
+    sl_text f = join(join(within(1, bytes(1, "f")), body), within(3, call_f("b")));
+    sl_text graph = join(within(1, call_f("restore")), within(2, within(1, f)));
+    sl_text meta = join(join(meta_graph(), within(2, graph)), within(3, bytes(3, "restore")));
+    restores_nothing(meta);
+}
+
+static void identities_in_a_circle_come_to_an_end(void **state)
+{
+    (void)state;
+    sl_text a = join(node("a", "Identity"), bytes(3, "b"));
+    sl_text b = join(node("b", "Identity"), bytes(3, "a"));
+    sl_text assign = join(join(node("restore", "Assign"), bytes(3, "a")), bytes(3, "b:0"));
+    sl_text graph = join(join(within(1, a), within(1, b)), within(1, assign));
+    sl_text meta = join(join(meta_graph(), within(2, graph)), within(3, bytes(3, "restore")));
+    restores_nothing(meta);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +370,8 @@ int main(void)
         cmocka_unit_test(assets_stay_in_their_folder),
         cmocka_unit_test(two_graphs_with_the_same_tags_are_refused),
         cmocka_unit_test(without_a_restore_op_the_object_graph_says_the_same),
+        cmocka_unit_test(a_restore_function_that_calls_itself_comes_to_an_end),
+        cmocka_unit_test(identities_in_a_circle_come_to_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
