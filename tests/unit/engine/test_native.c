@@ -33,7 +33,7 @@ static void no_rows_give_no_rows(void **state)
     model m;
     sl_tensor y;
     load(&m, "linear");
-    sl_tensor x = floats(NULL, 2, DIMS(0, 3));
+    sl_tensor x = floats((const float[1]){0}, 2, DIMS(0, 3));
     assert_int_equal(run_all(&m, "serving_default", &x, 1, &y), SL_OK);
     assert_int_equal(y.dims[0], 0);
     assert_int_equal(y.dims[1], 2);

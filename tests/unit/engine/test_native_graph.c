@@ -364,7 +364,7 @@ static void a_shape_that_needs_too_much_memory_is_refused(void **state)
     pb_node(&g.nodes, "y", "Neg", "mm", pb_type("T", SL_DT_FLOAT));
     pb_signature(&g, "serving_default", "x:0", SL_DT_FLOAT, "y:0");
     open_graph(&g, &m);
-    sl_tensor x = make(SL_DT_FLOAT, NULL, 2, DIMS(1 << 22, 0));
+    sl_tensor x = make(SL_DT_FLOAT, "", 2, DIMS(1 << 22, 0));
     x.dims[1] = 1; /* [4M,1] x [1,4M] wants 64 TiB; the values are never looked at */
     x.size = (size_t)4 << 22;
     assert_int_equal(run_all(&m, "serving_default", &x, 1, &out), SL_RESOURCE_EXHAUSTED);
