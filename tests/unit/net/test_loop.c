@@ -465,8 +465,9 @@ static int knock(const sl_address *a)
 
 static void a_connection_is_accepted(void **state)
 {
-    static const char *const addresses[] = {"127.0.0.1:0", "[::]:0",
-                                            "unix:/tmp/sluice-test-loop.sock"};
+    char path[64];
+    snprintf(path, sizeof path, "unix:/tmp/sluice-test-loop-%d.sock", (int)getpid());
+    const char *const addresses[] = {"127.0.0.1:0", "[::]:0", path};
     static const char *const peers[] = {"127.0.0.1:", "[::1]:", "unix"};
     for (size_t i = 0; i < SL_COUNTOF(addresses); i++) {
         door d;
@@ -478,9 +479,10 @@ static void a_connection_is_accepted(void **state)
         assert_memory_equal(d.peer, peers[i], strlen(peers[i]));
         sl_listener_stop(&d.listener);
         sl_listener_stop(&d.listener);
+        sl_address_remove(&a);
         close(fd);
     }
-    unlink("/tmp/sluice-test-loop.sock");
+    assert_int_equal(access(path + 5, F_OK), -1);
 }
 
 static void without_descriptors_accepting_pauses_and_goes_on(void **state)
