@@ -141,6 +141,7 @@ bool sl_opdef_is_stateful(sl_str op);
     X(nn)           /* Softmax batch norm LRN */                                                   \
     X(conv)         /* Conv2D DepthwiseConv2dNative */                                             \
     X(pool)         /* MaxPool AvgPool */                                                          \
+    X(parse)        /* ParseExample ParseExampleV2 DecodeRaw StringToNumber */                     \
     X(state)        /* variables, Assert, NoOp */
 #define X(family) extern const sl_op sl_ops_##family[];
 SL_OP_FAMILIES(X)

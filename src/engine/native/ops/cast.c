@@ -25,11 +25,6 @@ SL_INLINE uint64_t to_u64(double x)
     return x >= 0x1p63 ? (uint64_t)to_i64(x - 0x1p63) ^ 1ull << 63 : (uint64_t)to_i64(x);
 }
 
-SL_INLINE uint32_t to_u32(double x)
-{
-    return x >= 0x1p31 ? (uint32_t)to_i64(x) : (uint32_t)to_i32(x);
-}
-
 /* to_<type>_from_float(x), ..._from_int(x) */
 #define F_float(x) ((float)(x))
 #define F_double(x) ((double)(x))
@@ -39,7 +34,7 @@ SL_INLINE uint32_t to_u32(double x)
 #define F_int64_t(x) (to_i64((double)(x)))
 #define F_uint8_t(x) ((uint8_t)to_i32((double)(x)))
 #define F_uint16_t(x) ((uint16_t)to_i32((double)(x)))
-#define F_uint32_t(x) (to_u32((double)(x)))
+#define F_uint32_t(x) ((uint32_t)to_i64((double)(x)))
 #define F_uint64_t(x) (to_u64((double)(x)))
 #define F_bool(x) ((x) != 0)
 #define I_bool(x) ((x) != 0)

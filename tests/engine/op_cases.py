@@ -1,0 +1,699 @@
+#!/usr/bin/env python3
+"""Asks the installed TensorFlow for the answers of a few hundred op calls, and writes them into
+tests/engine/cases/ops.bin, which tests/unit/engine/test_ops_cases.c replays against the native ops.
+
+    python3 tests/engine/op_cases.py tests/engine/cases/ops.bin
+
+The file: "SLOC1\n", then for each case (all numbers little endian)
+    u32 bytes that follow
+    str op, str label                                        str: u16 length, bytes
+    u8 attrs: str name, str AttrValue                        defaults are left out, as in exports
+    u8 inputs: tensor                                        u8 dtype, u8 rank, u32 dims, data;
+    u8 code: 0 -> u8 outputs: tensor; else str error text    a string element: u32 length, bytes
+"""
+import os
+import struct
+import sys
+
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
+from tensorflow.python.framework import op_def_registry
+
+F, D, H, B = np.float32, np.float64, np.float16, tf.bfloat16.as_numpy_dtype
+I8, I16, I32, I64 = np.int8, np.int16, np.int32, np.int64
+U8, U16, U32, U64 = np.uint8, np.uint16, np.uint32, np.uint64
+rng = np.random.default_rng(20)
+cases = []
+nan, inf = np.nan, np.inf
+
+
+def case(op, inputs, label="", **attrs):
+    cases.append((op, label, [[np.asarray(p) for p in i] if isinstance(i, list) else np.asarray(i) for i in inputs],
+                  attrs))
+
+
+def rnd(*shape, t=F, lo=-3, hi=3):
+    if np.issubdtype(t, np.integer):
+        return rng.integers(max(int(lo), np.iinfo(t).min), int(hi) + 1, shape).astype(t) if np.iinfo(
+            t).min < 0 else rng.integers(max(int(lo), 0), int(hi) + 1, shape).astype(t)
+    return rng.uniform(lo, hi, shape).astype(t)
+
+
+def ints(*v, t=I32):
+    return np.array(v, t)
+
+
+# ---- elementwise, one operand ----
+edge = np.array([0, -0.0, 1, -1, .5, -.5, 1.5, 2.5, -2.5, 3.7, 1e-3, -1e-3, 20, -20, 100, -100, nan, inf, -inf], F)
+for op in ("Abs Neg Sign Square Relu Relu6 Sqrt Rsqrt Reciprocal Exp Expm1 Log Log1p Sin Cos Tan Asin Acos Atan "
+           "Sinh Cosh Asinh Acosh Atanh Tanh Sigmoid Erf Erfc Floor Ceil Rint Round IsNan IsInf IsFinite "
+           "LeakyRelu Elu Selu Softplus Softsign Lgamma").split():
+    e = edge
+    if op in ("Sin", "Cos", "Tan"):
+        e = edge[np.isfinite(edge)]
+    names = {"Relu": "features", "Relu6": "features"}
+    case(op, [np.concatenate([e, rnd(30)])], "edges")
+    case(op, [rnd(5, 7, t=D)], "double")
+    case(op, [rnd(3, 5, t=H)], "half")
+    if op not in ("Lgamma",):
+        case(op, [rnd(3, 5, t=B)], "bfloat16")
+case("Tanh", [rnd(300, lo=-12, hi=12)], "range")
+case("Sigmoid", [rnd(300, lo=-90, hi=90)], "range")
+case("Exp", [rnd(300, lo=-90, hi=89)], "range")
+case("Erf", [rnd(200, lo=-5, hi=5)], "range")
+case("Erfc", [rnd(200, lo=-6, hi=6)], "range")
+case("Softplus", [rnd(100, lo=-40, hi=40)], "range")
+case("Relu", [np.zeros((0, 4), F)], "empty")
+case("Relu", [F(-2)], "scalar")
+case("LeakyRelu", [rnd(9)], "alpha", alpha=0.3)
+for t in (I8, I16, I32, I64):
+    x = np.array([0, 1, -1, 5, -7, np.iinfo(t).max, np.iinfo(t).min], t)
+    for op in "Abs Neg Sign Square Relu Invert".split():
+        if t in (I8, I16) and op in ("Square",):
+            continue
+        case(op, [x], t.__name__)
+for t in (U8, U16, U32, U64):
+    case("Invert", [np.array([0, 1, np.iinfo(t).max], t)], t.__name__)
+case("LogicalNot", [np.array([True, False])])
+
+# ---- elementwise, two operands ----
+shapes = [((3, 4), (3, 4)), ((3, 4), ()), ((), (3, 4)), ((3, 4), (4,)), ((4,), (3, 4)), ((3, 4), (3, 1)),
+          ((3, 1), (1, 4)), ((2, 3, 4), (3, 1)), ((2, 1, 4), (3, 1)), ((0, 4), (4,)), ((1, 1), (5,)), ((2, 3), (4,)),
+          ((2, 1, 3, 1), (5, 1, 2)), ((1, 3), (3,))]
+for a, b in shapes:
+    for op in ("AddV2", "Sub", "Less"):
+        case(op, [rnd(*a), rnd(*b)], "broadcast")
+pairs = np.array([[x, y] for x in (0, -0.0, 1, -2.5, nan, inf, -inf) for y in (0, -0.0, 1, -2.5, nan, inf, -inf)], F)
+for op in ("Add AddV2 Sub Mul RealDiv Div DivNoNan MulNoNan Maximum Minimum SquaredDifference Atan2 "
+           "Xlogy Xdivy Xlog1py Equal NotEqual Less LessEqual Greater GreaterEqual").split():
+    case(op, [pairs[:, 0], pairs[:, 1]], "edges")
+    case(op, [rnd(4, 5, t=D), rnd(4, 5, t=D)], "double")
+    case(op, [rnd(4, 5, t=H), rnd(5, t=H)], "half")
+    if op not in ("Xlog1py",):
+        case(op, [rnd(4, 5, t=B), rnd(5, t=B)], "bfloat16")
+for op in ("FloorDiv", "FloorMod"):
+    case(op, [rnd(20, lo=-9, hi=9), rnd(20)], "float")
+    case(op, [rnd(20, lo=-9, hi=9, t=D), rnd(20, t=D)], "double")
+case("Pow", [rnd(10, lo=.1), rnd(10)], "float")
+for e in (2., 3., .5, 0., -1.):
+    case("Pow", [rnd(10), F(e)], "exponent")
+case("Pow", [rnd(10, lo=.1, t=D), rnd(10, t=D)], "double")
+case("Pow", [ints(2, -3, 10, 7), ints(10, 3, 0, 1)], "int32")
+case("Pow", [ints(2), ints(-1)], "negative exponent")
+int_ops = "AddV2 Sub Mul Maximum Minimum FloorDiv FloorMod Less LessEqual Greater GreaterEqual Equal NotEqual".split()
+for t in (I8, I16, I32, I64, U8, U16, U32, U64):
+    i = np.iinfo(t)
+    a = np.array([i.min, i.max, 7, i.max, 100, 3, 0], t)
+    b = np.array([3, 2, 3, i.max, 7, 5, 9], t)
+    for op in int_ops:
+        case(op, [a, b], t.__name__)
+    if t in (I32, I64):
+        case("SquaredDifference", [a, b], t.__name__)
+        case("TruncateDiv", [a, b], t.__name__)
+        c = np.array([-7, 7, -7, 7, -8, 0], t)
+        d = np.array([3, -3, -3, 3, 4, -2], t)
+        for op in ("FloorDiv", "FloorMod", "TruncateDiv", "TruncateMod", "Mod", "Div"):
+            if op in ("Mod", "TruncateMod") and t not in (I32, I64):
+                continue
+            case(op, [c, d], "signs")
+    for op in "BitwiseAnd BitwiseOr BitwiseXor LeftShift RightShift".split():
+        case(op, [np.array([1, 2, 100, i.max, 5], t), np.array([0, 1, 3, 5, 7], t)], t.__name__)
+for op in ("FloorDiv", "FloorMod", "TruncateDiv", "Div"):
+    case(op, [ints(1, 2), ints(1, 0)], "by zero")
+for op in ("LogicalAnd", "LogicalOr", "Equal", "NotEqual"):
+    case(op, [np.array([[True], [False]]), np.array([True, False])], "bool")
+for op in ("Equal", "NotEqual"):
+    case(op, [np.array([b"a", b"bc", b""], object), np.array([b"a", b"bd", b""], object)], "string")
+    case(op, [rnd(2, 3), rnd(4)], "any shape", incompatible_shape_error=False)
+    case(op, [rnd(2, 3), rnd(4)], "bad shape")
+case("AddN", [[rnd(3, 2), rnd(3, 2), rnd(3, 2)]], "float")
+case("AddN", [[rnd(3, 2)]], "one")
+case("AddN", [[rnd(3, 2, t=H), rnd(3, 2, t=H)]], "half")
+case("AddN", [[rnd(2, 3), rnd(3)]], "bad shape")
+case("Select", [np.array([True, False]), rnd(2, 3), rnd(2, 3)], "rows")
+case("Select", [np.array([[True, False]]), rnd(1, 2), rnd(1, 2)], "elements")
+case("Select", [np.array(False), rnd(2, 2), rnd(2, 2)], "scalar")
+case("Select", [np.array([True]), rnd(2, 3), rnd(2, 3)], "bad")
+case("SelectV2", [np.array([[True], [False]]), rnd(2, 3), rnd(3)], "broadcast")
+case("SelectV2", [np.array(True), rnd(2, 3, t=I64), np.array(5, I64)], "scalar")
+case("SelectV2", [rnd(2, 3) > 0, rnd(2, 3), rnd(2, 3)], "same")
+case("SelectV2", [rnd(4, 1, 3) > 0, rnd(2, 1), rnd(4, 2, 3)], "three")
+case("SelectV2", [np.array([True, False]), np.array([b"x", b"y"], object), np.array(b"z", object)], "string")
+case("SelectV2", [np.array([True, False]), rnd(2, 3), rnd(2, 3)], "bad")
+case("ClipByValue", [rnd(3, 4), F(-1), F(1)], "float")
+case("ClipByValue", [np.array([nan, 5, -5], F), F(-1), F(1)], "nan")
+case("ClipByValue", [rnd(3, 4, t=I32, lo=-9, hi=9), I32(-2), I32(2)], "int")
+case("ClipByValue", [rnd(3), rnd(3, lo=-1, hi=0), rnd(3, lo=0, hi=1)], "vectors")
+case("ClipByValue", [rnd(2, 3), rnd(2), F(1)], "bad")
+
+# ---- casts ----
+src = np.array([0, 1, -1, 2.9, -2.9, 300, -300, 127.5, 40000, 3e9, -3e9, 1e19, -1e19, nan, inf, -inf, .3], F)
+types = [F, D, H, B, I8, I16, I32, I64, U8, U16, U32, U64, np.bool_]
+for to in types:
+    case("Cast", [src[:9] if to == U32 else src], "float", DstT=tf.as_dtype(to))
+    # double to a small integer that it does not fit hangs on the place in the vector: not asked
+    small = to in (I8, I16, U8, U16, U32)
+    case("Cast", [np.array([0, 1, 2.9, 100, .3], D) if small else src.astype(D)], "double", DstT=tf.as_dtype(to))
+    case("Cast", [np.array([0, 1, -1, 2.9, 300, nan], H)], "half", DstT=tf.as_dtype(to))
+    case("Cast", [np.array([0, 1, -1, 2.9, 300, nan], B)], "bfloat16", DstT=tf.as_dtype(to))
+    for t in (I8, I16, I32, I64, U8, U16, U32, U64):
+        i = np.iinfo(t)
+        case("Cast", [np.array([0, 1, i.min, i.max, 77], t)], t.__name__, DstT=tf.as_dtype(to))
+    case("Cast", [np.array([True, False])], "bool", DstT=tf.as_dtype(to))
+case("Bitcast", [rnd(3, 2)], "same size", type=tf.int32)
+case("Bitcast", [rnd(3, 2)], "smaller", type=tf.uint8)
+case("Bitcast", [rnd(3, 2)], "larger", type=tf.double)
+case("Bitcast", [rnd(3, 3)], "bad", type=tf.double)
+
+# ---- shapes ----
+x = rnd(2, 3, 4)
+case("Identity", [x])
+case("IdentityN", [[x, ints(1, 2)]])
+case("Shape", [x])
+case("Shape", [x], "int64", out_type=tf.int64)
+case("Shape", [np.array([b"a"], object)], "string")
+case("ShapeN", [[x, rnd(2, 0, 1)]])
+case("Size", [x])
+case("Rank", [x])
+for to in ([6, 4], [-1], [2, -1, 2], [24, 1], [4, -1, 5], [5, 5], [-1, -1], [-2, 3]):
+    case("Reshape", [x, np.array(to, I32)], str(to))
+case("Reshape", [x, np.array([4, -1], I64)], "int64")
+case("Reshape", [F(3), np.array([], I32)], "scalar")
+case("Reshape", [np.zeros((0, 3), F), ints(-1, 3)], "empty")
+case("Reshape", [np.zeros((0, 3), F), ints(-1, 0)], "empty open")
+case("Reshape", [np.zeros((0, 3), F), ints(0, -1)], "empty open 2")
+case("Reshape", [x, np.array([[6, 4]], I32)], "matrix")
+for axis in (0, 1, -1, 3, -4, 5):
+    case("ExpandDims", [x, I32(axis)], str(axis))
+case("Squeeze", [rnd(1, 3, 1)])
+case("Squeeze", [rnd(1, 3, 1)], "axis", squeeze_dims=[-1])
+case("Squeeze", [rnd(2, 3)], "bad", squeeze_dims=[0])
+case("Squeeze", [rnd(2, 3)], "range", squeeze_dims=[3])
+case("EnsureShape", [rnd(2, 3)], "ok", shape=tf.TensorShape([None, 3]))
+
+# ---- moving ----
+for perm in ([0, 1, 2], [2, 1, 0], [1, 0, 2], [0, 2, 1], [2, 0, 1], [0, 0, 1], [0, 1, 5], [0, 1]):
+    case("Transpose", [x, np.array(perm, I32)], str(perm))
+case("Transpose", [rnd(2, 3, 4, 5), ints(0, 2, 1, 3)], "heads")
+case("Transpose", [rnd(19, 18), ints(1, 0)], "blocks")
+for t in (U8, H, D, np.bool_):
+    case("Transpose", [rnd(3, 4).astype(t), ints(1, 0)], t.__name__)
+case("Transpose", [np.array([[b"a", b"b"], [b"c", b"d"]], object), ints(1, 0)], "string")
+for axis in (0, 1, -1):
+    s = [2, 3, 4]
+    s[axis] = 2
+    case("ConcatV2", [[x, rnd(*s), x], I32(axis)], str(axis))
+case("ConcatV2", [[x, np.zeros((2, 0, 4), F)], I32(1)], "empty piece")
+case("ConcatV2", [[rnd(2, 3), rnd(3, 3)], I32(1)], "bad dim")
+case("ConcatV2", [[rnd(2, 3), rnd(3)], I32(1)], "bad rank")
+case("ConcatV2", [[rnd(2, 3), rnd(2, 3)], I32(3)], "bad axis")
+case("Concat", [I32(1), [rnd(2, 3), rnd(2, 1)]])
+for axis in (0, 1, -1, 2):
+    case("Pack", [[rnd(2, 3), rnd(2, 3)]], str(axis), axis=axis)
+case("Pack", [[I32(4), I32(5)]], "scalars")
+case("Pack", [[rnd(2, 3), rnd(3, 3)]], "bad", axis=1)
+case("Pack", [[rnd(2, 3), rnd(2, 3)]], "bad axis", axis=4)
+for axis in (0, 1, -1):
+    case("Unpack", [x], str(axis), num=x.shape[axis], axis=axis)
+case("Unpack", [x], "bad", num=3, axis=0)
+for axis, n in ((0, 2), (1, 3), (-1, 2), (2, 4)):
+    case("Split", [I32(axis), x], str(axis), num_split=n)
+case("Split", [I32(1), x], "bad", num_split=2)
+case("Split", [I32(3), x], "bad axis", num_split=2)
+case("SplitV", [x, ints(1, 2), I32(1)], "sizes", num_split=2)
+case("SplitV", [x, ints(-1, 1, 2), I32(2)], "open", num_split=3)
+case("SplitV", [x, ints(1, 1), I32(1)], "bad", num_split=2)
+case("SplitV", [x, ints(-1, -1), I32(1)], "two open", num_split=2)
+case("Tile", [x, ints(1, 2, 3)])
+case("Tile", [x, ints(2, 0, 1)], "empty")
+case("Tile", [rnd(2, 3), ints(1)], "bad")
+case("Tile", [rnd(2, 3), ints(1, -1)], "negative")
+case("BroadcastTo", [rnd(3, 1), ints(2, 3, 4)])
+case("BroadcastTo", [F(2), ints(2, 2)], "scalar")
+case("BroadcastTo", [rnd(2, 3), ints(3, 3)], "bad")
+case("BroadcastTo", [rnd(2, 3), ints(3)], "rank")
+case("ReverseV2", [x, ints(0)])
+case("ReverseV2", [x, ints(-1, 1)], "two")
+case("ReverseV2", [x, np.array([], I32)], "none")
+case("ReverseV2", [rnd(2, 3), ints(2)], "bad")
+case("ReverseV2", [rnd(2, 3), ints(0, 0)], "twice")
+
+# ---- slices ----
+for b, s in (([0, 0, 0], [2, 3, 4]), ([0, 1, 2], [1, 2, -1]), ([1, 0, 0], [0, 3, 4]), ([0, 1, 0], [1, 4, 1]),
+             ([0, 5, 0], [1, 1, 1]), ([0, -1, 0], [1, 1, 1])):
+    case("Slice", [x, np.array(b, I32), np.array(s, I32)], str((b, s)))
+case("Slice", [x, ints(0), ints(1)], "rank")
+
+
+def strided(b, e, s, **k):
+    case("StridedSlice", [x, np.array(b, I32), np.array(e, I32), np.array(s, I32)], str((b, e, s)), **k)
+
+
+strided([0], [1], [1])
+strided([0, 0, 0], [2, 3, 4], [1, 2, 2])
+strided([0, 0], [0, -1], [1, 1], begin_mask=3, end_mask=1)
+strided([0, -1], [0, 0], [1, 1], begin_mask=1, end_mask=1, shrink_axis_mask=2)
+strided([0, 0, 0], [0, 0, 0], [-1, 1, -1], begin_mask=7, end_mask=7)
+strided([0, 1], [0, 2], [1, 1], ellipsis_mask=1, shrink_axis_mask=2)
+strided([0, 0, 1], [0, 0, 3], [1, 1, 1], new_axis_mask=1, ellipsis_mask=2)
+strided([0, 0], [0, 0], [1, 1], begin_mask=1, end_mask=1, new_axis_mask=2)
+strided([1, 0, 0], [2, 0, 0], [1, 1, 1], new_axis_mask=6, shrink_axis_mask=1)
+strided([5, -9], [9, 9], [1, 1])
+strided([2, 3], [0, 0], [-1, -2])
+strided([1], [5], [3])
+strided([-1], [0], [1], shrink_axis_mask=1)
+strided([5], [6], [1], shrink_axis_mask=1)
+strided([0], [1], [0])
+strided([0], [1], [-1], shrink_axis_mask=1)
+strided([0, 0, 0, 0], [1, 1, 1, 1], [1, 1, 1, 1])
+strided([0, 0], [1, 1], [1, 1], ellipsis_mask=3)
+case("StridedSlice", [ints(5, 6, 7), ints(1), ints(2), ints(1)], "shape vector", shrink_axis_mask=1)
+case("StridedSlice", [ints(5, 6, 7), np.array([1], I64), np.array([2], I64), np.array([1], I64)], "int64")
+
+# ---- gathers ----
+case("GatherV2", [rnd(5, 3), ints(0, 4, 4, 1), I32(0)], "rows")
+case("GatherV2", [rnd(5, 3), np.array([[0, 2], [1, 1]], I64), I32(1)], "axis")
+case("GatherV2", [rnd(5, 3), np.array([[0, 2]], I64), I32(-1)], "negative axis")
+case("GatherV2", [rnd(5, 3), I32(2), I32(0)], "scalar")
+case("GatherV2", [rnd(2, 5, 3), ints(*[0, 4]).reshape(2, 1), I32(1)], "batch", batch_dims=1)
+case("GatherV2", [rnd(2, 4, 5, 3), rng.integers(0, 5, (2, 2)).astype(I32), I32(2)], "batch axis", batch_dims=1)
+case("GatherV2", [rnd(0, 3), np.zeros((0,), I32), I32(0)], "empty")
+case("GatherV2", [rnd(2, 3), ints(5), I32(0)], "range")
+case("GatherV2", [rnd(2, 3), np.array([[0, -1]], I32), I32(1)], "negative")
+case("GatherV2", [rnd(2, 3), ints(0), I32(2)], "bad axis")
+case("GatherV2", [rnd(2, 3), np.array([[0, 1]], I32), I32(1)], "bad batch", batch_dims=1)
+case("GatherV2", [np.array([b"a", b"bb", b"ccc"], object), ints(2, 0), I32(0)], "string")
+case("GatherNd", [rnd(4, 5), np.array([[0, 1], [3, 4]], I32)], "elements")
+case("GatherNd", [rnd(4, 5), np.array([[[0], [3]]], I64)], "rows")
+case("GatherNd", [rnd(2, 3), np.array([[0, 7], [0, 0]], I32)], "range")
+case("GatherNd", [rnd(2, 3), np.array([[0, 0, 0]], I32)], "depth")
+case("InvertPermutation", [ints(2, 0, 1)])
+case("InvertPermutation", [ints(0, 5)], "range")
+case("InvertPermutation", [ints(0, 0)], "twice")
+
+# ---- making ----
+case("Fill", [ints(2, 3), F(7)])
+case("Fill", [np.array([2], I64), np.array(b"abc", object)], "string")
+case("Fill", [ints(-1), F(7)], "negative")
+case("Fill", [np.array([], I32), np.array(True)], "scalar")
+for t in (F, H, B, D, I32, I64, U8, np.bool_):
+    case("ZerosLike", [np.ones((2, 3), t)], "")
+    case("OnesLike", [np.zeros((2, 3), t)], "")
+for a, b, d in ((0, 5, 1), (5, 0, -2), (3, 3, 1), (0, 7, 3), (0, 5, 0), (6, 5, 1), (4, 5, -1)):
+    case("Range", [I32(a), I32(b), I32(d)], str((a, b, d)))
+case("Range", [I64(0), I64(4), I64(1)], "int64")
+case("Range", [F(0), F(1), F(.3)], "float")
+for axis in (-1, 0, 1):
+    case("OneHot", [np.array([[0, 2], [-1, 3]], I32), I32(3), F(5), F(-1)], str(axis), axis=axis)
+case("OneHot", [np.array([1, 0], I64), I32(2), np.array(True), np.array(False)], "bool")
+case("OneHot", [U8(1), I32(3), I32(1), I32(0)], "uint8")
+case("OneHot", [ints(1), I32(-1), F(1), F(0)], "negative")
+case("OneHot", [ints(1), I32(2), F(1), F(0)], "axis", axis=3)
+case("Where", [np.array([[True, False], [True, True]])])
+case("Where", [np.array([0, nan, -0.0, 3], F)], "float")
+case("Where", [np.zeros((0, 2), np.bool_)], "empty")
+case("Where", [np.array(True)], "scalar")
+case("Unique", [ints(4, 1, 4, 2, 1)])
+case("Unique", [np.array([b"b", b"a", b"b"], object)], "string", out_idx=tf.int64)
+case("UniqueWithCounts", [np.array([3, 3, 9], I64)])
+case("Unique", [np.zeros((0,), F)], "empty")
+case("TopKV2", [np.array([[3, 1, 3, 9], [0, 0, 0, 0]], F), I32(3)], "ties")
+case("TopKV2", [rnd(3, 50), I32(7)], "rows")
+case("TopKV2", [rnd(20, t=I32, lo=-99, hi=99), I32(20)], "all")
+case("TopKV2", [rnd(9, t=I64, lo=-99, hi=99), I32(1)], "one")
+case("TopKV2", [rnd(2, 5), I32(0)], "none")
+case("TopKV2", [rnd(2, 3), I32(5)], "bad")
+
+# ---- pads, blocks ----
+p = np.array([[1, 2], [0, 1], [2, 0]], I32)
+case("Pad", [x, p])
+case("Pad", [x, p.astype(I64)], "int64")
+case("PadV2", [x, p, F(9)])
+case("Pad", [np.zeros((0, 2), F), np.array([[1, 1], [0, 1]], I32)], "empty")
+case("Pad", [rnd(2, 3), np.array([[1, 1]], I32)], "rank")
+case("Pad", [rnd(2, 3), np.array([[1, -1], [0, 0]], I32)], "negative")
+for mode in ("REFLECT", "SYMMETRIC"):
+    case("MirrorPad", [rnd(4, 5), np.array([[2, 1], [0, 3]], I32)], mode, mode=mode)
+    case("MirrorPad", [rnd(2, 3, 4), np.array([[1, 1], [2, 2], [1, 3]], I32)], mode + " 3", mode=mode)
+    case("MirrorPad", [rnd(2, 3), np.array([[3, 0], [0, 0]], I32)], mode + " bad", mode=mode)
+case("DepthToSpace", [rnd(2, 2, 3, 8)], "", block_size=2)
+case("SpaceToDepth", [rnd(2, 4, 6, 3)], "", block_size=2)
+case("DepthToSpace", [rnd(1, 2, 2, 3)], "bad", block_size=2)
+case("SpaceToDepth", [rnd(1, 3, 3, 1)], "bad", block_size=2)
+case("SpaceToBatchND", [rnd(2, 4, 6, 3), ints(2, 3), np.array([[0, 0], [0, 0]], I32)])
+case("SpaceToBatchND", [rnd(2, 3, 5, 3), ints(2, 3), np.array([[1, 2], [2, 2]], I32)], "pads")
+case("SpaceToBatchND", [rnd(1, 3, 3, 1), ints(2, 2), np.array([[0, 0], [0, 0]], I32)], "bad")
+case("SpaceToBatchND", [rnd(2, 5, 3), ints(3), np.array([[4, 3]], I32)], "1d")
+case("BatchToSpaceND", [rnd(12, 2, 2, 3), ints(2, 3), np.array([[0, 0], [0, 0]], I32)])
+case("BatchToSpaceND", [rnd(12, 2, 2, 3), ints(2, 3), np.array([[1, 2], [2, 1]], I32)], "crops")
+case("BatchToSpaceND", [rnd(3, 3, 3, 1), ints(2, 2), np.array([[0, 0], [0, 0]], I32)], "bad")
+
+# ---- products ----
+for m, k, n in ((1, 3, 1), (2, 3, 4), (1, 32, 10), (5, 20, 33), (17, 9, 34), (1, 37, 35), (3, 0, 2), (0, 3, 2),
+                (64, 7, 1), (13, 37, 3), (3, 260, 2), (26, 5, 36)):
+    for ta, tb in ((False, False), (True, False), (False, True), (True, True)):
+        a, b = rnd(m, k, lo=-1, hi=1), rnd(k, n, lo=-1, hi=1)
+        if m * k + k * n > 400 and ta != tb:
+            continue
+        case("MatMul", [a.T.copy() if ta else a, b.T.copy() if tb else b], "%dx%dx%d" % (m, k, n), transpose_a=ta,
+             transpose_b=tb)
+for t in (D, H, B, I32, I64):
+    case("MatMul", [rnd(5, 9, t=t), rnd(9, 20, t=t)], tf.as_dtype(t).name)
+    case("MatMul", [rnd(1, 9, t=t), rnd(20, 9, t=t)], tf.as_dtype(t).name, transpose_b=True)
+case("MatMul", [rnd(2, 3), rnd(4, 1)], "bad")
+case("BatchMatMulV2", [rnd(2, 3, 4), rnd(2, 4, 5)])
+case("BatchMatMulV2", [rnd(2, 3, 3, 4), rnd(3, 5, 4)], "adj", adj_y=True)
+case("BatchMatMulV2", [rnd(1, 2, 4, 3), rnd(5, 1, 4, 2)], "broadcast", adj_x=True)
+case("BatchMatMulV2", [rnd(2, 3), rnd(3, 2)], "matrices")
+case("BatchMatMulV2", [rnd(2, 3, 4, t=H), rnd(2, 4, 5, t=H)], "half")
+case("BatchMatMulV2", [rnd(0, 3, 4), rnd(0, 4, 5)], "empty")
+case("BatchMatMulV2", [rnd(2, 3), rnd(4, 1)], "bad")
+case("BatchMatMulV2", [rnd(2, 3, 4), rnd(3, 4, 1)], "bad batch")
+case("BatchMatMulV2", [rnd(2), rnd(4, 1)], "bad rank")
+for t in (F, D, H, B, I32):
+    case("BiasAdd", [rnd(3, 4, t=t), rnd(4, t=t)], tf.as_dtype(t).name)
+case("BiasAdd", [rnd(2, 3, 4, 5), rnd(5)], "image")
+case("BiasAdd", [rnd(2, 3, 4, 5), rnd(3)], "first", data_format="NCHW")
+case("BiasAdd", [rnd(2, 3), rnd(4)], "bad")
+case("BiasAdd", [rnd(2, 3), rnd(4, 1)], "rank")
+case("BiasAdd", [rnd(3), rnd(3)], "vector")
+for eq, *s in (("ab,bc->ac", (2, 3), (3, 4)), ("abc,cde->abde", (2, 3, 4), (4, 2, 3)), ("abcd,cde->abe", (2, 3, 2, 4), (2, 4, 5)),
+               ("ab,c->abc", (2, 3), (4,)), ("BTNH,BSNH->BNTS", (2, 3, 2, 4), (2, 5, 2, 4)),
+               ("BNTS,BSNH->BTNH", (2, 2, 3, 5), (2, 5, 2, 4)), ("abc,dce->abde", (2, 3, 4), (2, 4, 3)),
+               ("bhqd,bhkd->bhqk", (2, 3, 4, 5), (2, 3, 6, 5)), ("bhqk,bhkd->bhqd", (2, 3, 4, 6), (2, 3, 6, 5)),
+               ("abcde,afce->acdbf", (1, 2, 3, 2, 4), (1, 5, 3, 4)), ("abcde,aebf->adbcf", (1, 2, 3, 4, 5), (1, 5, 2, 3)),
+               ("abc,cd->abd", (2, 3, 4), (4, 5)), ("aecd,abcd->acbe", (2, 3, 2, 4), (2, 5, 2, 4)),
+               ("acbe,aecd->abcd", (2, 2, 3, 5), (2, 5, 2, 4)), ("bij,bkj->bik", (2, 3, 4), (2, 5, 4)),
+               ("ab->ba", (2, 3)), ("abc->b", (2, 3, 4)), ("ab,bc->ac", (2, 3), (4, 5)), ("...ab,bc->...ac", (2, 2, 3), (3, 4))):
+    case("Einsum", [[rnd(*i) for i in s]], eq, equation=eq)
+
+# ---- reductions ----
+for op in ("Sum", "Mean", "Max", "Min", "Prod", "EuclideanNorm"):
+    for axes in ([0], [1], [-1], [0, 1], [0, 2], [1, 2], [0, 1, 2], [], [2, 0, 1]):
+        case(op, [x, np.array(axes, I32)], str(axes))
+    case(op, [x, I32(1)], "keep", keep_dims=True)
+    case(op, [rnd(3, 70), ints(1)], "row")
+    case(op, [rnd(2, 5, 70), ints(1)], "columns")
+    case(op, [rnd(4, 5, t=D), ints(0)], "double")
+    case(op, [np.zeros((2, 0), F), ints(1)], "nothing")
+    case(op, [np.array([1, nan, 3], F), ints(0)], "nan")
+    if op != "EuclideanNorm":
+        case(op, [rnd(4, 5, t=H), ints(1)], "half")
+        case(op, [rnd(4, 5, t=B), ints(0)], "bfloat16")
+        for t in (I32, I64, U8, I8, I16):
+            case(op, [rnd(4, 5, t=t, hi=5), np.array([1], I64)], t.__name__)
+case("Sum", [np.ones(2500, H), ints(0)], "2500 halves")
+case("Sum", [rnd(2, 3), ints(2)], "bad")
+case("Sum", [rnd(2, 3), ints(0, 0)], "twice")
+case("All", [rnd(3, 4) > -2, ints(1)])
+case("Any", [rnd(3, 4) > 2, ints(0)], "keep", keep_dims=True)
+case("All", [np.zeros((2, 0), np.bool_), ints(1)], "nothing")
+for op in ("ArgMax", "ArgMin"):
+    for axis in (0, 1, -1):
+        case(op, [x, I32(axis)], str(axis))
+    case(op, [np.array([[1, 5, 5, 0, 0]], F), I32(1)], "ties", output_type=tf.int32)
+    case(op, [np.array([[nan, 1], [1, nan]], F), I32(1)], "nan")
+    case(op, [rnd(3, 4, t=I64), I32(0)], "int64")
+    case(op, [rnd(3, 4, t=U8), I32(0)], "uint8")
+    case(op, [rnd(2, 3), I32(2)], "bad")
+    case(op, [np.zeros((2, 0), F), I32(1)], "empty")
+for op in ("Cumsum", "Cumprod"):
+    for ex in (False, True):
+        for rev in (False, True):
+            case(op, [x, I32(1)], "", exclusive=ex, reverse=rev)
+    case(op, [rnd(5, t=I64), I32(-1)], "int64")
+    case(op, [rnd(5), I32(2)], "bad")
+case("SegmentSum", [rnd(5, 2), ints(0, 0, 2, 2, 3)])
+case("SegmentMean", [rnd(5, 2), ints(0, 0, 2, 2, 3)])
+case("SegmentSum", [rnd(2, 3), ints(1, 0)], "bad")
+case("UnsortedSegmentSum", [rnd(5, 2), ints(3, 0, 0, -1, 2), I32(4)])
+case("UnsortedSegmentMax", [rnd(5, 2), ints(3, 0, 0, -1, 2), I32(5)])
+case("UnsortedSegmentSum", [rnd(2, 3), ints(0, 5), I32(2)], "bad")
+
+# ---- neural nets ----
+for op in ("Softmax", "LogSoftmax"):
+    case(op, [rnd(3, 5)])
+    case(op, [rnd(2, 3, 40, lo=-50, hi=50)], "wide")
+    case(op, [np.array([[1, -inf], [1000, -1000]], F)], "edges")
+    case(op, [rnd(3, 5, t=D)], "double")
+    case(op, [rnd(3, 5, t=H)], "half")
+    case(op, [rnd(7)], "vector")
+    case(op, [np.zeros((0, 3), F)], "empty")
+case("Softmax", [F(1)], "scalar")
+
+
+def conv(op, xs, fs, label="", t=F, **k):
+    k = {"strides": [1, 1, 1, 1], "padding": "SAME", **k}
+    case(op, [rnd(*xs, t=t, lo=-1, hi=1), rnd(*fs, t=t, lo=-1, hi=1)], label, **k)
+
+
+for padding in ("SAME", "VALID"):
+    for s in (1, 2):
+        conv("Conv2D", (1, 6, 7, 3), (3, 3, 3, 5), padding=padding, strides=[1, s, s, 1])
+        conv("DepthwiseConv2dNative", (1, 6, 7, 3), (3, 3, 3, 2), padding=padding, strides=[1, s, s, 1])
+        conv("Conv2D", (1, 6, 6, 2), (1, 1, 2, 4), "pixels", padding=padding, strides=[1, s, s, 1])
+conv("Conv2D", (1, 8, 8, 2), (3, 3, 2, 3), "dilated", dilations=[1, 2, 2, 1])
+conv("Conv2D", (1, 8, 8, 2), (3, 2, 2, 3), "wide strides", strides=[1, 1, 3, 1], padding="VALID")
+conv("Conv2D", (1, 5, 5, 2), (3, 3, 2, 3), "explicit", padding="EXPLICIT", explicit_paddings=[0, 0, 2, 1, 0, 1, 0, 0])
+conv("Conv2D", (2, 5, 5, 4), (3, 3, 2, 6), "grouped")
+conv("Conv2D", (1, 2, 2, 3), (3, 3, 3, 4), "too small", padding="VALID")
+conv("Conv2D", (0, 5, 5, 3), (3, 3, 3, 4), "empty")
+conv("Conv2D", (1, 4, 4, 3), (3, 3, 2, 4), "bad")
+conv("Conv2D", (1, 9, 9, 3), (3, 3, 3, 8), "half", t=H)
+conv("DepthwiseConv2dNative", (1, 9, 9, 3), (3, 3, 3, 1), "one")
+conv("DepthwiseConv2dNative", (1, 4, 4, 3), (3, 3, 2, 4), "bad")
+for op in ("MaxPool", "AvgPool"):
+    for padding in ("SAME", "VALID"):
+        for k, s in ((2, 2), (3, 2), (3, 1)):
+            case(op, [rnd(2, 5, 6, 2)], "", ksize=[1, k, k, 1], strides=[1, s, s, 1], padding=padding)
+    case(op, [rnd(1, 5, 9, 2)], "rect", ksize=[1, 2, 3, 1], strides=[1, 1, 2, 1], padding="SAME")
+    case(op, [rnd(1, 5, 5, 2, t=H)], "half", ksize=[1, 2, 2, 1], strides=[1, 2, 2, 1], padding="SAME")
+n = rnd(2, 3, 4, 5)
+stats = [rnd(5), rnd(5), rnd(5), rnd(5, lo=.1)]
+case("FusedBatchNormV3", [n] + stats, "inference", is_training=False, epsilon=1e-3)
+case("FusedBatchNormV3", [n] + stats, "default epsilon", is_training=False)
+case("FusedBatchNormV3", [rnd(2, 3, 4, 5, t=H)] + stats, "half", is_training=False)
+case("FusedBatchNorm", [n] + stats, "V1", is_training=False)
+case("FusedBatchNormV3", [n] + [rnd(5), rnd(5), np.zeros(0, F), np.zeros(0, F)], "training")
+case("FusedBatchNormV3", [n] + [rnd(2)] + stats[1:], "bad", is_training=False)
+case("LRN", [rnd(1, 2, 2, 12)])
+case("LRN", [rnd(1, 2, 2, 12)], "attrs", depth_radius=2, alpha=.1, beta=.75, bias=2)
+for op, kinds in (("ResizeBilinear", (F, U8)), ("ResizeNearestNeighbor", (F, U8))):
+    for t in kinds:
+        for ac, hp in ((False, False), (True, False), (False, True)):
+            case(op, [rnd(1, 3, 4, 2, t=t, lo=0, hi=200), ints(5, 7)], "up", align_corners=ac, half_pixel_centers=hp)
+            case(op, [rnd(1, 5, 7, 2, t=t, lo=0, hi=200), ints(2, 3)], "down", align_corners=ac, half_pixel_centers=hp)
+
+# ---- effects, strings ----
+case("Assert", [np.array(False), [ints(1, 2, 3, 4), np.array(b"abc", object), F(1.5),
+                                  np.array([[1, 2], [3, 4], [5, 6]], F), np.array([True, False])]], "fails")
+case("Assert", [np.array(True), [ints(1)]], "holds")
+S = lambda *v: np.array(v, object)
+case("StringJoin", [[S(b"a", b"b"), S(b"c", b"")]], "", separator="-")
+case("StringJoin", [[S(b"a", b"b"), np.array(b"x", object)]], "scalar")
+case("StringJoin", [[S(b"a", b"b"), S(b"a", b"b", b"c")]], "bad")
+case("StringLower", [S(b"AbC\xc3\x84", b"")])
+case("StringUpper", [S(b"AbC\xc3\xa4", b"")])
+case("StringStrip", [S(b"  a b \n", b"", b"\t")])
+case("StringLength", [S(b"abc", b"", b"\xc3\xa4")])
+case("StringLength", [S(b"abc", b"", b"\xc3\xa4x")], "utf-8", unit="UTF8_CHAR")
+case("AsString", [np.array([1, -5, 2**40], I64)])
+case("AsString", [np.array([True, False])], "bool")
+case("AsString", [ints(3, 42)], "width", width=5)
+case("AsString", [ints(3, 42)], "zeros", width=5, fill="0")
+case("AsString", [np.array([1.5, -2, 1e10, nan], F)], "float")
+case("AsString", [np.array([1.5, -2, 3.14159], F)], "precision", precision=2)
+case("AsString", [np.array([1.5, 1e10], F)], "scientific", scientific=True)
+for t in (tf.float32, tf.float64, tf.int32, tf.int64):
+    case("StringToNumber", [S(b"1", b" -3 ", b"12")], t.name, out_type=t)
+case("StringToNumber", [S(b"1.5", b"1e3", b"-.25", b"inf", b"nan")], "floats")
+case("StringToNumber", [S(b"abc")], "bad")
+case("StringToNumber", [S(b"99999999999")], "range", out_type=tf.int32)
+case("DecodeRaw", [S(b"abcdefgh", b"12345678")], "float", out_type=tf.float32)
+case("DecodeRaw", [S(b"abcd", b"1234")], "big endian", out_type=tf.int16, little_endian=False)
+case("DecodeRaw", [S(b"abc")], "bad", out_type=tf.float32)
+case("DecodeRaw", [S(b"abc", b"ab")], "uneven", out_type=tf.uint8)
+case("StringSplitV2", [S(b"a b  c", b"", b" x "), np.array(b"", object)])
+case("StringSplitV2", [S(b"a,b,,c", b"", b","), np.array(b",", object)], "sep")
+case("StringSplitV2", [S(b"a,b,,c"), np.array(b",", object)], "max", maxsplit=1)
+case("StringSplitV2", [S(b"a b  c d"), np.array(b"", object)], "max blank", maxsplit=2)
+case("Substr", [S(b"hello", b"world"), I32(1), I32(3)])
+case("Substr", [S(b"hello", b"world"), ints(-2, 0), ints(9, 2)], "vectors")
+case("Substr", [S(b"hello"), I32(9), I32(3)], "bad")
+case("StringToHashBucketFast", [S(b"a", b"", b"hello world", b"x" * 70)], "", num_buckets=97)
+
+
+def example(**features):
+    e = tf.train.Example()
+    for k, v in features.items():
+        f = e.features.feature[k]
+        for item in v if isinstance(v, list) else [v]:
+            if isinstance(item, bytes):
+                f.bytes_list.value.append(item)
+            elif isinstance(item, float):
+                f.float_list.value.append(item)
+            else:
+                f.int64_list.value.append(item)
+    return e.SerializeToString()
+
+
+def parse(label, examples, dense=(), sparse=(), names=()):
+    """dense: (key, type, shape, default or None); sparse: (key, type)."""
+    keys = S(*[k for k, *_ in dense]) if dense else np.zeros((0,), object)
+    skeys = S(*[k for k, _ in sparse]) if sparse else np.zeros((0,), object)
+    defaults = [np.asarray(d if d is not None else np.zeros((0,)), tf.as_dtype(t).as_numpy_dtype)
+                for _, t, _, d in dense]
+    none = np.zeros((0,), object)
+    case("ParseExampleV2", [S(*examples) if isinstance(examples, list) else examples,
+                            S(*names) if names else none, skeys, keys, none, defaults], label,
+         num_sparse=len(sparse), sparse_types=[tf.as_dtype(t) for _, t in sparse], ragged_value_types=[],
+         ragged_split_types=[], dense_shapes=[tf.TensorShape(s) for _, _, s, _ in dense],
+         Tdense=[tf.as_dtype(t) for _, t, _, _ in dense])
+    case("ParseExample", [S(*examples) if isinstance(examples, list) else examples[None],
+                          S(*names) if names else none, [np.array(k, object) for k, _ in sparse],
+                          [np.array(k, object) for k, *_ in dense], defaults], label,
+         Nsparse=len(sparse), Ndense=len(dense), sparse_types=[tf.as_dtype(t) for _, t in sparse],
+         dense_shapes=[tf.TensorShape(s) for _, _, s, _ in dense], Tdense=[tf.as_dtype(t) for _, t, _, _ in dense])
+
+
+fl, il, st = tf.float32, tf.int64, tf.string
+two = [example(x=1.5, y=[1, 2], s=b"ab"), example(x=-2.0, y=[3, 4], s=b"")]
+parse("dense", two, [(b"s", st, [], None), (b"x", fl, [], None), (b"y", il, [2], None)])
+parse("defaults", [example(), example(x=3.0)], [(b"x", fl, [], 7.5)])
+parse("default vector", [example(), example(y=[3, 4])], [(b"y", il, [2], [8, 9])])
+parse("required", [example(x=1.0), example()], [(b"x", fl, [], None)])
+parse("wrong type", [example(x=1)], [(b"x", fl, [], None)])
+parse("wrong count", [example(x=[1.0, 2.0])], [(b"x", fl, [], None)])
+parse("names", [example()], [(b"x", fl, [], None)], names=[b"first"])
+parse("sparse", [example(a=[1, 2]), example(), example(a=[5])], (), [(b"a", il)])
+parse("sparse strings", [example(a=[b"x", b"yy"]), example(a=b"z")], [(b"d", fl, [], 1.0)], [(b"a", st), (b"b", fl)])
+parse("sparse wrong type", [example(a=1.0)], (), [(b"a", il)])
+parse("varying", [example(v=[1.0, 2.0]), example(), example(v=[3.0])], [(b"v", fl, [None], 0.0)])
+parse("varying blocks", [example(v=[1.0, 2.0, 3.0, 4.0]), example(v=[3.0, 4.0])], [(b"v", fl, [None, 2], 0.0)])
+parse("varying stride", [example(v=[1.0, 2.0, 3.0])], [(b"v", fl, [None, 2], 0.0)])
+parse("varying default", [example(v=[1.0, 2.0]), example(v=[3.0])], [(b"v", fl, [None], 7.0)])
+parse("matrix", [example(v=[1.0, 2.0, 3.0])], [(b"v", fl, [2, 2], None)])
+parse("wrong type string", [example(s=1.0)], [(b"s", st, [], None)])
+parse("many", [example(**{"f%d" % i: float(i) for i in range(30)})] * 2, [(b"f%d" % i, fl, [], None) for i in range(30)])
+parse("two errors", [example(a=1, b=b"x", c=[2.0, 3.0])], [(k, fl, [], None) for k in (b"a", b"b", b"c", b"d")])
+parse("empty feature", [b"\x0a\x07\x0a\x05\x0a\x01x\x12\x00"], [(b"x", fl, [], 4.0)])
+parse("unpacked", [b"\x0a\x0e\x0a\x0c\x0a\x01x\x12\x07\x12\x05\x0d\x00\x00\x80\x3f"], [(b"x", fl, [], 4.0)])
+parse("no examples", np.zeros((0,), object), [(b"x", fl, [], None)], [(b"a", il)])
+case("ParseExampleV2", [np.array(two[0], object), np.zeros((0,), object), S(b"y", b"q"), S(b"x"),
+                        np.zeros((0,), object), [np.zeros((0,), F)]], "one", num_sparse=2, sparse_types=[il, fl],
+     ragged_value_types=[], ragged_split_types=[], dense_shapes=[tf.TensorShape([])], Tdense=[fl])
+parse("truncated", [b"\x0a\x05ab"], [(b"x", fl, [], None)])
+parse("empty bytes", [b""], [(b"x", fl, [], 1.0)])
+parse("twice", [example(x=1.0) + example(x=2.0)], [(b"x", fl, [], None)])
+
+
+# ---- asking ----
+def python_value(v):
+    kind = v.WhichOneof("value")
+    if kind == "type":
+        return tf.as_dtype(v.type)
+    if kind == "shape":
+        return tf.TensorShape(v.shape)
+    if kind == "list":
+        return [x for field in ("s", "i", "f", "b") for x in getattr(v.list, field)]
+    return getattr(v, kind)
+
+
+def attr_values(op, inputs, attrs):
+    """The op in a graph, its inputs as placeholders of unknown shape; returns feeds, outputs, attrs."""
+    op_def = op_def_registry.get(op)
+    args, feeds = [], {}
+    for i in inputs:
+        pieces = i if isinstance(i, list) else [i]
+        made = []
+        for p in pieces:
+            ph = tf.compat.v1.placeholder(tf.string if p.dtype == object else p.dtype,
+                                            shape=p.shape if "Batch" in op and "Space" in op else None)
+            feeds[ph] = p
+            made.append(ph)
+        args.append(made if isinstance(i, list) else made[0])
+    from tensorflow.python.framework import op_def_library
+    kw = {a.name: v for a, v in zip(op_def.input_arg, args)}
+    known = {a.name for a in op_def.attr}
+    inferred = {n for a in op_def.input_arg for n in (a.type_attr, a.number_attr, a.type_list_attr)}
+    kw.update({k: v for k, v in attrs.items() if k in known and k not in inferred})
+    for a in op_def.attr:
+        if a.HasField("default_value") and a.name not in kw and a.name not in inferred:
+            kw[a.name] = python_value(a.default_value)
+    out = op_def_library.apply_op(op, name="op", **kw)
+    node = tf.compat.v1.get_default_graph().get_operation_by_name("op")
+    return feeds, node, op_def
+
+
+def tensor_bytes(a):
+    dtype = tf.string if a.dtype == object or a.dtype.kind in "SU" else tf.as_dtype(a.dtype)
+    out = struct.pack("<BB", dtype.as_datatype_enum, a.ndim) + struct.pack("<%dI" % a.ndim, *a.shape)
+    if dtype == tf.string:
+        for s in a.reshape(-1):
+            s = s if isinstance(s, bytes) else bytes(s)
+            out += struct.pack("<I", len(s)) + s
+        return out
+    return out + np.ascontiguousarray(a).tobytes()
+
+
+def text(s):
+    s = s if isinstance(s, bytes) else s.encode()
+    return struct.pack("<H", len(s)) + s
+
+
+def run_case(op, label, inputs, attrs):
+    codes = {"InvalidArgumentError": 3, "InternalError": 13, "FailedPreconditionError": 9, "OutOfRangeError": 11,
+             "UnimplementedError": 12, "NotFoundError": 5}
+    config = config_pb2.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+    config.graph_options.optimizer_options.opt_level = -1
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    with tf.Graph().as_default() as g:
+        feeds, node, op_def = attr_values(op, inputs, attrs)
+        defaults = {a.name: a.default_value for a in op_def.attr if a.HasField("default_value")}
+        left = {k: v for k, v in node.node_def.attr.items()
+                if not k.startswith("_") and not (k in defaults and defaults[k] == v)}
+        code, message, outs = 0, b"", []
+        with tf.compat.v1.Session(graph=g, config=config) as session:
+            try:
+                outs = session.run(list(node.outputs) if node.outputs else node, feeds)
+                outs = [] if outs is None else outs
+            except tf.errors.OpError as e:
+                code = codes.get(type(e).__name__, 2)
+                if code == 2:
+                    raise
+                message = e.message.split("Node: 'op'\n")[-1].split("\n\t [[")[0].split("\n\nOriginal stack")[0]
+                if "No OpKernel" in message:
+                    raise ValueError("no kernel")
+                message = message.encode("utf-8", "surrogateescape")
+    body = text(op) + text(label) + struct.pack("<B", len(left))
+    for k in sorted(left):
+        body += text(k) + text(left[k].SerializeToString())
+    flat = [p for i in inputs for p in (i if isinstance(i, list) else [i])]
+    body += struct.pack("<B", len(flat)) + b"".join(tensor_bytes(p) for p in flat)
+    body += struct.pack("<B", code)
+    if code:
+        body += text(message)
+    else:
+        body += struct.pack("<B", len(outs)) + b"".join(
+            tensor_bytes(np.asarray(o, object) if isinstance(o, bytes) else np.asarray(o)) for o in outs)
+    return struct.pack("<I", len(body)) + body
+
+
+def main():
+    skipped = 0
+    with open(sys.argv[1], "wb") as f:
+        f.write(b"SLOC1\n")
+        for op, label, inputs, attrs in cases:
+            try:
+                f.write(run_case(op, label, inputs, attrs))
+            except Exception as e:  # an op or dtype that TensorFlow does not have on the CPU
+                skipped += 1
+                print("left out: %s %s: %s" % (op, label, str(e).split("\n")[0][:110]), file=sys.stderr)
+    print("%d cases, %d left out, %d bytes" % (len(cases) - skipped, skipped, os.path.getsize(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()
