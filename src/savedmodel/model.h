@@ -73,7 +73,7 @@ static inline sl_code sl_model_bad_wire(const sl_saved_model *m, const sl_wire *
 sl_code sl_model_no_memory(const sl_saved_model *m, sl_status *st);
 /* From the arena, `count` may be 0, cleared. NULL: report sl_model_no_memory. */
 void *sl_model_try_array(sl_saved_model *m, size_t count, size_t size) SL_MUST_CHECK;
-/* A terminated copy. A zero byte within is an error of the file. */
+/* A terminated copy. A zero byte within, or what is not UTF-8, is an error of the file. */
 sl_code sl_model_text(sl_saved_model *m, sl_str s, const char **out, sl_status *st);
 
 /* One entry of a map field, taken apart. The value is its bytes. */

@@ -187,6 +187,23 @@ static void a_sparse_tensor_has_no_name(void **state)
     sl_saved_model_close(m);
 }
 
+static void names_must_be_utf8_without_zero_bytes(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"\x80",         "a\xc3",        "\xc0\xaf",
+                                        "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+                                        "\xff",         "\xe2\x82"};
+    for (size_t i = 0; i < SL_COUNTOF(wrong); i++)
+        refused(join(meta_graph(), signature(wrong[i], bytes(3, ""))), SL_DATA_LOSS,
+                "name that is not UTF-8 at byte");
+    sl_text zero = {0};
+    sl_wire_put_bytes(&zero, 1, "a\0b", 3);
+    refused(join(meta_graph(), within(5, zero)), SL_DATA_LOSS, "name with a zero byte at byte");
+    static const char *const right[] = {"", "caf\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
+    for (size_t i = 0; i < SL_COUNTOF(right); i++)
+        sl_saved_model_close(opened(join(meta_graph(), signature(right[i], bytes(3, "")))));
+}
+
 /* ---- init op and assets ---- */
 
 static void an_init_signature_needs_its_output(void **state)
@@ -365,6 +382,7 @@ int main(void)
         cmocka_unit_test(a_default_needs_its_input),
         cmocka_unit_test(a_declared_shape_that_we_cannot_hold_is_unknown),
         cmocka_unit_test(a_sparse_tensor_has_no_name),
+        cmocka_unit_test(names_must_be_utf8_without_zero_bytes),
         cmocka_unit_test(an_init_signature_needs_its_output),
         cmocka_unit_test(a_main_op_must_be_one),
         cmocka_unit_test(assets_stay_in_their_folder),
