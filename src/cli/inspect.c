@@ -293,6 +293,9 @@ static int print_json(const facts *f)
 
 /* ---- the command ---- */
 
+static const char usage_text[] =
+    "usage: sluice inspect DIR [--json] [--engine=...] [--saved_model_tags=...]";
+
 static int inspect(const sl_local *l, const char *dir, bool json)
 {
     facts f = {.dir = dir, .local = l};
@@ -323,18 +326,21 @@ int sl_cmd_inspect(int argc, char **argv)
     bool json = false, usage;
     int flags = 1; /* argv[1 ... flags - 1]: what is for sl_local_open */
     for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            puts(usage_text);
+            return SL_EXIT_OK;
+        }
         if (strcmp(argv[i], "--json") == 0)
             json = true;
-        else if (strncmp(argv[i], "--", 2) == 0 && strcmp(argv[i], "--help") != 0)
+        else if (strncmp(argv[i], "--", 2) == 0)
             argv[flags++] = argv[i];
         else if (dir != NULL || argv[i][0] == '-')
-            return sl_cli_usage("usage: sluice inspect DIR [--json] [--engine=...] "
-                                "[--saved_model_tags=...]");
+            return sl_cli_usage("%s", usage_text);
         else
             dir = argv[i];
     }
     if (dir == NULL)
-        return sl_cli_usage("usage: sluice inspect DIR [--json]");
+        return sl_cli_usage("%s", usage_text);
     sl_local l;
     sl_status st = {0};
     int exit_status;

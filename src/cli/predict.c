@@ -185,6 +185,9 @@ static int predict_here(const char *dir, sl_str body, int argc, char **argv)
 
 /* ---- the command ---- */
 
+static const char usage_text[] =
+    "usage: sluice predict DIR|URL [--signature_name=NAME] [--data=JSON|@FILE|-] [--engine=...]";
+
 static int run(const char *target, const char *signature, const char *data, int argc, char **argv)
 {
     sl_text raw = {0}, document = {0};
@@ -213,23 +216,25 @@ int sl_cmd_predict(int argc, char **argv)
     const char *target = NULL, *signature = NULL, *data = NULL, *value;
     int flags = 1; /* argv[1 ... flags - 1]: what is for sl_local_open */
     for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            puts(usage_text);
+            return SL_EXIT_OK;
+        }
         if ((value = sl_cli_value(argv[i], "--signature_name")) != NULL)
             signature = value;
         else if ((value = sl_cli_value(argv[i], "--data")) != NULL)
             data = value;
         else if (strcmp(argv[i], "--data") == 0 && i + 1 < argc)
             data = argv[++i];
-        else if (strncmp(argv[i], "--", 2) == 0 && strcmp(argv[i], "--help") != 0)
+        else if (strncmp(argv[i], "--", 2) == 0)
             argv[flags++] = argv[i];
         else if (target != NULL || argv[i][0] == '-')
-            return sl_cli_usage("usage: sluice predict DIR|URL [--signature_name=NAME] "
-                                "[--data=JSON|@FILE|-] [--engine=...]");
+            return sl_cli_usage("%s", usage_text);
         else
             target = argv[i];
     }
     if (target == NULL)
-        return sl_cli_usage("usage: sluice predict DIR|URL [--signature_name=NAME] "
-                            "[--data=JSON|@FILE|-]");
+        return sl_cli_usage("%s", usage_text);
     if (data == NULL && isatty(STDIN_FILENO))
         return sl_cli_usage("there is no request: write --data='{\"instances\": [1.0, 2.0]}'");
     return run(target, signature, data, flags, argv);

@@ -544,12 +544,16 @@ static bool ended(const parser *p)
     return p->depth == 0 && p->scan.kind == SL_TEXTPB_END && p->stack[0].list == NULL;
 }
 
+/* What could not be written down is missing: nothing that is said after that counts. */
+static bool out_of_memory(const parser *p)
+{
+    return p->out->failed || p->scratch.failed;
+}
+
 static sl_code parse(parser *p)
 {
-    while (p->scan.rc == SL_OK && !ended(p)) {
+    while (p->scan.rc == SL_OK && !ended(p) && !out_of_memory(p)) {
         frame *f = top(p);
-        if (p->out->failed || p->scratch.failed)
-            return sl_fail(p->scan.st, SL_RESOURCE_EXHAUSTED, "out of memory");
         if (f->list != NULL)
             continue_list(p, f);
         else if (f->close && sl_textpb_is(&p->scan, f->close))
@@ -557,7 +561,7 @@ static sl_code parse(parser *p)
         else
             read_field(p, f);
     }
-    if (p->scan.rc == SL_OK && p->out->failed)
+    if (out_of_memory(p))
         return sl_fail(p->scan.st, SL_RESOURCE_EXHAUSTED, "out of memory");
     return p->scan.rc;
 }

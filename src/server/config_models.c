@@ -235,14 +235,16 @@ sl_code sl_model_list_from_wire(sl_str wire, sl_model_list *out, sl_status *st)
     if (rc)
         return sl_fail(st, rc, "out of memory");
     char *copy = sl_arena_try_strndup(&out->arena, wire.n ? wire.p : "", wire.n);
-    const pb_server *message = NULL;
+    void *message = NULL;
     out->wire = (sl_str){copy, wire.n};
-    if (copy != NULL)
-        message = sl_config_unpack(out->wire, &tensorflow__serving__model_server_config__descriptor,
-                                   &out->arena);
-    if (message == NULL)
-        rc = sl_fail(st, SL_INVALID_ARGUMENT, "malformed ModelServerConfig");
-    else if (message->config_case ==
+    rc = copy == NULL
+             ? SL_RESOURCE_EXHAUSTED
+             : sl_config_unpack(out->wire, &tensorflow__serving__model_server_config__descriptor,
+                                &out->arena, &message);
+    if (rc)
+        sl_fail(st, rc, "%s",
+                rc == SL_INVALID_ARGUMENT ? "malformed ModelServerConfig" : "out of memory");
+    else if (((pb_server *)message)->config_case ==
              TENSORFLOW__SERVING__MODEL_SERVER_CONFIG__CONFIG_CUSTOM_MODEL_CONFIG)
         rc = sl_fail(
             st, SL_FAILED_PRECONDITION,

@@ -234,11 +234,16 @@ static sl_code adapter_of(const Tensorflow__Serving__PlatformConfig *config, sl_
     if (strcmp(slash + 1, wanted) != 0)
         return sl_fail(st, SL_INTERNAL, "Unable to find compiled-in proto descriptor of type %s",
                        slash + 1);
-    *out = sl_config_unpack(
-        (sl_str){(const char *)any->value.data, any->value.len},
-        &tensorflow__serving__saved_model_bundle_source_adapter_config__descriptor, arena);
-    if (*out == NULL)
-        return sl_fail(st, SL_INVALID_ARGUMENT, "Malformed content of Any: %s", url);
+    void *adapter;
+    sl_code rc =
+        sl_config_unpack((sl_str){(const char *)any->value.data, any->value.len},
+                         &tensorflow__serving__saved_model_bundle_source_adapter_config__descriptor,
+                         arena, &adapter);
+    if (rc == SL_RESOURCE_EXHAUSTED)
+        return out_of_memory(st);
+    if (rc)
+        return sl_fail(st, rc, "Malformed content of Any: %s", url);
+    *out = adapter;
     return SL_OK;
 }
 

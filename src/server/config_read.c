@@ -8,21 +8,34 @@
 
 enum { MAX_FILE = 64 << 20 };
 
-static void *arena_alloc(void *arena, size_t size)
+typedef struct memory {
+    sl_arena *arena;
+    bool failed;
+} memory;
+
+static void *arena_alloc(void *memory_, size_t size)
 {
-    return sl_arena_try_alloc(arena, size);
+    memory *m = memory_;
+    void *p = sl_arena_try_alloc(m->arena, size);
+    m->failed |= p == NULL;
+    return p;
 }
 
-static void arena_free(void *arena, void *p)
+static void arena_free(void *memory_, void *p)
 {
-    (void)arena; /* goes with the arena */
+    (void)memory_; /* goes with the arena */
     (void)p;
 }
 
-void *sl_config_unpack(sl_str wire, const ProtobufCMessageDescriptor *type, sl_arena *arena)
+sl_code sl_config_unpack(sl_str wire, const ProtobufCMessageDescriptor *type, sl_arena *arena,
+                         void **out)
 {
-    ProtobufCAllocator in_arena = {arena_alloc, arena_free, arena};
-    return protobuf_c_message_unpack(type, &in_arena, wire.n, (const uint8_t *)wire.p);
+    memory m = {arena, false};
+    ProtobufCAllocator in_arena = {arena_alloc, arena_free, &m};
+    *out = protobuf_c_message_unpack(type, &in_arena, wire.n, (const uint8_t *)wire.p);
+    if (*out != NULL)
+        return SL_OK;
+    return m.failed ? SL_RESOURCE_EXHAUSTED : SL_INVALID_ARGUMENT;
 }
 
 sl_code sl_config_pack(const ProtobufCMessage *message, sl_arena *arena, sl_str *out, sl_status *st)
@@ -77,9 +90,10 @@ sl_code sl_config_read(const char *path, const ProtobufCMessageDescriptor *type,
     if (rc)
         goto out;
     copy = sl_arena_try_strndup(arena, bytes.n ? bytes.p : "", bytes.n);
-    *out = copy ? sl_config_unpack((sl_str){copy, bytes.n}, type, arena) : NULL;
-    if (*out == NULL)
-        rc = sl_fail(st, SL_RESOURCE_EXHAUSTED, "%s; out of memory", path);
+    rc = copy ? sl_config_unpack((sl_str){copy, bytes.n}, type, arena, out) : SL_RESOURCE_EXHAUSTED;
+    if (rc)
+        sl_fail(st, rc, "%s; %s", path,
+                rc == SL_RESOURCE_EXHAUSTED ? "out of memory" : "cannot be represented");
     else if (wire != NULL)
         *wire = (sl_str){copy, bytes.n};
 out:

@@ -15,8 +15,10 @@
 sl_code sl_config_read(const char *path, const ProtobufCMessageDescriptor *type, sl_arena *arena,
                        void **out, sl_str *wire, sl_status *st);
 
-/* Unpacks a wire form. NULL if it is malformed or memory ran out. */
-void *sl_config_unpack(sl_str wire, const ProtobufCMessageDescriptor *type, sl_arena *arena);
+/* Unpacks a wire form into `arena`. INVALID_ARGUMENT: malformed; RESOURCE_EXHAUSTED. Writes no
+ * status. */
+sl_code sl_config_unpack(sl_str wire, const ProtobufCMessageDescriptor *type, sl_arena *arena,
+                         void **out) SL_MUST_CHECK;
 
 /* The wire form of a message, in `arena`. */
 sl_code sl_config_pack(const ProtobufCMessage *message, sl_arena *arena, sl_str *out,
