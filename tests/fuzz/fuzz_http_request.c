@@ -2,9 +2,9 @@
  * fuzz_http_request.c - a whole connection, fed the same bytes in two ways, must say the same
  *
  * The first two bytes seed the sizes of the pieces in which the rest is read, and of what the peer
- * takes of each write, and choose calls that are answered later. The reference is the same input read
- * in one piece and answered at once. Replies must be equal byte for byte, but for "100 Continue", which
- * depends on whether the body has come yet.
+ * takes of each write, and choose calls that are answered later. The reference is the same input
+ * read in one piece and answered at once. Replies must be equal byte for byte, but for "100
+ * Continue", which depends on whether the body has come yet.
  */
 #include <errno.h>
 #include <stdint.h>
