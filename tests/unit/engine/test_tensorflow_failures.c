@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <time.h>
 
+#include "base/fault.h"
 #include "engine/tensorflow_fixture.h"
 
 static const uint64_t MS = 1000000;
@@ -228,6 +229,54 @@ static void closing_does_not_wait_for_a_run_that_was_given_up(void **state)
     assert_int_equal(kill(pid, 0), -1);
 }
 
+/* On a clock that the test moves on: the ten seconds do not pass. */
+static void a_process_that_never_comes_back_is_ended(void **state)
+{
+    (void)state;
+    served s = serve("custom");
+    pid_t pid = pid_of(&s);
+    for (int i = 0; i < 64; i++) {
+        call c = {.to = &s, .signature = "end", .n_in = 1, .in = {string_scalar("hang")}};
+        c.deadline_ns = sl_now_ns() + MS;
+        assert_int_equal(run_call(&c), SL_DEADLINE_EXCEEDED);
+        end_call(&c);
+    }
+    uint64_t until = sl_now_ns() + 60000 * MS;
+    sl_clock_fake(until);
+    while (kill(pid, 0) == 0)
+        usleep(10000);
+    sl_clock_fake(0);
+    unserve(&s);
+}
+
+static void when_memory_runs_out_a_request_fails_politely(void **state)
+{
+    (void)state;
+    served s = serve("strings"), f = serve("add_one");
+    call warm = {.to = &f, .n_in = 1, .in = {floats(100000, 1)}};
+    assert_int_equal(run_call(&warm), SL_OK);
+    end_call(&warm);
+    for (int nth = 1; nth <= 4; nth++) {
+        const char *const a[] = {"x"};
+        call c = {.to = &f, .n_in = 1, .in = {floats(nth % 2 ? 100000 : 10, 1)}};
+        call d = {
+            .to = &s, .signature = "join", .n_in = 2, .in = {strings(a, 1, 1), strings(a, 1, 1)}};
+        sl_fault_arm(SL_FAULT_ALLOC, nth);
+        if (run_call(&c) != SL_OK)
+            assert_int_equal(c.st.code, SL_RESOURCE_EXHAUSTED);
+        if (nth == 1)
+            assert_int_equal(c.st.code, SL_RESOURCE_EXHAUSTED);
+        sl_fault_arm(SL_FAULT_ALLOC, nth);
+        if (run_call(&d) != SL_OK)
+            assert_int_equal(d.st.code, SL_RESOURCE_EXHAUSTED);
+        sl_fault_arm(SL_FAULT_ALLOC, 0);
+        end_call(&c);
+        end_call(&d);
+    }
+    unserve(&s);
+    unserve(&f);
+}
+
 static void a_model_can_read_its_directory_and_nothing_of_the_system(void **state)
 {
     (void)state;
@@ -320,6 +369,8 @@ int main(void)
         cmocka_unit_test(more_expired_runs_than_slots_do_not_use_them_up),
         cmocka_unit_test(cancelling_ends_the_wait),
         cmocka_unit_test(closing_does_not_wait_for_a_run_that_was_given_up),
+        cmocka_unit_test(a_process_that_never_comes_back_is_ended),
+        cmocka_unit_test(when_memory_runs_out_a_request_fails_politely),
         cmocka_unit_test(a_model_can_read_its_directory_and_nothing_of_the_system),
         cmocka_unit_test(a_hostile_op_finds_all_doors_closed),
         cmocka_unit_test(loading_and_closing_leaks_no_descriptor),
