@@ -252,7 +252,7 @@ static sl_code take_entry(const char *name, const Tensorflow__Serving__PlatformC
 {
     static const Tensorflow__Serving__SessionBundleConfig nothing =
         TENSORFLOW__SERVING__SESSION_BUNDLE_CONFIG__INIT;
-    const Tensorflow__Serving__SavedModelBundleSourceAdapterConfig *adapter;
+    const Tensorflow__Serving__SavedModelBundleSourceAdapterConfig *adapter = NULL;
     sl_code rc = adapter_of(config, arena, &adapter, st);
     if (rc)
         return rc;

@@ -268,6 +268,7 @@ bool sl_flags_channel_argument(const sl_flags *f, const char *key, sl_str *value
 
 int sl_flags_refuse(const sl_flags *f, const sl_status *st)
 {
+    sl_log_flush(); /* the reason comes last */
     if (f->as_original) {
         printf("Failed to start server. Error: %s: %s\n", sl_code_name(st->code), st->msg);
         fflush(stdout);

@@ -161,7 +161,7 @@ const sl_flag sl_flag_table[] = {
     ROW(STRING, thread_pool_factory_config_file, EXECUTION, "",
         "text protobuf ThreadPoolFactoryConfig",
         .no_effect =
-            "no thread-pool factory is built into this server, as into TensorFlow Serving"),
+            "neither this server nor TensorFlow Serving has a thread-pool factory built in"),
     ROW(BOOL, xla_cpu_compilation_enabled, EXECUTION, "false", "XLA just-in-time compilation",
         .no_effect = "this server does not compile with XLA"),
     ROW(BOOL, xla_gpu_compilation_enabled, EXECUTION, "false", "XLA just-in-time compilation",
