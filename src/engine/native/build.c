@@ -573,6 +573,8 @@ sl_code sl_ngraph_build(const sl_saved_model *m, const sl_ngraph_want *want, sl_
     if (rc)
         return rc;
     bind_graph(b.g);
+    if (want->feed_values != NULL)
+        b.g->n_feeds = 0; /* they are constants now */
     *out = b.g;
     return SL_OK;
 }

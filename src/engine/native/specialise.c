@@ -327,6 +327,9 @@ static sl_code do_shaped(walker *w, int node, sl_op_call *c)
     return SL_OK;
 }
 
+/* The value of a tensor without elements is known even if nobody has made it. */
+static _Alignas(64) char nothing[64];
+
 static sl_code do_op(walker *w, int node)
 {
     const sl_gnode *n = &w->g->nodes[node];
@@ -352,7 +355,7 @@ static sl_code do_op(walker *w, int node)
         const sl_value *v = value_of(w, n->in[i]);
         t[i] = v->t;
         if (v->state != SL_V_KNOWN)
-            t[i].data = NULL;
+            t[i].data = v->t.size == 0 ? nothing : NULL;
     }
     for (int k = 0; k < n->n_out; k++)
         t[n->n_in + k].dtype = n->op.out_types[k];
