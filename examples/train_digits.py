@@ -33,15 +33,17 @@ model.fit(train_x, train_y, epochs=60, verbose=0)
 print("accuracy on unseen digits:", model.evaluate(test_x, test_y, verbose=0)[1])
 
 
-@tf.function(input_signature=[tf.TensorSpec([None, 64], tf.float32, name="pixels")])
 def serve(pixels):
     p = model(pixels)
     return {"probabilities": p, "digit": tf.argmax(p, axis=1, output_type=tf.int32)}
 
 
-module = tf.Module()
-module.model, module.serve = model, serve
-tf.saved_model.save(module, str(here / "models" / "digits" / "1"), signatures={"serving_default": serve})
+# Not tf.saved_model.save of a module that holds the model: Keras 3 variables exported that way are not
+# restored by anything that serves the graph, TensorFlow Serving included.
+archive = keras.export.ExportArchive()
+archive.track(model)
+archive.add_endpoint("serve", serve, input_signature=[tf.TensorSpec([None, 64], tf.float32, name="pixels")])
+archive.write_out(str(here / "models" / "digits" / "1"))
 
 chosen = [int(np.flatnonzero(test_y == d)[0]) for d in range(10)]
 request = {
