@@ -64,7 +64,7 @@ int sl_number_digits(double v, int digits, char *out, int *exponent);
 
 /* ---- writing: no terminator; returns one past the last byte written ---- */
 
-enum { SL_NUMBER_ROOM = 32 }; /* no number needs more */
+enum { SL_NUMBER_ROOM = 48 }; /* no number needs more; some of it is written to in passing */
 char *sl_number_write_float(char *p, float v);
 char *sl_number_write_double(char *p, double v);
 char *sl_number_write_int64(char *p, int64_t v);

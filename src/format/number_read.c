@@ -92,6 +92,12 @@ static inline uint64_t combine(uint64_t x)
            32;
 }
 
+/* The first n of eight digit values, 0 <= n < 8, moved to the end, zeros in front. */
+static inline uint64_t first_values(uint64_t x, int n)
+{
+    return x << (56 - 8 * n) << 8;
+}
+
 /* w below this can take n more digits without overflow. */
 static const uint64_t room_for[8] = {
     UINT64_MAX,          UINT64_MAX / 10u,     UINT64_MAX / 100u,     UINT64_MAX / 1000u,
@@ -117,11 +123,9 @@ static inline int take_digits(const char *p, uint64_t *w)
                 return -1;
         }
     }
-    if (n != 0) {
-        if (v >= room_for[n])
-            return -1;
-        v = v * pow10_u64[n] + combine(x << (64 - 8 * n));
-    }
+    if (v >= room_for[n])
+        return -1;
+    v = v * pow10_u64[n] + combine(first_values(x, n));
     *w = v;
     return taken;
 }
@@ -135,17 +139,25 @@ static inline const char *read_decimal(const char *p, decimal *d)
 {
     d->negative = *p == '-';
     p += d->negative;
-    uint64_t w = (unsigned char)(*p - '0');
-    if (w > 9)
-        return NULL;
-    p++;
-    if (w != 0) {
-        const char *first = p;
-        while (is_digit(*p)) {
-            w = w * 10 + (uint64_t)(*p++ - '0');
-            if (p - first == 18)
+    uint64_t w, x;
+    if (p[1] == '.') { /* the usual case, which a branch predicts: the next load need not wait */
+        w = (unsigned char)(*p - '0');
+        if (w > 9)
+            return NULL;
+        p++;
+    } else {
+        int whole = count_digits(p, &x);
+        if (whole == 0 || ((x & 0xFF) == 0 && whole > 1)) /* no number, or a leading zero */
+            return NULL;
+        if (whole < 8) {
+            w = combine(first_values(x, whole));
+        } else {
+            w = 0;
+            whole = take_digits(p, &w);
+            if (whole < 0 || whole > 18)
                 return NULL;
         }
+        p += whole;
     }
     int q = 0;
     d->real = false;

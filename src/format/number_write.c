@@ -81,47 +81,64 @@ static char *put_non_finite(char *p, bool nan, bool negative)
     return put_text(p, nan ? "NaN" : negative ? "-Infinity" : "Infinity");
 }
 
-/*
- * Lays `n` digits out as printf's %.<precision>g does: the first one stands for 10^exponent;
- * trailing zeros go; then ".0" if it looks like an integer. digits[-1] may be written to.
- */
-static char *put_g(char *p, const char *digits, int n, int exponent, int precision)
+/* Digits, and what stands around them while they are laid out: zeros in front for 0.000123, and
+ * room behind because copies are of a fixed size, which is faster than the right one. */
+enum { LEAD = 4, MOST_DIGITS = 24 };
+typedef struct digit_text {
+    char zeros[LEAD];
+    char digit[2 * MOST_DIGITS];
+} digit_text;
+
+/* How many of the n digits are left when trailing zeros go; 6 <= n <= 17, the first is not zero. */
+static inline int significant(const digit_text *d, int n)
 {
-    while (n > 1 && digits[n - 1] == '0')
-        n--;
-    if (exponent < -4 || exponent >= precision) {
-        *p++ = digits[0];
-        if (n > 1) {
-            *p++ = '.';
-            memcpy(p, digits + 1, (size_t)n - 1);
-            p += n - 1;
-        }
-        *p++ = 'e';
-        *p++ = exponent < 0 ? '-' : '+';
-        unsigned x = (unsigned)(exponent < 0 ? -exponent : exponent);
-        if (x >= 100)
-            *p++ = (char)('0' + x / 100);
-        put2(p, x % 100);
-        return p + 2;
+    const char *end = d->digit + n;
+    for (;;) {
+        uint64_t x;
+        memcpy(&x, end - 8, 8);
+        x ^= 0x3030303030303030u;
+        if (x != 0)
+            return (int)(end - d->digit) - (__builtin_clzll(x) >> 3);
+        end -= 8;
     }
-    if (exponent < 0) {
-        memcpy(p, "0.000", 5);
-        p += 1 - exponent;
-        memcpy(p, digits, (size_t)n);
-        return p + n;
-    }
-    int whole = exponent + 1;
-    memcpy(p, digits, (size_t)(n < whole ? n : whole));
-    if (n < whole)
-        memset(p + n, '0', (size_t)(whole - n));
-    p += whole;
-    *p++ = '.';
-    if (n <= whole) {
-        *p++ = '0';
-        return p;
-    }
-    memcpy(p, digits + whole, (size_t)(n - whole));
-    return p + n - whole;
+}
+
+static char *put_exponential(char *p, const digit_text *d, int n, int exponent)
+{
+    p[0] = d->digit[0];
+    p[1] = '.';
+    memcpy(p + 2, d->digit + 1, MOST_DIGITS);
+    p += n > 1 ? n + 1 : 1;
+    *p++ = 'e';
+    *p++ = exponent < 0 ? '-' : '+';
+    unsigned x = (unsigned)(exponent < 0 ? -exponent : exponent);
+    if (x >= 100)
+        *p++ = (char)('0' + x / 100);
+    put2(p, x % 100);
+    return p + 2;
+}
+
+/*
+ * Lays `n` digits out as printf's %.<n>g does: the first one stands for 10^exponent; trailing zeros
+ * go; then ".0" if it looks like an integer. p has room for SL_NUMBER_ROOM. Nearly without
+ * branches: neighbouring numbers differ in size and length, and a wrong guess costs more than all
+ * of this.
+ */
+static inline char *put_g(char *p, digit_text *d, int n, int exponent)
+{
+    int left = significant(d, n);
+    if (exponent < -LEAD || exponent >= n)
+        return put_exponential(p, d, left, exponent);
+    d->digit[n] = '0'; /* for what stands behind the point of an integer */
+    memset(d->zeros, '0', LEAD);
+    int lead = exponent < 0 ? -exponent : 0;
+    const char *first = d->digit - lead;
+    int whole = exponent + 1 + lead;
+    left += lead;
+    memcpy(p, first, MOST_DIGITS);
+    p[whole] = '.';
+    memcpy(p + whole + 1, first + whole, MOST_DIGITS);
+    return p + (left > whole ? left : whole + 1) + 1;
 }
 
 static const uint64_t pow5[28] = {
@@ -159,16 +176,18 @@ typedef unsigned __int128 u128;
 
 /* A value scaled so that its integer part has the digits that are wanted. */
 typedef struct scaled {
-    u128 v;       /* value * 10^k * 2^shift, exact */
-    int shift;    /* 0 to 63 (float), to 116 (double) */
-    uint64_t ulp; /* the unit of m's last place in the same scale is ulp * 2^up */
+    u128 v;    /* value * 10^k * 2^shift, exact */
+    int shift; /* 0 to 116 */
+    u128 ulp;  /* the unit of m's last place in the same scale is ulp * 2^up */
     int up;
 } scaled;
 
-/* m * 2^e * 10^k, 0 <= k <= 27; the result's integer part is known to fit 64 bits. */
+/* m * 2^e * 10^k, 0 <= k <= 27, or up to 44 for m of 24 bits; the result's integer part is known to
+ * fit 64 bits. */
 static inline scaled scale(uint64_t m, int e, int k)
 {
-    scaled s = {.v = (u128)m * pow5[k], .shift = -(e + k), .ulp = pow5[k], .up = 0};
+    u128 five = k <= 27 ? (u128)pow5[k] : (u128)pow5[27] * pow5[k - 27];
+    scaled s = {.v = m * five, .shift = -(e + k), .ulp = five, .up = 0};
     if (s.shift < 0) {
         s.up = -s.shift;
         s.v <<= s.up;
@@ -199,7 +218,7 @@ static inline uint64_t round_by(const scaled *s, uint64_t whole, uint64_t unit)
  * `edge`: m is a power of two, so that the neighbour below is only half as far. */
 static inline bool reads_back(const scaled *s, uint64_t m, bool edge, uint64_t decimal)
 {
-    u128 d = (u128)decimal << s->shift, ulp = (u128)s->ulp << s->up;
+    u128 d = (u128)decimal << s->shift, ulp = s->ulp << s->up;
     bool below = d < s->v;
     u128 off = (below ? s->v - d : d - s->v) << (below && edge ? 2 : 1);
     return off < ulp || (off == ulp && !(m & 1));
@@ -232,19 +251,43 @@ static const uint64_t pow10_u64[18] = {1u,
                                        10000000000000000u,
                                        100000000000000000u};
 
-/* The `n` digits of v, which has that many. */
-static inline void put_digits(char *p, uint64_t v, int n)
+static inline void put6(char *p, unsigned v)
 {
-    if (n > 8) {
-        put_digits(p, v / 100000000, n - 8);
-        put8(p + n - 8, (unsigned)(v % 100000000));
-        return;
+    put2(p, v / 10000);
+    put4(p + 2, v % 10000);
+}
+static inline void put9(char *p, unsigned v)
+{
+    *p = (char)('0' + v / 100000000);
+    put8(p + 1, v % 100000000);
+}
+
+/* `all` has `precision` digits or, after rounding up, is one more than that: 10^precision. */
+static inline char *put_all(char *p, uint64_t all, int precision, int exponent)
+{
+    digit_text d;
+    if (all == pow10_u64[precision - 1] * 10) {
+        all /= 10;
+        exponent++;
     }
-    unsigned rest = (unsigned)v;
-    for (; n >= 2; n -= 2, rest /= 100)
-        put2(p + n - 2, rest % 100);
-    if (n)
-        *p = (char)('0' + rest);
+    if (precision == 9) {
+        put9(d.digit, (unsigned)all);
+    } else {
+        put9(d.digit, (unsigned)(all / 100000000));
+        put8(d.digit + 9, (unsigned)(all % 100000000));
+    }
+    return put_g(p, &d, precision, exponent);
+}
+
+static inline char *put_six(char *p, uint64_t six, int exponent)
+{
+    digit_text d;
+    if (six == 1000000) {
+        six = 100000;
+        exponent++;
+    }
+    put6(d.digit, (unsigned)six);
+    return put_g(p, &d, 6, exponent);
 }
 
 /*
@@ -254,7 +297,7 @@ static inline void put_digits(char *p, uint64_t v, int n)
 static inline bool write_exactly(char **p, uint64_t m, int e, int bits, int precision)
 {
     int exponent = guess_exponent(e + bits), k = precision - 1 - exponent;
-    if (k < 1 || k > 27)
+    if (k < 1 || k > (bits == 23 ? 44 : 27))
         return false;
     scaled s = scale(m, e, k);
     uint64_t whole = whole_part(&s), limit = pow10_u64[precision - 1] * 10;
@@ -263,44 +306,119 @@ static inline bool write_exactly(char **p, uint64_t m, int e, int bits, int prec
         s = scale(m, e, --k);
         whole = whole_part(&s);
     }
-    char digits[20];
     uint64_t unit = pow10_u64[precision - 6], six = round_by(&s, whole, unit);
-    if (reads_back(&s, m, m == (uint64_t)1 << bits, six * unit)) {
-        if (six == 1000000) {
-            six = 100000;
-            exponent++;
+    if (reads_back(&s, m, m == (uint64_t)1 << bits, six * unit))
+        *p = put_six(*p, six, exponent);
+    else
+        *p = put_all(*p, round_by(&s, whole, 1), precision, exponent);
+    return true;
+}
+
+/* The eight digits of v < 10^8 as the bytes of a word, the first in the lowest. */
+static inline uint64_t digits8(unsigned v)
+{
+    uint64_t x = v / 10000 | (uint64_t)(v % 10000) << 32; /* two lanes of four digits */
+    uint64_t hundreds = (x * 10486 >> 20) & 0x0000007F0000007Fu;
+    x = hundreds | (x - hundreds * 100) << 16; /* four of two */
+    uint64_t tens = (x * 103 >> 10) & 0x000F000F000F000Fu;
+    return (tens | (x - tens * 10) << 8) + 0x3030303030303030u;
+}
+
+/*
+ * put_g for nine digits, 10^8 <= v < 10^9, of which those from `precision` on are zeros; -5 <
+ * exponent < 8 and exponent < precision. The digits stay in a register: text that was just written
+ * in pieces is slow to be read again as a whole. Without branches, since neighbouring numbers
+ * differ in size and length, and a wrong guess costs more than all of this.
+ */
+static inline char *put9_fixed(char *p, unsigned v, int exponent)
+{
+    char nowhere[32];
+    uint64_t digits = digits8(v % 100000000), x = digits ^ 0x3030303030303030u;
+    int n = x ? 9 - (__builtin_clzll(x) >> 3) : 1;
+    bool small = exponent < 0;
+    memcpy(p, "0.000000", 8);
+    p += small ? 1 - exponent : 0;
+    *p = (char)('0' + v / 100000000);
+    memcpy(p + 1, &digits, 8);
+    int whole = small ? 1 : exponent + 1;
+    char *point = small ? nowhere : p + whole;
+    digits >>= 8 * (whole - 1);
+    *point = '.';
+    memcpy(point + 1, &digits, 8);
+    int end = n > whole ? n + 1 : whole + 2;
+    return p + (small ? n : end);
+}
+
+static __attribute__((noinline)) bool float_reads_back(u128 v, int shift, int k, uint32_t m,
+                                                       unsigned six)
+{
+    scaled s = {.v = v, .shift = shift, .ulp = pow5[k], .up = 0};
+    return reads_back(&s, m, m == 0x800000, six * 1000ull);
+}
+
+/*
+ * write_exactly for a float from about 1e-18 to 1e8, where 64 bits hold integer part and fraction
+ * each: a third of the time.
+ */
+static inline bool write_float_fast(char **p, float f, uint32_t m, int e)
+{
+    /* 10^-18 to 10^8: holds the guess, which may be one too low, against the value */
+    static const float pow10f[27] = {1e-18f, 1e-17f, 1e-16f, 1e-15f, 1e-14f, 1e-13f, 1e-12f,
+                                     1e-11f, 1e-10f, 1e-9f,  1e-8f,  1e-7f,  1e-6f,  1e-5f,
+                                     1e-4f,  1e-3f,  1e-2f,  1e-1f,  1e0f,   1e1f,   1e2f,
+                                     1e3f,   1e4f,   1e5f,   1e6f,   1e7f,   1e8f};
+    int exponent = guess_exponent(e + 23);
+    if (exponent < -19 || exponent > 6)
+        return false;
+    exponent += f >= pow10f[exponent + 19];
+    int k = 8 - exponent;
+    u128 v = (u128)((uint64_t)m) * pow5[k];
+    int shift = -(e + k); /* k >= 1: m * 2^e < 10^8, so e <= 3 */
+    if (shift < 1)
+        return false;
+    uint64_t whole = (uint64_t)(v >> shift);
+    if (whole < 100000000 || shift > 63) /* a power of ten that is no float */
+        return false;
+    uint64_t fraction = (uint64_t)v & (((uint64_t)1 << shift) - 1);
+    uint64_t half = (uint64_t)1 << (shift - 1);
+    unsigned six = (unsigned)whole / 1000, rest = (unsigned)whole % 1000;
+    six += (rest > 500) | ((rest == 500) & ((fraction != 0) | (six & 1)));
+    /* Half a unit of m is at most 60 of the ninth digit: farther away, six digits cannot do. */
+    int off = (int)(six * 1000) - (int)whole, precision = 9;
+    whole += (fraction > half) | ((fraction == half) & (whole & 1));
+    if (off <= 64 && off >= -64) {
+        if (float_reads_back(v, shift, k, m, six)) {
+            whole = six * 1000ull;
+            precision = 6;
         }
-        put_digits(digits, six, 6);
-        *p = put_g(*p, digits, 6, exponent, 6);
-        return true;
     }
-    uint64_t all = round_by(&s, whole, 1);
-    if (all == limit) {
-        all /= 10;
-        exponent++;
-    }
-    put_digits(digits, all, precision);
-    *p = put_g(*p, digits, precision, exponent, precision);
+    if (exponent >= -4 && exponent < 8 && exponent < precision && whole < 1000000000)
+        *p = put9_fixed(*p, (unsigned)whole, exponent);
+    else if (precision == 6)
+        *p = put_six(*p, whole / 1000, exponent);
+    else
+        *p = put_all(*p, whole, 9, exponent);
     return true;
 }
 
 /* The same through the standard library. */
 static char *write_slowly(char *p, double v, bool is_float, int precision)
 {
-    char digits[24], text[SL_NUMBER_ROOM];
-    int exponent, n = sl_number_digits(v, 6, digits, &exponent);
-    text[0] = digits[0];
+    digit_text d;
+    char text[SL_NUMBER_ROOM];
+    int exponent, n = sl_number_digits(v, 6, d.digit, &exponent);
+    text[0] = d.digit[0];
     text[1] = '.';
-    memcpy(text + 2, digits + 1, (size_t)n - 1);
+    memcpy(text + 2, d.digit + 1, (size_t)n - 1);
     char *end = text + 1 + n;
     *end++ = 'e';
     end = sl_number_write_int64(end, exponent);
     double back = sl_number_exact(text, end);
     /* Six digits are never so near to a tie of floats that rounding twice changes the float. */
     if (is_float ? (float)back == (float)v : back == v)
-        return put_g(p, digits, n, exponent, 6);
-    n = sl_number_digits(v, precision, digits, &exponent);
-    return put_g(p, digits, n, exponent, precision);
+        return put_g(p, &d, 6, exponent);
+    sl_number_digits(v, precision, d.digit, &exponent);
+    return put_g(p, &d, precision, exponent);
 }
 
 char *sl_number_write_float(char *p, float v)
@@ -315,6 +433,8 @@ char *sl_number_write_float(char *p, float v)
         return put_non_finite(p - (bits >> 31), m != 0, bits >> 31);
     if (e == 0 && m == 0)
         return put_text(p, "0.0");
+    if (e != 0 && write_float_fast(&p, v < 0 ? -v : v, m | 0x800000, e - 150))
+        return p;
     if (e != 0 && write_exactly(&p, m | 0x800000, e - 150, 23, 9))
         return p;
     return write_slowly(p, v < 0 ? -(double)v : v, true, 9);
