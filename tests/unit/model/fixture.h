@@ -215,6 +215,16 @@ static inline void until(fixture *f, const char *name, int64_t number, sl_state 
     pthread_mutex_unlock(&f->m->lock);
 }
 
+/* Waits until `attempts` loads have failed and the next one waits for its time. */
+static inline void until_waiting(fixture *f, const char *name, int64_t number, unsigned attempts)
+{
+    const sl_managed *v;
+    pthread_mutex_lock(&f->m->lock);
+    while ((v = managed(f, name, number)) == NULL || !v->queued || v->attempts != attempts)
+        pthread_cond_wait(&f->m->changed, &f->m->lock);
+    pthread_mutex_unlock(&f->m->lock);
+}
+
 static inline sl_model_spec latest(const char *model)
 {
     return (sl_model_spec){.model = sl_str_of(model)};

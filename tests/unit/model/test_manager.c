@@ -136,17 +136,17 @@ static void failed_load_is_tried_again_after_the_interval(void **state)
     make_version(f, "m", "1");
     outcome(f, 1, SL_NOT_FOUND);
     configure(f, "m", (sl_model_config){0}, &st);
-    until_started(f, 1, 1);
+    until_waiting(f, "m", 1, 1);
     sl_clock_fake(1999999999);
     sl_manager_poke(f->m);
     sl_manager_look(f->m);
     assert_int_equal(state_of(f, "m", 1), SL_STATE_LOADING);
     assert_int_equal(count_of(f, &f->started[1]), 1);
-    sl_clock_fake(3000000000);
+    sl_clock_fake(2000000000);
     sl_manager_poke(f->m);
-    until_started(f, 1, 2);
+    until_waiting(f, "m", 1, 2);
     outcome(f, 1, SL_OK);
-    sl_clock_fake(5000000000);
+    sl_clock_fake(3000000000);
     sl_manager_poke(f->m);
     until(f, "m", 1, SL_STATE_AVAILABLE);
     assert_int_equal(count_of(f, &f->started[1]), 3);
@@ -157,6 +157,7 @@ static void version_ends_with_its_error_when_retries_are_exhausted(void **state)
     fixture *f = *state;
     f->opts.max_retries = 3;
     f->opts.retry_interval_us = 0;
+    f->opts.wait_for_retries = true;
     make_version(f, "m", "1");
     outcome(f, 1, SL_DATA_LOSS);
     configure(f, "m", (sl_model_config){0}, &st);
@@ -164,6 +165,20 @@ static void version_ends_with_its_error_when_retries_are_exhausted(void **state)
     assert_string_equal(st.msg, "1 servable(s) did not become available: {{{name: m version: 1} "
                                 "due to error: DATA_LOSS: version 1 is broken}, }");
     assert_int_equal(count_of(f, &f->started[1]), 4);
+}
+
+static void nobody_waits_for_the_second_attempt_unless_asked_to(void **state)
+{
+    fixture *f = *state;
+    sl_clock_fake(1000000000); /* it stands: the second attempt never comes */
+    f->opts.max_retries = 3;
+    make_version(f, "m", "1");
+    outcome(f, 1, SL_DATA_LOSS);
+    configure(f, "m", (sl_model_config){0}, &st);
+    assert_int_equal(sl_manager_wait(f->m, 0, &st), SL_UNKNOWN);
+    assert_string_equal(st.msg, "1 servable(s) did not become available: {{{name: m version: 1} "
+                                "due to error: DATA_LOSS: version 1 is broken}, }");
+    assert_int_equal(state_of(f, "m", 1), SL_STATE_LOADING);
 }
 
 static void retries_end_when_the_version_is_no_longer_wanted(void **state)
@@ -175,7 +190,7 @@ static void retries_end_when_the_version_is_no_longer_wanted(void **state)
     make_version(f, "m", "2");
     outcome(f, 2, SL_INTERNAL);
     configure(f, "m", (sl_model_config){0}, &st);
-    until_started(f, 2, 1);
+    until_waiting(f, "m", 2, 1);
     remove_version(f, "m", "2");
     sl_manager_look(f->m); /* no time passes: a cancellation does not wait for the interval */
     until(f, "m", 2, SL_STATE_END);
@@ -290,7 +305,7 @@ static void all_versions_are_loaded_under_policy_all(void **state)
 static void first_configuration_is_loaded_by_many_threads(void **state)
 {
     fixture *f = *state;
-    char name[8];
+    char name[16];
     f->opts.load_threads = 1;
     f->opts.initial_load_threads = 4;
     for (int i = 1; i <= 6; i++) {
@@ -452,6 +467,7 @@ int main(void)
         TEST(version_that_comes_back_while_unloading_is_loaded_afresh),
         TEST(failed_load_is_tried_again_after_the_interval),
         TEST(version_ends_with_its_error_when_retries_are_exhausted),
+        TEST(nobody_waits_for_the_second_attempt_unless_asked_to),
         TEST(retries_end_when_the_version_is_no_longer_wanted),
         TEST(load_that_ends_after_nobody_wants_it_is_unloaded_at_once),
         TEST(broken_version_blocks_no_other_model),
