@@ -219,6 +219,21 @@ static void send_reply(sl_conn *c)
         reply_done(c);
 }
 
+/* What was exceeded, where that helps the client: the limit with its number. */
+static const char *with_limit(sl_conn *c, int status, const char *message)
+{
+    const sl_http_limits *l = &options(c)->limits;
+    const char *text = NULL;
+    if (status == 413)
+        text = sl_arena_try_printf(c->x->call.arena, "%s: the limit is %zu bytes", message,
+                                   l->max_body);
+    else if (status == 431)
+        text = sl_arena_try_printf(c->x->call.arena,
+                                   "%s: the limit is %zu bytes and %d header lines", message,
+                                   l->max_head, l->max_headers);
+    return text ? text : message;
+}
+
 /* An error that HTTP itself finds: the reply is ours, and the last one. */
 static void fail(sl_conn *c, int status, const char *message)
 {
@@ -230,7 +245,7 @@ static void fail(sl_conn *c, int status, const char *message)
         call->version = 11; /* the request line was not understood */
     call->status = status;
     call->content_type = NULL;
-    o->on_error(status, message, &call->reply, &call->content_type, o->arg);
+    o->on_error(status, with_limit(c, status, message), &call->reply, &call->content_type, o->arg);
     if (status == 503)
         sl_chain_puts(&call->head, "Retry-After: 1\r\n");
     c->last = c->unread = c->x->failed = true;

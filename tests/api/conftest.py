@@ -21,8 +21,10 @@ READY = "Exporting HTTP/REST API at"
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
+    # On all interfaces, as the server binds it: a port may be in use on another address of this machine.
+    with socket.socket(socket.AF_INET6) as s:
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        s.bind(("::", 0))
         return s.getsockname()[1]
 
 
