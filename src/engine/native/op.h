@@ -137,12 +137,17 @@ bool sl_opdef_is_stateful(sl_str op);
     X(math_binary)  /* elementwise with broadcasting, comparisons, logical, AddN */                \
     X(math_select)  /* Select SelectV2 ClipByValue */                                              \
     X(reduce)       /* Sum Mean Max Min Prod All Any ArgMax ArgMin */                              \
+    X(scan)         /* Cumsum Cumprod, segment sums */                                             \
     X(linear)       /* MatMul BatchMatMulV2 BiasAdd Einsum */                                      \
+    X(einsum)       /* Einsum */                                                                   \
     X(nn)           /* Softmax batch norm LRN */                                                   \
     X(conv)         /* Conv2D DepthwiseConv2dNative */                                             \
     X(pool)         /* MaxPool AvgPool */                                                          \
+    X(image)        /* ResizeBilinear ResizeNearestNeighbor */                                     \
     X(parse)        /* ParseExample ParseExampleV2 DecodeRaw StringToNumber */                     \
-    X(state)        /* variables, Assert, NoOp */
+    X(string)       /* string ops */                                                               \
+    X(state)        /* variables, Assert, NoOp */                                                  \
+    X(table)        /* lookup tables */
 #define X(family) extern const sl_op sl_ops_##family[];
 SL_OP_FAMILIES(X)
 #undef X

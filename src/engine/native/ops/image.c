@@ -1,0 +1,128 @@
+/*
+ * image.c - ResizeBilinear and ResizeNearestNeighbor
+ */
+#include <math.h>
+
+#include "engine/native/kernels/half.h"
+#include "engine/native/ops/ops.h"
+
+typedef struct resize_config {
+    bool align, half_pixel, nearest;
+} resize_config;
+
+static sl_code resize_configure(sl_op_node *n, sl_status *st)
+{
+    bool nearest = strcmp(n->op->name, "ResizeNearestNeighbor") == 0;
+    sl_types types = nearest ? SL_T_PLAIN & ~SL_T(STRING) : SL_T(FLOAT) | SL_T(UINT8) | SL_T(INT32);
+    sl_code rc = sl_ops_check(n, 2, types, st);
+    if (!rc)
+        rc = sl_ops_check_input(n, 1, SL_T(INT32), st);
+    if (rc)
+        return rc;
+    resize_config *cfg = sl_ops_config(n, sizeof *cfg);
+    cfg->align = sl_node_bool(n->source, "align_corners", false);
+    cfg->half_pixel = sl_node_bool(n->source, "half_pixel_centers", false);
+    cfg->nearest = nearest;
+    if (cfg->align && cfg->half_pixel)
+        return sl_fail(st, SL_INVALID_ARGUMENT,
+                       "If half_pixel_centers is True, align_corners must be False.");
+    n->config = cfg;
+    n->out_types[0] = nearest ? n->in_types[0] : SL_DT_FLOAT;
+    return SL_OK;
+}
+
+static sl_code resize_shape(sl_op_call *c, sl_status *st)
+{
+    const sl_tensor *in = &c->in[0], *size = &c->in[1];
+    sl_shape_buf b;
+    if (in->rank != 4)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "input must be 4-dimensional%s",
+                       sl_ops_shape(in, &b));
+    if (size->rank != 1 || size->dims[0] != 2)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "shape_t must have two elements%s",
+                       sl_ops_shape(size, &b));
+    int64_t h = sl_ops_int(size, 0), w = sl_ops_int(size, 1);
+    if (h <= 0 || w <= 0)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "output dimensions must be positive");
+    if (in->dims[1] <= 0 || in->dims[2] <= 0)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "input image must be of non-zero size");
+    sl_ops_same_shape(&c->out[0], in);
+    c->out[0].dims[1] = h;
+    c->out[0].dims[2] = w;
+    return sl_ops_check_size(&c->out[0], st);
+}
+
+static float scale_of(int64_t in, int64_t out, bool align)
+{
+    return align && out > 1 ? (float)(in - 1) / (float)(out - 1) : (float)in / (float)out;
+}
+
+static int64_t nearest_at(const resize_config *cfg, int64_t i, float scale, int64_t n)
+{
+    float at = ((float)i + (cfg->half_pixel ? 0.5f : 0)) * scale;
+    int64_t k = (int64_t)(cfg->align ? roundf(at) : floorf(at));
+    return k < 0 ? 0 : k >= n ? n - 1 : k;
+}
+
+/* The two neighbours of output i and the weight of the second. */
+static void bilinear_at(const resize_config *cfg, int64_t i, float scale, int64_t n, int64_t *low,
+                        int64_t *high, float *weight)
+{
+    float at = cfg->half_pixel ? ((float)i + 0.5f) * scale - 0.5f : (float)i * scale;
+    float f = floorf(at);
+    *low = f < 0 ? 0 : (int64_t)f;
+    *high = SL_MIN((int64_t)ceilf(at) < 0 ? 0 : (int64_t)ceilf(at), n - 1);
+    *low = SL_MIN(*low, n - 1);
+    *weight = at - f;
+}
+
+static float pixel(const sl_tensor *t, int64_t i)
+{
+    return t->dtype == SL_DT_FLOAT   ? ((const float *)t->data)[i]
+           : t->dtype == SL_DT_UINT8 ? (float)((const uint8_t *)t->data)[i]
+                                     : (float)((const int32_t *)t->data)[i];
+}
+
+static sl_code resize_run(sl_op_call *c, sl_status *st)
+{
+    (void)st;
+    const resize_config *cfg = c->node->config;
+    const sl_tensor *in = &c->in[0], *out = &c->out[0];
+    int64_t h = in->dims[1], w = in->dims[2], depth = in->dims[3];
+    int64_t oh = out->dims[1], ow = out->dims[2];
+    float sy = scale_of(h, oh, cfg->align), sx = scale_of(w, ow, cfg->align);
+    size_t row = (size_t)depth * sl_dtype_size(in->dtype);
+    for (int64_t p = 0; depth && p < out->dims[0] * oh * ow; p++) {
+        int64_t img = p / (oh * ow), y = p / ow % oh, x = p % ow, y0, y1, x0, x1;
+        float wy, wx;
+        if (cfg->nearest) {
+            int64_t at = (img * h + nearest_at(cfg, y, sy, h)) * w + nearest_at(cfg, x, sx, w);
+            memcpy((char *)out->data + (size_t)p * row, (const char *)in->data + (size_t)at * row,
+                   row);
+            continue;
+        }
+        bilinear_at(cfg, y, sy, h, &y0, &y1, &wy);
+        bilinear_at(cfg, x, sx, w, &x0, &x1, &wx);
+        float *to = (float *)out->data + p * depth;
+        for (int64_t k = 0; k < depth; k++) {
+            float tl = pixel(in, ((img * h + y0) * w + x0) * depth + k);
+            float tr = pixel(in, ((img * h + y0) * w + x1) * depth + k);
+            float bl = pixel(in, ((img * h + y1) * w + x0) * depth + k);
+            float br = pixel(in, ((img * h + y1) * w + x1) * depth + k);
+            float top = tl + (tr - tl) * wx, bottom = bl + (br - bl) * wx;
+            to[k] = top + (bottom - top) * wy;
+        }
+    }
+    return SL_OK;
+}
+
+static int64_t resize_cost(const sl_op_call *c)
+{
+    return 50 + 4 * sl_shape_count(c->out[0].dims, 4, 1);
+}
+
+const sl_op sl_ops_image[] = {
+    {"ResizeBilinear", 0, 1 << 1, resize_configure, resize_shape, resize_run, resize_cost},
+    {"ResizeNearestNeighbor", 0, 1 << 1, resize_configure, resize_shape, resize_run, resize_cost},
+    {0},
+};
