@@ -181,6 +181,13 @@ static sl_code nonsense(const sl_session *s, const char *what, sl_status *st)
                    what);
 }
 
+/* Out of shared memory, once: the compiler must not read it again in place of the copy. */
+static void copy_out(void *to, const void *from, size_t n)
+{
+    memcpy(to, from, n);
+    __asm__ volatile("" ::: "memory");
+}
+
 static bool lies_within(const tf_region *r, uint64_t at, uint64_t size)
 {
     return at <= r->size && size <= r->size - at;
@@ -225,7 +232,7 @@ static sl_code read_strings(const sl_session *s, const sl_tf_tensor *d, const ch
         memcpy(at, from + lengths, bytes);
     for (size_t i = 0, left = bytes; i < n; i++) {
         uint64_t length;
-        memcpy(&length, from + i * sizeof length, sizeof length);
+        copy_out(&length, from + i * sizeof length, sizeof length);
         if (length > left) {
             sl_buffer_release(b);
             return nonsense(s, "strings longer than their tensor", st);
@@ -273,7 +280,7 @@ static sl_code read_outputs(const sl_session *s, const layout *l, tf_region *r, 
     for (; rc == SL_OK && done < run->n_outputs; done++) {
         sl_tf_tensor d;
         /* plan() made room for all descriptors, and regions never shrink */
-        memcpy(&d, r->base + first + (size_t)done * sizeof d, sizeof d);
+        copy_out(&d, r->base + first + (size_t)done * sizeof d, sizeof d);
         if (d.index != run->output_index[done])
             rc = nonsense(s, "an output that nobody asked for", st);
         else
@@ -299,9 +306,7 @@ static sl_code read_reply(sl_session *s, const layout *l, sl_tf_slot *slot, tf_p
     sl_tf_reply reply;
     if (!tf_region_follow(r, atomic_load(&slot->region_size)))
         return nonsense(s, "a region larger than it is", st);
-    memcpy(&reply, r->base + l->reply_at, sizeof reply);
-    /* The compiler must not read shared memory again in place of the copy. */
-    __asm__ volatile("" ::: "memory");
+    copy_out(&reply, r->base + l->reply_at, sizeof reply);
     p->replace = (reply.flags & SL_TF_KEPT) != 0;
     if (reply.code == SL_OK) {
         remember_duration(s, reply.run_ns);

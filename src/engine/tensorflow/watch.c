@@ -23,6 +23,7 @@
 
 static const uint64_t HOST_PATIENCE_NS = 120000000000u; /* opening from a slow disk takes a while */
 static const uint64_t SECOND_NS = 1000000000u;
+enum { TURN = 64 }; /* messages */
 
 /* ---- children ---- */
 
@@ -46,7 +47,11 @@ static void hear_child(sl_session *s)
 {
     sl_tf_msg m;
     int got = 1;
-    while (!s->child->hung_up && (got = sl_tf_receive(s->child->socket, &m, NULL, 0, NULL)) > 0) {
+    /* A child may send without end: the others have their turn too. */
+    for (int i = 0; i < TURN && !s->child->hung_up; i++) {
+        got = sl_tf_receive(s->child->socket, &m, NULL, 0, NULL);
+        if (got <= 0)
+            break;
         if (m.kind == SL_TF_LOADED && s->state == TF_LOADING)
             tf_child_publish(s);
         else if (m.kind == SL_TF_FAILED && s->state == TF_LOADING)
@@ -149,6 +154,8 @@ static void hear_about_session(tf_engine *e, const sl_tf_msg *m)
         return;
     if (m->kind == SL_TF_FORKED) {
         s->child->pid = (pid_t)m->value;
+        if (s->state == TF_READY)
+            tf_child_publish(s); /* it was faster than this message: now with its pid */
     } else if (m->kind == SL_TF_REFUSED) {
         bury(s, m->text);
     } else {
@@ -297,13 +304,13 @@ static void hear_everybody(tf_engine *e)
     if (read(e->wake, &count, sizeof count) < 0 && errno != EAGAIN)
         sl_log(SL_ERROR, "eventfd: %s", strerror(errno));
     read_lines(&e->host_lines, "tensorflow host");
+    if (e->host_socket >= 0)
+        hear_host(e);
     for (sl_session *s = e->sessions; s != NULL; s = s->next) {
         read_lines(&s->lines, s->label);
         if (s->child != NULL)
             hear_child(s);
     }
-    if (e->host_socket >= 0)
-        hear_host(e);
 }
 
 void *tf_watch(void *engine)

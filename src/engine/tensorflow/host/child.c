@@ -36,10 +36,11 @@ static void *map(int fd, size_t size, int protection)
     return p == MAP_FAILED ? NULL : p;
 }
 
-static void take_descriptors(const int fds[4])
+static void take_descriptors(const int fds[4], pid_t host)
 {
-    /* Set here too: the host may have set it before it had a parent that could die. */
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (getppid() != host)
+        _exit(1); /* it died before it could be told to take us with it */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     child.socket = fds[0];
@@ -178,9 +179,9 @@ _Noreturn static void listen_to_server(void)
     }
 }
 
-_Noreturn void tf_child_main(const int fds[4])
+_Noreturn void tf_child_main(const int fds[4], pid_t host)
 {
-    take_descriptors(fds);
+    take_descriptors(fds, host);
     prctl(PR_SET_NAME, "tensorflow");
     sl_status st;
     if (tf_sandbox(child.params.readable.names, child.params.readable.n, &st))

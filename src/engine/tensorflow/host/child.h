@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "engine/tensorflow/host/api.h"
 #include "engine/tensorflow/protocol.h"
@@ -77,8 +78,9 @@ typedef struct tf_child {
     tf_worker workers[SL_TF_SLOTS];
 } tf_child;
 
-/* Never returns. `fds`: socket, parameters, control region, stderr, as LOAD brings them. */
-_Noreturn void tf_child_main(const int fds[4]);
+/* Never returns. `fds`: socket, parameters, control region, stderr, as LOAD brings them; `host`:
+ * the parent, with which this process ends. */
+_Noreturn void tf_child_main(const int fds[4], pid_t host);
 
 /* Runs the request that lies in the worker's view and writes the answer behind it. */
 void tf_serve(tf_worker *w);

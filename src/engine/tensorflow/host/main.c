@@ -124,10 +124,10 @@ static void fork_version(const sl_tf_msg *m, int *fds, int n)
         tell(SL_TF_REFUSED, m->session, 0, "the load message has not come whole");
         return;
     }
-    pid_t pid = fork();
+    pid_t host = getpid(), pid = fork();
     if (pid == 0) {
         sigprocmask(SIG_SETMASK, &inherited_mask, NULL);
-        tf_child_main(fds);
+        tf_child_main(fds, host);
     }
     int e = errno;
     close_all(fds, n);
