@@ -51,9 +51,9 @@ static bool take_bias(const sl_draft *d, const sl_draft_step *lead, const sl_dra
     const sl_value *b = &d->values[next->in[side]];
     const sl_tensor *y = &d->values[lead->out].t, *out = &d->values[next->out].t;
     const sl_gnode *n = &d->g->nodes[next->node];
-    /* The attribute is gone with the file, but NCHW would want the bias elsewhere than last: only
-     * rank 2 is the same for both. */
-    bool last = !is_op(d, next, "BiasAdd") || y->rank == 2;
+    /* NCHW wants the bias elsewhere than last. */
+    bool last = !is_op(d, next, "BiasAdd") || y->rank == 2 ||
+                sl_str_is(sl_node_str(n->source, "data_format", "NHWC"), "NHWC");
     int64_t channels = y->rank > 0 ? y->dims[y->rank - 1] : 0;
     if (b->state != SL_V_KNOWN || b->t.dtype != SL_DT_FLOAT || !last || n->n_out != 1 ||
         channels == 0 || out->rank != y->rank || out->size != y->size ||

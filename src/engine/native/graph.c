@@ -54,6 +54,14 @@ bool sl_op_writes(sl_str op)
            sl_str_starts(op, "RngSkip") || sl_str_starts(op, "RngReadAndSkip");
 }
 
+/* Ops that never look at the values of their inputs. */
+static bool is_of_shapes(sl_str op)
+{
+    static const char *const names[] = {"Shape",     "ShapeN",   "Size", "Rank",
+                                        "ZerosLike", "OnesLike", NULL};
+    return one_of(op, names);
+}
+
 /* ---- nodes ---- */
 
 bool sl_ngraph_add_control(sl_ngraph *g, int *list, int node)
@@ -367,6 +375,7 @@ static sl_code check_node(checker *c, int id)
         n->stateful = n->op.op ? (n->op.op->flags & SL_OP_STATEFUL) != 0
                                : sl_opdef_is_stateful(n->source->op);
         n->writes = sl_op_writes(n->source->op);
+        n->of_shapes = is_of_shapes(n->source->op);
     }
     return configure_subs(c, n);
 }

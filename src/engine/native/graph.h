@@ -46,8 +46,9 @@ typedef struct sl_ngraph sl_ngraph;
 
 typedef struct sl_gnode {
     sl_gkind kind;
-    bool stateful;         /* order and existence matter: op, or what a sub-graph holds */
-    bool writes;           /* changes a variable */
+    bool stateful;  /* order and existence matter: op, or what a sub-graph holds */
+    bool writes;    /* changes a variable */
+    bool of_shapes; /* what it gives hangs on its inputs' shapes alone: Shape, Size, Rank ... */
     const sl_node *source; /* attributes; NULL for what has none, and for all once loaded */
     const char *name;      /* "StatefulPartitionedCall/dense/MatMul" */
     sl_edge *in;

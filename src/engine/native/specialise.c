@@ -290,7 +290,7 @@ static sl_code do_shaped(walker *w, int node, sl_op_call *c)
 {
     const sl_gnode *n = &w->g->nodes[node];
     const sl_op *op = n->op.op;
-    bool known = all_known(w, n, UINT32_MAX), stateful = op->flags & SL_OP_STATEFUL;
+    bool known = n->of_shapes || all_known(w, n, UINT32_MAX), stateful = op->flags & SL_OP_STATEFUL;
     sl_status ignored;
     if (op->flags & SL_OP_MAKES) {
         if (known && !stateful && fold(w, n, c, w->everything ? &ignored : w->st) == SL_OK)
