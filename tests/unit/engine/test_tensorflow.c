@@ -240,6 +240,53 @@ static void eight_threads_share_one_session(void **state)
     unserve(&s);
 }
 
+static void *load_run_close(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 3; i++) {
+        served s = serve(i % 2 ? "add_one" : "half_plus_two");
+        call c = {.to = &s, .n_in = 1, .in = {floats(10, 1)}};
+        if (run_call(&c) != SL_OK)
+            return "failed";
+        end_call(&c);
+        unserve(&s);
+    }
+    return NULL;
+}
+
+static void versions_load_and_close_side_by_side(void **state)
+{
+    (void)state;
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, load_run_close, NULL), 0);
+    for (int i = 0; i < 4; i++) {
+        void *result;
+        pthread_join(threads[i], &result);
+        assert_null(result);
+    }
+}
+
+/* On a clock that the test moves on: the five seconds do not pass. */
+static void shared_memory_of_a_large_request_is_given_back_when_idle(void **state)
+{
+    (void)state;
+    served s = serve("add_one");
+    for (int round = 0; round < 2; round++) {
+        call c = {.to = &s, .n_in = 1, .in = {floats(10000000, 1)}};
+        assert_int_equal(run_call(&c), SL_OK);
+        assert_true(((float *)c.out[0].data)[9999999] == 1001);
+        end_call(&c);
+        uint64_t before = E.memory(s.session);
+        assert_true(before > 40000000);
+        sl_clock_fake(sl_now_ns() + 20000000000u);
+        while (E.memory(s.session) > before - 30000000)
+            usleep(10000);
+        sl_clock_fake(0);
+    }
+    unserve(&s);
+}
+
 static void closing_ends_the_process(void **state)
 {
     (void)state;
@@ -334,6 +381,8 @@ int main(void)
         cmocka_unit_test(a_wrong_dtype_is_refused_in_the_words_of_tensorflow),
         cmocka_unit_test(signatures_that_point_nowhere_say_what_is_missing),
         cmocka_unit_test(eight_threads_share_one_session),
+        cmocka_unit_test(versions_load_and_close_side_by_side),
+        cmocka_unit_test(shared_memory_of_a_large_request_is_given_back_when_idle),
         cmocka_unit_test(closing_ends_the_process),
         cmocka_unit_test(describes_library_and_process),
         cmocka_unit_test(load_failures_are_tensorflows_own_words),
