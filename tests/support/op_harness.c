@@ -56,7 +56,8 @@ sl_tensor *op_call_input(op_call *c, sl_dtype t, const int64_t *dims, int rank)
         abort();
     sl_tensor *in = &c->in[c->n_in++];
     *in = (sl_tensor){.dtype = t, .rank = rank};
-    memcpy(in->dims, dims, (size_t)rank * sizeof *dims);
+    for (int i = 0; i < rank; i++)
+        in->dims[i] = dims[i];
     in->size = (size_t)sl_shape_count(dims, rank, 1) * sl_dtype_size(t);
     in->data = op_call_memory(c, in->size);
     return in;

@@ -8,35 +8,56 @@
 
 /* ---- Softmax, LogSoftmax: row by row, the largest subtracted ---- */
 
+enum { LANES = 16 }; /* partial results, so that the loops are vectorised */
+
 SL_CLONES static float row_max(const float *x, int64_t n)
 {
-    float m = -INFINITY;
-    for (int64_t i = 0; i < n; i++)
+    float m = -INFINITY, lanes[LANES];
+    int64_t i = 0;
+    for (int l = 0; l < LANES; l++)
+        lanes[l] = -INFINITY;
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++)
+            lanes[l] = x[i + l] > lanes[l] || x[i + l] != x[i + l] ? x[i + l] : lanes[l];
+    for (int l = 0; l < LANES && i > 0; l++)
+        m = lanes[l] > m || lanes[l] != lanes[l] ? lanes[l] : m;
+    for (; i < n; i++)
         m = x[i] > m || x[i] != x[i] ? x[i] : m;
     return m;
 }
 
-SL_CLONES static void softmax_row(const float *x, float *o, int64_t n)
+SL_CLONES static void exp_row(const float *x, float *o, int64_t n, float m)
 {
-    float m = row_max(x, n), lanes[16] = {0}, sum = 0;
-    int64_t i = 0;
-    for (; i + 16 <= n; i += 16)
-        SL_IVDEP
-    for (int l = 0; l < 16; l++) {
-        float e = sl_vexp(x[i + l] - m);
-        o[i + l] = e;
-        lanes[l] += e;
-    }
-    for (; i < n; i++) {
-        o[i] = sl_vexp(x[i] - m);
-        sum += o[i];
-    }
-    for (int l = 0; l < 16; l++)
-        sum += lanes[l];
-    float scale = 1.0f / sum;
     SL_IVDEP
-    for (i = 0; i < n; i++)
+    for (int64_t i = 0; i < n; i++)
+        o[i] = sl_vexp(x[i] - m);
+}
+
+SL_CLONES static float row_sum(const float *x, int64_t n)
+{
+    float sum = 0, lanes[LANES] = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++)
+            lanes[l] += x[i + l];
+    for (int l = 0; l < LANES && i > 0; l++)
+        sum += lanes[l];
+    for (; i < n; i++)
+        sum += x[i];
+    return sum;
+}
+
+SL_CLONES static void scale_row(float *o, int64_t n, float scale)
+{
+    SL_IVDEP
+    for (int64_t i = 0; i < n; i++)
         o[i] *= scale;
+}
+
+static void softmax_row(const float *x, float *o, int64_t n)
+{
+    exp_row(x, o, n, row_max(x, n));
+    scale_row(o, n, 1.0f / row_sum(o, n));
 }
 
 static void log_softmax_row(const float *x, float *o, int64_t n)
