@@ -263,7 +263,10 @@ static void *load(void *arg)
     uint64_t when;
     pthread_mutex_lock(&m->lock);
     while (!m->ending) {
-        join_extra(m);
+        if (m->ended_extra != NULL) {
+            join_extra(m); /* gives the lock back meanwhile: look at everything again */
+            continue;
+        }
         sl_managed *v = next_due(m, &when);
         if (v == NULL) {
             m->idle_loaders++;

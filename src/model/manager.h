@@ -149,12 +149,12 @@ sl_code sl_manager_configure(sl_manager *m, const sl_model_config *models, int c
 void sl_manager_look(sl_manager *m);
 
 /*
- * Waits until every configured model has a version that is AVAILABLE, or has failed for good, or
- * has no version, or until `deadline_ns`. Returns OK if all are available; UNKNOWN "<n> servable(s)
- * did not become available: {{{name: <m> version: <v>} due to error: <CODE>: <message>}, }"
- * otherwise; for a model without versions {{name: <m>} due to error: NOT_FOUND: Unable to find a
- * numerical version path for servable <m> at: <base path>}. deadline_ns 0: none. A long list is cut
- * at the status' 1023 bytes.
+ * Waits until every configured model has a version that is AVAILABLE, or has failed (its first
+ * attempt; with wait_for_retries its last), or has no version, or until `deadline_ns`. Returns OK
+ * if all are available; UNKNOWN "<n> servable(s) did not become available: {{{name: <m> version:
+ * <v>} due to error: <CODE>: <message>}, }" otherwise; for a model without versions {{name: <m>}
+ * due to error: NOT_FOUND: Unable to find a numerical version path for servable <m> at: <base
+ * path>}. deadline_ns 0: none. A long list is cut at the status' 1023 bytes.
  */
 sl_code sl_manager_wait(sl_manager *m, uint64_t deadline_ns, sl_status *st);
 

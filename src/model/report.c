@@ -95,8 +95,8 @@ static outcome outcome_of(const sl_served *model, const sl_managed **culprit)
             return AVAILABLE;
         if (!v->managed || !v->aspired)
             continue;
-        /* A message while it is loading is that of an attempt that failed: it will be tried again, but
-         * nobody has to wait for that. */
+        /* A message while it is loading is that of an attempt that failed: it will be tried again,
+         * but nobody has to wait for that. */
         bool retrying = v->message != NULL && !model->manager->opts.wait_for_retries;
         if (v->state != SL_STATE_END && !retrying)
             under_way = true;
