@@ -4,12 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
+
 sl_code sl_vfail(sl_status *st, sl_code code, const char *fmt, va_list ap)
 {
+    char text[sizeof st->msg]; /* the old message may be among the arguments */
     if (st != NULL) {
+        int n = vsnprintf(text, sizeof text, fmt, ap);
         st->code = code;
         st->more = NULL;
-        vsnprintf(st->msg, sizeof st->msg, fmt, ap);
+        memcpy(st->msg, text, n < 0 ? 0 : SL_MIN((size_t)n + 1, sizeof text));
+        if (n < 0)
+            st->msg[0] = '\0';
     }
     return code;
 }
@@ -35,8 +41,10 @@ sl_code sl_wrap(sl_status *st, const char *fmt, ...)
     size_t len = (size_t)n < sizeof prefix ? (size_t)n : sizeof prefix - 1;
     size_t room = sizeof st->msg - 1 - len;
     size_t old = strlen(st->msg);
-    if (old > room)
+    if (old > room) {
         old = room;
+        st->more = NULL; /* it would go on after a gap */
+    }
     memmove(st->msg + len, st->msg, old);
     memcpy(st->msg, prefix, len);
     st->msg[len + old] = '\0';
@@ -46,8 +54,8 @@ sl_code sl_wrap(sl_status *st, const char *fmt, ...)
 const char *sl_code_name(sl_code code)
 {
     switch (code) {
-#define X(code, number, name)                                                                      \
-    case code:                                                                                     \
+#define X(code, number, name) \
+    case code:                \
         return name;
         SL_CODES(X)
 #undef X
