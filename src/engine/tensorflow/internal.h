@@ -74,7 +74,7 @@ typedef struct tf_child {
     int n_places;
     int free[SL_TF_SLOTS]; /* a stack: the one used last is warm */
     int n_free, n_abandoned;
-    char death[192]; /* set before `dead` */
+    char death[384]; /* set before `dead` */
 } tf_child;
 
 /* Lines of a process's stderr on their way into the log. Engine's thread only. */
@@ -123,7 +123,7 @@ struct sl_session {
     pthread_cond_t freed; /* a place, or the child is dead */
     /* lock */
     tf_child *ready; /* the child, once it can run */
-    char why_not[256];
+    char why_not[384];
     char *described[2]; /* pid changes with a restart: texts handed out stay */
     int n_described;
 };

@@ -39,8 +39,6 @@ static void hear_failure(sl_session *s, const sl_tf_msg *m)
 {
     sl_code code = m->code > 0 && m->code <= SL_UNAUTHENTICATED ? (sl_code)m->code : SL_UNKNOWN;
     sl_fail(&s->failure, code, "%s", m->text);
-    if (s->loaded_once)
-        sl_log(SL_ERROR, "%s cannot be loaded again: %s", s->label, m->text);
 }
 
 static void hear_child(sl_session *s)
@@ -71,7 +69,12 @@ static void hear_child(sl_session *s)
 
 static void bury(sl_session *s, const char *how)
 {
+    char text[160];
     hear_child(s); /* why it ended may still lie in its socket */
+    if (s->state == TF_LOADING && s->loaded_once && s->failure.code != SL_OK) {
+        snprintf(text, sizeof text, "loading it again failed: %.120s", s->failure.msg);
+        how = text;
+    }
     tf_child_ended(s, how);
 }
 

@@ -121,6 +121,30 @@ static void a_killed_process_fails_its_runs_and_comes_back(void **state)
     unserve(&s);
 }
 
+static void a_version_whose_files_have_gone_says_why_it_does_not_come_back(void **state)
+{
+    (void)state;
+    char command[3 * PATH_MAX];
+    snprintf(command, sizeof command, "rm -rf %s/gone && cp -r %s/half_plus_two %s/gone",
+             models_dir, models_dir, models_dir);
+    assert_int_equal(system(command), 0);
+    served s = serve("gone");
+    snprintf(command, sizeof command, "rm -rf %s/gone", models_dir);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(kill(pid_of(&s), SIGKILL), 0);
+    call c = {.to = &s, .n_in = 1, .in = {floats(1, 1)}};
+    uint64_t until = sl_now_ns() + 60000 * MS;
+    while (run_call(&c) == SL_OK || strstr(c.st.msg, "Could not find SavedModel") == NULL) {
+        if (c.st.code == SL_OK)
+            sl_tensor_release(&c.out[0]);
+        assert_true(sl_now_ns() < until);
+        usleep(10000);
+    }
+    assert_int_equal(c.st.code, SL_UNAVAILABLE);
+    end_call(&c);
+    unserve(&s);
+}
+
 static void the_host_comes_back_too(void **state)
 {
     (void)state;
@@ -363,6 +387,7 @@ int main(void)
         cmocka_unit_test(an_op_that_ends_its_process_costs_only_its_request),
         cmocka_unit_test(while_it_restarts_requests_are_refused_at_once),
         cmocka_unit_test(a_killed_process_fails_its_runs_and_comes_back),
+        cmocka_unit_test(a_version_whose_files_have_gone_says_why_it_does_not_come_back),
         cmocka_unit_test(the_host_comes_back_too),
         cmocka_unit_test(a_run_past_its_deadline_returns_and_the_session_goes_on),
         cmocka_unit_test(a_deadline_that_has_passed_runs_nothing),
