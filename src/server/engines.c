@@ -44,6 +44,7 @@ sl_code sl_engines_start(sl_engines *e, const sl_flags *flags, const sl_platform
         .options = {.intra_op_threads = platform->intra_op_threads,
                     .inter_op_threads = platform->inter_op_threads,
                     .session_config = platform->session_config}};
+    loader->platform = platform;
     return SL_OK;
 }
 

@@ -35,7 +35,10 @@ static sl_code load_opened(const sl_loader *l, const sl_model_config *config,
     }
     v->engine = e->engine;
     v->signatures = signatures;
-    return SL_OK;
+    rc = sl_batching_attach(l->batches, l->platform, v, st);
+    if (rc)
+        sl_loader_unload((void *)l, v);
+    return rc;
 }
 
 static void count_load(const char *path, bool ok, uint64_t us)
@@ -99,6 +102,7 @@ sl_code sl_loader_load(void *arg, const sl_model_config *config, sl_version *v, 
 void sl_loader_unload(void *arg, sl_version *v)
 {
     (void)arg;
+    sl_batching_detach(v);
     v->engine->close(v->session);
     sl_signatures_free((sl_signatures *)v->signatures);
     v->session = NULL;

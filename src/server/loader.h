@@ -9,13 +9,16 @@
 
 #include "engine/registry.h"
 #include "model/manager.h"
+#include "server/batching.h"
 
 typedef struct sl_loader {
-    sl_engine_list engines;    /* those there are, in order of preference */
-    const char *engine;        /* "auto", "native", "tensorflow" */
-    const char *const *tags;   /* NULL: serve */
+    sl_engine_list engines;  /* those there are, in order of preference */
+    const char *engine;      /* "auto", "native", "tensorflow" */
+    const char *const *tags; /* NULL: serve */
     int n_tags;
-    sl_load_options options;   /* model_name and version are filled in per load */
+    sl_load_options options; /* model_name and version are filled in per load */
+    const sl_platform *platform;
+    sl_batch_scheduler *batches; /* NULL: no batching */
 } sl_loader;
 
 /* For sl_manager_options: arg is the sl_loader. */

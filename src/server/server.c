@@ -1,12 +1,12 @@
 /*
  * server.c - start, run, drain
  *
- * Threads: the main thread waits for signals; each loop has one; workers, the manager's load, unload
- * and poll threads, and the log's writer are made by their parts; one more waits for the first
- * configuration to be loaded, so that a signal is heard meanwhile.
+ * Threads: the main thread waits for signals; each loop has one; workers, the manager's load,
+ * unload and poll threads, and the log's writer are made by their parts; one more waits for the
+ * first configuration to be loaded, so that a signal is heard meanwhile.
  *
- * Order of the end: stop listening and let requests finish; stop the loops; the workers are idle then;
- * unload everything; stop the engines; write out the log.
+ * Order of the end: stop listening and let requests finish; stop the loops; the workers are idle
+ * then; unload everything; stop the engines; write out the log.
  */
 #include "server/server.h"
 
@@ -35,6 +35,7 @@ typedef struct server {
     sl_server_config config;
     sl_engines engines;
     sl_loader loader;
+    sl_batch_scheduler *batches; /* NULL without --enable_batching */
     sl_manager *manager;
     sl_workers *workers;
     sl_service service;
@@ -87,6 +88,9 @@ static sl_code listen_everywhere(server *s, int *port, sl_status *st)
 {
     char address[300];
     const sl_flags *f = s->flags;
+    if (f->rest_api_port == 0 && *f->rest_address == '\0')
+        return sl_fail(st, SL_INVALID_ARGUMENT,
+                       "nothing to serve: give --rest_api_port; gRPC is not part of this version");
     if (f->rest_address == NULL || *f->rest_address == '\0') {
         /* All interfaces: IPv6's wildcard takes both; where there is no IPv6, IPv4's. */
         snprintf(address, sizeof address, "[::]:%d", f->rest_api_port);
@@ -128,6 +132,10 @@ static sl_code open_rest(server *s, sl_status *st)
 
 static void say_ready(const server *s)
 {
+    if (s->flags->port != 0 || *s->flags->grpc_socket_path != '\0')
+        sl_log(SL_WARNING, "gRPC is not part of this version: port %d stays closed",
+               s->flags->port);
+
     sl_log(SL_INFO, "Exporting HTTP/REST API at:localhost:%d ...", s->flags->rest_api_port);
 }
 
@@ -158,6 +166,13 @@ static void *wait_for_models(void *arg)
 
 /* ---- making the parts ---- */
 
+/* Models of the stock platform, or of the only one that a platform file has. */
+static const sl_platform *platform(const server *s)
+{
+    const sl_platform *p = sl_config_platform(&s->config, "tensorflow");
+    return p ? p : &s->config.platforms[0];
+}
+
 static sl_code make_loops(server *s, sl_status *st)
 {
     s->n_loops = s->flags->loop_threads > 0 ? s->flags->loop_threads : sl_cpu_count();
@@ -173,11 +188,22 @@ static sl_code make_loops(server *s, sl_status *st)
 static sl_code make_workers(server *s, sl_status *st)
 {
     const sl_flags *f = s->flags;
-    sl_workers_options o = {.threads = f->worker_threads,
+    sl_workers_options o = {.threads =
+                                f->worker_threads > 0 ? f->worker_threads : f->rest_api_num_threads,
                             .max_queue = f->max_queue,
                             .max_bytes = (size_t)f->max_queue_bytes,
                             .max_wait_ns = (uint64_t)f->max_queue_wait_ms * 1000000u};
     return sl_workers_new(&o, &s->workers, st);
+}
+
+static sl_code make_batches(server *s, sl_status *st)
+{
+    const sl_platform *p = platform(s);
+    if (!p->batching)
+        return SL_OK;
+    sl_code rc = sl_batch_scheduler_new((int)p->batch.num_batch_threads, &s->batches, st);
+    s->loader.batches = s->batches;
+    return rc;
 }
 
 static sl_code make_manager(server *s, sl_status *st)
@@ -200,15 +226,14 @@ static sl_code make_manager(server *s, sl_status *st)
 static void make_rest(server *s)
 {
     const sl_flags *f = s->flags;
-    s->service =
-        (sl_service){.manager = s->manager,
-                     .workers = s->workers,
-                     .check_method_name = f->enable_signature_method_name_check,
-                     .run_timeout_ns = f->rest_api_timeout_in_ms > 0
-                                           ? (uint64_t)f->rest_api_timeout_in_ms * 1000000u
-                                           : 0,
-                     .in_place_ns = 100000,
-                     .run_threads = 1};
+    s->service = (sl_service){.manager = s->manager,
+                              .workers = s->workers,
+                              .check_method_name = f->enable_signature_method_name_check,
+                              .run_timeout_ns = f->rest_api_timeout_in_ms > 0
+                                                    ? (uint64_t)f->rest_api_timeout_in_ms * 1000000u
+                                                    : 0,
+                              .in_place_ns = 100000,
+                              .run_threads = 1};
     s->access.mode = (sl_access_mode)f->access_log;
     s->access.every = f->access_log_every;
     s->access.json = f->log_json;
@@ -224,13 +249,6 @@ static void make_rest(server *s)
     sl_rest_init(&s->rest, &o);
 }
 
-/* Models of the stock platform, or of the only one that a platform file has. */
-static const sl_platform *platform(const server *s)
-{
-    const sl_platform *p = sl_config_platform(&s->config, "tensorflow");
-    return p ? p : &s->config.platforms[0];
-}
-
 static sl_code make(server *s, sl_status *st)
 {
     sl_code rc = sl_config_load(s->flags, &s->config, st);
@@ -240,6 +258,8 @@ static sl_code make(server *s, sl_status *st)
         rc = sl_engines_start(&s->engines, s->flags, platform(s), &s->loader, st);
     if (rc == SL_OK)
         rc = make_workers(s, st);
+    if (rc == SL_OK)
+        rc = make_batches(s, st);
     if (rc == SL_OK)
         rc = make_manager(s, st);
     if (rc == SL_OK)
@@ -300,6 +320,8 @@ static void unmake(server *s)
             sl_loop_free(s->loops[i]);
     sl_free(s->loops);
     sl_manager_free(s->manager);
+    if (s->batches != NULL)
+        sl_batch_scheduler_free(s->batches);
     sl_engines_stop(&s->engines);
     sl_config_fini(&s->config);
 }
@@ -315,6 +337,48 @@ static void raise_descriptor_limit(void)
     }
 }
 
+/* Reads the model configuration again and applies it, if it differs from what was applied last. A
+ * file that cannot be read, or a configuration that is refused, changes nothing. */
+static void reload(server *s)
+{
+    sl_status st;
+    sl_model_list wanted;
+    if (*s->flags->model_config_file == '\0')
+        return;
+    if (sl_model_list_read(s->flags->model_config_file, &wanted, &st)) {
+        sl_log(SL_ERROR, "Failed to read ModelServerConfig file: %s", st.msg);
+        return;
+    }
+    bool same = sl_str_eq(wanted.wire, s->config.models.wire) || wanted.empty;
+    if (same || sl_model_list_check_change(&s->config.models, &wanted, &st) ||
+        sl_config_check_platforms(&s->config, &wanted, &st) ||
+        sl_manager_configure(s->manager, wanted.models, wanted.count, &st)) {
+        if (!same)
+            sl_log(SL_ERROR, "PollFilesystemAndReloadConfig failed to ReloadConfig: %s", st.msg);
+        sl_model_list_fini(&wanted);
+        return;
+    }
+    sl_log(SL_INFO, "configuration reloaded from %s: %d models", s->flags->model_config_file,
+           wanted.count);
+    sl_model_list_fini(&s->config.models);
+    s->config.models = wanted;
+}
+
+/* Main thread: reloads at SIGHUP and every --model_config_file_poll_wait_seconds; returns the
+ * signal that ends the server. */
+static int wait_for_the_end(server *s, const sigset_t *signals)
+{
+    int period = s->flags->model_config_file_poll_wait_seconds;
+    struct timespec wait = {.tv_sec = period};
+    for (;;) {
+        int sig = period > 0 ? sigtimedwait(signals, NULL, &wait) : sigwaitinfo(signals, NULL);
+        if (sig > 0 && sig != SIGHUP)
+            return sig;
+        if (sig == SIGHUP || errno == EAGAIN)
+            reload(s);
+    }
+}
+
 static int run(server *s, const sigset_t *signals)
 {
     int sig;
@@ -322,9 +386,7 @@ static int run(server *s, const sigset_t *signals)
         sl_log(SL_ERROR, "cannot start a thread: %s", strerror(errno));
         return 1;
     }
-    do
-        sigwait(signals, &sig);
-    while (sig == SIGHUP);
+    sig = wait_for_the_end(s, signals);
     sl_log(SL_INFO, "signal %d: draining", sig);
     if (!atomic_load(&s->rest.started) && !atomic_load(&s->listening_failed) &&
         !(s->flags->strict_startup && s->start_code)) {
@@ -339,13 +401,23 @@ static int run(server *s, const sigset_t *signals)
     return atomic_load(&s->listening_failed) ? 1 : 0;
 }
 
+/* Where REST listens when nobody says: 8501, as everybody expects. The original's 0 means no REST,
+ * which here would leave nothing to serve. */
+static void choose_port(sl_flags *f)
+{
+    if (f->rest_api_port == 0 && *f->rest_address == '\0' && !f->as_original)
+        f->rest_api_port = 8501;
+}
+
 int sl_serve(sl_flags *flags)
 {
     static server s;
     sl_status st = {0};
     sigset_t signals;
-    sl_log_options log = {.level = (sl_log_level)flags->log_level, .json = flags->log_json, .fd = 2};
+    sl_log_options log = {
+        .level = (sl_log_level)flags->log_level, .json = flags->log_json, .fd = 2};
     s.flags = flags;
+    choose_port(flags);
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);

@@ -3,8 +3,8 @@
  *
  *     sl_serve(&flags)   returns the exit status when the server has ended
  *
- * Signals: the first SIGTERM or SIGINT drains (not ready, no new connections, requests in flight are
- * answered, exit 0); after --drain_timeout_s, or at a second one, what is left is cut.
+ * Signals: the first SIGTERM or SIGINT drains (not ready, no new connections, requests in flight
+ * are answered, exit 0); after --drain_timeout_s, or at a second one, what is left is cut.
  */
 #ifndef SL_SERVER_SERVER_H
 #define SL_SERVER_SERVER_H

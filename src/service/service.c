@@ -1,9 +1,10 @@
 /*
  * service.c - resolving, checking inputs, deciding where a run happens
  *
- * Where a run happens: a loop keeps it only if the engine says that these very shapes are cheap, from a
- * plan that it already has. Everything else goes to a worker, behind the bounded queue; the verdict
- * that a worker brings (cancelled, expired) is turned into the answer without starting the model.
+ * Where a run happens: a loop keeps it only if the engine says that these very shapes are cheap,
+ * from a plan that it already has. Everything else goes to a worker, behind the bounded queue; the
+ * verdict that a worker brings (cancelled, expired) is turned into the answer without starting the
+ * model.
  */
 #include "service/service.h"
 
@@ -13,9 +14,8 @@
 #include "metrics/metrics.h"
 
 static const char *const method_names[] = {"predict", "classification", "regression"};
-static const char *const expected_method[] = {"tensorflow/serving/predict",
-                                              "tensorflow/serving/classify",
-                                              "tensorflow/serving/regress"};
+static const char *const expected_method[] = {
+    "tensorflow/serving/predict", "tensorflow/serving/classify", "tensorflow/serving/regress"};
 
 void sl_predict_init(sl_predict *p, sl_service *s, sl_arena *arena, sl_status *st)
 {
@@ -184,8 +184,7 @@ static sl_code fail_describing(sl_predict *p, const char *what)
 {
     sl_text t = {0};
     describe(p->signature, &t);
-    sl_code rc =
-        sl_fail_in(p->arena, p->st, SL_INVALID_ARGUMENT, "%s: %s", what, t.p ? t.p : "");
+    sl_code rc = sl_fail_in(p->arena, p->st, SL_INVALID_ARGUMENT, "%s: %s", what, t.p ? t.p : "");
     sl_text_fini(&t);
     return rc;
 }
@@ -199,16 +198,15 @@ static sl_code check_example_signature(sl_predict *p)
 {
     const sl_signature *sig = p->signature;
     bool classify = p->method == SL_METHOD_CLASSIFY;
-    if (p->service->check_method_name &&
-        strcmp(sig->method_name, expected_method[p->method]) != 0)
+    if (p->service->check_method_name && strcmp(sig->method_name, expected_method[p->method]) != 0)
         return sl_fail_in(p->arena, p->st, SL_INVALID_ARGUMENT,
                           "Expected %s signature method_name to be %s. Was: %s",
                           method_names[p->method], expected_method[p->method], sig->method_name);
     if (sig->n_inputs != 1)
         return sl_fail(p->st, SL_INVALID_ARGUMENT, "Expected one input Tensor.");
     if (classify && sig->n_outputs != 1 && sig->n_outputs != 2)
-        return sl_fail(p->st, SL_INVALID_ARGUMENT,
-                       "Expected one or two output Tensors, found %d", sig->n_outputs);
+        return sl_fail(p->st, SL_INVALID_ARGUMENT, "Expected one or two output Tensors, found %d",
+                       sig->n_outputs);
     if (!classify && sig->n_outputs != 1)
         return sl_fail(p->st, SL_INVALID_ARGUMENT, "Expected one output Tensor.");
     if (strcmp(sig->inputs[0].key, "inputs") != 0)
@@ -341,6 +339,25 @@ static void on_worker(sl_job *job, sl_code verdict)
         run_now(p, now);
 }
 
+static void ran_in_batch(sl_batch_task *task, sl_code rc)
+{
+    sl_predict *p = (sl_predict *)((char *)task - offsetof(sl_predict, task));
+    p->queue_ns = task->queue_ns;
+    /* Queueing counts as running, as in the original's metric. */
+    p->run_ns = sl_now_ns() - p->started_ns;
+    if (rc == SL_OK)
+        record(p);
+    p->done(p, rc);
+}
+
+static void run_in_batch(sl_predict *p)
+{
+    p->task = (sl_batch_task){.run = &p->run, .st = p->st, .done = ran_in_batch};
+    sl_code rc = sl_batcher_submit(p->version->batcher, &p->task);
+    if (rc)
+        p->done(p, rc);
+}
+
 static bool cheap(const sl_predict *p)
 {
     const sl_engine *e = p->version->engine;
@@ -356,8 +373,11 @@ void sl_predict_start(sl_predict *p, sl_where where)
     p->run.deadline_ns = s->run_timeout_ns ? now + s->run_timeout_ns : 0;
     p->run.cancelled = p->cancelled;
     p->run.threads = s->run_threads > 0 ? s->run_threads : 1;
-    if (where == SL_RUN_HERE || s->workers == NULL ||
-        (where == SL_RUN_HERE_IF_CHEAP && cheap(p))) {
+    if (p->version->batcher != NULL) {
+        run_in_batch(p);
+        return;
+    }
+    if (where == SL_RUN_HERE || s->workers == NULL || (where == SL_RUN_HERE_IF_CHEAP && cheap(p))) {
         run_now(p, now);
         return;
     }

@@ -20,6 +20,7 @@
 #define SL_SERVICE_SERVICE_H
 
 #include "base/arena.h"
+#include "batch/scheduler.h"
 #include "batch/workers.h"
 #include "model/manager.h"
 #include "sluice/engine.h"
@@ -55,7 +56,8 @@ struct sl_predict {
     void (*done)(sl_predict *p, sl_code rc);
     uint64_t queue_ns, run_ns; /* measured */
     uint64_t started_ns;
-    sl_job job;
+    sl_job job;         /* on a worker, or */
+    sl_batch_task task; /* in a batch */
     /* classify and regress: what was asked */
     int64_t n_examples;
 };
@@ -72,15 +74,16 @@ sl_code sl_predict_resolve(sl_predict *p, const sl_model_spec *spec, sl_str sign
  * tensors stay the caller's and must live until done. rest.md 6.1 step 7. */
 sl_code sl_predict_set_inputs(sl_predict *p, const int *index, const sl_tensor *inputs, int count);
 
-/* Feeds a string [n] of serialized Examples to a classify or regress signature, after checking that it
- * is one; asks for what the answer needs. rest.md 8.2, 8.3. */
+/* Feeds a string [n] of serialized Examples to a classify or regress signature, after checking that
+ * it is one; asks for what the answer needs. rest.md 8.2, 8.3. */
 sl_code sl_predict_set_examples(sl_predict *p, const sl_tensor *examples);
 
-/* Runs it. p->done is called exactly once, perhaps before this returns. */
+/* Runs it: in a batch if the version is batched, else as `where` says. p->done is called exactly
+ * once, perhaps before this returns, on whichever thread. */
 void sl_predict_start(sl_predict *p, sl_where where);
 
-/* After a successful classify: *classes and *scores, each NULL if the model does not give it. Checks
- * the outputs as rest.md 8.2. They are p's. */
+/* After a successful classify: *classes and *scores, each NULL if the model does not give it.
+ * Checks the outputs as rest.md 8.2. They are p's. */
 sl_code sl_predict_classify_result(sl_predict *p, const sl_tensor **classes,
                                    const sl_tensor **scores);
 sl_code sl_predict_regress_result(sl_predict *p, const sl_tensor **values);
