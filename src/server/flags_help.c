@@ -83,7 +83,7 @@ void sl_flags_help(sl_text *out)
     sl_text_puts(out,
                  "usage: sluice serve [--flag=value ...]\n"
                  "\n"
-                 "Serves models over REST and gRPC; takes every flag of tensorflow_model_server.\n"
+                 "Serves models over REST; takes every flag of tensorflow_model_server.\n"
                  "A bool flag is written --flag, --flag=true or --flag=false.\n"
                  "\n"
                  "  sluice serve --model_name=half --model_base_path=/models/half "
@@ -158,7 +158,7 @@ static const char man_begin[] =
     "[\\fB\\-\\-flag\\fR=\\fIvalue\\fR ...]\n"
     ".SH DESCRIPTION\n"
     ".B sluice serve\n"
-    "serves TensorFlow SavedModels over REST and gRPC, in the place of tensorflow_model_server: "
+    "serves TensorFlow SavedModels over REST, in the place of tensorflow_model_server: "
     "it\n"
     "takes the same flags and configuration files. Called by the name\n"
     ".B tensorflow_model_server\n"

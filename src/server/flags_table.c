@@ -52,21 +52,24 @@ static bool parse_log_format(sl_flags *f, const char *value)
 const sl_flag sl_flag_table[] = {
     ROW(INT32, port, TRANSPORT, "8500",
         "TCP port for gRPC, on all interfaces. 0: no TCP; then grpc_socket_path, grpc_address or a "
-        "REST port must be given"),
+        "REST port must be given",
+        .no_effect = "gRPC is not part of this version"),
     ROW(STRING, grpc_socket_path, TRANSPORT, "",
-        "UNIX socket for gRPC, besides or instead of the port"),
+        "UNIX socket for gRPC, besides or instead of the port",
+        .no_effect = "gRPC is not part of this version"),
     ROW(STRING, grpc_address, TRANSPORT, "",
         "comma-separated list of addresses for gRPC, each host:port or unix:/path, instead of all "
         "interfaces at --port",
-        OURS),
+        OURS, .no_effect = "gRPC is not part of this version"),
     ROW(INT32, rest_api_port, TRANSPORT, "0",
-        "TCP port for REST, on all interfaces. 0: no REST unless rest_address is given"),
+        "TCP port for REST, on all interfaces. 0: 8501 for `sluice serve`, unless rest_address is "
+        "given"),
     ROW(STRING, rest_address, TRANSPORT, "",
         "comma-separated list of addresses for REST, each host:port or unix:/path, instead of all "
         "interfaces at --rest_api_port",
         OURS),
     ROW(INT32, rest_api_num_threads, TRANSPORT, "0",
-        "how many REST requests may run at the same time. 0: 4 for each CPU", .shown = "4 x CPUs"),
+        "worker threads, where --worker_threads does not say. 0: one for each CPU"),
     ROW(INT32, rest_api_timeout_in_ms, TRANSPORT, "30000",
         "time-out of a REST request in milliseconds; 0 or less: none"),
     ROW(BOOL, rest_api_enable_cors_support, TRANSPORT, "false",
@@ -76,18 +79,21 @@ const sl_flag sl_flag_table[] = {
         OURS),
     ROW(STRING, grpc_channel_arguments, TRANSPORT, "",
         "comma-separated list of key=value for the gRPC server, such as "
-        "grpc.max_connection_age_ms=2000"),
+        "grpc.max_connection_age_ms=2000",
+        .no_effect = "gRPC is not part of this version"),
     ROW(INT32, grpc_max_threads, TRANSPORT, "0",
-        "how many gRPC calls may run at the same time. 0: 4 for each CPU", .shown = "4 x CPUs"),
+        "how many gRPC calls may run at the same time. 0: 4 for each CPU", .shown = "4 x CPUs",
+        .no_effect = "gRPC is not part of this version"),
     ROW(BOOL, use_alts_credentials, TRANSPORT, "false",
         "Google ALTS: not supported, true is refused"),
-    ROW(STRING, ssl_config_file, TRANSPORT, "", "text protobuf SSLConfig: TLS for gRPC"),
-    ROW(BOOL, enable_grpc_healthcheck_service, TRANSPORT, "false",
-        "register grpc.health.v1.Health"),
+    ROW(STRING, ssl_config_file, TRANSPORT, "",
+        "text protobuf SSLConfig: TLS; not part of this version, so that a file stops the start"),
+    ROW(BOOL, enable_grpc_healthcheck_service, TRANSPORT, "false", "register grpc.health.v1.Health",
+        .no_effect = "gRPC is not part of this version"),
     ROW(BOOL, enable_profiler, TRANSPORT, "true", "register the profiler service",
         .no_effect = "there is no TensorFlow profiler in this server"),
     ROW(BOOL, extra_routes, TRANSPORT, "true",
-        "serve /healthz, /readyz, /startupz, /metrics and /sluice/v1. false: such a path is not "
+        "serve /healthz, /readyz, /startupz and /metrics. false: such a path is not "
         "found, "
         "as with TensorFlow Serving",
         OURS),
@@ -157,7 +163,8 @@ const sl_flag sl_flag_table[] = {
     ROW(BOOL, enable_signature_method_name_check, EXECUTION, "false",
         "refuse signatures whose method_name is not that of the request"),
     ROW(BOOL, enable_serialization_as_tensor_content, EXECUTION, "false",
-        "write tensors of gRPC Predict replies as tensor_content"),
+        "write tensors of gRPC Predict replies as tensor_content",
+        .no_effect = "gRPC is not part of this version"),
     ROW(STRING, thread_pool_factory_config_file, EXECUTION, "",
         "text protobuf ThreadPoolFactoryConfig",
         .no_effect =

@@ -132,10 +132,6 @@ static sl_code open_rest(server *s, sl_status *st)
 
 static void say_ready(const server *s)
 {
-    if (s->flags->port != 0 || *s->flags->grpc_socket_path != '\0')
-        sl_log(SL_WARNING, "gRPC is not part of this version: port %d stays closed",
-               s->flags->port);
-
     sl_log(SL_INFO, "Exporting HTTP/REST API at:localhost:%d ...", s->flags->rest_api_port);
 }
 
