@@ -1,6 +1,7 @@
 #include "fixture.h"
 
 #include "base/arena.h"
+#include "base/log.h"
 
 static sl_status st;
 
@@ -454,6 +455,148 @@ static void status_lists_versions_highest_first(void **state)
     sl_arena_fini(&arena);
 }
 
+/* Reads what was logged into `text`. */
+static void stop_log(int fd, char *text, size_t size)
+{
+    sl_log_options usual = {.level = SL_INFO, .fd = 2};
+    sl_log_stop();
+    assert_int_equal(sl_log_start(&usual, &st),
+                     SL_OK); /* what follows must not go to a closed fd */
+    sl_log_stop();
+    ssize_t n = pread(fd, text, size - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+    close(fd);
+}
+
+static int occurrences(const char *text, const char *what)
+{
+    int n = 0;
+    for (; (text = strstr(text, what)) != NULL; text++)
+        n++;
+    return n;
+}
+
+static void trouble_that_lasts_is_logged_at_the_first_and_the_tenth_look(void **state)
+{
+    fixture *f = *state;
+    static char text[1 << 16];
+    char name[] = "/tmp/sluice-log-XXXXXX";
+    int fd = mkstemp(name);
+    unlink(name);
+    f->opts.poll_seconds = -1;
+    sl_log_options log = {.level = SL_INFO, .fd = fd};
+    assert_int_equal(sl_log_start(&log, &st), SL_OK);
+    configure(f, "m", (sl_model_config){0}, &st); /* looks once */
+    for (int i = 0; i < 25; i++)
+        sl_manager_look(f->m);
+    make_version(f, "m", "");
+    sl_manager_look(f->m);
+    stop_log(fd, text, sizeof text);
+    assert_int_equal(occurrences(text, "FileSystemStoragePathSource encountered a filesystem "
+                                       "access error: Could not find base path"),
+                     2);
+    assert_int_equal(occurrences(text, "not found (seen 10 times)"), 1);
+    assert_int_equal(occurrences(text, "No versions of servable m found under base path"), 1);
+}
+
+static void operators_find_the_lines_that_they_grep_for(void **state)
+{
+    fixture *f = *state;
+    static char text[1 << 16];
+    static const char *const lines[] = {
+        "Adding/updating models.",
+        " (Re-)adding model: m",
+        "Successfully reserved resources to load servable {name: m version: 1}",
+        "Approving load for servable version {name: m version: 1}",
+        "Loading servable version {name: m version: 1}",
+        "Successfully loaded servable version {name: m version: 1}",
+        "Loading servable: {name: m version: 2} failed: INTERNAL: version 2 is broken",
+        "Retrying of Loading servable: {name: m version: 2} retry: 1",
+        "Retrying of Loading servable: {name: m version: 2} exhausted max_num_retries: 1",
+        "Encountered an error for servable version {name: m version: 2}: INTERNAL: version 2",
+        "Servable {name: m version: 2} cannot be loaded: INTERNAL: version 2 is broken",
+        "Quiescing servable version {name: m version: 1}",
+        "Done quiescing servable version {name: m version: 1}",
+        "Done unloading servable version {name: m version: 1}"};
+    char name[] = "/tmp/sluice-log-XXXXXX";
+    int fd = mkstemp(name);
+    unlink(name);
+    sl_log_options log = {.level = SL_INFO, .fd = fd};
+    assert_int_equal(sl_log_start(&log, &st), SL_OK);
+    f->opts.max_retries = 1;
+    f->opts.retry_interval_us = 0;
+    outcome(f, 2, SL_INTERNAL);
+    make_version(f, "m", "1");
+    configure(f, "m", (sl_model_config){0}, &st);
+    until(f, "m", 1, SL_STATE_AVAILABLE);
+    make_version(f, "m", "2");
+    sl_manager_look(f->m);
+    until(f, "m", 2, SL_STATE_END);
+    make_version(f, "m", "3");
+    sl_manager_look(f->m);
+    until(f, "m", 1, SL_STATE_END);
+    stop_log(fd, text, sizeof text);
+    for (size_t i = 0; i < SL_COUNTOF(lines); i++)
+        if (strstr(text, lines[i]) == NULL)
+            fail_msg("not in the log: %s\n%s", lines[i], text);
+}
+
+/* ---- requests meanwhile ---- */
+
+typedef struct client {
+    pthread_t thread;
+    fixture *f;
+    atomic_bool stop;
+    long answered, refused, backwards;
+} client;
+
+static void *be_client(void *arg)
+{
+    client *c = arg;
+    sl_model_spec spec = latest("m");
+    sl_status why;
+    int64_t last = 0;
+    while (!atomic_load(&c->stop)) {
+        const sl_version *v;
+        if (sl_manager_acquire(c->f->m, &spec, &v, &why)) {
+            c->refused++;
+            continue;
+        }
+        c->backwards += v->number < last || v->user == NULL;
+        last = v->number;
+        c->answered++;
+        sl_manager_release(c->f->m, v);
+    }
+    return NULL;
+}
+
+static void reload_is_not_felt_by_requests(void **state)
+{
+    fixture *f = *state;
+    client clients[3];
+    char name[16];
+    make_version(f, "m", "1");
+    configure(f, "m", (sl_model_config){0}, &st);
+    assert_int_equal(sl_manager_wait(f->m, 0, &st), SL_OK);
+    for (int i = 0; i < 3; i++) {
+        memset(&clients[i], 0, sizeof clients[i]);
+        clients[i].f = f;
+        assert_int_equal(pthread_create(&clients[i].thread, NULL, be_client, &clients[i]), 0);
+    }
+    for (int n = 2; n < NUMBERS; n++) {
+        snprintf(name, sizeof name, "%d", n);
+        make_version(f, "m", name);
+        sl_manager_look(f->m);
+        until(f, "m", n - 1, SL_STATE_END);
+    }
+    for (int i = 0; i < 3; i++) {
+        atomic_store(&clients[i].stop, true);
+        pthread_join(clients[i].thread, NULL);
+        assert_int_equal(clients[i].refused, 0);
+        assert_int_equal(clients[i].backwards, 0);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, new_fixture, free_fixture)
 
 int main(void)
@@ -481,6 +624,9 @@ int main(void)
         TEST(label_and_its_version_may_come_in_one_configuration),
         TEST(label_of_a_version_that_nobody_will_load_is_refused),
         TEST(status_lists_versions_highest_first),
+        TEST(trouble_that_lasts_is_logged_at_the_first_and_the_tenth_look),
+        TEST(operators_find_the_lines_that_they_grep_for),
+        TEST(reload_is_not_felt_by_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
