@@ -21,7 +21,7 @@ static const struct {
     {"port", "int32", "8500"},
     {"grpc_socket_path", "string", ""},
     {"rest_api_port", "int32", "0"},
-    {"rest_api_num_threads", "int32", "*"},
+    {"rest_api_num_threads", "int32", "0"},
     {"rest_api_timeout_in_ms", "int32", "30000"},
     {"rest_api_enable_cors_support", "bool", "false"},
     {"grpc_channel_arguments", "string", ""},
@@ -133,6 +133,14 @@ static void only_what_this_server_has_no_place_for_is_without_effect(void **stat
         "thread_pool_factory_config_file",
         "xla_cpu_compilation_enabled",
         "xla_gpu_compilation_enabled",
+        /* until there is gRPC */
+        "port",
+        "grpc_socket_path",
+        "grpc_address",
+        "grpc_channel_arguments",
+        "grpc_max_threads",
+        "enable_grpc_healthcheck_service",
+        "enable_serialization_as_tensor_content",
     };
     (void)state;
     for (int i = 0; i < sl_flag_count; i++) {
