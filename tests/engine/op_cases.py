@@ -42,6 +42,10 @@ def rnd(*shape, t=F, lo=-3, hi=3):
     return rng.uniform(lo, hi, shape).astype(t)
 
 
+def S(*v):
+    return np.array(v, object)
+
+
 def ints(*v, t=I32):
     return np.array(v, t)
 
@@ -55,14 +59,14 @@ for op in ("Abs Neg Sign Square Relu Relu6 Sqrt Rsqrt Reciprocal Exp Expm1 Log L
     if op in ("Sin", "Cos", "Tan"):
         e = edge[np.isfinite(edge)]
     names = {"Relu": "features", "Relu6": "features"}
-    case(op, [np.concatenate([e, rnd(30)])], "edges")
+    case(op, [np.concatenate([e, rnd(16)])], "edges")
     case(op, [rnd(5, 7, t=D)], "double")
     case(op, [rnd(3, 5, t=H)], "half")
     if op not in ("Lgamma",):
         case(op, [rnd(3, 5, t=B)], "bfloat16")
-case("Tanh", [rnd(300, lo=-12, hi=12)], "range")
-case("Sigmoid", [rnd(300, lo=-90, hi=90)], "range")
-case("Exp", [rnd(300, lo=-90, hi=89)], "range")
+case("Tanh", [rnd(150, lo=-12, hi=12)], "range")
+case("Sigmoid", [rnd(150, lo=-90, hi=90)], "range")
+case("Exp", [rnd(150, lo=-90, hi=89)], "range")
 case("Erf", [rnd(200, lo=-5, hi=5)], "range")
 case("Erfc", [rnd(200, lo=-6, hi=6)], "range")
 case("Softplus", [rnd(100, lo=-40, hi=40)], "range")
@@ -352,8 +356,8 @@ case("BatchToSpaceND", [rnd(12, 2, 2, 3), ints(2, 3), np.array([[1, 2], [2, 1]],
 case("BatchToSpaceND", [rnd(3, 3, 3, 1), ints(2, 2), np.array([[0, 0], [0, 0]], I32)], "bad")
 
 # ---- products ----
-for m, k, n in ((1, 3, 1), (2, 3, 4), (1, 32, 10), (5, 20, 33), (17, 9, 34), (1, 37, 35), (3, 0, 2), (0, 3, 2),
-                (64, 7, 1), (13, 37, 3), (3, 260, 2), (26, 5, 36)):
+for m, k, n in ((1, 3, 1), (2, 3, 4), (1, 32, 10), (5, 9, 33), (17, 5, 34), (1, 19, 35), (3, 0, 2), (0, 3, 2),
+                (40, 7, 1), (13, 17, 3), (3, 258, 1), (26, 5, 36)):
     for ta, tb in ((False, False), (True, False), (False, True), (True, True)):
         a, b = rnd(m, k, lo=-1, hi=1), rnd(k, n, lo=-1, hi=1)
         if m * k + k * n > 400 and ta != tb:
@@ -361,8 +365,8 @@ for m, k, n in ((1, 3, 1), (2, 3, 4), (1, 32, 10), (5, 20, 33), (17, 9, 34), (1,
         case("MatMul", [a.T.copy() if ta else a, b.T.copy() if tb else b], "%dx%dx%d" % (m, k, n), transpose_a=ta,
              transpose_b=tb)
 for t in (D, H, B, I32, I64):
-    case("MatMul", [rnd(5, 9, t=t), rnd(9, 20, t=t)], tf.as_dtype(t).name)
-    case("MatMul", [rnd(1, 9, t=t), rnd(20, 9, t=t)], tf.as_dtype(t).name, transpose_b=True)
+    case("MatMul", [rnd(5, 9, t=t), rnd(9, 17, t=t)], tf.as_dtype(t).name)
+    case("MatMul", [rnd(1, 9, t=t), rnd(9, 9, t=t)], tf.as_dtype(t).name, transpose_b=True)
 case("MatMul", [rnd(2, 3), rnd(4, 1)], "bad")
 case("BatchMatMulV2", [rnd(2, 3, 4), rnd(2, 4, 5)])
 case("BatchMatMulV2", [rnd(2, 3, 3, 4), rnd(3, 5, 4)], "adj", adj_y=True)
@@ -396,7 +400,7 @@ for op in ("Sum", "Mean", "Max", "Min", "Prod", "EuclideanNorm"):
         case(op, [x, np.array(axes, I32)], str(axes))
     case(op, [x, I32(1)], "keep", keep_dims=True)
     case(op, [rnd(3, 70), ints(1)], "row")
-    case(op, [rnd(2, 5, 70), ints(1)], "columns")
+    case(op, [rnd(1, 5, 70), ints(1)], "columns")
     case(op, [rnd(4, 5, t=D), ints(0)], "double")
     case(op, [np.zeros((2, 0), F), ints(1)], "nothing")
     case(op, [np.array([1, nan, 3], F), ints(0)], "nan")
@@ -405,7 +409,7 @@ for op in ("Sum", "Mean", "Max", "Min", "Prod", "EuclideanNorm"):
         case(op, [rnd(4, 5, t=B), ints(0)], "bfloat16")
         for t in (I32, I64, U8, I8, I16):
             case(op, [rnd(4, 5, t=t, hi=5), np.array([1], I64)], t.__name__)
-case("Sum", [np.ones(2500, H), ints(0)], "2500 halves")
+case("Sum", [np.ones(2100, H), ints(0)], "2100 halves")
 case("Sum", [rnd(2, 3), ints(2)], "bad")
 case("Sum", [rnd(2, 3), ints(0, 0)], "twice")
 case("All", [rnd(3, 4) > -2, ints(1)])
@@ -465,6 +469,25 @@ conv("Conv2D", (1, 4, 4, 3), (3, 3, 2, 4), "bad")
 conv("Conv2D", (1, 9, 9, 3), (3, 3, 3, 8), "half", t=H)
 conv("DepthwiseConv2dNative", (1, 9, 9, 3), (3, 3, 3, 1), "one")
 conv("DepthwiseConv2dNative", (1, 4, 4, 3), (3, 3, 2, 4), "bad")
+for padding, s, size in (("SAME", 2, 6), ("VALID", 2, 7), ("SAME", 1, 3), ("VALID", 1, 5), ("SAME", 2, 5)):
+    case("Conv2DBackpropInput", [ints(2, size, size, 4), rnd(3, 3, 4, 2), rnd(2, 3, 3, 2)], padding, padding=padding,
+         strides=[1, s, s, 1])
+case("Conv2DBackpropInput", [ints(1, 4, 6, 3), rnd(2, 2, 3, 5), rnd(1, 2, 3, 5)], "no overlap", padding="VALID",
+     strides=[1, 2, 2, 1])
+case("SparseToDense", [np.array([[0, 1], [2, 0]], I64), np.array([3, 2], I64), rnd(2), F(-1)])
+case("SparseToDense", [ints(1, 3), ints(5), I32(7), I32(0)], "vector")
+case("SparseToDense", [np.array([[0, 1]], I64), np.array([1, 2], I64), S(b"x"), np.array(b"", object)], "string")
+case("SparseToDense", [np.array([[2, 0], [0, 1]], I64), np.array([3, 2], I64), rnd(2), F(-1)], "order")
+case("SparseToDense", [np.array([[2, 0], [2, 0]], I64), np.array([3, 2], I64), rnd(2), F(-1)], "twice")
+case("SparseToDense", [np.array([[2, 0], [0, 1]], I64), np.array([3, 2], I64), rnd(2), F(-1)], "any order",
+     validate_indices=False)
+case("SparseToDense", [np.zeros((0, 2), I64), np.array([3, 2], I64), np.zeros(0, F), F(-1)], "empty")
+case("ScatterNd", [np.array([[0], [2], [0]], I32), rnd(3, 2), ints(4, 2)])
+case("ScatterNd", [np.array([[0, 1]], I64), rnd(1, t=I64), np.array([2, 2], I64)], "element")
+case("TensorScatterUpdate", [rnd(4, 2), np.array([[0], [2]], I32), rnd(2, 2)])
+case("TensorScatterAdd", [rnd(4, 2), np.array([[0], [2], [0]], I32), rnd(3, 2)])
+case("Bucketize", [np.array([-5, 0, .5, 1, 99, nan], F)], boundaries=[0.0, 1.0, 10.0])
+case("Bucketize", [ints(-1, 0, 5, 10)], "int", boundaries=[0.0, 10.0])
 for op in ("MaxPool", "AvgPool"):
     for padding in ("SAME", "VALID"):
         for k, s in ((2, 2), (3, 2), (3, 1)):
@@ -491,7 +514,6 @@ for op, kinds in (("ResizeBilinear", (F, U8)), ("ResizeNearestNeighbor", (F, U8)
 case("Assert", [np.array(False), [ints(1, 2, 3, 4), np.array(b"abc", object), F(1.5),
                                   np.array([[1, 2], [3, 4], [5, 6]], F), np.array([True, False])]], "fails")
 case("Assert", [np.array(True), [ints(1)]], "holds")
-S = lambda *v: np.array(v, object)
 case("StringJoin", [[S(b"a", b"b"), S(b"c", b"")]], "", separator="-")
 case("StringJoin", [[S(b"a", b"b"), np.array(b"x", object)]], "scalar")
 case("StringJoin", [[S(b"a", b"b"), S(b"a", b"b", b"c")]], "bad")

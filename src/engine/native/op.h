@@ -142,6 +142,8 @@ bool sl_opdef_is_stateful(sl_str op);
     X(einsum)       /* Einsum */                                                                   \
     X(nn)           /* Softmax batch norm LRN */                                                   \
     X(conv)         /* Conv2D DepthwiseConv2dNative */                                             \
+    X(conv_transpose) /* Conv2DBackpropInput */                                                    \
+    X(sparse)       /* SparseToDense ScatterNd TensorScatterUpdate Bucketize */                    \
     X(pool)         /* MaxPool AvgPool */                                                          \
     X(image)        /* ResizeBilinear ResizeNearestNeighbor */                                     \
     X(parse)        /* ParseExample ParseExampleV2 DecodeRaw StringToNumber */                     \

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/native/farmhash.h"
 #include "engine/native/ops/ops.h"
 
 static sl_code string_to(sl_op_node *n, sl_dtype out, sl_status *st)
@@ -480,6 +481,32 @@ static sl_code split_run(sl_op_call *c, sl_status *st)
     return SL_OK;
 }
 
+/* ---- StringToHashBucketFast ---- */
+
+#ifdef SLUICE_FARMHASH
+static sl_code bucket_configure(sl_op_node *n, sl_status *st)
+{
+    int64_t *buckets = sl_ops_config(n, sizeof *buckets);
+    *buckets = sl_node_int(n->source, "num_buckets", 0);
+    if (*buckets < 1)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "num_buckets must be positive");
+    n->config = buckets;
+    return string_to(n, SL_DT_INT64, st);
+}
+
+static sl_code bucket_run(sl_op_call *c, sl_status *st)
+{
+    (void)st;
+    uint64_t buckets = (uint64_t) * (const int64_t *)c->node->config;
+    for (int64_t i = 0, n = count_of(&c->in[0]); i < n; i++) {
+        sl_str s = ((const sl_str *)c->in[0].data)[i];
+        uint64_t hash = sl_farmhash64(s.n ? s.p : "", s.n);
+        ((int64_t *)c->out[0].data)[i] = (int64_t)(hash % buckets);
+    }
+    return SL_OK;
+}
+#endif
+
 #define LIKE(name, configure, run)                                \
     {                                                             \
         name, 0, 0, configure, sl_ops_shape_like_first, run, NULL \
@@ -492,6 +519,9 @@ const sl_op sl_ops_string[] = {
     LIKE("StringLength", length_configure, length_run),
     LIKE("AsString", as_string_configure, as_string_run),
     LIKE("StringToNumber", number_configure, number_run),
+#ifdef SLUICE_FARMHASH
+    LIKE("StringToHashBucketFast", bucket_configure, bucket_run),
+#endif
     {"StringJoin", 0, 0, join_configure, join_shape, join_run, NULL},
     {"Substr", 0, 0, substr_configure, substr_shape, substr_run, NULL},
     {"DecodeRaw", SL_OP_MAKES, 0, raw_configure, NULL, raw_run, NULL},
