@@ -163,6 +163,35 @@ static sl_code restore_variable(const sl_saved_model *m, const sl_restored *from
     return SL_OK;
 }
 
+/*
+ * Exporters that write a function under two names (Keras 3: `serve`, `serving_default`) write all
+ * its weights twice. Equal bytes are kept once: no value is ever written in place.
+ */
+enum { WORTH_SHARING = 1024, SAMPLE = 64 };
+
+static void share_equal(sl_map *seen, sl_resource *r)
+{
+    sl_tensor *t = &r->value;
+    if (t->dtype == SL_DT_STRING || t->size < WORTH_SHARING)
+        return;
+    char key[3 * SAMPLE + sizeof t->size + sizeof t->dtype];
+    const char *data = t->data;
+    memcpy(key, data, SAMPLE);
+    memcpy(key + SAMPLE, data + t->size / 2, SAMPLE);
+    memcpy(key + 2 * SAMPLE, data + t->size - SAMPLE, SAMPLE);
+    memcpy(key + 3 * SAMPLE, &t->size, sizeof t->size);
+    memcpy(key + 3 * SAMPLE + sizeof t->size, &t->dtype, sizeof t->dtype);
+    sl_resource *other = sl_map_get(seen, (sl_str){key, sizeof key});
+    if (other == NULL) {
+        if (!sl_map_try_set(seen, (sl_str){key, sizeof key}, r))
+            return; /* then it is only not shared */
+    } else if (memcmp(other->value.data, t->data, t->size) == 0) {
+        sl_buffer_release(t->buffer);
+        t->data = other->value.data;
+        t->buffer = sl_buffer_acquire(other->value.buffer);
+    }
+}
+
 static sl_code restore_table(const sl_saved_model *m, const sl_restored *from, sl_resource *r,
                              sl_status *st)
 {
@@ -181,17 +210,21 @@ sl_code sl_freeze_restore(const sl_saved_model *m, sl_resources *all, sl_status 
 {
     int count;
     const sl_restored *list = sl_saved_model_restored(m, &count);
+    sl_map seen = {0};
     sl_code rc = SL_OK;
     for (int i = 0; i < count && rc == SL_OK; i++) {
         const sl_node *n = sl_graph_find_node(sl_saved_model_graph(m), list[i].node);
         sl_resource *r = n ? resource_of(all, n) : NULL;
         if (n != NULL && r == NULL)
-            return no_memory(st);
+            rc = no_memory(st);
         if (r == NULL || !r->reached)
             continue;
         rc = r->kind == SL_RES_TABLE ? restore_table(m, &list[i], r, st)
                                      : restore_variable(m, &list[i], r, st);
+        if (rc == SL_OK && r->kind == SL_RES_VARIABLE)
+            share_equal(&seen, r);
     }
+    sl_map_fini(&seen);
     return rc;
 }
 

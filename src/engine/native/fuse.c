@@ -6,6 +6,8 @@
  * instead. Each rule looks at one reader and may be applied again and again, so MatMul, BiasAdd,
  * Relu become one step in two rounds. A new pattern is one more function in `rules`.
  */
+#include <math.h>
+
 #include "base/mem.h"
 #include "engine/native/plan.h"
 
@@ -39,33 +41,128 @@ static bool may_lead(const sl_draft *d, const sl_draft_step *s)
     return false;
 }
 
-/* y + b, b a constant vector along the last dimension. */
-static bool take_bias(const sl_draft *d, const sl_draft_step *lead, const sl_draft_step *next,
-                      sl_epilogue *e)
+/* ---- y * s + t, one s and t for each element of the last dimension ---- */
+
+typedef struct affine {
+    const float *s, *t; /* NULL: 1 and 0 */
+} affine;
+
+/* `n` floats that live as long as the plan; NULL: no memory. */
+static float *new_vector(sl_draft *d, int64_t n)
 {
-    if ((!is_op(d, next, "BiasAdd") && !is_op(d, next, "AddV2") && !is_op(d, next, "Add")) ||
-        next->n_in != 2 || e->bias != NULL || e->act != SL_ACT_NONE || is_op(d, lead, "BiasAdd") ||
-        is_op(d, lead, "AddV2"))
+    sl_buffer **made = sl_try_grow(d->made, d->n_made, &d->cap_made, sizeof *made);
+    if (made == NULL)
+        return NULL;
+    d->made = made;
+    made[d->n_made] = sl_buffer_try_new((size_t)n * sizeof(float));
+    return made[d->n_made] ? made[d->n_made++]->data : NULL;
+}
+
+/* The constant as a vector of `channels`: it is one, or a single number. NULL: it is neither. */
+static const float *vector_of(sl_draft *d, int v, int64_t channels)
+{
+    const sl_value *x = &d->values[v];
+    if (x->state != SL_V_KNOWN || x->t.dtype != SL_DT_FLOAT || channels == 0)
+        return NULL;
+    if (x->t.rank > 0 && x->t.dims[x->t.rank - 1] == channels &&
+        x->t.size == (size_t)channels * sizeof(float))
+        return x->t.data;
+    float *filled = x->t.size == sizeof(float) ? new_vector(d, channels) : NULL;
+    for (int64_t i = 0; i < channels && filled != NULL; i++)
+        filled[i] = *(const float *)x->t.data;
+    return filled;
+}
+
+/* The attribute's default is NHWC; NCHW wants its vector elsewhere than last. */
+static bool is_last(const sl_draft *d, const sl_draft_step *next, int rank)
+{
+    const sl_gnode *n = &d->g->nodes[next->node];
+    return rank == 2 || sl_str_is(sl_node_str(n->source, "data_format", "NHWC"), "NHWC");
+}
+
+static bool reads_more_than_y(const sl_draft *d, const sl_draft_step *norm)
+{
+    for (int i = 0; i < d->n_steps; i++)
+        for (int k = 0; k < d->steps[i].n_in && d->steps[i].live; k++) {
+            int root = d->values[d->steps[i].in[k]].root;
+            if (root > norm->out && root < norm->out + norm->n_out)
+                return true;
+        }
+    for (int i = 0; i < d->request->n_outs; i++) {
+        sl_edge e = d->g->outs[d->request->outs ? d->request->outs[i] : i].edge;
+        int root = d->values[d->g->nodes[e.node].value + e.out].root;
+        if (root > norm->out && root < norm->out + norm->n_out)
+            return true;
+    }
+    return false;
+}
+
+/* Inference: y = (x - mean) * gamma / sqrt(variance + epsilon) + beta. */
+static bool batch_norm(sl_draft *d, const sl_draft_step *next, int64_t channels, affine *a)
+{
+    const sl_node *source = d->g->nodes[next->node].source;
+    if (next->n_in != 5 || sl_node_bool(source, "is_training", true) || !is_last(d, next, 4) ||
+        reads_more_than_y(d, next))
+        return false;
+    const float *in[4];
+    for (int k = 0; k < 4; k++)
+        if ((in[k] = vector_of(d, next->in[k + 1], channels)) == NULL)
+            return false;
+    float epsilon = sl_node_float(source, "epsilon", 1e-4f);
+    float *s = new_vector(d, channels), *t = new_vector(d, channels);
+    for (int64_t i = 0; i < channels && s != NULL && t != NULL; i++) {
+        s[i] = in[0][i] / sqrtf(in[3][i] + epsilon);
+        t[i] = in[1][i] - in[2][i] * s[i];
+    }
+    *a = (affine){s, t};
+    return s != NULL && t != NULL;
+}
+
+static bool affine_of(sl_draft *d, const sl_draft_step *lead, const sl_draft_step *next, affine *a)
+{
+    const sl_tensor *y = &d->values[lead->out].t, *out = &d->values[next->out].t;
+    int64_t channels = y->rank > 0 ? y->dims[y->rank - 1] : 0;
+    *a = (affine){0};
+    if (channels == 0 || out->rank != y->rank || out->size != y->size)
+        return false;
+    if (is_op(d, next, "FusedBatchNormV3"))
+        return y->rank == 4 && d->values[next->in[0]].root == d->values[lead->out].root &&
+               batch_norm(d, next, channels, a);
+    if (next->n_in != 2)
         return false;
     int side = d->values[next->in[0]].state == SL_V_KNOWN ? 0 : 1;
-    const sl_value *b = &d->values[next->in[side]];
-    const sl_tensor *y = &d->values[lead->out].t, *out = &d->values[next->out].t;
-    const sl_gnode *n = &d->g->nodes[next->node];
-    /* NCHW wants the bias elsewhere than last. */
-    bool last = !is_op(d, next, "BiasAdd") || y->rank == 2 ||
-                sl_str_is(sl_node_str(n->source, "data_format", "NHWC"), "NHWC");
-    int64_t channels = y->rank > 0 ? y->dims[y->rank - 1] : 0;
-    if (b->state != SL_V_KNOWN || b->t.dtype != SL_DT_FLOAT || !last || n->n_out != 1 ||
-        channels == 0 || out->rank != y->rank || out->size != y->size ||
-        b->t.size != (size_t)channels * sizeof(float) || b->t.rank < 1 ||
-        b->t.dims[b->t.rank - 1] != channels)
+    bool adds = is_op(d, next, "AddV2") || is_op(d, next, "Add") ||
+                (is_op(d, next, "BiasAdd") && is_last(d, next, y->rank));
+    if (adds)
+        a->t = vector_of(d, next->in[side], channels);
+    else if (is_op(d, next, "Mul"))
+        a->s = vector_of(d, next->in[side], channels);
+    return a->s != NULL || a->t != NULL;
+}
+
+/* (y * scale + bias) * s + t = y * (scale * s) + (bias * s + t) */
+static bool take_affine(sl_draft *d, const sl_draft_step *lead, const sl_draft_step *next,
+                        sl_epilogue *e)
+{
+    affine a;
+    if (e->act != SL_ACT_NONE || !affine_of(d, lead, next, &a))
         return false;
-    e->bias = b->t.data;
-    e->channels = channels;
+    const sl_tensor *y = &d->values[lead->out].t;
+    int64_t n = e->channels = y->dims[y->rank - 1];
+    float *scale = a.s && e->scale ? new_vector(d, n) : NULL;
+    float *bias = e->bias ? new_vector(d, n) : NULL;
+    if ((a.s && e->scale && scale == NULL) || (e->bias && bias == NULL))
+        return false;
+    for (int64_t i = 0; i < n && scale != NULL; i++)
+        scale[i] = e->scale[i] * a.s[i];
+    for (int64_t i = 0; i < n && bias != NULL; i++)
+        bias[i] = e->bias[i] * (a.s ? a.s[i] : 1) + (a.t ? a.t[i] : 0);
+    e->scale = scale ? scale : a.s ? a.s : e->scale;
+    e->bias = bias ? bias : a.t;
     return true;
 }
 
-static bool take_activation(const sl_draft *d, const sl_draft_step *lead, const sl_draft_step *next,
+static bool take_activation(sl_draft *d, const sl_draft_step *lead, const sl_draft_step *next,
                             sl_epilogue *e)
 {
     (void)lead;
@@ -78,8 +175,8 @@ static bool take_activation(const sl_draft *d, const sl_draft_step *lead, const 
     return e->act != SL_ACT_NONE;
 }
 
-typedef bool (*rule)(const sl_draft *, const sl_draft_step *, const sl_draft_step *, sl_epilogue *);
-static const rule rules[] = {take_bias, take_activation};
+typedef bool (*rule)(sl_draft *, const sl_draft_step *, const sl_draft_step *, sl_epilogue *);
+static const rule rules[] = {take_affine, take_activation};
 
 static void count_reader(fuser *f, int v, int step)
 {
@@ -117,7 +214,7 @@ static bool fuse_next(fuser *f, int lead_at)
     sl_draft_step *lead = &d->steps[lead_at];
     int at = f->readers[lead_at] == 1 ? f->reader[lead_at] : -1;
     sl_draft_step *next = at >= 0 ? &d->steps[at] : NULL;
-    if (next == NULL || next->mode != SL_STEP_FIXED || next->n_out != 1 ||
+    if (next == NULL || next->mode != SL_STEP_FIXED || next->n_out < 1 ||
         !reads_directly(next, lead->out) || d->values[next->out].t.dtype != SL_DT_FLOAT)
         return false;
     for (size_t r = 0; r < SL_COUNTOF(rules); r++) {

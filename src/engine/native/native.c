@@ -297,54 +297,63 @@ static sl_code settle(sl_session *s, sl_status *st)
 
 /* ---- how much, in a line ---- */
 
+/* Tensors by where their bytes are. */
+typedef struct piece {
+    const void *data;
+    size_t size;
+} piece;
+
+typedef struct piece_list {
+    piece *list;
+    size_t n, cap;
+} piece_list;
+
 static int by_address(const void *a, const void *b)
 {
-    uintptr_t x = (uintptr_t) * (sl_buffer *const *)a, y = (uintptr_t) * (sl_buffer *const *)b;
+    uintptr_t x = (uintptr_t)((const piece *)a)->data, y = (uintptr_t)((const piece *)b)->data;
     return (x > y) - (x < y);
 }
 
-typedef struct buffer_list {
-    sl_buffer **list;
-    size_t n, cap;
-} buffer_list;
-
-static void list_buffer(buffer_list *l, sl_buffer *b)
+/* A string's bytes are counted with its buffer; a mapped tensor's buffer is the whole file, though.
+ */
+static void list_tensor(piece_list *l, const sl_tensor *t)
 {
-    sl_buffer **grown = b ? sl_try_grow(l->list, l->n, &l->cap, sizeof *grown) : NULL;
+    piece *grown = t->data ? sl_try_grow(l->list, l->n, &l->cap, sizeof *grown) : NULL;
     if (grown == NULL)
         return;
+    bool strings = t->dtype == SL_DT_STRING && t->buffer != NULL;
     l->list = grown;
-    l->list[l->n++] = b;
+    l->list[l->n++] = (piece){t->data, strings ? t->buffer->size : t->size};
 }
 
-static void list_graph(buffer_list *l, const sl_ngraph *g)
+static void list_graph(piece_list *l, const sl_ngraph *g)
 {
     for (int i = 0; i < g->n_nodes; i++) {
-        list_buffer(l, g->nodes[i].constant.buffer);
+        list_tensor(l, &g->nodes[i].constant);
         for (int k = 0; k < g->nodes[i].n_subs; k++)
             list_graph(l, g->nodes[i].subs[k]);
     }
 }
 
-/* Signatures share buffers, and each counts once. */
+/* Signatures share bytes, and each counts once. */
 static uint64_t count_weights(const sl_session *s)
 {
-    buffer_list l = {0};
+    piece_list l = {0};
     sl_resource *r;
     uint64_t bytes = 0;
     for (int i = 0; i < s->n_execs; i++)
         if (s->execs[i] != NULL)
             list_graph(&l, s->execs[i]->g);
     for (size_t i = 0; (r = sl_resources_at(s->resources, i)) != NULL; i++) {
-        list_buffer(&l, r->value.buffer);
-        list_buffer(&l, r->keys.buffer);
-        list_buffer(&l, r->values.buffer);
+        list_tensor(&l, &r->value);
+        list_tensor(&l, &r->keys);
+        list_tensor(&l, &r->values);
     }
     if (l.n > 0)
         qsort(l.list, l.n, sizeof *l.list, by_address);
     for (size_t i = 0; i < l.n; i++)
-        if (i == 0 || l.list[i] != l.list[i - 1])
-            bytes += l.list[i]->size;
+        if (i == 0 || l.list[i].data != l.list[i - 1].data)
+            bytes += l.list[i].size;
     sl_free(l.list);
     return bytes;
 }

@@ -90,12 +90,18 @@ static void take_constants(sl_plan *p, sl_draft *d)
         p->constants[p->n_constants++] = x->t;
         x->t.buffer = NULL;
     }
-    p->bytes = p->arena.used + d->folded;
+    size_t vectors = 0;
+    for (size_t i = 0; i < d->n_made; i++) {
+        p->constants[p->n_constants++] = (sl_tensor){.buffer = d->made[i]};
+        vectors += d->made[i]->size;
+    }
+    d->n_made = 0;
+    p->bytes = p->arena.used + d->folded + vectors;
 }
 
 static bool reserve(sl_plan *p, const sl_draft *d)
 {
-    size_t tensors = 0, steps = 0, constants = 0, outs = (size_t)d->request->n_outs;
+    size_t tensors = 0, steps = 0, constants = d->n_made, outs = (size_t)d->request->n_outs;
     for (int i = 0; i < d->n_steps; i++)
         if (d->steps[i].live) {
             steps++;

@@ -62,10 +62,11 @@ typedef enum sl_step_mode {
     SL_STEP_FLOW,  /* branch or loop: control.c */
 } sl_step_mode;
 
-/* What a step does to its output while it is still warm: y = act(y + bias). float32 only. */
+/* What a step does to its output while it is still warm: y = act(y * scale + bias). float32 only.
+ */
 typedef enum sl_activation { SL_ACT_NONE, SL_ACT_RELU, SL_ACT_RELU6 } sl_activation;
 typedef struct sl_epilogue {
-    const float *bias; /* NULL: none; `channels` of them, for the last dimension */
+    const float *scale, *bias; /* NULL: none; `channels` of them, for the last dimension */
     int64_t channels;
     sl_activation act;
     int count; /* steps that this took the place of */
@@ -112,6 +113,8 @@ typedef struct sl_draft {
     int n_buffers;   /* output buffers */
     size_t *buffers; /* their sizes */
     int n_late;
+    sl_buffer **made; /* vectors that fusing computed: owned */
+    size_t n_made, cap_made;
 } sl_draft;
 
 /* Walks the graph: shapes, constants, views, steps; then drops what nobody needs. On failure the

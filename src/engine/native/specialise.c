@@ -498,11 +498,16 @@ void sl_draft_fini(sl_draft *d)
     for (int v = 0; d->values != NULL && v < d->g->n_values; v++)
         if (d->values[v].state == SL_V_KNOWN)
             sl_buffer_release(d->values[v].t.buffer);
+    for (size_t i = 0; i < d->n_made; i++)
+        sl_buffer_release(d->made[i]);
+    sl_free(d->made);
     sl_free(d->values);
     sl_free(d->steps);
     sl_arena_fini(&d->arena);
     sl_arena_fini(&d->scratch);
     d->values = NULL;
+    d->made = NULL;
+    d->n_made = 0;
 }
 
 /* ---- folding for good ---- */
