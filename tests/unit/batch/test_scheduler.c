@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/thread.h"
@@ -59,15 +60,16 @@ static sl_code judge(const sl_tensor *x)
     return SL_OK;
 }
 
-static void compute(const sl_tensor *x, float factor, sl_tensor *out)
+static sl_code compute(const sl_tensor *x, float factor, sl_tensor *out, sl_status *st)
 {
     if (x->dtype == SL_DT_STRING) {
         sl_tensor_share(x, out);
-        return;
+        return SL_OK;
     }
-    assert_int_equal(sl_tensor_try_new(SL_DT_FLOAT, x->dims, x->rank, out, NULL), SL_OK);
-    for (int64_t i = 0; i < sl_tensor_count(x); i++)
+    sl_code rc = sl_tensor_try_new(SL_DT_FLOAT, x->dims, x->rank, out, st);
+    for (int64_t i = 0; rc == SL_OK && i < sl_tensor_count(x); i++)
         ((float *)out->data)[i] = ((const float *)x->data)[i] * factor;
+    return rc;
 }
 
 static sl_code fake_run(sl_session *session, sl_run *run, sl_status *st)
@@ -91,7 +93,7 @@ static sl_code fake_run(sl_session *session, sl_run *run, sl_status *st)
         if (scalar)
             rc = sl_tensor_try_new(SL_DT_FLOAT, NULL, 0, &run->outputs[k], st);
         else
-            compute(x, (float)run->output_index[k] + 2, &run->outputs[k]);
+            rc = compute(x, (float)run->output_index[k] + 2, &run->outputs[k], st);
     return rc;
 }
 
@@ -642,6 +644,48 @@ static void strings_are_merged_and_cut_apart(void **state)
     free_request(b);
 }
 
+/* Lets the nth allocation from the submit of `a` on fail. Returns how many of the three tasks got
+ * an answer; the others were refused, or failed, for lack of memory. */
+static int answered_when_memory_fails(fixture *f, int nth)
+{
+    int before = runs_of(f), answered = 0;
+    set_held(f, true);
+    request *all[] = {ask(f, 1, 1, 0), ask(f, 3, 2, 1), ask(f, 2, 2, 9)};
+    submit(all[0]);
+    until_runs(f, before + 1);
+    sl_fault_arm(SL_FAULT_ALLOC, nth);
+    bool queued[] = {true, false, false};
+    for (int i = 1; i < 3; i++)
+        queued[i] = sl_batcher_submit(f->batcher, &all[i]->task) == SL_OK;
+    set_held(f, false);
+    for (int i = 0; i < 3; i++) {
+        if (queued[i] && wait_for(all[i]) == SL_OK)
+            answered++;
+        else
+            assert_int_equal(all[i]->st.code, SL_RESOURCE_EXHAUSTED);
+    }
+    sl_fault_arm(SL_FAULT_ALLOC, 0);
+    for (int i = 0; i < 3; i++)
+        free_request(all[i]);
+    return answered;
+}
+
+static void running_out_of_memory_is_survived(void **state)
+{
+    fixture *f = *state;
+    static const int64_t allowed[] = {8, 1000};
+    f->params.allowed_batch_sizes = allowed;
+    f->params.n_allowed = 2;
+    f->params.enable_large_batch_splitting = true;
+    f->params.max_execution_batch_size = 4;
+    start(f);
+    int failed = 0;
+    for (int nth = 1; nth <= 30; nth++)
+        failed += answered_when_memory_fails(f, nth) < 3;
+    assert_in_range(failed, 5, 29);
+    assert_int_equal(answered_when_memory_fails(f, 0), 3);
+}
+
 /* ---- many threads ---- */
 
 typedef struct client {
@@ -710,6 +754,7 @@ int main(void)
         TEST(who_left_or_is_late_is_not_run),
         TEST(signatures_over_the_same_tensors_share_a_queue),
         TEST(strings_are_merged_and_cut_apart),
+        TEST(running_out_of_memory_is_survived),
         TEST(many_clients_get_their_own_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

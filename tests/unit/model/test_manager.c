@@ -1,6 +1,7 @@
 #include "fixture.h"
 
 #include "base/arena.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 static sl_status st;
@@ -597,6 +598,17 @@ static void reload_is_not_felt_by_requests(void **state)
     }
 }
 
+static void thread_that_cannot_be_started_is_reported(void **state)
+{
+    fixture *f = *state;
+    for (int nth = 1; nth <= 4; nth++) { /* two load threads, an unload thread, the source */
+        sl_fault_arm(SL_FAULT_THREAD, nth);
+        assert_int_equal(sl_manager_new(&f->opts, &f->m, &st), SL_RESOURCE_EXHAUSTED);
+        assert_null(f->m);
+    }
+    sl_fault_arm(SL_FAULT_THREAD, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, new_fixture, free_fixture)
 
 int main(void)
@@ -627,6 +639,7 @@ int main(void)
         TEST(trouble_that_lasts_is_logged_at_the_first_and_the_tenth_look),
         TEST(operators_find_the_lines_that_they_grep_for),
         TEST(reload_is_not_felt_by_requests),
+        TEST(thread_that_cannot_be_started_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
