@@ -106,6 +106,14 @@ struct sl_op {
     int64_t (*cost)(const sl_op_call *c);
 };
 
+/* The inputs whose values shape() needs, of a node with n_in inputs: as shape_reads, with
+ * SL_OP_READS_LAST worked in. */
+static inline uint32_t sl_op_shape_reads(const sl_op *op, int n_in)
+{
+    uint32_t last = op->flags & SL_OP_READS_LAST && n_in > 0 ? 1u << (n_in > 32 ? 31 : n_in - 1) : 0;
+    return op->shape_reads | last;
+}
+
 /* NULL if the native engine does not have it. Binary search over all families. */
 const sl_op *sl_op_find(sl_str name);
 /* The i-th op by name, NULL after the last: inspect, the op tests and the documents walk the list. */

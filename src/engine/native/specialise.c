@@ -297,7 +297,7 @@ static sl_code do_shaped(walker *w, int node, sl_op_call *c)
             return SL_OK;
         return late_step(w, node, SL_STEP_MAKES);
     }
-    if (!all_known(w, n, op->shape_reads))
+    if (!all_known(w, n, sl_op_shape_reads(op, n->n_in)))
         return late_step(w, node, op->flags & SL_OP_ALIAS ? SL_STEP_VIEW : SL_STEP_LATE);
     sl_code rc = shape_of(w, node, c);
     if (rc && w->everything)
@@ -477,6 +477,7 @@ static sl_code draft_init(sl_draft *d, const sl_ngraph *g, const sl_request *r,
     *d = (sl_draft){.g = g, .request = r, .limits = limits};
     if (sl_arena_init(&d->arena, ARENA_FIRST) || sl_arena_init(&d->scratch, SCRATCH_FIRST))
         return no_memory(st);
+    d->scratch.limit = limits->fold_total; /* ops whose results have no size beforehand */
     return SL_OK;
 }
 
