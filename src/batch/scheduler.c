@@ -23,7 +23,6 @@
 
 #include "base/clock.h"
 #include "base/cpu.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/thread.h"
@@ -236,7 +235,6 @@ sl_code sl_batcher_new(sl_batch_scheduler *s, const sl_engine *engine, sl_sessio
     sl_code rc = sl_batching_check(params, st);
     if (rc)
         return rc;
-    sl_log(SL_INFO, "Wrapping session to perform batch processing");
     sl_batcher *b = sl_calloc(1, sizeof *b);
     size_t n = (size_t)params->n_allowed;
     int64_t *allowed = sl_calloc(n, sizeof *allowed);
