@@ -168,7 +168,13 @@ static sl_code take_model(sl_model_list *l, const pb_model *m, sl_status *st)
     sl_code rc = choose_platform(m, &l->platforms[l->count], st);
     if (rc)
         return rc;
-    *out = (sl_model_config){.name = m->name, .base_path = m->base_path};
+    if (strcmp(m->engine, "") != 0 && strcmp(m->engine, "auto") != 0 &&
+        strcmp(m->engine, "native") != 0 && strcmp(m->engine, "tensorflow") != 0)
+        return sl_fail(st, SL_INVALID_ARGUMENT,
+                       "model %s asks for engine \"%s\": choose auto, native or tensorflow",
+                       m->name, m->engine);
+    *out = (sl_model_config){
+        .name = m->name, .base_path = m->base_path, .engine = *m->engine ? m->engine : NULL};
     take_policy(m->model_version_policy, out);
     if (m->logging_config != NULL)
         sl_log(

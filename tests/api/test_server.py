@@ -78,6 +78,13 @@ def test_batching_merges_requests_and_each_gets_its_rows(start, tmp_path):
     assert json.loads(big.text)["error"] == "Task size 9 is larger than maximum input batch size 8"
 
 
+def test_a_model_can_choose_its_engine(start):
+    server = start("--engine=native", config=model_config(("my_model", MY_MODEL), ("other", MY_MODEL, 'engine: "tensorflow"')))
+    until(lambda: "Engine of {name: other version: 1}: tensorflow" in server.log)
+    assert "Engine of {name: my_model version: 1}: native" in server.log
+    assert server.ask("POST", "/v1/models/other:predict", ROW).status == 200
+
+
 def test_probes(servers):
     server = servers(config=model_config(("my_model", MY_MODEL)))
     for path in ("/healthz", "/readyz", "/startupz", "/metrics"):
