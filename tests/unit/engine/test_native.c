@@ -177,6 +177,93 @@ static void slices_of_a_variable_are_joined(void **state)
     unload(&m);
 }
 
+static sl_tensor strings(const sl_str *values, int64_t n)
+{
+    sl_tensor t;
+    sl_status st;
+    assert_int_equal(sl_tensor_try_new_strings(values, &n, 1, &t, &st), SL_OK);
+    return t;
+}
+
+static void assert_strings(const sl_tensor *t, const char *const *wanted, int n)
+{
+    assert_int_equal(t->dtype, SL_DT_STRING);
+    assert_int_equal(sl_tensor_count(t), n);
+    for (int i = 0; i < n; i++) {
+        sl_str s = ((const sl_str *)t->data)[i];
+        if (!sl_str_is(s, wanted[i]))
+            fail_msg("element %d is \"%.*s\", not \"%s\"", i, SL_STR_ARG(s), wanted[i]);
+    }
+}
+
+/* One tensor is fed where the parser would have made it, or examples are fed to the parser. */
+static void half_plus_two_takes_numbers_or_examples(void **state)
+{
+    (void)state;
+    /* tf.Example {features {feature {key "x" value {float_list {value 3}}}}} */
+    static const char example[] = "\x0a\x0f\x0a\x0d\x0a\x01x\x12\x08\x12\x06\x0a\x04\0\0\x40\x40";
+    model m;
+    sl_tensor y;
+    load(&m, "half_plus_two");
+    sl_tensor x = floats((const float[]){1, -4}, 1, DIMS(2));
+    assert_int_equal(run_all(&m, "serving_default", &x, 1, &y), SL_OK);
+    assert_floats(&y, (const float[]){2.5f, 0}, 2);
+    assert_int_equal(y.rank, 1);
+    sl_tensor_release(&y);
+    sl_tensor_release(&x);
+    x = strings((const sl_str[]){{example, sizeof example - 1}}, 1);
+    const char *sigs[] = {"regress_x_to_y", "regress_x_to_y2", "classify_x_to_y"};
+    const float wanted[] = {3.5f, 4.5f, 3.5f};
+    for (int i = 0; i < 3; i++) {
+        if (run_all(&m, sigs[i], &x, 1, &y))
+            fail_msg("%s: %s", sigs[i], m.st.msg);
+        assert_floats(&y, &wanted[i], 1);
+        sl_tensor_release(&y);
+    }
+    sl_tensor_release(&x);
+    unload(&m);
+}
+
+static void tables_are_filled_from_the_models_own_files(void **state)
+{
+    (void)state;
+    const sl_str words[] = {SL_STR("blue"), SL_STR("red"), SL_STR("zzz")};
+    const char *texts[] = {"hello, blue", "hello, red", "hello, zzz"};
+    model m;
+    sl_tensor out[3], x = strings(words, 3);
+    load(&m, "vocabulary_v1"); /* ids, texts */
+    assert_int_equal(run_all(&m, "serving_default", &x, 1, out), SL_OK);
+    assert_memory_equal(out[0].data, ((const int64_t[]){2, 0, -1}), 3 * sizeof(int64_t));
+    assert_strings(&out[1], texts, 3);
+    sl_tensor_release(&out[0]);
+    sl_tensor_release(&out[1]);
+    unload(&m);
+    load(&m, "vocabulary"); /* ids, prices, texts; "zzz" falls into bucket 3, as in TensorFlow */
+    assert_int_equal(run_all(&m, "serving_default", &x, 1, out), SL_OK);
+    assert_memory_equal(out[0].data, ((const int64_t[]){2, 0, 3}), 3 * sizeof(int64_t));
+    assert_floats(&out[1], (const float[]){-1, 1.5f, -1}, 3);
+    assert_strings(&out[2], texts, 3);
+    for (int i = 0; i < 3; i++)
+        sl_tensor_release(&out[i]);
+    sl_tensor_release(&x);
+    unload(&m);
+}
+
+static void strings_outlive_the_run_that_made_them(void **state)
+{
+    (void)state;
+    model m;
+    load(&m, "image_bytes"); /* image_bytes, label */
+    sl_tensor out[2], x = strings((const sl_str[]){SL_STR("a"), SL_STR("")}, 2);
+    assert_int_equal(run_all(&m, "serving_default", &x, 1, out), SL_OK);
+    sl_tensor_release(&x);
+    unload(&m);
+    assert_strings(&out[0], (const char *[]){"a", ""}, 2);
+    assert_strings(&out[1], (const char *[]){"<a>", "<>"}, 2);
+    sl_tensor_release(&out[0]);
+    sl_tensor_release(&out[1]);
+}
+
 /* ---- state ---- */
 
 static float count(model *m, const char *key, const float *delta)
@@ -400,11 +487,12 @@ static void a_session_tells_what_it_holds(void **state)
 static void running_out_of_memory_is_an_error_and_nothing_else(void **state)
 {
     (void)state;
-    const char *names[] = {"linear", "counter", "keras_mlp"};
-    const char *sigs[] = {"serving_default", "incr_counter_by", "serving_default"};
-    const int ranks[] = {2, 0, 2};
-    const int64_t dims[][2] = {{1, 3}, {0, 0}, {1, 4}};
-    for (int i = 0; i < 3; i++) {
+    const char *names[] = {"linear", "counter", "keras_mlp", "half_plus_two"};
+    const char *sigs[] = {"serving_default", "incr_counter_by", "serving_default",
+                          "serving_default"};
+    const int ranks[] = {2, 0, 2, 1};
+    const int64_t dims[][2] = {{1, 3}, {0, 0}, {1, 4}, {2, 0}};
+    for (int i = 0; i < 4; i++) {
         model m = {0};
         char dir[512];
         sl_load_options opts = {0};
@@ -444,6 +532,9 @@ int main(void)
         cmocka_unit_test(one_output_may_be_wanted_twice),
         cmocka_unit_test(an_output_outlives_its_session),
         cmocka_unit_test(slices_of_a_variable_are_joined),
+        cmocka_unit_test(half_plus_two_takes_numbers_or_examples),
+        cmocka_unit_test(tables_are_filled_from_the_models_own_files),
+        cmocka_unit_test(strings_outlive_the_run_that_made_them),
         cmocka_unit_test(a_counter_is_shared_by_all_signatures),
         cmocka_unit_test(two_sessions_of_a_model_share_no_state),
         cmocka_unit_test(a_function_that_writes_a_variable_reads_what_it_wrote),
