@@ -1,12 +1,11 @@
 /*
  * buffer.c - counted memory (sluice/tensor.h)
  *
- * A buffer from sl_buffer_try_new is one block: 64 bytes of header, then the data, so that data is
- * aligned to 64 and a tensor costs one allocation.
+ * A buffer from sl_buffer_try_new is one block: up to 63 bytes that are lost to alignment, 64 bytes of
+ * header, then the data, aligned to 64. A tensor costs one allocation.
  */
 #include <stdlib.h>
 
-#include "base/fault.h"
 #include "base/mem.h"
 #include "sluice/tensor.h"
 
@@ -15,17 +14,25 @@ _Static_assert(sizeof(sl_buffer) <= ALIGN, "the header fits in front of the data
 
 static void free_block(sl_buffer *b)
 {
-    free(b);
+    free(b->owner);
 }
 
 sl_buffer *sl_buffer_try_new(size_t size)
 {
     size_t bytes;
-    if (!sl_add_size(size, 2 * ALIGN - 1, &bytes) || sl_fault_hit(SL_FAULT_ALLOC))
+    if (!sl_add_size(size, 2 * ALIGN, &bytes))
         return NULL;
-    sl_buffer *b = aligned_alloc(ALIGN, bytes & ~(size_t)(ALIGN - 1));
-    if (b != NULL)
-        *b = (sl_buffer){.refs = 1, .size = size, .data = (char *)b + ALIGN, .destroy = free_block};
+    /* malloc and a little arithmetic: aligned_alloc does not use malloc's per-thread cache, and a small
+     * tensor is made for every request. */
+    char *block = sl_try_malloc(bytes);
+    if (block == NULL)
+        return NULL;
+    sl_buffer *b = (sl_buffer *)(((uintptr_t)block + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1));
+    *b = (sl_buffer){.refs = 1,
+                     .size = size,
+                     .data = (char *)b + ALIGN,
+                     .destroy = free_block,
+                     .owner = block};
     return b;
 }
 
