@@ -7,10 +7,10 @@
  * "Load" verifies the checksum over the bytes in the shard, always over all of an entry. A numeric
  * tensor that is large and happens to be aligned is lent from the shard instead of copied.
  */
+#include "base/crc32c.h"
 #include "base/mem.h"
 #include "format/wire.h"
 #include "savedmodel/bundle_inside.h"
-#include "savedmodel/crc32c.h"
 #include "savedmodel/slices.h"
 
 enum {

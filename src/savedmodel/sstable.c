@@ -7,9 +7,9 @@
  */
 #include "savedmodel/sstable.h"
 
+#include "base/crc32c.h"
 #include "base/mem.h"
 #include "format/wire.h"
-#include "savedmodel/crc32c.h"
 #include "savedmodel/snappy.h"
 
 enum {

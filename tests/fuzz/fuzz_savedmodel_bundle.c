@@ -7,9 +7,9 @@
  */
 #include <stdlib.h>
 
+#include "base/crc32c.h"
 #include "format/wire.h"
 #include "savedmodel/bundle.h"
-#include "savedmodel/crc32c.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

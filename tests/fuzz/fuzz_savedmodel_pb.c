@@ -2,7 +2,7 @@
  */
 #include <stdlib.h>
 
-#include "savedmodel/crc32c.h"
+#include "base/crc32c.h"
 #include "savedmodel/model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

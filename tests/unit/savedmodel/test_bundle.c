@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
+#include "base/crc32c.h"
 #include "base/mem.h"
 #include "format/wire.h"
 #include "savedmodel/bundle.h"
-#include "savedmodel/crc32c.h"
 #include "savedmodel/sstable.h"
 
 /* ---- the writer ---- */

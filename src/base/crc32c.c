@@ -6,7 +6,7 @@
  * by n bytes is A's crc multiplied by x^8n, which is linear in its bits, so four tables of 256 do
  * it.
  */
-#include "savedmodel/crc32c.h"
+#include "base/crc32c.h"
 
 #include <pthread.h>
 #include <string.h>

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
+#include "base/crc32c.h"
 #include "base/mem.h"
-#include "savedmodel/crc32c.h"
 
 static void known_values_of_rfc_3720(void **state)
 {

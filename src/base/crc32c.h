@@ -4,8 +4,8 @@
  * Castagnoli's polynomial, reflected 0x82F63B78, in one machine instruction where the processor has
  * it. What stands in files is masked: the checksum of data that holds checksums would else be weak.
  */
-#ifndef SL_SAVEDMODEL_CRC32C_H
-#define SL_SAVEDMODEL_CRC32C_H
+#ifndef SL_BASE_CRC32C_H
+#define SL_BASE_CRC32C_H
 
 #include <stddef.h>
 #include <stdint.h>
