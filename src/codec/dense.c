@@ -122,6 +122,15 @@ bool sl_json_plain(sl_arena *arena, const sl_json_string *s, sl_str *out)
     return true;
 }
 
+bool sl_json_copy(sl_arena *arena, const sl_json_string *s, sl_str *out)
+{
+    if (!sl_json_plain(arena, s, out))
+        return false;
+    if (!s->escaped)
+        out->p = sl_arena_try_strndup(arena, out->p, out->n);
+    return out->p != NULL;
+}
+
 /* ---- leaves ---- */
 
 bool sl_json_read_b64(sl_json *j, sl_json_string *text)

@@ -68,5 +68,7 @@ bool sl_json_read_b64(sl_json *j, sl_json_string *text);
 
 /* A string's bytes, escapes undone, in the arena if there are any; false when memory is out. */
 bool sl_json_plain(sl_arena *arena, const sl_json_string *s, sl_str *out);
+/* The same, always in the arena. */
+bool sl_json_copy(sl_arena *arena, const sl_json_string *s, sl_str *out);
 
 #endif

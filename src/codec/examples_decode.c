@@ -257,7 +257,7 @@ static sl_code decode(request *r, sl_json_examples *out)
     if (r->bad_name)
         return fail_request(
             r, " not formatted correctly. 'signature_name' key must be a string value.");
-    if (r->name_at && !sl_json_plain(r->arena, &r->name, &out->signature_name))
+    if (r->name_at && !sl_json_copy(r->arena, &r->name, &out->signature_name))
         return out_of_memory(r);
     if (r->context) {
         sl_json_seek(r->json, r->context, 1);

@@ -403,7 +403,7 @@ static void meet_name(request *r)
     if (!sl_json_read_string(j, &s)) {
         r->bad_name = true;
         sl_json_skip(j);
-    } else if (!sl_json_plain(r->arena, &s, &r->name)) {
+    } else if (!sl_json_copy(r->arena, &s, &r->name)) {
         r->rc = out_of_memory(r->st);
     }
 }

@@ -29,7 +29,8 @@ typedef struct sl_json_limits {
 void sl_json_limits_default(sl_json_limits *l);
 
 /* Which signature: called once, or twice when the first assumption was wrong. name.n == 0: none was
- * given. Sets *out, or fails with the status that the client is to see. */
+ * given; otherwise it is in the arena.
+ * Sets *out, or fails with the status that the client is to see. */
 typedef sl_code (*sl_signature_resolver)(void *arg, sl_str name, const sl_signature **out,
                                          sl_status *st);
 

@@ -85,29 +85,28 @@ static char *put_non_finite(char *p, bool nan, bool negative)
  * room behind because copies are of a fixed size, which is faster than the right one. */
 enum { LEAD = 4, MOST_DIGITS = 24 };
 typedef struct digit_text {
-    char zeros[LEAD];
-    char digit[2 * MOST_DIGITS];
+    char text[LEAD + 2 * MOST_DIGITS]; /* the first digit is text[LEAD] */
 } digit_text;
 
 /* How many of the n digits are left when trailing zeros go; 6 <= n <= 17, the first is not zero. */
 static inline int significant(const digit_text *d, int n)
 {
-    const char *end = d->digit + n;
+    const char *first = d->text + LEAD, *end = first + n;
     for (;;) {
         uint64_t x;
         memcpy(&x, end - 8, 8);
         x ^= 0x3030303030303030u;
         if (x != 0)
-            return (int)(end - d->digit) - (__builtin_clzll(x) >> 3);
+            return (int)(end - first) - (__builtin_clzll(x) >> 3);
         end -= 8;
     }
 }
 
 static char *put_exponential(char *p, const digit_text *d, int n, int exponent)
 {
-    p[0] = d->digit[0];
+    p[0] = d->text[LEAD];
     p[1] = '.';
-    memcpy(p + 2, d->digit + 1, MOST_DIGITS);
+    memcpy(p + 2, d->text + LEAD + 1, MOST_DIGITS);
     p += n > 1 ? n + 1 : 1;
     *p++ = 'e';
     *p++ = exponent < 0 ? '-' : '+';
@@ -129,10 +128,10 @@ static inline char *put_g(char *p, digit_text *d, int n, int exponent)
     int left = significant(d, n);
     if (exponent < -LEAD || exponent >= n)
         return put_exponential(p, d, left, exponent);
-    d->digit[n] = '0'; /* for what stands behind the point of an integer */
-    memset(d->zeros, '0', LEAD);
+    d->text[LEAD + n] = '0'; /* for what stands behind the point of an integer */
+    memset(d->text, '0', LEAD);
     int lead = exponent < 0 ? -exponent : 0;
-    const char *first = d->digit - lead;
+    const char *first = d->text + LEAD - lead;
     int whole = exponent + 1 + lead;
     left += lead;
     memcpy(p, first, MOST_DIGITS);
@@ -271,10 +270,10 @@ static inline char *put_all(char *p, uint64_t all, int precision, int exponent)
         exponent++;
     }
     if (precision == 9) {
-        put9(d.digit, (unsigned)all);
+        put9(d.text + LEAD, (unsigned)all);
     } else {
-        put9(d.digit, (unsigned)(all / 100000000));
-        put8(d.digit + 9, (unsigned)(all % 100000000));
+        put9(d.text + LEAD, (unsigned)(all / 100000000));
+        put8(d.text + LEAD + 9, (unsigned)(all % 100000000));
     }
     return put_g(p, &d, precision, exponent);
 }
@@ -286,7 +285,7 @@ static inline char *put_six(char *p, uint64_t six, int exponent)
         six = 100000;
         exponent++;
     }
-    put6(d.digit, (unsigned)six);
+    put6(d.text + LEAD, (unsigned)six);
     return put_g(p, &d, 6, exponent);
 }
 
@@ -406,10 +405,10 @@ static char *write_slowly(char *p, double v, bool is_float, int precision)
 {
     digit_text d;
     char text[SL_NUMBER_ROOM];
-    int exponent, n = sl_number_digits(v, 6, d.digit, &exponent);
-    text[0] = d.digit[0];
+    int exponent, n = sl_number_digits(v, 6, d.text + LEAD, &exponent);
+    text[0] = d.text[LEAD];
     text[1] = '.';
-    memcpy(text + 2, d.digit + 1, (size_t)n - 1);
+    memcpy(text + 2, d.text + LEAD + 1, (size_t)n - 1);
     char *end = text + 1 + n;
     *end++ = 'e';
     end = sl_number_write_int64(end, exponent);
@@ -417,7 +416,7 @@ static char *write_slowly(char *p, double v, bool is_float, int precision)
     /* Six digits are never so near to a tie of floats that rounding twice changes the float. */
     if (is_float ? (float)back == (float)v : back == v)
         return put_g(p, &d, 6, exponent);
-    sl_number_digits(v, precision, d.digit, &exponent);
+    sl_number_digits(v, precision, d.text + LEAD, &exponent);
     return put_g(p, &d, precision, exponent);
 }
 
