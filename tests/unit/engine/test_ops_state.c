@@ -217,6 +217,51 @@ static void a_shape_that_memory_cannot_hold_is_refused(void **state)
     op_call_fini(&f->c);
 }
 
+/* Nothing to compute, extents whose product does not fit: no overflow, no endless loop. */
+static void empty_tensors_of_absurd_extents_are_harmless(void **state)
+{
+    fixture *f = *state;
+    const int64_t huge[] = {1ll << 40, 0, 1ll << 40, 1ll << 40};
+    static const char *const ops[] = {"Relu", "Softmax", "LRN", "ZerosLike", "Shape", "Neg"};
+    for (size_t i = 0; i < SL_COUNTOF(ops); i++) {
+        begin(f, ops[i], 1);
+        op_call_input(&f->c, SL_DT_FLOAT, huge, 4);
+        assert_int_equal(op_call_run(&f->c, -1, &f->st),
+                         strcmp(ops[i], "Shape") == 0 ? SL_INVALID_ARGUMENT : SL_OK);
+        op_call_fini(&f->c);
+    }
+    static const char *const with_axes[] = {"Sum", "Mean", "Max", "ReverseV2"};
+    for (size_t i = 0; i < SL_COUNTOF(with_axes); i++) {
+        begin(f, with_axes[i], 1);
+        op_call_input(&f->c, SL_DT_FLOAT, huge, 4);
+        int32_t axes[] = {2, 3};
+        memcpy(op_call_input(&f->c, SL_DT_INT32, (int64_t[]){2}, 1)->data, axes, sizeof axes);
+        assert_int_equal(op_call_run(&f->c, -1, &f->st), SL_OK);
+        op_call_fini(&f->c);
+    }
+    begin(f, "Transpose", 1);
+    op_call_input(&f->c, SL_DT_FLOAT, huge, 4);
+    int32_t perm[] = {3, 2, 1, 0};
+    memcpy(op_call_input(&f->c, SL_DT_INT32, (int64_t[]){4}, 1)->data, perm, sizeof perm);
+    assert_int_equal(op_call_run(&f->c, -1, &f->st), SL_OK);
+    op_call_fini(&f->c);
+    begin(f, "GatherNd", 1);
+    op_call_input(&f->c, SL_DT_FLOAT, (int64_t[]){0}, 1);
+    op_call_input(&f->c, SL_DT_INT32, (int64_t[]){1ll << 60, 0}, 2);
+    assert_int_equal(op_call_run(&f->c, -1, &f->st), SL_OK);
+    op_call_fini(&f->c);
+}
+
+static void a_sum_whose_result_memory_cannot_hold_is_refused(void **state)
+{
+    fixture *f = *state;
+    begin(f, "Sum", 1);
+    op_call_input(&f->c, SL_DT_FLOAT, (int64_t[]){1ll << 40, 0, 1ll << 40}, 3);
+    *(int32_t *)op_call_input(&f->c, SL_DT_INT32, (int64_t[]){1}, 1)->data = 1;
+    assert_int_equal(op_call_run(&f->c, -1, &f->st), SL_INVALID_ARGUMENT);
+    op_call_fini(&f->c);
+}
+
 static void outputs_are_found_by_argument_name(void **state)
 {
     fixture *f = *state;
@@ -259,6 +304,8 @@ int main(void)
         T(a_table_of_another_type_is_refused),
         T(a_dtype_without_kernel_is_refused_with_its_name),
         T(a_shape_that_memory_cannot_hold_is_refused),
+        T(empty_tensors_of_absurd_extents_are_harmless),
+        T(a_sum_whose_result_memory_cannot_hold_is_refused),
         T(outputs_are_found_by_argument_name),
         T(ops_come_in_order_and_each_once),
     };

@@ -213,6 +213,8 @@ static sl_code gather_nd_run(sl_op_call *c, sl_status *st)
                  sl_dtype_size(params->dtype);
     char *to = c->out[0].data;
     sl_shape_buf b;
+    if (depth == 0 && row == 0) /* neither indices to check nor rows to copy, however many */
+        return SL_OK;
     for (int64_t i = 0; i < count; i++) {
         int64_t from = nd_row(indices, i, depth, params->dims);
         if (from < 0)

@@ -8,16 +8,6 @@
 #include "engine/native/kernels/copy.h"
 #include "engine/native/ops/ops.h"
 
-/* Row-major strides of a shape, in elements. */
-static void strides_of(const int64_t *dims, int rank, int64_t *out)
-{
-    int64_t s = 1;
-    for (int i = rank - 1; i >= 0; i--) {
-        out[i] = s;
-        s *= dims[i];
-    }
-}
-
 static sl_code keeps_type(sl_op_node *n, int n_in, uint32_t integers, sl_status *st)
 {
     sl_code rc = sl_ops_check(n, n_in, SL_T_PLAIN, st);
@@ -77,8 +67,8 @@ static sl_code transpose_run(sl_op_call *c, sl_status *st)
     const sl_tensor *in = &c->in[0], *out = &c->out[0];
     int64_t from[SL_MAX_RANK], to[SL_MAX_RANK];
     sl_copy_dim dims[SL_MAX_RANK];
-    strides_of(in->dims, in->rank, from);
-    strides_of(out->dims, out->rank, to);
+    sl_ops_strides(in->dims, in->rank, from);
+    sl_ops_strides(out->dims, out->rank, to);
     for (int i = 0; i < in->rank; i++) {
         int64_t p = sl_ops_int(&c->in[1], i);
         dims[i] = (sl_copy_dim){out->dims[i], to[i], from[p < 0 ? p + in->rank : p]};
@@ -416,8 +406,10 @@ static sl_code tile_run(sl_op_call *c, sl_status *st)
     const sl_tensor *in = &c->in[0], *out = &c->out[0];
     int64_t from[SL_MAX_RANK], to[SL_MAX_RANK];
     sl_copy_dim dims[2 * SL_MAX_RANK];
-    strides_of(in->dims, in->rank, from);
-    strides_of(out->dims, out->rank, to);
+    if (out->size == 0)
+        return SL_OK;
+    sl_ops_strides(in->dims, in->rank, from);
+    sl_ops_strides(out->dims, out->rank, to);
     for (int i = 0; i < in->rank; i++) {
         dims[2 * i] = (sl_copy_dim){sl_ops_int(&c->in[1], i), in->dims[i] * to[i], 0};
         dims[2 * i + 1] = (sl_copy_dim){in->dims[i], to[i], from[i]};
@@ -460,14 +452,15 @@ static sl_code broadcast_run(sl_op_call *c, sl_status *st)
     int64_t from[SL_MAX_RANK], to[SL_MAX_RANK];
     sl_copy_dim dims[SL_MAX_RANK];
     int shift = out->rank - in->rank;
-    strides_of(in->dims, in->rank, from);
-    strides_of(out->dims, out->rank, to);
+    if (out->size == 0)
+        return SL_OK;
+    sl_ops_strides(in->dims, in->rank, from);
+    sl_ops_strides(out->dims, out->rank, to);
     for (int i = 0; i < out->rank; i++) {
         bool repeat = i < shift || in->dims[i - shift] == 1;
         dims[i] = (sl_copy_dim){out->dims[i], to[i], repeat ? 0 : from[i - shift]};
     }
-    if (out->size)
-        sl_kernel_copy(out->data, in->data, dims, out->rank, sl_dtype_size(in->dtype));
+    sl_kernel_copy(out->data, in->data, dims, out->rank, sl_dtype_size(in->dtype));
     return SL_OK;
 }
 
@@ -499,7 +492,7 @@ static sl_code reverse_run(sl_op_call *c, sl_status *st)
     sl_copy_dim dims[SL_MAX_RANK];
     size_t element = sl_dtype_size(in->dtype);
     const char *from = in->data;
-    strides_of(in->dims, in->rank, strides);
+    sl_ops_strides(in->dims, in->rank, strides);
     for (int i = 0; i < in->rank; i++)
         dims[i] = (sl_copy_dim){in->dims[i], strides[i], strides[i]};
     for (int64_t i = 0; out->size && i < c->in[1].dims[0]; i++) {

@@ -7,15 +7,6 @@
 #include "engine/native/kernels/copy.h"
 #include "engine/native/ops/ops.h"
 
-static void strides_of(const int64_t *dims, int rank, int64_t *out)
-{
-    int64_t s = 1;
-    for (int i = rank - 1; i >= 0; i--) {
-        out[i] = s;
-        s *= dims[i];
-    }
-}
-
 /* ---- Pad, PadV2, MirrorPad ---- */
 
 static sl_code pad_configure(sl_op_node *n, sl_status *st)
@@ -84,8 +75,8 @@ static void copy_middle(const sl_op_call *c)
     int64_t from[SL_MAX_RANK], to[SL_MAX_RANK], start = 0;
     sl_copy_dim dims[SL_MAX_RANK];
     size_t element = sl_dtype_size(in->dtype);
-    strides_of(in->dims, in->rank, from);
-    strides_of(out->dims, out->rank, to);
+    sl_ops_strides(in->dims, in->rank, from);
+    sl_ops_strides(out->dims, out->rank, to);
     for (int i = 0; i < in->rank; i++) {
         dims[i] = (sl_copy_dim){in->dims[i], to[i], from[i]};
         start += sl_ops_int(&c->in[1], 2 * i) * to[i];
@@ -127,7 +118,7 @@ static void mirror(const sl_op_call *c, int d, bool reflect)
     int64_t to[SL_MAX_RANK], start = 0;
     sl_copy_dim dims[SL_MAX_RANK];
     size_t element = sl_dtype_size(out->dtype);
-    strides_of(out->dims, out->rank, to);
+    sl_ops_strides(out->dims, out->rank, to);
     for (int i = 0; i < out->rank; i++) {
         bool middle = i < d;
         dims[i] = (sl_copy_dim){middle ? in->dims[i] : out->dims[i], to[i], to[i]};
@@ -218,6 +209,8 @@ static sl_code depth_run(sl_op_call *c, sl_status *st)
     bool to_space = c->node->op->name[0] == 'D';
     const int64_t *space = to_space ? c->out[0].dims : c->in[0].dims;
     int64_t y = space[1] / b, x = space[2] / b, k = space[3];
+    if (c->out[0].size == 0)
+        return SL_OK;
     const struct {
         int64_t n, space, depth;
     } d[6] = {{space[0], y * b * x * b * k, y * x * b * b * k},
@@ -230,8 +223,7 @@ static sl_code depth_run(sl_op_call *c, sl_status *st)
     for (int i = 0; i < 6; i++)
         dims[i] = (sl_copy_dim){d[i].n, to_space ? d[i].space : d[i].depth,
                                 to_space ? d[i].depth : d[i].space};
-    if (c->out[0].size)
-        sl_kernel_copy(c->out[0].data, c->in[0].data, dims, 6, sl_dtype_size(c->in[0].dtype));
+    sl_kernel_copy(c->out[0].data, c->in[0].data, dims, 6, sl_dtype_size(c->in[0].dtype));
     return SL_OK;
 }
 
@@ -338,8 +330,8 @@ static sl_code batch_run(sl_op_call *c, sl_status *st)
     if (rc || c->out[0].size == 0)
         return rc;
     size_t element = sl_dtype_size(c->in[0].dtype);
-    strides_of(space->dims, space->rank, ss);
-    strides_of(batched->dims, batched->rank, sb);
+    sl_ops_strides(space->dims, space->rank, ss);
+    sl_ops_strides(batched->dims, batched->rank, sb);
     if (to_batch)
         memset(c->out[0].data, 0, c->out[0].size);
     for (int64_t at = 0; at < product; at++) {

@@ -9,15 +9,6 @@
 #include "engine/native/kernels/copy.h"
 #include "engine/native/ops/ops.h"
 
-static void strides_of(const int64_t *dims, int rank, int64_t *out)
-{
-    int64_t s = 1;
-    for (int i = rank - 1; i >= 0; i--) {
-        out[i] = s;
-        s *= dims[i];
-    }
-}
-
 /* ---- Slice ---- */
 
 static sl_code slice_configure(sl_op_node *n, sl_status *st)
@@ -66,8 +57,8 @@ static sl_code slice_run(sl_op_call *c, sl_status *st)
     size_t element = sl_dtype_size(in->dtype);
     if (out->size == 0)
         return SL_OK;
-    strides_of(in->dims, in->rank, from);
-    strides_of(out->dims, out->rank, to);
+    sl_ops_strides(in->dims, in->rank, from);
+    sl_ops_strides(out->dims, out->rank, to);
     for (int i = 0; i < in->rank; i++) {
         dims[i] = (sl_copy_dim){out->dims[i], to[i], from[i]};
         start += sl_ops_int(&c->in[1], i) * from[i];
@@ -240,7 +231,7 @@ static sl_code strided_run(sl_op_call *c, sl_status *st)
     int64_t from[SL_MAX_RANK], to = 1, start = 0;
     sl_copy_dim dims[SL_MAX_RANK];
     size_t element = sl_dtype_size(in->dtype);
-    strides_of(in->dims, in->rank, from);
+    sl_ops_strides(in->dims, in->rank, from);
     for (int i = in->rank - 1; i >= 0; i--) {
         /* An extent of 1 may come with a step whose product with the stride would overflow. */
         dims[i] = (sl_copy_dim){d.dims[i].n, to, d.dims[i].n > 1 ? d.dims[i].step * from[i] : 0};

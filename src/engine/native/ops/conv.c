@@ -68,6 +68,8 @@ static sl_code conv_plan(const sl_op_call *c, conv_shape *s, sl_status *st)
         rc = sl_window_extent(w, 1, s->w, s->kw, &s->ow, &s->left, st);
     if (rc)
         return rc;
+    if (sl_shape_count(f, 3, 1 << 16) < 0) /* an empty filter can have any window */
+        return sl_fail(st, SL_INVALID_ARGUMENT, "filter is too large");
     s->k = s->kh * s->kw * s->kc;
     s->plain = s->kh == 1 && s->kw == 1 && w->stride[0] == 1 && w->stride[1] == 1 && !s->top &&
                !s->left && s->oh == s->h && s->ow == s->w;

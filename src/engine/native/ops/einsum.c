@@ -155,10 +155,10 @@ static sl_code find_extents(const sl_op_call *c, extents *e, sl_status *st)
 
 static int64_t count_of(const labels *l, const extents *e)
 {
-    int64_t n = 1;
+    uint64_t n = 1; /* wraps only where an operand is empty */
     for (int i = 0; i < l->n; i++)
-        n *= e->of[(int)l->at[i]];
-    return n;
+        n *= (uint64_t)e->of[(int)l->at[i]];
+    return (int64_t)n;
 }
 
 static labels joined(const labels *a, const labels *b, const labels *c)

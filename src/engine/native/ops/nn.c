@@ -255,7 +255,8 @@ static sl_code norm_run(sl_op_call *c, sl_status *st)
     const sl_tensor *x = &c->in[0];
     int axis = channel_axis(c);
     int64_t channels = x->dims[axis], rows = sl_ops_product(x->dims, 0, axis);
-    int64_t inner = sl_ops_product(x->dims, axis + 1, x->rank), n = rows * inner * channels;
+    int64_t inner = sl_ops_product(x->dims, axis + 1, x->rank);
+    int64_t n = sl_ops_product(x->dims, 0, x->rank);
     double *mean = c->scratch, *variance = mean + channels;
     float *a = (float *)(void *)(variance + channels), *b = a + channels;
     const float *in = x->data;
@@ -277,10 +278,11 @@ static sl_code norm_run(sl_op_call *c, sl_status *st)
         a[k] = (float)s;
         b[k] = (float)((double)((const float *)c->in[2].data)[k] - mean[k] * s);
     }
-    scale_shift(in, out, rows, channels, inner, a, b);
+    if (n)
+        scale_shift(in, out, rows, channels, inner, a, b);
     if (x->dtype != SL_DT_FLOAT)
         sl_kernel_from_float(x->dtype, wide, c->out[0].data, n);
-    int64_t count = rows * inner;
+    int64_t count = n ? rows * inner : 0;
     double unbiased = cfg->training && count > 1 ? (double)count / (double)(count - 1) : 1;
     put_statistic(c, 1, mean, channels, 1);
     put_statistic(c, 2, variance, channels, unbiased);
@@ -324,6 +326,8 @@ static sl_code lrn_run(sl_op_call *c, sl_status *st)
     const lrn_config *cfg = c->node->config;
     const sl_tensor *in = &c->in[0];
     int64_t depth = in->dims[3], rows = sl_ops_product(in->dims, 0, 3);
+    if (c->out[0].size == 0)
+        return SL_OK;
     int64_t radius = SL_MIN(SL_MAX(cfg->radius, 0), depth);
     for (int64_t r = 0; r < rows; r++) {
         const float *x = (const float *)in->data + r * depth;

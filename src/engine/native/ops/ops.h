@@ -87,12 +87,22 @@ static inline void sl_ops_set_int(const sl_tensor *t, int64_t i, int64_t v)
         ((int64_t *)t->data)[i] = v;
 }
 
+/* Products of extents. A tensor without elements may have others whose product does not fit: it
+ * then wraps, and nothing is done with it, as run() of such shapes returns before it walks
+ * anything. */
 static inline int64_t sl_ops_product(const int64_t *dims, int from, int to)
 {
-    int64_t n = 1;
+    uint64_t n = 1;
     for (int i = from; i < to; i++)
-        n *= dims[i];
-    return n;
+        n *= (uint64_t)dims[i];
+    return (int64_t)n;
+}
+
+/* Row-major strides of a shape, in elements; they wrap likewise. */
+static inline void sl_ops_strides(const int64_t *dims, int rank, int64_t *out)
+{
+    for (int i = 0; i < rank; i++)
+        out[i] = sl_ops_product(dims, i + 1, rank);
 }
 
 static inline void sl_ops_same_shape(sl_tensor *out, const sl_tensor *in)

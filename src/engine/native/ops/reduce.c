@@ -233,10 +233,12 @@ static reduce_plan plan_of(const sl_tensor *in, const bool *reduced)
         if (reduced[i]) {
             p.together &= part < 2;
             part = 1;
-            p.n *= in->dims[i];
+            p.n =
+                (int64_t)((uint64_t)p.n * (uint64_t)in->dims[i]); /* may wrap if nothing is kept */
         } else {
             part = part == 1 ? 2 : part;
-            *(part ? &p.inner : &p.outer) *= in->dims[i];
+            int64_t *kept = part ? &p.inner : &p.outer;
+            *kept = (int64_t)((uint64_t)*kept * (uint64_t)in->dims[i]);
         }
     }
     if (!p.together) {
@@ -263,6 +265,11 @@ static sl_code reduce_shape(sl_op_call *c, sl_status *st)
     for (int i = 0; i < in->rank; i++)
         if (!reduced[i] || cfg->keep_dims)
             c->out[0].dims[c->out[0].rank++] = reduced[i] ? 1 : in->dims[i];
+    rc = sl_ops_check_size(&c->out[0], st);
+    if (rc)
+        return rc;
+    if (sl_shape_count(c->out[0].dims, c->out[0].rank, 1) == 0)
+        return SL_OK; /* nothing to compute; the products below might not fit */
     reduce_plan p = plan_of(in, reduced);
     int64_t count = sl_shape_count(in->dims, in->rank, 16);
     if (count < 0)

@@ -195,6 +195,8 @@ static sl_code scatter_run(sl_op_call *c, sl_status *st)
         memcpy(out->data, c->in[0].data, out->size);
     else if (out->size)
         memset(out->data, 0, out->size);
+    if (depth == 0 && bytes == 0) /* neither indices to check nor rows to copy, however many */
+        return SL_OK;
     for (int64_t i = 0; i < n; i++) {
         int64_t at = 0;
         for (int64_t d = 0; d < depth; d++) {
