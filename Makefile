@@ -12,6 +12,8 @@ $(BUILD)/sluice: deps FORCE
 
 deps: ; @tools/deps ## install what the build needs
 deps-test: ; @tools/deps test && tools/venv
+deps-clients: ; @tools/deps clients && tools/venv
+deps-deep: ; @tools/deps deep && tools/venv
 
 run: all ## serve the example models on REST 8501
 	@tools/run $(BUILD)/sluice
@@ -19,11 +21,14 @@ run: all ## serve the example models on REST 8501
 test: deps-test layers ## unit, API, both engines, corpora, with ASan and UBSan
 	@tools/test asan
 
-test-clients: deps-test all ## every real client and proxy
+test-clients: deps-clients all ## every real client and proxy
 	@tools/test clients
 
-test-deep: deps-test ## TSan, valgrind, fault injection, coverage, soak
+test-deep: deps-deep ## TSan, valgrind, fault injection, coverage, soak
 	@tools/test deep
+
+soak: deps-test ## mixed requests for SOAK_MINUTES (60): no memory, no descriptor is lost
+	@SOAK_MINUTES=$(or $(SOAK_MINUTES),60) tools/test soak
 
 bench: deps-test all ## the figures of bench/, interleaved
 	@bench/run
@@ -42,4 +47,4 @@ clean: ; rm -rf build/release build/asan build/tsan build/dev build/fuzz build/c
 help: ; @grep -hE '^[a-z -]+:.*## ' Makefile | sed 's/:.*## /\t/' | sort
 
 FORCE:
-.PHONY: all deps deps-test run test test-clients test-deep bench asan tsan fuzz coverage dev layers fmt models install clean help FORCE
+.PHONY: all deps deps-test deps-clients deps-deep run test test-clients test-deep soak bench asan tsan fuzz coverage dev layers fmt models install clean help FORCE

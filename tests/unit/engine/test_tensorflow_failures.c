@@ -124,7 +124,7 @@ static void a_killed_process_fails_its_runs_and_comes_back(void **state)
 static void a_version_whose_files_have_gone_says_why_it_does_not_come_back(void **state)
 {
     (void)state;
-    char command[3 * PATH_MAX];
+    char command[3 * PATH_MAX + 64];
     snprintf(command, sizeof command, "rm -rf %s/gone && cp -r %s/half_plus_two %s/gone",
              models_dir, models_dir, models_dir);
     assert_int_equal(system(command), 0);
