@@ -21,8 +21,8 @@
 #include "sluice/signature.h"
 
 typedef struct sl_json_limits {
-    int max_depth;           /* nested arrays and objects; beyond: INVALID_ARGUMENT. default 10000,
-                                at most SL_JSON_MAX_DEPTH: a level costs one bit, and no recursion */
+    int max_depth;           /* nested arrays and objects; beyond: INVALID_ARGUMENT. default 10000
+                                (a level costs one bit), at most SL_JSON_MAX_DEPTH */
     int64_t max_elements;    /* of all tensors of a request together; default 2^31 */
     size_t max_string_bytes; /* of all string values together; default 1 GiB */
 } sl_json_limits;

@@ -4,8 +4,8 @@
  * A finite value is m * 2^e. To have n significant digits of it, it is scaled by 10^k so that its
  * integer part has n digits: m * 5^k * 2^(e + k). For 0 <= k <= 27 the product m * 5^k is exact in
  * 128 bits, and a shift separates integer part and fraction: nothing is lost, so rounding is
- * correct, ties (to even) included. That covers floats from 1e-19 to 1e9 and doubles from 1e-11 to
- * 1e17; the rest asks sl_number_digits.
+ * correct, ties (to even) included. That covers doubles from 1e-11 to 1e17 and floats up to 1e9; a
+ * float's 24 bits leave room for k up to 44, hence down to 1e-36. The rest asks sl_number_digits.
  *
  * Whether the six-digit text would read back as the same value is not tried but known: it does if
  * it lies within half a unit in the last place of m (a quarter below a power of two), and the unit
