@@ -168,9 +168,11 @@ static int overwritable(const placer *p, int at)
     for (int k = 0; k < s->n_in; k++) {
         int root = p->d->values[s->in[k]].root;
         const sl_value *in = &p->d->values[root];
-        if (is_made_fixed(in) && !in->wanted && in->last_use == at && in->t.size == out->t.size &&
-            in->t.size > 0 && in->t.dtype != SL_DT_STRING && out->t.dtype != SL_DT_STRING &&
-            in->step != at)
+        /* Equal bytes of wider elements would be fewer elements, read again and again. */
+        size_t element = sl_dtype_size(p->d->values[s->in[k]].t.dtype);
+        if (element == sl_dtype_size(out->t.dtype) && is_made_fixed(in) && !in->wanted &&
+            in->last_use == at && in->t.size == out->t.size && in->t.size > 0 &&
+            in->t.dtype != SL_DT_STRING && out->t.dtype != SL_DT_STRING && in->step != at)
             return root;
     }
     return -1;
