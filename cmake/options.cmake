@@ -2,6 +2,7 @@
 set(SLUICE_SANITIZE "" CACHE STRING "address (with undefined), thread, or empty")
 option(SLUICE_FUZZ "build the fuzz targets with libFuzzer (needs clang)" OFF)
 option(SLUICE_COVERAGE "instrument for coverage" OFF)
+option(SLUICE_FAULTS "let tests arm faults of a running server (base/fault.h)" OFF)
 
 add_compile_options($<$<COMPILE_LANGUAGE:C>:-D_GNU_SOURCE=>) # glibc on Linux is the platform; g++ sets it itself
 add_compile_options(-Wall -Wextra -Wshadow -Wpointer-arith -Wvla -fno-common -fno-math-errno)
@@ -25,6 +26,9 @@ else()
   # Hardening where no sanitizer stands in its place.
   add_compile_options(-fstack-protector-strong $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
   add_link_options(-Wl,-z,relro,-z,now -pie)
+endif()
+if(SLUICE_FAULTS)
+  add_compile_definitions(SLUICE_FAULTS)
 endif()
 if(SLUICE_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)

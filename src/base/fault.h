@@ -23,4 +23,12 @@ bool sl_fault_hit(sl_fault kind);          /* true: fail now */
 /* Calls of this kind since it was last armed; to learn how many there are to fail. */
 int sl_fault_count(sl_fault kind);
 
+/*
+ * Lets tests/deep arm a running program; does nothing unless built with SLUICE_FAULTS (presets dev,
+ * asan, tsan, coverage). From then on the signal SIGRTMIN + kind, sent with sigqueue, arms its value,
+ * and the calls counted until then are written to stderr: "faults: alloc 17". The environment variable
+ * SLUICE_FAULT="alloc 3" arms at once. Call it once, before there are threads.
+ */
+void sl_fault_listen(void);
+
 #endif

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "cli/cli.h"
 #include "cli/flags_cli.h"
 #include "sluice/version.h"
@@ -78,5 +79,6 @@ int sl_cmd_serve(int argc, char **argv)
 {
     sl_flags f;
     int exit_status;
+    sl_fault_listen();
     return sl_cli_flags(argc, argv, &f, &exit_status) ? sl_serve(&f) : exit_status;
 }
