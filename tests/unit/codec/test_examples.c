@@ -18,14 +18,14 @@ static sl_json_examples ex;
 
 static sl_code decode(const char *body)
 {
+    static char *copy; /* names in `ex` point into it: it lives until the next call */
     size_t n = strlen(body);
-    char *copy = malloc(n + 1);
+    free(copy);
+    copy = malloc(n + 1);
     memcpy(copy, body, n);
     sl_tensor_release(&ex.examples);
     sl_arena_reset(&arena);
-    sl_code rc = sl_json_decode_examples((sl_str){copy, n}, &limits, &arena, &ex, &st);
-    free(copy);
-    return rc;
+    return sl_json_decode_examples((sl_str){copy, n}, &limits, &arena, &ex, &st);
 }
 
 static int setup(void **state)
