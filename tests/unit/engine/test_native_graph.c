@@ -348,6 +348,37 @@ static void a_loop_runs_until_its_condition_fails(void **state)
     unload(&m);
 }
 
+/* ---- memory ---- */
+
+/* max has as many bytes (2 int64) as the result (16 bool), and is read again for each row. */
+static void an_operand_that_is_broadcast_is_not_written_over(void **state)
+{
+    (void)state;
+    pb_graph g = {0};
+    model m;
+    sl_tensor out;
+    int64_t ones[16];
+    pb_node(&g.nodes, "x", "Placeholder", NULL, pb_type("dtype", SL_DT_INT64));
+    pb_node(&g.nodes, "zero", "Const", NULL,
+            pb_join(pb_type("dtype", SL_DT_INT32), pb_value(SL_DT_INT32, 1, 0)));
+    pb_node(&g.nodes, "max", "Max", "x zero", pb_type("T", SL_DT_INT64));
+    pb_node(&g.nodes, "same", "Equal", "max x", pb_type("T", SL_DT_INT64));
+    pb_node(&g.nodes, "y", "LogicalNot", "same", none);
+    pb_signature(&g, "serving_default", "x:0", SL_DT_INT64, "y:0");
+    open_graph(&g, &m);
+    for (int i = 0; i < 16; i++)
+        ones[i] = 1;
+    sl_tensor x = make(SL_DT_INT64, ones, 2, DIMS(8, 2));
+    if (run_all(&m, "serving_default", &x, 1, &out))
+        fail_msg("%s", m.st.msg);
+    assert_int_equal(out.size, 16);
+    for (int i = 0; i < 16; i++)
+        assert_int_equal(((const char *)out.data)[i], 0);
+    sl_tensor_release(&out);
+    sl_tensor_release(&x);
+    unload(&m);
+}
+
 /* ---- what a client chooses ---- */
 
 static void a_shape_that_needs_too_much_memory_is_refused(void **state)
@@ -417,6 +448,7 @@ int main(void)
         cmocka_unit_test(a_body_called_twice_is_two_bodies),
         cmocka_unit_test(a_control_edge_to_an_assert_is_kept),
         cmocka_unit_test(a_loop_runs_until_its_condition_fails),
+        cmocka_unit_test(an_operand_that_is_broadcast_is_not_written_over),
         cmocka_unit_test(a_shape_that_needs_too_much_memory_is_refused),
         cmocka_unit_test(a_bad_request_leaves_the_next_one_alone),
     };
