@@ -203,14 +203,15 @@ static sl_code make_column(const sl_str *lines, int64_t count, int64_t index, co
     return rc;
 }
 
-static bool is_asset(const sl_saved_model *m, const char *path)
+/* The asset of that path, NULL if the model has none. */
+static const char *find_asset(const sl_saved_model *m, sl_str path)
 {
     int count;
     const sl_asset *assets = sl_saved_model_assets(m, &count);
     for (int i = 0; i < count; i++)
-        if (strcmp(assets[i].path, path) == 0)
-            return true;
-    return false;
+        if (sl_str_is(path, assets[i].path))
+            return assets[i].path;
+    return NULL;
 }
 
 static sl_code read_asset(const sl_op_call *c, const file_config *f, sl_buffer **file,
@@ -220,12 +221,11 @@ static sl_code read_asset(const sl_op_call *c, const file_config *f, sl_buffer *
         return sl_fail(st, SL_INVALID_ARGUMENT,
                        "the name of the vocabulary file must be one string");
     sl_str name = *(const sl_str *)c->in[1].data;
-    char *path = sl_strndup(name.n ? name.p : "", name.n);
-    sl_code rc = is_asset(f->model, path) ? sl_file_read(path, LARGEST_VOCABULARY, file, st)
-                                          : sl_fail(st, SL_PERMISSION_DENIED,
-                                                    "\"%s\" is not an asset of the model", path);
-    sl_free(path);
-    return rc;
+    const char *path = find_asset(f->model, name);
+    if (path == NULL)
+        return sl_fail(st, SL_PERMISSION_DENIED, "\"%.*s\" is not an asset of the model",
+                       SL_STR_ARG(name));
+    return sl_file_read(path, LARGEST_VOCABULARY, file, st);
 }
 
 static sl_code file_run(sl_op_call *c, sl_status *st)
