@@ -37,6 +37,7 @@ sl_code sl_local_open(sl_local *l, const char *dir, int argc, char **argv, bool 
         return rc;
     rc = sl_engines_start(&l->engines, &l->flags, &l->platform[0], &l->loader, st);
     l->engines_made = rc == SL_OK;
+    l->loader.warm_up = false; /* one request does not wait for recorded ones */
     return rc;
 }
 

@@ -45,6 +45,11 @@ sl_code sl_engines_start(sl_engines *e, const sl_flags *flags, const sl_platform
                     .inter_op_threads = platform->inter_op_threads,
                     .session_config = platform->session_config}};
     loader->platform = platform;
+    loader->warm_up = platform->warmup;
+    loader->warmup =
+        (sl_warmup_options){.iterations = platform->warmup_iterations,
+                            .threads = 1, /* as when serving */
+                            .check_method_name = flags->enable_signature_method_name_check};
     return SL_OK;
 }
 

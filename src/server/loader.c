@@ -66,6 +66,18 @@ static void tag_text(const sl_loader *l, sl_text *t)
         sl_text_puts(t, "serve");
 }
 
+/* Loaded, as far as the log and the metrics of loading go; if this fails, nothing is left of it. */
+static sl_code warm_up(sl_loader *l, sl_version *v, sl_status *st)
+{
+    int64_t records;
+    if (!l->warm_up)
+        return SL_OK;
+    sl_code rc = sl_warmup_replay(v, v->path, &l->warmup, &records, st);
+    if (rc)
+        sl_loader_unload(l, v);
+    return rc;
+}
+
 sl_code sl_loader_load(void *arg, const sl_model_config *config, sl_version *v, sl_text *why,
                        sl_status *st)
 {
@@ -96,7 +108,7 @@ sl_code sl_loader_load(void *arg, const sl_model_config *config, sl_version *v, 
     count_load(v->path, rc == SL_OK, us);
     sl_saved_model_close(model);
     sl_text_fini(&tags);
-    return rc;
+    return rc ? rc : warm_up(arg, v, st);
 }
 
 void sl_loader_unload(void *arg, sl_version *v)

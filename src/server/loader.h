@@ -1,8 +1,8 @@
 /*
  * loader.h - turns a version directory into a session
  *
- * What the manager calls on its load threads: read the SavedModel, choose the engine, load. The log
- * lines are the original's (lifecycle.md 8.2).
+ * What the manager calls on its load threads: read the SavedModel, choose the engine, load, warm
+ * up. The log lines are the original's (lifecycle.md 8.2, 8.3).
  */
 #ifndef SL_SERVER_LOADER_H
 #define SL_SERVER_LOADER_H
@@ -10,6 +10,7 @@
 #include "engine/registry.h"
 #include "model/manager.h"
 #include "server/batching.h"
+#include "service/warmup.h"
 
 typedef struct sl_loader {
     sl_engine_list engines;  /* those there are, in order of preference */
@@ -19,6 +20,8 @@ typedef struct sl_loader {
     sl_load_options options; /* model_name and version are filled in per load */
     const sl_platform *platform;
     sl_batch_scheduler *batches; /* NULL: no batching */
+    bool warm_up;                /* replay what the version's assets.extra has recorded */
+    sl_warmup_options warmup;
 } sl_loader;
 
 /* For sl_manager_options: arg is the sl_loader. */

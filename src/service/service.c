@@ -80,20 +80,24 @@ sl_code sl_predict_resolve(sl_predict *p, const sl_model_spec *spec, sl_str name
 
 /* ---- inputs ---- */
 
-static sl_code want_all_outputs(sl_predict *p)
+sl_code sl_predict_want_outputs(sl_predict *p, const int *wanted, int n)
 {
-    int n = p->signature->n_outputs;
     int *index = sl_arena_try_alloc(p->arena, (size_t)n * sizeof *index);
     sl_tensor *outputs = sl_arena_try_alloc(p->arena, (size_t)n * sizeof *outputs);
     if (index == NULL || outputs == NULL)
         return sl_fail(p->st, SL_RESOURCE_EXHAUSTED, "out of memory: %d outputs", n);
     for (int i = 0; i < n; i++)
-        index[i] = i;
+        index[i] = wanted != NULL ? wanted[i] : i;
     memset(outputs, 0, (size_t)n * sizeof *outputs);
     p->run.n_outputs = n;
     p->run.output_index = index;
     p->run.outputs = outputs;
     return SL_OK;
+}
+
+static sl_code want_all_outputs(sl_predict *p)
+{
+    return sl_predict_want_outputs(p, NULL, p->signature->n_outputs);
 }
 
 /* "input size does not match signature: 1!=2 len({x}) != len({x,y}). Sent extra: {}. Missing but
@@ -145,17 +149,26 @@ static sl_code feed_with_defaults(sl_predict *p, const int *index, const sl_tens
     return SL_OK;
 }
 
+sl_code sl_predict_check_method_name(sl_predict *p)
+{
+    const char *name = p->signature->method_name;
+    if (!p->service->check_method_name || is_serving_method(name))
+        return SL_OK;
+    return sl_fail_in(p->arena, p->st, SL_INTERNAL,
+                      "Expected prediction signature method_name to be one of "
+                      "{tensorflow/serving/predict, tensorflow/serving/classify, "
+                      "tensorflow/serving/regress}. Was: %s",
+                      name);
+}
+
 sl_code sl_predict_set_inputs(sl_predict *p, const int *index, const sl_tensor *inputs, int count)
 {
     const sl_signature *sig = p->signature;
-    if (p->service->check_method_name && !is_serving_method(sig->method_name))
-        return sl_fail_in(p->arena, p->st, SL_INTERNAL,
-                          "Expected prediction signature method_name to be one of "
-                          "{tensorflow/serving/predict, tensorflow/serving/classify, "
-                          "tensorflow/serving/regress}. Was: %s",
-                          sig->method_name);
+    sl_code rc = sl_predict_check_method_name(p);
+    if (rc)
+        return rc;
     if (count != sig->n_inputs) {
-        sl_code rc = feed_with_defaults(p, index, inputs, count);
+        rc = feed_with_defaults(p, index, inputs, count);
         return rc ? rc : want_all_outputs(p);
     }
     p->run.n_inputs = count;
@@ -194,7 +207,7 @@ static int find_output(const sl_signature *sig, const char *key)
     return sl_tensor_infos_find(sig->outputs, sig->n_outputs, sl_str_of(key));
 }
 
-static sl_code check_example_signature(sl_predict *p)
+sl_code sl_predict_check_example_signature(sl_predict *p)
 {
     const sl_signature *sig = p->signature;
     bool classify = p->method == SL_METHOD_CLASSIFY;
@@ -223,7 +236,7 @@ static sl_code check_example_signature(sl_predict *p)
 sl_code sl_predict_set_examples(sl_predict *p, const sl_tensor *examples)
 {
     static const int first[] = {0};
-    sl_code rc = check_example_signature(p);
+    sl_code rc = sl_predict_check_example_signature(p);
     if (rc)
         return rc;
     p->n_examples = examples->dims[0];

@@ -78,6 +78,15 @@ sl_code sl_predict_set_inputs(sl_predict *p, const int *index, const sl_tensor *
  * it is one; asks for what the answer needs. rest.md 8.2, 8.3. */
 sl_code sl_predict_set_examples(sl_predict *p, const sl_tensor *examples);
 
+/* ---- the parts of the above, for those who check in another order (prepare.h) ---- */
+
+/* Is the signature one that can be predicted, if names of methods are checked at all? */
+sl_code sl_predict_check_method_name(sl_predict *p);
+/* Is the signature one for p->method, classify or regress? */
+sl_code sl_predict_check_example_signature(sl_predict *p);
+/* Asks for the outputs at these positions, or, with NULL, for the first `count`. */
+sl_code sl_predict_want_outputs(sl_predict *p, const int *index, int count);
+
 /* Runs it: in a batch if the version is batched, else as `where` says. p->done is called exactly
  * once, perhaps before this returns, on whichever thread. */
 void sl_predict_start(sl_predict *p, sl_where where);
