@@ -73,7 +73,7 @@ static void measure(sl_session *s, sl_run *run)
     qsort(ns, ROUNDS, sizeof *ns, by_size);
     printf("best %.0f ns, median %.0f ns a run; %d allocations; cost() says %lld ns\n", ns[0],
            ns[ROUNDS / 2], sl_fault_count(SL_FAULT_ALLOC),
-           (long long)sl_engine_native.cost(s, run));
+           (long long)sl_engine_native.cost(s, run, &(int64_t){0}));
 }
 
 int main(int argc, char **argv)

@@ -89,9 +89,10 @@ typedef struct sl_engine {
     sl_code (*estimate)(void *self, const sl_saved_model *model, uint64_t *bytes, sl_status *st);
 
     /* (optional) What this very run would cost in nanoseconds, from a plan that is already cached
-     * for these shapes; -1: not known, or it may block, loop, or wait for anything. Never blocks,
-     * allocates nothing. The server runs in place only what this says is cheap. */
-    int64_t (*cost)(sl_session *s, const sl_run *run);
+     * for these shapes; -1: not known, or it may block, loop, or wait for anything. *elements: how
+     * many the wanted outputs will have together. Never blocks, allocates nothing. The server runs
+     * in place only what this says is cheap and small. */
+    int64_t (*cost)(sl_session *s, const sl_run *run, int64_t *elements);
 
     /* (optional) Bytes that the session holds now. Any thread. */
     uint64_t (*memory)(sl_session *s);

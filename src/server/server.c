@@ -222,14 +222,15 @@ static sl_code make_manager(server *s, sl_status *st)
 static void make_rest(server *s)
 {
     const sl_flags *f = s->flags;
-    s->service = (sl_service){.manager = s->manager,
-                              .workers = s->workers,
-                              .check_method_name = f->enable_signature_method_name_check,
-                              .run_timeout_ns = f->rest_api_timeout_in_ms > 0
-                                                    ? (uint64_t)f->rest_api_timeout_in_ms * 1000000u
-                                                    : 0,
-                              .in_place_ns = 100000,
-                              .run_threads = 1};
+    s->service = (sl_service){
+        .manager = s->manager,
+        .workers = s->workers,
+        .check_method_name = f->enable_signature_method_name_check,
+        .run_timeout_ns =
+            f->rest_api_timeout_in_ms > 0 ? (uint64_t)f->rest_api_timeout_in_ms * 1000000u : 0,
+        .in_place_ns = 100000,
+        .in_place_elements = 64 * 1024 / 12, /* a reply of 64 KiB, at 12 bytes a float */
+        .run_threads = 1};
     s->access.mode = (sl_access_mode)f->access_log;
     s->access.every = f->access_log_every;
     s->access.json = f->log_json;

@@ -374,8 +374,9 @@ static void run_in_batch(sl_predict *p)
 static bool cheap(const sl_predict *p)
 {
     const sl_engine *e = p->version->engine;
-    int64_t cost = e->cost ? e->cost(p->version->session, &p->run) : -1;
-    return cost >= 0 && cost < p->service->in_place_ns;
+    int64_t elements = 0;
+    int64_t cost = e->cost ? e->cost(p->version->session, &p->run, &elements) : -1;
+    return cost >= 0 && cost < p->service->in_place_ns && elements <= p->service->in_place_elements;
 }
 
 void sl_predict_start(sl_predict *p, sl_where where)

@@ -28,10 +28,11 @@
 typedef struct sl_service {
     sl_manager *manager;
     sl_workers *workers;
-    bool check_method_name;  /* --enable_signature_method_name_check */
-    uint64_t run_timeout_ns; /* of one model execution, queueing included; 0: none */
-    int64_t in_place_ns;     /* a run that costs less may stay on the loop; 0: never */
-    int run_threads;         /* how many threads one run may use */
+    bool check_method_name;    /* --enable_signature_method_name_check */
+    uint64_t run_timeout_ns;   /* of one model execution, queueing included; 0: none */
+    int64_t in_place_ns;       /* a run that costs less may stay on the loop; 0: never */
+    int64_t in_place_elements; /* ... if its outputs have no more elements than this */
+    int run_threads;           /* how many threads one run may use */
 } sl_service;
 
 typedef enum sl_where {

@@ -199,7 +199,7 @@ void sl_exec_prepare(sl_exec *x, const sl_request *r, int *steps, int *fused)
         sl_plan_free(plan);
 }
 
-int64_t sl_exec_cost(sl_exec *x, const sl_request *r)
+int64_t sl_exec_cost(sl_exec *x, const sl_request *r, int64_t *elements)
 {
     sl_slot *s = sl_cache_find(&x->cache, r, x->g->n_feeds);
     if (s == NULL)
@@ -209,6 +209,9 @@ int64_t sl_exec_cost(sl_exec *x, const sl_request *r)
         int64_t measured = atomic_load_explicit(&s->measured, memory_order_relaxed);
         int64_t estimate = s->plan->estimate + CALL_NS;
         ns = measured == 0 ? estimate : SL_MAX(measured, estimate / 4);
+        *elements = 0; /* no step is late here: every output has its shape */
+        for (int i = 0; i < s->plan->n_outs; i++)
+            *elements += sl_tensor_count(&s->plan->outs[i].t);
     }
     sl_cache_release(s);
     return ns;

@@ -26,7 +26,7 @@ sl_code sl_exec_run(sl_exec *x, const sl_request *r, const sl_run_args *args, sl
  * run. */
 void sl_exec_prepare(sl_exec *x, const sl_request *r, int *steps, int *fused);
 /* See sl_engine.cost. */
-int64_t sl_exec_cost(sl_exec *x, const sl_request *r);
+int64_t sl_exec_cost(sl_exec *x, const sl_request *r, int64_t *elements);
 /* Bytes of plans and of contexts that wait, sub-graphs included. */
 size_t sl_exec_bytes(const sl_exec *x);
 

@@ -490,7 +490,7 @@ static sl_code native_run(sl_session *s, sl_run *run, sl_status *st)
 }
 
 /* A signature of very many inputs is not worth running in place. */
-static int64_t native_cost(sl_session *s, const sl_run *run)
+static int64_t native_cost(sl_session *s, const sl_run *run, int64_t *elements)
 {
     const sl_tensor *few[FEW_INPUTS];
     int n = count_feeds(s, run);
@@ -498,7 +498,7 @@ static int64_t native_cost(sl_session *s, const sl_run *run)
         return -1;
     sl_exec *x = find_exec(s, run, few, n);
     sl_request r = {.feeds = few, .n_outs = run->n_outputs, .outs = run->output_index};
-    return sl_exec_cost(x, &r);
+    return sl_exec_cost(x, &r, elements);
 }
 
 /* ---- sizes ---- */

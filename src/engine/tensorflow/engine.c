@@ -257,9 +257,9 @@ static sl_code estimate(void *self, const sl_saved_model *model, uint64_t *bytes
     return SL_OK;
 }
 
-static int64_t cost(sl_session *s, const sl_run *run)
+static int64_t cost(sl_session *s, const sl_run *run, int64_t *elements)
 {
-    (void)s, (void)run;
+    (void)s, (void)run, (void)elements;
     return -1; /* always a worker's: it waits for another process */
 }
 

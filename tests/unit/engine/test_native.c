@@ -440,9 +440,11 @@ static void a_cost_is_known_once_the_shapes_have_been_planned(void **state)
     load(&m, "linear");
     sl_tensor x = floats((const float[21]){0}, 2, DIMS(7, 3)), y;
     sl_run run = linear_run(&m, &x, &y);
-    assert_int_equal(sl_engine_native.cost(m.session, &run), -1);
+    assert_int_equal(sl_engine_native.cost(m.session, &run, &(int64_t){0}), -1);
     assert_int_equal(sl_engine_native.run(m.session, &run, &m.st), SL_OK);
-    assert_true(sl_engine_native.cost(m.session, &run) > 0);
+    int64_t elements = 0;
+    assert_true(sl_engine_native.cost(m.session, &run, &elements) > 0);
+    assert_int_equal(elements, 7);
     sl_tensor_release(&y);
     sl_tensor_release(&x);
     unload(&m);
@@ -461,7 +463,7 @@ static void what_takes_a_lock_has_no_cost(void **state)
                   .threads = 1};
     assert_int_equal(sl_engine_native.run(m.session, &run, &m.st), SL_OK);
     sl_tensor_release(&y);
-    assert_int_equal(sl_engine_native.cost(m.session, &run), -1);
+    assert_int_equal(sl_engine_native.cost(m.session, &run, &(int64_t){0}), -1);
     unload(&m);
 }
 

@@ -306,7 +306,7 @@ static void describes_library_and_process(void **state)
     assert_memory_equal(text, "TensorFlow 2.", 13);
     assert_non_null(strstr(text, "(libtensorflow"));
     assert_true(pid_of(&s) > 0);
-    assert_int_equal(E.cost(s.session, NULL), -1);
+    assert_int_equal(E.cost(s.session, NULL, &(int64_t){0}), -1);
     unserve(&s);
 }
 

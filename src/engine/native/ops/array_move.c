@@ -301,7 +301,7 @@ static sl_code split_shape(sl_op_call *c, sl_status *st)
 {
     const sl_tensor *in = &c->in[1];
     int n = c->node->n_out;
-    int64_t axis;
+    int64_t axis = 0;
     sl_code rc = split_axis(&c->in[0], in->rank, &axis, st);
     if (rc)
         return rc;
@@ -319,7 +319,7 @@ static sl_code split_shape(sl_op_call *c, sl_status *st)
 
 static sl_code split_run(sl_op_call *c, sl_status *st)
 {
-    int64_t axis;
+    int64_t axis = 0;
     sl_code rc = split_axis(&c->in[0], c->in[1].rank, &axis, st);
     if (!rc)
         part(&c->in[1], c->out, c->node->n_out, (int)axis);
@@ -335,7 +335,7 @@ static sl_code splitv_shape(sl_op_call *c, sl_status *st)
 {
     const sl_tensor *in = &c->in[0], *sizes = &c->in[1];
     int n = c->node->n_out, open = -1;
-    int64_t axis, sum = 0;
+    int64_t axis = 0, sum = 0;
     sl_code rc = split_axis(&c->in[2], in->rank, &axis, st);
     if (rc)
         return rc;
@@ -371,7 +371,7 @@ static sl_code splitv_shape(sl_op_call *c, sl_status *st)
 
 static sl_code splitv_run(sl_op_call *c, sl_status *st)
 {
-    int64_t axis;
+    int64_t axis = 0;
     sl_code rc = split_axis(&c->in[2], c->in[0].rank, &axis, st);
     if (!rc)
         part(&c->in[0], c->out, c->node->n_out, (int)axis);
