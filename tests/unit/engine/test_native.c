@@ -444,7 +444,7 @@ static void a_cost_is_known_once_the_shapes_have_been_planned(void **state)
     assert_int_equal(sl_engine_native.run(m.session, &run, &m.st), SL_OK);
     int64_t elements = 0;
     assert_true(sl_engine_native.cost(m.session, &run, &elements) > 0);
-    assert_int_equal(elements, 7);
+    assert_int_equal(elements, 14);
     sl_tensor_release(&y);
     sl_tensor_release(&x);
     unload(&m);
