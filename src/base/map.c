@@ -1,4 +1,5 @@
-/* map.c - linear probing, at most 3/4 full; removal shifts the run back, so there are no tombstones */
+/* map.c - linear probing, at most 3/4 full; removal shifts the run back, so there are no tombstones
+ */
 #include "base/map.h"
 
 #include "base/mem.h"
@@ -31,29 +32,30 @@ void *sl_map_get(const sl_map *m, sl_str key)
     return s->key ? s->value : NULL;
 }
 
-static bool widen(sl_map *m)
+static bool widen(sl_map *m, void *(*get)(size_t, size_t))
 {
     sl_map wider = {.cap = m->cap ? m->cap * 2 : 16, .count = m->count};
-    wider.slots = sl_try_calloc(wider.cap, sizeof *wider.slots);
+    wider.slots = get(wider.cap, sizeof *wider.slots);
     if (wider.slots == NULL)
         return false;
     for (size_t i = 0; i < m->cap; i++)
         if (m->slots[i].key != NULL)
-            wider.slots[find(&wider, (sl_str){m->slots[i].key, m->slots[i].len},
-                             m->slots[i].hash)] = m->slots[i];
+            wider
+                .slots[find(&wider, (sl_str){m->slots[i].key, m->slots[i].len}, m->slots[i].hash)] =
+                m->slots[i];
     sl_free(m->slots);
     *m = wider;
     return true;
 }
 
-bool sl_map_try_set(sl_map *m, sl_str key, void *value)
+static bool set(sl_map *m, sl_str key, void *value, void *(*get)(size_t count, size_t size))
 {
     uint64_t hash = sl_hash(key.p, key.n);
-    if ((m->count + 1) * 4 > m->cap * 3 && !widen(m))
+    if ((m->count + 1) * 4 > m->cap * 3 && !widen(m, get))
         return false;
     sl_map_slot *s = &m->slots[find(m, key, hash)];
     if (s->key == NULL) {
-        char *copy = sl_try_malloc(key.n + 1);
+        char *copy = get(key.n + 1, 1);
         if (copy == NULL)
             return false;
         if (key.n)
@@ -64,6 +66,16 @@ bool sl_map_try_set(sl_map *m, sl_str key, void *value)
     }
     s->value = value;
     return true;
+}
+
+bool sl_map_try_set(sl_map *m, sl_str key, void *value)
+{
+    return set(m, key, value, sl_try_calloc);
+}
+
+void sl_map_set(sl_map *m, sl_str key, void *value)
+{
+    set(m, key, value, sl_calloc);
 }
 
 void *sl_map_remove(sl_map *m, sl_str key)

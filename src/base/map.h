@@ -26,6 +26,8 @@ void sl_map_fini(sl_map *m);
 void *sl_map_get(const sl_map *m, sl_str key);
 /* Sets or replaces. False when memory cannot be had. */
 bool sl_map_try_set(sl_map *m, sl_str key, void *value) SL_MUST_CHECK;
+/* The same for keys of our own making, few and small: ends the process as sl_malloc does. */
+void sl_map_set(sl_map *m, sl_str key, void *value);
 /* Removes; returns the value that was there, or NULL. */
 void *sl_map_remove(sl_map *m, sl_str key);
 /* Walks in no particular order: for (size_t i = 0; (s = sl_map_next(m, &i)) != NULL;) */

@@ -343,8 +343,7 @@ static sl_served *new_model(sl_manager *m, const char *name)
     while (*at != NULL)
         at = &(*at)->next;
     *at = model;
-    if (!sl_map_try_set(&m->by_name, sl_str_of(name), model))
-        abort(); /* small, and half a configuration cannot be served */
+    sl_map_set(&m->by_name, sl_str_of(name), model);
     return model;
 }
 

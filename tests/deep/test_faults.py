@@ -1,0 +1,132 @@
+"""The n-th allocation, read, write, accept or thread fails in the real server, for every n there is.
+
+Needs a server built with SLUICE_FAULTS (build/asan): base/fault.h says how it is armed. What is promised: each
+reply is the right one or says that the server could not; a connection may be closed; nothing crashes, nothing
+leaks (AddressSanitizer looks at the end), and the next request is served.
+"""
+import ctypes
+import http.client
+import json
+import re
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+
+from deep import ANSWER, CONFIG, HONEST, PATH, ROW, Closed, Connection, request
+from served import SLUICE, Server
+
+KINDS = ["alloc", "read", "write", "accept", "thread"]
+UNABLE = {429, 500, 503, 507}
+libc = ctypes.CDLL(None, use_errno=True)
+libc.sigqueue.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
+
+
+def arm(server, kind, n):
+    """Lets the n-th call from now fail (0: none). Returns how many there were since the last time."""
+    before = server.log.count(f"faults: {kind} ")
+    assert libc.sigqueue(server.process.pid, signal.SIGRTMIN + KINDS.index(kind), n) == 0
+    end = time.monotonic() + 30
+    while True:
+        got = re.findall(rf"faults: {kind} (\d+)\n", server.log)
+        if len(got) > before:
+            return int(got[-1])
+        assert server.process.poll() is None, server.log[-5000:]
+        assert time.monotonic() < end, "not built with SLUICE_FAULTS?"
+        select.select([], [], [], 0.002)
+
+
+def status_of(server, *what):
+    """The failure may befall this very request: None then."""
+    try:
+        return server.ask(*what).status
+    except (ConnectionError, http.client.HTTPException):
+        return None
+
+
+def scenario(server, right):
+    """Every honest request on one connection, a new one when the server closed it. How many were right?"""
+    good = 0
+    c = Connection(server.port, timeout=30)
+    for i, (data, _) in enumerate(HONEST[:-1]): # the metrics are different each time
+        try:
+            status, body = c.ask(data)
+        except Closed:
+            c.close()
+            c = Connection(server.port, timeout=30)
+            continue
+        if status in UNABLE:
+            assert body == b"" or json.loads(body)["error"], body # there may be no memory for a text
+        else:
+            assert (status, body) == right[i], (data[:100], status, body[:300])
+            good += 1
+        if c.socket.fileno() < 0:
+            c = Connection(server.port, timeout=30)
+    c.close()
+    return good
+
+
+@pytest.fixture
+def server(start):
+    server = start("--engine=native", "--file_system_poll_wait_seconds=0", config=CONFIG)
+    yield server
+    assert server.stop() == 0 # and no word of a sanitizer: stop() looks
+
+
+@pytest.mark.parametrize("kind", ["alloc", "read", "write", "accept"])
+def test_each_failure_while_serving(server, kind):
+    with Connection(server.port) as c:
+        right = [c.ask(data) for data, _ in HONEST[:-1]]
+    assert scenario(server, right) == len(right)
+    refused = 0
+    for n in range(1, 2000):
+        arm(server, kind, n)
+        good = scenario(server, right)
+        refused += good < len(right)
+        calls = arm(server, kind, 0)
+        with Connection(server.port, timeout=30) as c:
+            status, body = c.ask(request("POST", PATH, ROW))
+            assert status == 200 and json.loads(body) == ANSWER
+        if calls < n:
+            assert good == len(right)
+            break
+    else:
+        pytest.fail("the scenario never ends")
+    print(f"{kind}: {n - 1} places failed, {refused} of them seen by the client")
+    assert n > 1
+
+
+@pytest.mark.parametrize("kind", ["alloc", "read", "thread"])
+def test_each_failure_while_starting(kind):
+    """It starts and serves, or says why not and ends with 1. Steps grow, so that this ends."""
+    n, served = 1, 0
+    while n < 4000:
+        server = Server("--engine=native", "--file_system_poll_wait_seconds=0", "--max_num_load_retries=0",
+                        config=CONFIG, env={"SLUICE_FAULT": f"{kind} {n}"}, wait=False)
+        end = time.monotonic() + 60
+        while "Exporting HTTP/REST API at" not in server.log and server.process.poll() is None:
+            assert time.monotonic() < end, server.log
+            select.select([], [], [], 0.005)
+        if server.process.poll() is None:
+            # Loading goes on while it listens.
+            while status_of(server, "GET", "/startupz") != 200:
+                assert time.monotonic() < end, server.log
+                select.select([], [], [], 0.005)
+            calls = arm(server, kind, 0)
+            status = status_of(server, "POST", PATH, ROW)
+            assert status in (200, 404, 503), (n, status)
+            served += status == 200
+            assert server.stop() == 0
+            if calls < n:
+                assert status == 200
+                break
+        else:
+            assert server.process.returncode == 1 and server.log.strip(), (n, server.log)
+            assert "Sanitizer" not in server.log and "runtime error" not in server.log, server.log
+            server.directory.cleanup()
+        n += 1 if n < 40 else n // 8
+    else:
+        pytest.fail("starting never ends")
+    print(f"{kind}: up to the {n}-th; served all the same {served} times")
