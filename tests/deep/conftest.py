@@ -82,6 +82,13 @@ class Connection:
         if status == 100:
             return self.reply()
         fields = dict(l.lower().split(b": ", 1) for l in lines[1:])
+        if b"content-length" not in fields: # to an HTTP/1.0 client: until the server closes
+            assert lines[0].startswith(b"HTTP/1.0"), head
+            body = self.buffer
+            while piece := self.socket.recv(1 << 18):
+                body += piece
+            self.close()
+            return status, body
         length = int(fields[b"content-length"])
         while len(self.buffer) < length:
             self._more()

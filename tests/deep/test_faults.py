@@ -15,7 +15,8 @@ import time
 
 import pytest
 
-from deep import ANSWER, CONFIG, HONEST, PATH, ROW, Closed, Connection, request
+from deep import ANSWER, CONFIG, HONEST, PATH, ROW, Closed, Connection
+from deep import request as http_request
 from served import SLUICE, Server
 
 KINDS = ["alloc", "read", "write", "accept", "thread"]
@@ -68,15 +69,17 @@ def scenario(server, right):
     return good
 
 
-@pytest.fixture
-def server(start):
-    server = start("--engine=native", "--file_system_poll_wait_seconds=0", config=CONFIG)
+@pytest.fixture(params=["native", "tensorflow"])
+def server(start, request):
+    server = start(f"--engine={request.param}", "--file_system_poll_wait_seconds=0", config=CONFIG)
     yield server
     assert server.stop() == 0 # and no word of a sanitizer: stop() looks
 
 
 @pytest.mark.parametrize("kind", ["alloc", "read", "write", "accept"])
 def test_each_failure_while_serving(server, kind):
+    while status_of(server, "GET", "/startupz") != 200:
+        select.select([], [], [], 0.01)
     with Connection(server.port) as c:
         right = [c.ask(data) for data, _ in HONEST[:-1]]
     assert scenario(server, right) == len(right)
@@ -87,7 +90,7 @@ def test_each_failure_while_serving(server, kind):
         refused += good < len(right)
         calls = arm(server, kind, 0)
         with Connection(server.port, timeout=30) as c:
-            status, body = c.ask(request("POST", PATH, ROW))
+            status, body = c.ask(http_request("POST", PATH, ROW))
             assert status == 200 and json.loads(body) == ANSWER
         if calls < n:
             assert good == len(right)
