@@ -8,6 +8,8 @@ add_compile_options($<$<COMPILE_LANGUAGE:C>:-D_GNU_SOURCE=>) # glibc on Linux is
 add_compile_options(-Wall -Wextra -Wshadow -Wpointer-arith -Wvla -fno-common -fno-math-errno)
 add_compile_options($<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes>
                     $<$<COMPILE_LANGUAGE:C>:-Werror=implicit-function-declaration>)
+# Kernels are tuned with attributes of gcc, which builds the releases; clang (fuzzing) does without.
+add_compile_options($<$<C_COMPILER_ID:Clang>:-Wno-unknown-attributes> $<$<C_COMPILER_ID:Clang>:-Wno-ignored-attributes>)
 if(SLUICE_WERROR)
   add_compile_options(-Werror)
 endif()
