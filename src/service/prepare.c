@@ -6,30 +6,23 @@
 #include "base/mem.h"
 #include "tensorproto/tensorproto.h"
 
-/* Tensors that go with the arena. */
-typedef struct owned {
-    sl_tensor *list;
-    size_t count;
-} owned;
-
-static void release_owned(void *arg)
+void sl_prepared_release(sl_prepared *t)
 {
-    owned *o = arg;
-    for (size_t i = 0; i < o->count; i++)
-        sl_tensor_release(&o->list[i]);
+    for (size_t i = 0; i < t->count; i++)
+        sl_tensor_release(&t->tensors[i]);
+    *t = (sl_prepared){0};
 }
 
-/* Room for n tensors that are released with the arena as far as `count` goes; NULL: no memory. */
-static owned *new_owned(sl_arena *a, size_t n)
+/* Makes room for n tensors; there are none yet. */
+static sl_code reserve(sl_predict *p, size_t n, sl_prepared *t)
 {
     size_t bytes;
-    owned *o = sl_arena_alloc(a, sizeof *o);
-    o->count = 0;
-    o->list = sl_mul_size(n, sizeof *o->list, &bytes) ? sl_arena_try_alloc(a, bytes) : NULL;
-    if (o->list == NULL)
-        return NULL;
-    sl_arena_on_reset(a, release_owned, o);
-    return o;
+    t->count = 0;
+    t->tensors =
+        sl_mul_size(n, sizeof *t->tensors, &bytes) ? sl_arena_try_alloc(p->arena, bytes) : NULL;
+    if (t->tensors == NULL)
+        return sl_fail(p->st, SL_RESOURCE_EXHAUSTED, "out of memory: %zu inputs", n);
+    return SL_OK;
 }
 
 static sl_str or_default(sl_str signature)
@@ -164,36 +157,37 @@ static sl_code decode_input(sl_predict *p, const sl_wire_input *in, size_t max_b
 }
 
 /* Steps 4 to 7, and the inputs handed over. */
-static sl_code feed(sl_predict *p, const sl_predict_request *r, size_t max_bytes)
+static sl_code feed(sl_predict *p, const sl_predict_request *r, size_t max_bytes, sl_prepared *t)
 {
     const sl_signature *sig = p->signature;
     size_t n = (size_t)sig->n_inputs, used = 0;
     if (r->n_inputs > n || (r->n_inputs < n && sig->defaults == NULL))
         return wrong_inputs(p, r, WRONG_COUNT, 0);
     int *index = sl_arena_try_alloc(p->arena, n * sizeof *index);
-    owned *tensors = new_owned(p->arena, n);
-    if (index == NULL || tensors == NULL)
+    if (index == NULL)
         return sl_fail(p->st, SL_RESOURCE_EXHAUSTED, "out of memory: %zu inputs", n);
+    sl_code rc = reserve(p, n, t);
+    if (rc)
+        return rc;
     for (int i = 0; i < sig->n_inputs; i++) {
         const sl_wire_input *in = find_input(r, sig->inputs[i].key);
-        sl_code rc = SL_OK;
         index[i] = i;
         if (in != NULL)
-            rc = decode_input(p, in, max_bytes, &tensors->list[i]);
+            rc = decode_input(p, in, max_bytes, &t->tensors[i]);
         else if (default_of(sig, i) != NULL)
-            sl_tensor_share(default_of(sig, i), &tensors->list[i]);
+            sl_tensor_share(default_of(sig, i), &t->tensors[i]);
         else
             rc = wrong_inputs(p, r, MISSING, i);
         if (rc)
             return rc;
-        tensors->count++;
+        t->count++;
         used += in != NULL;
     }
     if (used != r->n_inputs)
         return wrong_inputs(p, r, UNKNOWN_NAME, 0);
     p->run.n_inputs = sig->n_inputs;
     p->run.input_index = index;
-    p->run.inputs = tensors->list;
+    p->run.inputs = t->tensors;
     return SL_OK;
 }
 
@@ -233,7 +227,8 @@ static sl_code want(sl_predict *p, const sl_predict_request *r)
     return sl_predict_want_outputs(p, index, n);
 }
 
-sl_code sl_prepare_predict(sl_predict *p, const sl_predict_request *r, size_t max_tensor_bytes)
+sl_code sl_prepare_predict(sl_predict *p, const sl_predict_request *r, size_t max_tensor_bytes,
+                           sl_prepared *t)
 {
     sl_str name = or_default(r->spec.signature);
     if (!use_signature(p, name))
@@ -241,7 +236,7 @@ sl_code sl_prepare_predict(sl_predict *p, const sl_predict_request *r, size_t ma
                           "Serving signature key \"%.*s\" not found.", SL_STR_ARG(name));
     sl_code rc = sl_predict_check_method_name(p);
     if (rc == SL_OK)
-        rc = feed(p, r, max_tensor_bytes);
+        rc = feed(p, r, max_tensor_bytes, t);
     return rc ? rc : want(p, r);
 }
 
@@ -272,35 +267,30 @@ static sl_code with_context(sl_predict *p, const sl_wire_examples *in, sl_str **
     return SL_OK;
 }
 
-/* The string tensor [n] that is fed; it goes with the arena. */
-static sl_code example_tensor(sl_predict *p, const sl_wire_examples *in, const sl_tensor **out)
+/* The string tensor [n] that is fed. */
+static sl_code example_tensor(sl_predict *p, const sl_wire_examples *in, sl_prepared *t)
 {
     sl_str *values = in->examples;
     int64_t dims[] = {(int64_t)in->count};
     if (in->count == 0)
         return sl_fail(p->st, SL_INVALID_ARGUMENT, "Input is empty.");
-    owned *tensor = new_owned(p->arena, 1);
-    if (tensor == NULL)
-        return sl_fail(p->st, SL_RESOURCE_EXHAUSTED, "out of memory: examples");
-    sl_code rc = in->context.n ? with_context(p, in, &values) : SL_OK;
+    sl_code rc = reserve(p, 1, t);
+    if (rc == SL_OK && in->context.n)
+        rc = with_context(p, in, &values);
     if (rc == SL_OK)
-        rc = sl_tensor_try_new_strings(values, dims, 1, &tensor->list[0], p->st);
-    if (rc)
-        return rc;
-    tensor->count = 1;
-    *out = &tensor->list[0];
-    return SL_OK;
+        rc = sl_tensor_try_new_strings(values, dims, 1, &t->tensors[0], p->st);
+    t->count = rc == SL_OK;
+    return rc;
 }
 
-sl_code sl_prepare_examples(sl_predict *p, const sl_example_request *r)
+sl_code sl_prepare_examples(sl_predict *p, const sl_example_request *r, sl_prepared *t)
 {
-    const sl_tensor *examples;
     sl_code rc = sl_predict_resolve(p, &r->spec.model, r->spec.signature);
     if (rc == SL_OK)
         rc = sl_predict_check_example_signature(p);
     if (rc == SL_OK)
-        rc = example_tensor(p, &r->input, &examples);
-    return rc ? rc : sl_predict_set_examples(p, examples);
+        rc = example_tensor(p, &r->input, t);
+    return rc ? rc : sl_predict_set_examples(p, &t->tensors[0]);
 }
 
 /* ---- several at once ---- */
@@ -334,12 +324,11 @@ static sl_code prepare_task(sl_predict *p, const sl_multi_request *r, const sl_i
     return sl_predict_check_example_signature(p);
 }
 
-sl_code sl_prepare_multi(const sl_predict *like, const sl_multi_request *r, sl_predict **out,
-                         size_t *count)
+sl_code sl_prepare_multi(const sl_predict *like, const sl_multi_request *r, sl_prepared *t,
+                         sl_predict **out, size_t *count)
 {
     /* Each task has a signature of its own, so there are no more than those. */
     size_t most = SL_MIN(r->n_tasks, (size_t)like->version->signatures->count + 1);
-    const sl_tensor *examples;
     sl_code rc = SL_OK;
     *count = 0;
     if (r->n_tasks == 0) /* the words of a run that fetches nothing */
@@ -353,9 +342,9 @@ sl_code sl_prepare_multi(const sl_predict *like, const sl_multi_request *r, sl_p
         rc = prepare_task(&(*out)[i], r, &r->tasks[i], *out, i);
     }
     if (rc == SL_OK)
-        rc = example_tensor(*out, &r->input, &examples);
+        rc = example_tensor(*out, &r->input, t);
     for (size_t i = 0; i < r->n_tasks && rc == SL_OK; i++)
-        rc = sl_predict_set_examples(&(*out)[i], examples);
+        rc = sl_predict_set_examples(&(*out)[i], &t->tensors[0]);
     *count = rc ? 0 : r->n_tasks;
     return rc;
 }

@@ -30,6 +30,7 @@ typedef struct replay {
     sl_service service; /* without manager and workers */
     sl_version version; /* a copy, called as the record calls it: metrics show that */
     sl_arena arena;
+    sl_prepared tensors; /* of the record that is being replayed */
     const char *path;
     int iterations;
     int64_t records;
@@ -129,7 +130,7 @@ static sl_code replay_predict(replay *r, const sl_predict_request *request)
     sl_predict p;
     sl_code rc = begin(r, SL_METHOD_PREDICT, &request->spec, &p);
     if (rc == SL_OK)
-        rc = sl_prepare_predict(&p, request, MOST_RECORD_BYTES);
+        rc = sl_prepare_predict(&p, request, MOST_RECORD_BYTES, &r->tensors);
     return rc ? rc : run(r, &p);
 }
 
@@ -138,7 +139,7 @@ static sl_code replay_examples(replay *r, sl_method method, const sl_example_req
     sl_predict p;
     sl_code rc = begin(r, method, &request->spec, &p);
     if (rc == SL_OK)
-        rc = sl_prepare_examples(&p, request);
+        rc = sl_prepare_examples(&p, request, &r->tensors);
     return rc ? rc : run(r, &p);
 }
 
@@ -150,7 +151,7 @@ static sl_code replay_multi(replay *r, const sl_multi_request *request)
     const sl_wire_spec *spec = request->n_tasks ? &request->tasks[0].spec : &nameless;
     sl_code rc = begin(r, SL_METHOD_CLASSIFY, spec, &like);
     if (rc == SL_OK)
-        rc = sl_prepare_multi(&like, request, &tasks, &n);
+        rc = sl_prepare_multi(&like, request, &r->tensors, &tasks, &n);
     for (size_t i = 0; i < n && rc == SL_OK; i++)
         rc = run(r, &tasks[i]);
     return rc;
@@ -235,6 +236,7 @@ static sl_code replay_file(replay *r, sl_str file)
     sl_code rc;
     while (sl_tfrecord_next(&reader, &record, &rc, r->st)) {
         rc = replay_record(r, record);
+        sl_prepared_release(&r->tensors);
         r->st->more = NULL; /* would be in the arena */
         sl_arena_reset(&r->arena);
         if (rc)
