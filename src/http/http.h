@@ -18,7 +18,15 @@
  * point into the connection's receive buffer, which stays until then. The body is one contiguous
  * counted buffer, so that an engine may keep it.
  *
- * Source: RFC 9110, RFC 9112; rest.md section 2 of the contract.
+ * Streams (HTTP/2 only): a handler that sets call->on_data in on_head gets the body piece by piece
+ * instead of as a whole, and may send its reply in pieces, too:
+ *
+ *     on_head(call) { call->on_data = piece; }   on_call(call) at once, without a body
+ *     piece(call, bytes, end) ...                each DATA frame, on the loop
+ *     sl_http_send(call) ...                     head and what call->reply holds; the call stays open
+ *     sl_http_reply(call)                        the rest, the trailers, the end
+ *
+ * Source: RFC 9110, RFC 9112, RFC 9113; rest.md section 2 of the contract.
  */
 #ifndef SL_HTTP_HTTP_H
 #define SL_HTTP_HTTP_H
@@ -65,6 +73,9 @@ typedef struct sl_http_call {
     sl_arena *arena;
     atomic_bool cancelled;            /* the client left */
     void (*on_cancel)(struct sl_http_call *); /* or NULL; set by the handler; loop thread */
+    /* Set by the handler in on_head: takes the body as it comes (decoded by nobody). `end`: nothing
+     * more follows; then `data` may be empty. Loop thread. Only looked at with HTTP/2. */
+    void (*on_data)(struct sl_http_call *, sl_str data, bool end);
 
     /* ---- the reply, filled in by the handler ---- */
     int status;              /* 200 */
@@ -72,6 +83,7 @@ typedef struct sl_http_call {
     sl_chain head;           /* further header lines, each "Name: value\r\n", or empty */
     sl_chain reply;          /* the body: add to it, or join a chain to it; never assign, it comes
                                 with a spare piece */
+    sl_chain trailers;       /* HTTP/2: sent behind the body, each "name: value\r\n"; HTTP/1: dropped */
     bool close;              /* end the connection after this reply */
 
     void *user;      /* the handler's own */
@@ -88,6 +100,12 @@ void sl_http_reply(sl_http_call *call);
 
 /* The same from any thread: the reply is handed over on the call's loop (post.c). */
 void sl_http_reply_posted(sl_http_call *call);
+
+/* HTTP/2 only, between on_call and sl_http_reply, on the call's loop: sends the head, the first time,
+ * and what call->reply holds by now, which is empty afterwards. The call stays open. */
+void sl_http_send(sl_http_call *call);
+/* Bytes given to sl_http_send that the client has not taken yet. */
+size_t sl_http_unsent(const sl_http_call *call);
 
 /* Nanoseconds that the call's loop has spent on handlers in its current round: whether it should hand
  * work to somebody else. */
@@ -123,6 +141,9 @@ typedef struct sl_http_options {
      * layer above decides on its form. */
     void (*on_error)(int status, const char *message, sl_chain *body, const char **content_type,
                      void *arg);
+    /* (optional) The same for a request whose head was understood: makes the whole reply (status,
+     * head, body, trailers) in its own form, and returns true; false: on_error is asked. */
+    bool (*on_call_error)(sl_http_call *call, int status, const char *message, void *arg);
     /* (optional) For the access log: such an error was sent (call == NULL), or the reply to a call
      * was: `sent` bytes, head and body; 0: given up, the client is gone. The call is still valid. */
     void (*on_done)(sl_http_call *call, int status, uint64_t sent, void *arg);
