@@ -47,6 +47,9 @@ sl_code sl_predict_resolve_version(sl_predict *p, const sl_model_spec *spec)
 
 static sl_code no_signature(sl_predict *p, sl_str name)
 {
+    if (p->method == SL_METHOD_PREDICT && p->rpc)
+        return sl_fail_in(p->arena, p->st, SL_FAILED_PRECONDITION,
+                          "Serving signature key \"%.*s\" not found.", SL_STR_ARG(name));
     if (p->method == SL_METHOD_PREDICT)
         return sl_fail_in(p->arena, p->st, SL_INVALID_ARGUMENT,
                           "Serving signature name: \"%.*s\" not found in signature def",
@@ -71,6 +74,8 @@ sl_code sl_predict_resolve(sl_predict *p, const sl_model_spec *spec, sl_str name
     if (p->run.signature < 0)
         return no_signature(p, wanted);
     p->signature = &p->version->signatures->list[p->run.signature];
+    if (p->method == SL_METHOD_PREDICT && p->rpc)
+        return sl_predict_check_method_name(p);
     if (p->method == SL_METHOD_PREDICT && p->signature->n_inputs == 0)
         return sl_fail_in(p->arena, p->st, SL_INVALID_ARGUMENT,
                           "Failed to get input map for signature: %.*s",
@@ -80,14 +85,11 @@ sl_code sl_predict_resolve(sl_predict *p, const sl_model_spec *spec, sl_str name
 
 /* ---- inputs ---- */
 
-sl_code sl_predict_want_outputs(sl_predict *p, const int *wanted, int n)
+static sl_code want_outputs(sl_predict *p, const int *index, int n)
 {
-    int *index = sl_arena_try_alloc(p->arena, (size_t)n * sizeof *index);
     sl_tensor *outputs = sl_arena_try_alloc(p->arena, (size_t)n * sizeof *outputs);
     if (index == NULL || outputs == NULL)
         return sl_fail(p->st, SL_RESOURCE_EXHAUSTED, "out of memory: %d outputs", n);
-    for (int i = 0; i < n; i++)
-        index[i] = wanted != NULL ? wanted[i] : i;
     memset(outputs, 0, (size_t)n * sizeof *outputs);
     p->run.n_outputs = n;
     p->run.output_index = index;
@@ -95,9 +97,26 @@ sl_code sl_predict_want_outputs(sl_predict *p, const int *wanted, int n)
     return SL_OK;
 }
 
+sl_code sl_predict_want_outputs(sl_predict *p, const int *wanted, int n)
+{
+    int *index = sl_arena_try_alloc(p->arena, (size_t)n * sizeof *index);
+    for (int i = 0; index != NULL && i < n; i++)
+        index[i] = wanted != NULL ? wanted[i] : i;
+    return want_outputs(p, index, n);
+}
+
 static sl_code want_all_outputs(sl_predict *p)
 {
     return sl_predict_want_outputs(p, NULL, p->signature->n_outputs);
+}
+
+sl_code sl_predict_set_run(sl_predict *p, const int *input_index, const sl_tensor *inputs,
+                           int n_inputs, const int *output_index, int n_outputs)
+{
+    p->run.n_inputs = n_inputs;
+    p->run.input_index = input_index;
+    p->run.inputs = inputs;
+    return want_outputs(p, output_index, n_outputs);
 }
 
 /* "input size does not match signature: 1!=2 len({x}) != len({x,y}). Sent extra: {}. Missing but
@@ -239,6 +258,8 @@ sl_code sl_predict_set_examples(sl_predict *p, const sl_tensor *examples)
     sl_code rc = sl_predict_check_example_signature(p);
     if (rc)
         return rc;
+    if (examples->dims[0] == 0)
+        return sl_fail(p->st, SL_INVALID_ARGUMENT, "Input is empty.");
     p->n_examples = examples->dims[0];
     p->run.n_inputs = 1;
     p->run.input_index = first;
