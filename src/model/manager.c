@@ -347,12 +347,21 @@ static sl_served *new_model(sl_manager *m, const char *name)
     return model;
 }
 
+/* Would a look at the base path find the same versions? */
+static bool asks_for_the_same(const sl_model_config *a, const sl_model_config *b)
+{
+    size_t versions = (size_t)a->n_versions * sizeof *a->versions;
+    return strcmp(a->base_path, b->base_path) == 0 && a->policy == b->policy &&
+           a->num_versions == b->num_versions && a->n_versions == b->n_versions &&
+           (versions == 0 || memcmp(a->versions, b->versions, versions) == 0);
+}
+
 static void configure_model(sl_manager *m, const sl_model_config *c)
 {
     sl_served *model = sl_map_get(&m->by_name, sl_str_of(c->name));
     if (model == NULL)
         model = new_model(m, c->name);
-    if (model->config == NULL)
+    if (model->config == NULL || !asks_for_the_same(&model->config->c, c))
         model->looked_at = false;
     sl_log(SL_INFO, " (Re-)adding model: %s", c->name);
     sl_config_release(model->config);

@@ -158,6 +158,25 @@ void sl_manager_look(sl_manager *m);
  */
 sl_code sl_manager_wait(sl_manager *m, uint64_t deadline_ns, sl_status *st);
 
+/* How far a model has come with what its configuration wants. */
+typedef enum sl_progress {
+    SL_PROGRESS_PENDING,   /* its base path is being looked at, or a wanted version is under way */
+    SL_PROGRESS_AVAILABLE, /* every wanted version is available */
+    SL_PROGRESS_FAILED,    /* one has failed or waits for its next attempt, or there is none */
+    SL_PROGRESS_REMOVED    /* it is not configured */
+} sl_progress;
+
+/* Waits until none of these models is pending, until `deadline_ns` (0: none), or until *stop is set
+ * and sl_manager_poke called. Any thread but those of options.load. */
+void sl_manager_settle(sl_manager *m, const char *const *models, int count, uint64_t deadline_ns,
+                       const atomic_bool *stop);
+/* How it stands with a model. *serves: a version of it is available. For what is pending or failed,
+ * `complaint` gets an item of sl_manager_wait's list. Any thread; takes a short lock. */
+sl_progress sl_manager_progress(sl_manager *m, const char *model, bool *serves, sl_text *complaint);
+
+/* Whoever waits in the manager looks at the clock and at its `stop` again. */
+void sl_manager_poke(sl_manager *m);
+
 /* Calls fn for every model that is configured or still has versions, for lists and metrics: name,
  * how many versions are available, how many have not ended. Takes a short lock, under which fn is
  * called: not for the request path, and fn must not call the manager. */

@@ -145,9 +145,6 @@ void sl_manager_stop_source(sl_manager *m);
 /* With the lock: look soon. */
 void sl_manager_want_look(sl_manager *m);
 
-/* For tests: every thread looks at the clock again. */
-void sl_manager_poke(sl_manager *m);
-
 /* "{name: m version: 1}", as the log and error texts write it. */
 #define SL_ID "{name: %s version: %lld}"
 #define SL_ID_ARG(v) (v)->model->name, (long long)(v)->number

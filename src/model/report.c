@@ -85,6 +85,14 @@ void sl_manager_each(sl_manager *m,
 
 typedef enum outcome { PENDING, AVAILABLE, FAILED } outcome;
 
+/* A message while it is loading is that of an attempt that failed: it will be tried again, but
+ * nobody has to wait for that. */
+static bool is_under_way(const sl_managed *v)
+{
+    bool retrying = v->message != NULL && !v->model->manager->opts.wait_for_retries;
+    return v->state != SL_STATE_AVAILABLE && v->state != SL_STATE_END && !retrying;
+}
+
 /* How it stands with a model, and for a failure which version's error to show. */
 static outcome outcome_of(const sl_served *model, const sl_managed **culprit)
 {
@@ -95,11 +103,7 @@ static outcome outcome_of(const sl_served *model, const sl_managed **culprit)
             return AVAILABLE;
         if (!v->managed || !v->aspired)
             continue;
-        /* A message while it is loading is that of an attempt that failed: it will be tried again,
-         * but nobody has to wait for that. */
-        bool retrying = v->message != NULL && !model->manager->opts.wait_for_retries;
-        if (v->state != SL_STATE_END && !retrying)
-            under_way = true;
+        under_way |= is_under_way(v);
         if (*culprit == NULL)
             *culprit = v;
     }
@@ -159,4 +163,63 @@ sl_code sl_manager_wait(sl_manager *m, uint64_t deadline_ns, sl_status *st)
                      list.p ? list.p : "");
     sl_text_fini(&list);
     return rc;
+}
+
+/* ---- what became of a change of the configuration ---- */
+
+static sl_progress progress_of(const sl_served *model, const sl_managed **culprit)
+{
+    bool failed = false, under_way = false, any = false;
+    *culprit = NULL;
+    if (model == NULL || model->config == NULL)
+        return SL_PROGRESS_REMOVED;
+    for (const sl_managed *v = model->versions; v != NULL; v = v->next) {
+        if (!v->managed || !v->aspired)
+            continue;
+        any = true;
+        if (v->state == SL_STATE_AVAILABLE)
+            continue;
+        under_way |= is_under_way(v);
+        failed |= !is_under_way(v);
+        if (*culprit == NULL)
+            *culprit = v;
+    }
+    if (under_way || model->has_pending || !model->looked_at)
+        return SL_PROGRESS_PENDING;
+    return failed || !any ? SL_PROGRESS_FAILED : SL_PROGRESS_AVAILABLE;
+}
+
+static bool any_pending(const sl_manager *m, const char *const *models, int count)
+{
+    const sl_managed *culprit;
+    for (int i = 0; i < count; i++)
+        if (progress_of(sl_map_get(&m->by_name, sl_str_of(models[i])), &culprit) ==
+            SL_PROGRESS_PENDING)
+            return true;
+    return false;
+}
+
+void sl_manager_settle(sl_manager *m, const char *const *models, int count, uint64_t deadline_ns,
+                       const atomic_bool *stop)
+{
+    pthread_mutex_lock(&m->lock);
+    while (!atomic_load(stop) && any_pending(m, models, count) &&
+           sl_cond_wait_until(&m->changed, &m->lock, deadline_ns))
+        ;
+    pthread_mutex_unlock(&m->lock);
+}
+
+sl_progress sl_manager_progress(sl_manager *m, const char *name, bool *serves, sl_text *complaint)
+{
+    const sl_managed *culprit;
+    pthread_mutex_lock(&m->lock);
+    const sl_served *model = sl_map_get(&m->by_name, sl_str_of(name));
+    sl_progress p = progress_of(model, &culprit);
+    *serves = false;
+    for (const sl_managed *v = model ? model->versions : NULL; v != NULL; v = v->next)
+        *serves |= v->state == SL_STATE_AVAILABLE;
+    if (p == SL_PROGRESS_FAILED || p == SL_PROGRESS_PENDING)
+        complain(complaint, model, p == SL_PROGRESS_FAILED ? FAILED : PENDING, culprit);
+    pthread_mutex_unlock(&m->lock);
+    return p;
 }

@@ -30,7 +30,8 @@ typedef struct sl_model_list {
     sl_model_config *models; /* for sl_manager_configure */
     const char **platforms;  /* opposite models: "tensorflow" or a key of the platform map */
     int count;
-    sl_str wire; /* the ModelServerConfig: equal bytes, equal configuration */
+    const sl_str *wires; /* opposite models: the ModelConfig; equal bytes, equal configuration */
+    sl_str wire;         /* the ModelServerConfig: likewise */
 } sl_model_list;
 
 /* Reads --model_config_file. On success sl_model_list_fini gives everything back, on failure
@@ -38,6 +39,8 @@ typedef struct sl_model_list {
 sl_code sl_model_list_read(const char *path, sl_model_list *out, sl_status *st);
 /* The same from a ModelServerConfig in its wire form (HandleReloadConfigRequest). */
 sl_code sl_model_list_from_wire(sl_str wire, sl_model_list *out, sl_status *st);
+/* The same from protobuf text. INVALID_ARGUMENT "<line>:<column>: <reason>". */
+sl_code sl_model_list_from_text(sl_str text, sl_model_list *out, sl_status *st);
 /* One model, policy latest: --model_name, --model_base_path. */
 sl_code sl_model_list_single(const char *name, const char *base_path, sl_model_list *out,
                              sl_status *st);

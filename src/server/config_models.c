@@ -193,12 +193,17 @@ static sl_code take_list(sl_model_list *l, pb_model *const *models, size_t n, sl
         rc = check_paths(models, n, st);
     if (rc)
         return rc;
+    sl_str *wires = sl_arena_try_alloc(&l->arena, (n + 1) * sizeof *wires);
     l->models = sl_arena_try_alloc(&l->arena, (n + 1) * sizeof *l->models);
     l->platforms = sl_arena_try_alloc(&l->arena, (n + 1) * sizeof *l->platforms);
-    if (l->models == NULL || l->platforms == NULL)
+    l->wires = wires;
+    if (wires == NULL || l->models == NULL || l->platforms == NULL)
         return out_of_memory(st);
-    for (size_t i = 0; i < n && rc == SL_OK; i++)
-        rc = take_model(l, models[i], st);
+    for (size_t i = 0; i < n && rc == SL_OK; i++) {
+        rc = sl_config_pack(&models[i]->base, &l->arena, &wires[i], st);
+        if (rc == SL_OK)
+            rc = take_model(l, models[i], st);
+    }
     return rc;
 }
 
@@ -234,32 +239,48 @@ sl_code sl_model_list_read(const char *path, sl_model_list *out, sl_status *st)
     return rc;
 }
 
+static sl_code take_wire(sl_model_list *l, sl_str wire, sl_status *st)
+{
+    char *copy = sl_arena_try_strndup(&l->arena, wire.n ? wire.p : "", wire.n);
+    void *message = NULL;
+    l->wire = (sl_str){copy, wire.n};
+    sl_code rc =
+        copy == NULL
+            ? SL_RESOURCE_EXHAUSTED
+            : sl_config_unpack(l->wire, &tensorflow__serving__model_server_config__descriptor,
+                               &l->arena, &message);
+    if (rc)
+        return sl_fail(st, rc, "%s",
+                       rc == SL_INVALID_ARGUMENT ? "malformed ModelServerConfig" : "out of memory");
+    if (((pb_server *)message)->config_case ==
+        TENSORFLOW__SERVING__MODEL_SERVER_CONFIG__CONFIG_CUSTOM_MODEL_CONFIG)
+        return sl_fail(
+            st, SL_FAILED_PRECONDITION,
+            "Cannot transition to requested config. It is only legal to transition from one "
+            "ModelConfigList to another.");
+    return take_server(l, message, st);
+}
+
 sl_code sl_model_list_from_wire(sl_str wire, sl_model_list *out, sl_status *st)
 {
     memset(out, 0, sizeof *out);
     sl_code rc = sl_arena_init(&out->arena, 0);
     if (rc)
         return sl_fail(st, rc, "out of memory");
-    char *copy = sl_arena_try_strndup(&out->arena, wire.n ? wire.p : "", wire.n);
-    void *message = NULL;
-    out->wire = (sl_str){copy, wire.n};
-    rc = copy == NULL
-             ? SL_RESOURCE_EXHAUSTED
-             : sl_config_unpack(out->wire, &tensorflow__serving__model_server_config__descriptor,
-                                &out->arena, &message);
-    if (rc)
-        sl_fail(st, rc, "%s",
-                rc == SL_INVALID_ARGUMENT ? "malformed ModelServerConfig" : "out of memory");
-    else if (((pb_server *)message)->config_case ==
-             TENSORFLOW__SERVING__MODEL_SERVER_CONFIG__CONFIG_CUSTOM_MODEL_CONFIG)
-        rc = sl_fail(
-            st, SL_FAILED_PRECONDITION,
-            "Cannot transition to requested config. It is only legal to transition from one "
-            "ModelConfigList to another.");
-    else
-        rc = take_server(out, message, st);
+    rc = take_wire(out, wire, st);
     if (rc)
         sl_model_list_fini(out);
+    return rc;
+}
+
+sl_code sl_model_list_from_text(sl_str text, sl_model_list *out, sl_status *st)
+{
+    sl_text wire = {0};
+    sl_code rc =
+        sl_config_parse(text, &tensorflow__serving__model_server_config__descriptor, &wire, st);
+    if (rc == SL_OK)
+        rc = sl_model_list_from_wire((sl_str){wire.p, wire.n}, out, st);
+    sl_text_fini(&wire);
     return rc;
 }
 

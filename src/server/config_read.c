@@ -63,15 +63,12 @@ static sl_code local_path(const char *uri, const char **path, sl_status *st)
     return SL_OK;
 }
 
-static sl_code parse(const char *path, sl_str text, const ProtobufCMessageDescriptor *type,
-                     sl_text *wire, sl_status *st)
+sl_code sl_config_parse(sl_str text, const ProtobufCMessageDescriptor *type, sl_text *wire,
+                        sl_status *st)
 {
     static const ProtobufCMessageDescriptor *const known[] = {
         &tensorflow__serving__saved_model_bundle_source_adapter_config__descriptor};
-    sl_code rc = sl_textpb_parse(text, type, known, SL_COUNTOF(known), wire, st);
-    if (rc)
-        sl_wrap(st, "Invalid protobuf file: '%s': ", path);
-    return rc;
+    return sl_textpb_parse(text, type, known, SL_COUNTOF(known), wire, st);
 }
 
 sl_code sl_config_read(const char *path, const ProtobufCMessageDescriptor *type, sl_arena *arena,
@@ -86,9 +83,11 @@ sl_code sl_config_read(const char *path, const ProtobufCMessageDescriptor *type,
         rc = sl_file_read(local, MAX_FILE, &file, st);
     if (rc)
         return rc;
-    rc = parse(path, (sl_str){file->data, file->size}, type, &bytes, st);
-    if (rc)
+    rc = sl_config_parse((sl_str){file->data, file->size}, type, &bytes, st);
+    if (rc) {
+        sl_wrap(st, "Invalid protobuf file: '%s': ", path);
         goto out;
+    }
     copy = sl_arena_try_strndup(arena, bytes.n ? bytes.p : "", bytes.n);
     rc = copy ? sl_config_unpack((sl_str){copy, bytes.n}, type, arena, out) : SL_RESOURCE_EXHAUSTED;
     if (rc)

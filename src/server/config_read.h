@@ -15,6 +15,11 @@
 sl_code sl_config_read(const char *path, const ProtobufCMessageDescriptor *type, sl_arena *arena,
                        void **out, sl_str *wire, sl_status *st);
 
+/* Protobuf text to its wire form, which is added to *wire. INVALID_ARGUMENT "<line>:<column>:
+ * <reason>". */
+sl_code sl_config_parse(sl_str text, const ProtobufCMessageDescriptor *type, sl_text *wire,
+                        sl_status *st);
+
 /* Unpacks a wire form into `arena`. INVALID_ARGUMENT: malformed; RESOURCE_EXHAUSTED. Writes no
  * status. */
 sl_code sl_config_unpack(sl_str wire, const ProtobufCMessageDescriptor *type, sl_arena *arena,

@@ -68,6 +68,7 @@ typedef struct sl_flags {
     const char *model_base_path;
     const char *model_config_file;
     int32_t model_config_file_poll_wait_seconds; /* <= 0: never */
+    int64_t reload_timeout_s;                    /* of waiting for a reload's models */
     int32_t file_system_poll_wait_seconds;       /* 0: once; < 0: never */
     bool allow_version_labels_for_unavailable_models;
     const char *saved_model_tags; /* comma list; "": serve */

@@ -27,6 +27,7 @@
 #include "server/config.h"
 #include "server/engines.h"
 #include "server/loader.h"
+#include "server/reload.h"
 
 enum { MAX_LISTENERS = 16 };
 
@@ -37,6 +38,7 @@ typedef struct server {
     sl_loader loader;
     sl_batch_scheduler *batches; /* NULL without --enable_batching */
     sl_manager *manager;
+    sl_reload *reload;
     sl_workers *workers;
     sl_service service;
     sl_access_log access;
@@ -219,6 +221,17 @@ static sl_code make_manager(server *s, sl_status *st)
     return sl_manager_new(&o, &s->manager, st);
 }
 
+static sl_code make_reload(server *s, sl_status *st)
+{
+    const sl_flags *f = s->flags;
+    sl_reload_options o = {.manager = s->manager,
+                           .config = &s->config,
+                           .path = f->model_config_file,
+                           .poll_seconds = f->model_config_file_poll_wait_seconds,
+                           .timeout_ns = (uint64_t)f->reload_timeout_s * 1000000000u};
+    return sl_reload_new(&o, &s->reload, st);
+}
+
 static void make_rest(server *s)
 {
     const sl_flags *f = s->flags;
@@ -266,7 +279,7 @@ static sl_code make(server *s, sl_status *st)
     if (rc == SL_OK && !s->flags->as_original)
         rc = open_rest(s, st);
     if (rc == SL_OK)
-        rc = sl_manager_configure(s->manager, s->config.models.models, s->config.models.count, st);
+        rc = make_reload(s, st);
     return rc;
 }
 
@@ -316,6 +329,7 @@ static void unmake(server *s)
         if (s->loops[i] != NULL)
             sl_loop_free(s->loops[i]);
     sl_free(s->loops);
+    sl_reload_free(s->reload);
     sl_manager_free(s->manager);
     if (s->batches != NULL)
         sl_batch_scheduler_free(s->batches);
@@ -334,45 +348,15 @@ static void raise_descriptor_limit(void)
     }
 }
 
-/* Reads the model configuration again and applies it, if it differs from what was applied last. A
- * file that cannot be read, or a configuration that is refused, changes nothing. */
-static void reload(server *s)
-{
-    sl_status st;
-    sl_model_list wanted;
-    if (*s->flags->model_config_file == '\0')
-        return;
-    if (sl_model_list_read(s->flags->model_config_file, &wanted, &st)) {
-        sl_log(SL_ERROR, "Failed to read ModelServerConfig file: %s", st.msg);
-        return;
-    }
-    bool same = sl_str_eq(wanted.wire, s->config.models.wire) || wanted.empty;
-    if (same || sl_model_list_check_change(&s->config.models, &wanted, &st) ||
-        sl_config_check_platforms(&s->config, &wanted, &st) ||
-        sl_manager_configure(s->manager, wanted.models, wanted.count, &st)) {
-        if (!same)
-            sl_log(SL_ERROR, "PollFilesystemAndReloadConfig failed to ReloadConfig: %s", st.msg);
-        sl_model_list_fini(&wanted);
-        return;
-    }
-    sl_log(SL_INFO, "configuration reloaded from %s: %d models", s->flags->model_config_file,
-           wanted.count);
-    sl_model_list_fini(&s->config.models);
-    s->config.models = wanted;
-}
-
-/* Main thread: reloads at SIGHUP and every --model_config_file_poll_wait_seconds; returns the
- * signal that ends the server. */
+/* Main thread: returns the signal that ends the server. */
 static int wait_for_the_end(server *s, const sigset_t *signals)
 {
-    int period = s->flags->model_config_file_poll_wait_seconds;
-    struct timespec wait = {.tv_sec = period};
     for (;;) {
-        int sig = period > 0 ? sigtimedwait(signals, NULL, &wait) : sigwaitinfo(signals, NULL);
+        int sig = sigwaitinfo(signals, NULL);
         if (sig > 0 && sig != SIGHUP)
             return sig;
-        if (sig == SIGHUP || errno == EAGAIN)
-            reload(s);
+        if (sig == SIGHUP)
+            sl_reload_poke(s->reload);
     }
 }
 
@@ -392,6 +376,7 @@ static int run(server *s, const sigset_t *signals)
         _exit(0);
     }
     pthread_join(s->starter, NULL);
+    sl_reload_stop(s->reload);
     drain(s, signals);
     if (s->start_code && s->flags->strict_startup)
         return sl_flags_refuse(s->flags, &s->start_status);
