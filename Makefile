@@ -33,6 +33,8 @@ soak: deps-test ## mixed requests for SOAK_MINUTES (60): no memory, no descripto
 bench: deps-test all ## the figures of bench/, interleaved
 	@bench/run
 
+deps-fuzz: ; @tools/deps fuzz
+fuzz: deps-fuzz
 asan tsan fuzz coverage dev: deps ## a build with that preset
 	@cmake --preset $@ >/dev/null && ninja -C build/$@ -j $(JOBS)
 
@@ -47,4 +49,4 @@ clean: ; rm -rf build/release build/asan build/tsan build/dev build/fuzz build/c
 help: ; @grep -hE '^[a-z -]+:.*## ' Makefile | sed 's/:.*## /\t/' | sort
 
 FORCE:
-.PHONY: all deps deps-test deps-clients deps-deep run test test-clients test-deep soak bench asan tsan fuzz coverage dev layers fmt models install clean help FORCE
+.PHONY: all deps deps-test deps-clients deps-deep deps-fuzz run test test-clients test-deep soak bench asan tsan fuzz coverage dev layers fmt models install clean help FORCE

@@ -94,3 +94,28 @@ char *sl_base64_encode(sl_str bytes, char *out)
     *out++ = '=';
     return out;
 }
+
+static int url_value(char c)
+{
+    if (c == '-' || c == '_')
+        return c == '-' ? 62 : 63;
+    return c == '+' || c == '/' ? BAD : value(c);
+}
+
+bool sl_base64url_decode(sl_str text, char *out, size_t *n)
+{
+    unsigned bits = 0;
+    char *o = out;
+    for (size_t i = 0; i < text.n; i++) {
+        int v = url_value(text.p[i]);
+        if (v < 0)
+            return false;
+        bits = (bits << 6 | (unsigned)v) & 0xffffff;
+        if (i % 4 != 0)
+            *o++ = (char)(bits >> (6 - i % 4 * 2));
+    }
+    *n = (size_t)(o - out);
+    /* The last letter's unused bits: 4 of 2 letters, 2 of 3. */
+    unsigned unused = text.n % 4 == 2 ? 0xf : text.n % 4 == 3 ? 0x3 : 0;
+    return text.n % 4 != 1 && (bits & unused) == 0;
+}

@@ -19,4 +19,9 @@ size_t sl_base64_size(size_t n);
 /* Returns one past the last byte written. Pieces whose size is a multiple of 3 may be joined. */
 char *sl_base64_encode(sl_str bytes, char *out);
 
+/* base64url without padding, RFC 4648 section 5, as JSON Web Tokens have it. Strict: no other
+ * character, no bit set behind the last byte. Decodes into `out`, which has room for
+ * text.n / 4 * 3 + 2 bytes; false if the text is malformed. */
+bool sl_base64url_decode(sl_str text, char *out, size_t *n);
+
 #endif

@@ -1,0 +1,440 @@
+/*
+ * guard.c - see guard.h
+ *
+ * A request takes a reference on the policy of the moment under a read lock; all it asks afterwards
+ * is answered from that policy. Limits count in a table of their own, which outlives policies.
+ */
+#include "guard/guard.h"
+
+#include <limits.h>
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "guard/glob.h"
+#include "guard/policy.h"
+#include "proto/auth_config.pb-c.h"
+
+struct sl_guard {
+    bool allow_remote_admin;
+    pthread_rwlock_t lock; /* guards the pointer */
+    sl_policy *policy;
+    sl_rates *rates;
+};
+
+static const char *const permission_names[] = {"",       "predict", "metadata",
+                                               "status", "metrics", "admin"};
+
+const char *sl_permission_name(sl_permission p)
+{
+    return permission_names[p];
+}
+
+bool sl_permission_parse(sl_str name, sl_permission *out)
+{
+    for (int i = SL_MAY_PREDICT; i <= SL_MAY_ADMIN; i++)
+        if (sl_str_is(name, permission_names[i])) {
+            *out = (sl_permission)i;
+            return true;
+        }
+    return false;
+}
+
+/* ---- making, replacing ---- */
+
+sl_code sl_guard_new(bool allow_remote_admin, sl_guard **out, sl_status *st)
+{
+    sl_guard *g = sl_try_calloc(1, sizeof *g);
+    if (g != NULL) {
+        g->allow_remote_admin = allow_remote_admin;
+        g->policy = sl_policy_empty();
+        g->rates = sl_rates_new(SL_RATES_MAX);
+        pthread_rwlock_init(&g->lock, NULL);
+        if (g->policy != NULL && g->rates != NULL) {
+            *out = g;
+            return SL_OK;
+        }
+        sl_guard_free(g);
+    }
+    return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
+}
+
+void sl_guard_free(sl_guard *g)
+{
+    if (g == NULL)
+        return;
+    sl_policy_release(g->policy);
+    sl_rates_free(g->rates);
+    pthread_rwlock_destroy(&g->lock);
+    sl_free(g);
+}
+
+static sl_policy *current(const sl_guard *g)
+{
+    pthread_rwlock_t *lock = (pthread_rwlock_t *)&g->lock;
+    pthread_rwlock_rdlock(lock);
+    sl_policy *p = g->policy;
+    atomic_fetch_add(&p->refs, 1);
+    pthread_rwlock_unlock(lock);
+    return p;
+}
+
+sl_code sl_guard_configure(sl_guard *g, const Sluice__AuthConfig *config, const char *dir,
+                           sl_status *st)
+{
+    sl_policy *p;
+    sl_code rc = sl_policy_new(config, dir, &p, st);
+    if (rc)
+        return rc;
+    pthread_rwlock_wrlock(&g->lock);
+    sl_policy *old = g->policy;
+    g->policy = p;
+    pthread_rwlock_unlock(&g->lock);
+    sl_policy_release(old);
+    return SL_OK;
+}
+
+bool sl_guard_has_identities(const sl_guard *g)
+{
+    sl_policy *p = current(g);
+    bool has = p->identities;
+    sl_policy_release(p);
+    return has;
+}
+
+/* ---- from where ---- */
+
+static sl_str without_port(sl_str peer)
+{
+    if (peer.n > 0 && peer.p[0] == '[') {
+        const char *close = memchr(peer.p, ']', peer.n);
+        return close ? (sl_str){peer.p + 1, (size_t)(close - peer.p) - 1} : peer;
+    }
+    const char *colon = memrchr(peer.p, ':', peer.n);
+    bool v4 = colon != NULL && memchr(peer.p, ':', peer.n) == colon;
+    return v4 ? (sl_str){peer.p, (size_t)(colon - peer.p)} : peer;
+}
+
+static sl_str trim(sl_str s)
+{
+    while (s.n > 0 && (*s.p == ' ' || *s.p == '\t')) {
+        s.p++;
+        s.n--;
+    }
+    while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+        s.n--;
+    return s;
+}
+
+/* X-Forwarded-For, from its end: each proxy has appended whom it saw. The first one that is no
+ * trusted proxy is the client; what stands before that, anybody may have written. */
+static void look_behind_proxies(const sl_policy *p, const sl_http_call *call, sl_admission *a)
+{
+    for (int h = call->n_headers - 1; h >= 0; h--) {
+        if (!sl_str_eq_nocase(call->headers[h].name, SL_STR("x-forwarded-for")))
+            continue;
+        sl_str left = call->headers[h].value;
+        while (left.n > 0) {
+            const char *comma = memrchr(left.p, ',', left.n);
+            size_t from = comma ? (size_t)(comma - left.p) + 1 : 0;
+            sl_str item = trim((sl_str){left.p + from, left.n - from});
+            sl_ip ip;
+            if (!sl_ip_parse(item, &ip))
+                return; /* not what a proxy of ours writes: the last one that was known counts */
+            a->ip = ip;
+            sl_str shown = without_port(item);
+            a->address.n = SL_MIN(shown.n, sizeof a->text);
+            memcpy(a->text, shown.p, a->address.n);
+            a->address.p = a->text;
+            if (!sl_networks_have(&p->proxies, &ip))
+                return;
+            left.n = comma ? from - 1 : 0;
+        }
+    }
+}
+
+static sl_code find_address(const sl_policy *p, const sl_http_call *call, sl_admission *a,
+                            sl_status *st)
+{
+    bool is_ip = sl_ip_parse(call->peer, &a->ip);
+    a->address = without_port(call->peer);
+    bool proxied = is_ip && sl_networks_have(&p->proxies, &a->ip);
+    if (proxied)
+        look_behind_proxies(p, call, a);
+    /* Behind a proxy on this machine everybody seems to come from it: the exception for local
+     * administrators ends where proxies are configured. */
+    a->local = p->proxies.count == 0 &&
+               (is_ip ? sl_ip_is_loopback(&a->ip) : sl_str_is(call->peer, "unix"));
+    if (!is_ip)
+        return SL_OK;
+    if (sl_networks_have(&p->deny, &a->ip) ||
+        (p->allow.count > 0 && !sl_networks_have(&p->allow, &a->ip)))
+        return sl_fail(st, SL_PERMISSION_DENIED, "address %.*s may not talk to this server",
+                       SL_STR_ARG(a->address));
+    return SL_OK;
+}
+
+bool sl_guard_network_allows(sl_guard *g, sl_str peer)
+{
+    sl_ip ip;
+    if (!sl_ip_parse(peer, &ip))
+        return true;
+    sl_policy *p = current(g);
+    /* Whom a trusted proxy stands for is seen with the request. */
+    bool ok = sl_networks_have(&p->proxies, &ip) ||
+              (!sl_networks_have(&p->deny, &ip) &&
+               (p->allow.count == 0 || sl_networks_have(&p->allow, &ip)));
+    sl_policy_release(p);
+    return ok;
+}
+
+/* ---- who ---- */
+
+/* The token behind "Bearer", any letter case. False: another scheme, or nothing. */
+static bool bearer(sl_str value, sl_str *token)
+{
+    if (value.n < 7 || !sl_str_eq_nocase((sl_str){value.p, 6}, SL_STR("bearer")) ||
+        value.p[6] != ' ')
+        return false;
+    *token = trim((sl_str){value.p + 7, value.n - 7});
+    return token->n > 0;
+}
+
+static sl_code identify_jwt(sl_policy *p, sl_str token, const unsigned char digest[SL_DIGEST_SIZE],
+                            int64_t now_s, sl_arena *arena, sl_admission *a, sl_status *st)
+{
+    sl_claims c;
+    sl_str names[1 + SL_JWT_GROUPS];
+    sl_code rc = sl_jwt_verify(token, p->issuers, p->n_issuers, now_s, arena, &c, st);
+    if (rc)
+        return rc;
+    for (int i = 0; i <= c.n_groups; i++) {
+        sl_str claim = i == 0 ? c.principal : c.groups[i - 1];
+        char *name = sl_arena_try_printf(arena, "%s:%s/%.*s", i == 0 ? "jwt" : "group",
+                                         c.issuer->name, SL_STR_ARG(claim));
+        if (name == NULL)
+            return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
+        names[i] = sl_str_of(name);
+    }
+    a->identity = sl_identity_new(names, 1 + c.n_groups, c.expires_s);
+    if (a->identity == NULL)
+        return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
+    sl_policy_remember(p, digest, a->identity);
+    a->principal = a->identity->names[0];
+    return SL_OK;
+}
+
+static sl_code identify_token(sl_policy *p, sl_str token, sl_arena *arena, sl_admission *a,
+                              sl_status *st)
+{
+    unsigned char digest[SL_DIGEST_SIZE];
+    int64_t now_s = sl_wall_us() / 1000000;
+    if (token.n > SL_JWT_MAX)
+        return sl_fail(st, SL_UNAUTHENTICATED, "the token is refused: it is longer than %d bytes",
+                       SL_JWT_MAX);
+    if (!sl_digest(token, digest))
+        return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
+    const sl_token *t = sl_tokens_find(&p->tokens, digest);
+    if (t != NULL && t->expires_s != 0 && t->expires_s <= now_s)
+        return sl_fail(st, SL_UNAUTHENTICATED, "the token is refused: it has expired");
+    if (t != NULL) {
+        a->principal = sl_str_of(t->name);
+        return SL_OK;
+    }
+    if (p->n_issuers == 0 || !sl_jwt_looks_like(token))
+        return sl_fail(st, SL_UNAUTHENTICATED, "the token is refused: it is not known here");
+    a->identity = sl_policy_cached(p, digest, now_s);
+    if (a->identity != NULL) {
+        a->principal = a->identity->names[0];
+        return SL_OK;
+    }
+    return identify_jwt(p, token, digest, now_s, arena, a, st);
+}
+
+sl_code sl_guard_identify(sl_guard *g, const sl_http_call *call, sl_admission *a, sl_status *st)
+{
+    *a = (sl_admission){.policy = current(g), .principal = SL_STR("anonymous")};
+    sl_policy *p = a->policy;
+    sl_code rc = find_address(p, call, a, st);
+    if (rc || !p->identities)
+        return rc;
+    const sl_str *sent = sl_http_header_find(call, "authorization");
+    sl_str token;
+    if (sent == NULL)
+        return SL_OK;
+    if (!bearer(*sent, &token))
+        return sl_fail(st, SL_UNAUTHENTICATED, "expected \"Authorization: Bearer <token>\"");
+    return identify_token(p, token, call->arena, a, st);
+}
+
+void sl_guard_leave(sl_guard *g, sl_admission *a)
+{
+    for (int i = 0; i < a->n_held; i++)
+        sl_rates_leave(g->rates, a->held[i]);
+    sl_identity_release(a->identity);
+    sl_policy_release(a->policy);
+    *a = (sl_admission){0};
+}
+
+/* ---- may they ---- */
+
+static bool any_matches(const char *const *patterns, int n, sl_str name)
+{
+    for (int i = 0; i < n; i++)
+        if (sl_glob_match(sl_str_of(patterns[i]), name))
+            return true;
+    return false;
+}
+
+/* One of the names that whoever asks goes by. "*" does not mean those who have shown nothing: they
+ * are meant by "anonymous" alone. */
+static bool is_one_of(const sl_admission *a, const char *const *patterns, int n)
+{
+    if (sl_str_is(a->principal, "anonymous")) {
+        for (int i = 0; i < n; i++)
+            if (strcmp(patterns[i], "anonymous") == 0)
+                return true;
+        return false;
+    }
+    if (a->identity == NULL)
+        return any_matches(patterns, n, a->principal);
+    for (int i = 0; i < a->identity->n; i++)
+        if (any_matches(patterns, n, a->identity->names[i]))
+            return true;
+    return false;
+}
+
+static bool rule_allows(const sl_rule *r, const sl_admission *a, sl_permission what, sl_str model,
+                        sl_str label)
+{
+    bool of_model = what == SL_MAY_PREDICT || what == SL_MAY_METADATA || what == SL_MAY_STATUS;
+    return (r->allow & 1u << what) && is_one_of(a, r->principals, r->n_principals) &&
+           (!of_model || r->n_models == 0 || any_matches(r->models, r->n_models, model)) &&
+           (!of_model || r->n_labels == 0 || any_matches(r->labels, r->n_labels, label));
+}
+
+/* The position of the first rule that allows it, or -1. */
+static int find_rule(const sl_admission *a, sl_permission what, sl_str model, sl_str label)
+{
+    const sl_policy *p = a->policy;
+    for (int i = 0; i < p->n_rules; i++)
+        if (rule_allows(&p->rules[i], a, what, model, label))
+            return i;
+    return -1;
+}
+
+static sl_code deny(const sl_admission *a, sl_permission what, sl_str model, sl_status *st)
+{
+    bool named = model.n > 0;
+    if (sl_str_is(a->principal, "anonymous"))
+        return sl_fail(st, SL_UNAUTHENTICATED,
+                       "credentials are needed to %s%s%.*s: send \"Authorization: Bearer <token>\"",
+                       what == SL_MAY_PREDICT ? "predict"
+                       : what == SL_MAY_ADMIN ? "administer"
+                                              : "read",
+                       named ? " with model " : "", (int)SL_MIN(model.n, (size_t)200),
+                       named ? model.p : "");
+    return sl_fail(st, SL_PERMISSION_DENIED, "%.*s has no permission \"%s\"%s%.*s",
+                   (int)SL_MIN(a->principal.n, (size_t)200), a->principal.p,
+                   sl_permission_name(what), named ? " for model " : "",
+                   (int)SL_MIN(model.n, (size_t)200), named ? model.p : "");
+}
+
+sl_code sl_guard_may(sl_guard *g, const sl_admission *a, sl_permission what, sl_str model,
+                     sl_str label, sl_status *st)
+{
+    if (a->policy->identities)
+        return find_rule(a, what, model, label) >= 0 ? SL_OK : deny(a, what, model, st);
+    if (what != SL_MAY_ADMIN || a->local || g->allow_remote_admin)
+        return SL_OK;
+    return sl_fail(st, SL_PERMISSION_DENIED,
+                   "administering is allowed from this machine only (loopback, unix socket); "
+                   "--auth_config_file lets others in, --allow_remote_admin everybody");
+}
+
+/* ---- how much ---- */
+
+static sl_str key_of(const sl_limit *l, int number, const sl_admission *a, sl_str model, char *buf,
+                     size_t room)
+{
+    sl_str s = l->per == SL_PER_PRINCIPAL ? a->principal
+               : l->per == SL_PER_ADDRESS ? a->address
+               : l->per == SL_PER_MODEL   ? model
+                                          : (sl_str){"", 0};
+    buf[0] = (char)('a' + number); /* limits count apart */
+    /* A name that is too long shares its counter with those that begin alike. */
+    s.n = SL_MIN(s.n, room - 1);
+    if (s.n)
+        memcpy(buf + 1, s.p, s.n);
+    return (sl_str){buf, s.n + 1};
+}
+
+static bool limit_fits(const sl_limit *l, const sl_admission *a, sl_str model)
+{
+    return (l->n_principals == 0 || is_one_of(a, l->principals, l->n_principals)) &&
+           (l->n_models == 0 || any_matches(l->models, l->n_models, model));
+}
+
+static sl_code over(const sl_limit *l, sl_admission *a, uint64_t wait_ns, sl_status *st)
+{
+    static const char *const whose[] = {"principal", "address", "model", "server"};
+    uint64_t wait_s = wait_ns / 1000000000u + 1;
+    a->retry_after_s = (unsigned)SL_MIN(wait_s, (uint64_t)3600);
+    if (wait_ns == 0)
+        return sl_fail(st, SL_RESOURCE_EXHAUSTED,
+                       "too many requests at once for this %s: the limit is %d", whose[l->per],
+                       l->rate.concurrent);
+    return sl_fail(st, SL_RESOURCE_EXHAUSTED,
+                   "too many requests for this %s: the limit is %g per second", whose[l->per],
+                   l->rate.per_second);
+}
+
+sl_code sl_guard_count(sl_guard *g, sl_admission *a, sl_str model, sl_status *st)
+{
+    const sl_policy *p = a->policy;
+    char keys[SL_LIMITS_MAX][160];
+    sl_str entered[SL_LIMITS_MAX];
+    const sl_limit *by[SL_LIMITS_MAX];
+    int n = 0;
+    uint64_t now = p->n_limits ? sl_now_ns() : 0, wait_ns;
+    for (int i = 0; i < p->n_limits; i++) {
+        const sl_limit *l = &p->limits[i];
+        sl_counter *held;
+        if (!limit_fits(l, a, model))
+            continue;
+        sl_str key = key_of(l, i, a, model, keys[n], sizeof keys[n]);
+        if (!sl_rates_enter(g->rates, &l->rate, key, now, &held, &wait_ns)) {
+            while (n-- > 0)
+                sl_rates_undo(g->rates, &by[n]->rate, entered[n]);
+            a->n_held = 0;
+            return over(l, a, wait_ns, st);
+        }
+        by[n] = l;
+        entered[n++] = key;
+        if (held != NULL)
+            a->held[a->n_held++] = held;
+    }
+    return SL_OK;
+}
+
+/* ---- explaining ---- */
+
+sl_code sl_guard_explain(sl_guard *g, sl_str who, sl_permission what, sl_str model, sl_str label,
+                         sl_text *why, sl_status *st)
+{
+    sl_arena arena;
+    sl_admission a = {.policy = current(g), .principal = who, .local = true};
+    sl_code rc = sl_arena_init(&arena, 0);
+    if (rc == SL_OK && (sl_str_starts(who, "slt_") || sl_jwt_looks_like(who)))
+        rc = identify_token(a.policy, who, &arena, &a, st);
+    if (rc == SL_OK)
+        rc = sl_guard_may(g, &a, what, model, label, st);
+    if (rc == SL_OK && !a.policy->identities)
+        sl_text_puts(why, "no identities are configured: everybody may");
+    else if (rc == SL_OK)
+        sl_text_printf(why, "%.*s may, by rule %d", SL_STR_ARG(a.principal),
+                       find_rule(&a, what, model, label) + 1);
+    sl_guard_leave(g, &a);
+    sl_arena_fini(&arena);
+    return rc;
+}

@@ -1,0 +1,91 @@
+/*
+ * guard.h - who may come in, and how much
+ *
+ * A front end asks before it decodes anything of a request's body:
+ *
+ *     sl_guard_identify(g, call, &a, st)              who is it, from where        UNAUTHENTICATED
+ *     sl_guard_may(g, &a, SL_MAY_PREDICT, model, label, st)     may they PERMISSION_DENIED
+ *     sl_guard_count(g, &a, model, st)                how much already RESOURCE_EXHAUSTED
+ *     ...
+ *     sl_guard_leave(g, &a)                           the request has ended
+ *
+ * leave() is called exactly once for each identify(), whatever came of it, on any thread.
+ *
+ * Without a configuration everybody may do everything but administer; that is for those who come
+ * from this machine (loopback, unix sockets) only. With identities configured (tokens, JWT, client
+ * certificates) what no rule allows is refused.
+ *
+ * The configuration is replaced as a whole while requests go on; each request is judged by the one
+ * that it began with. Nothing here blocks: a lock is held for nanoseconds, a JWT that was verified
+ * is remembered until it expires.
+ *
+ * Credentials: "Authorization: Bearer <token>", the same in gRPC's metadata. No secret gets into a
+ * message, a log or an error.
+ */
+#ifndef SL_GUARD_GUARD_H
+#define SL_GUARD_GUARD_H
+
+#include "guard/networks.h"
+#include "guard/rates.h"
+#include "http/http.h"
+
+struct Sluice__AuthConfig; /* proto/auth_config.pb-c.h */
+
+typedef struct sl_guard sl_guard;
+
+typedef enum sl_permission {
+    SL_MAY_PREDICT = 1,
+    SL_MAY_METADATA,
+    SL_MAY_STATUS,
+    SL_MAY_METRICS,
+    SL_MAY_ADMIN
+} sl_permission;
+const char *sl_permission_name(sl_permission p); /* "predict" */
+bool sl_permission_parse(sl_str name, sl_permission *out);
+
+typedef struct sl_admission {
+    sl_str principal; /* "anonymous", "token:ci", "jwt:corp/ann", "cert:client"; until leave */
+    sl_str address;   /* the client's, without port, behind trusted proxies too; "unix" */
+    bool local;       /* comes from this machine */
+    unsigned retry_after_s; /* after RESOURCE_EXHAUSTED: for Retry-After; at least 1 */
+
+    /* the guard's own */
+    struct sl_policy *policy;
+    struct sl_identity *identity;
+    struct sl_counter *held[8];
+    int n_held;
+    sl_ip ip;
+    char text[64];
+} sl_admission;
+
+/* RESOURCE_EXHAUSTED: no memory. `allow_remote_admin`: without configured identities, administering
+ * is not bound to this machine. */
+sl_code sl_guard_new(bool allow_remote_admin, sl_guard **out, sl_status *st);
+void sl_guard_free(sl_guard *g); /* every admission has been left; accepts NULL */
+
+/*
+ * Takes over a configuration and reads the files that it names, relative ones from `dir`. On
+ * failure nothing has changed: INVALID_ARGUMENT names the file or the field, NOT_FOUND the file.
+ * May block; any thread, one at a time.
+ */
+sl_code sl_guard_configure(sl_guard *g, const struct Sluice__AuthConfig *config, const char *dir,
+                           sl_status *st);
+/* Are there tokens, JWT issuers or client certificates? */
+bool sl_guard_has_identities(const sl_guard *g);
+
+/* Any of these: any thread. Each network, rule and limit is explained in auth_config.proto. */
+sl_code sl_guard_identify(sl_guard *g, const sl_http_call *call, sl_admission *a, sl_status *st);
+sl_code sl_guard_may(sl_guard *g, const sl_admission *a, sl_permission what, sl_str model,
+                     sl_str label, sl_status *st);
+sl_code sl_guard_count(sl_guard *g, sl_admission *a, sl_str model, sl_status *st);
+void sl_guard_leave(sl_guard *g, sl_admission *a);
+
+/* May this peer (as sl_http_call.peer has it) talk to the server at all? */
+bool sl_guard_network_allows(sl_guard *g, sl_str peer);
+
+/* For `sluice can`: the decision for a principal by name, or for the token that `credential` is,
+ * and in `why` a sentence with the rule that decided. */
+sl_code sl_guard_explain(sl_guard *g, sl_str principal_or_token, sl_permission what, sl_str model,
+                         sl_str label, sl_text *why, sl_status *st);
+
+#endif

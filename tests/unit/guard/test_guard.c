@@ -1,0 +1,504 @@
+/* Who may come in, and how much: whole decisions, from a configuration as it is written. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "format/textpb.h"
+#include "guard/guard.h"
+#include "guard/tokens.h"
+#include "proto/auth_config.pb-c.h"
+#include "unit/guard/jwt_maker.h"
+
+#define NOW_S 1800000000u
+#define S 1000000000u
+
+static sl_guard *guard;
+static sl_status st;
+static sl_arena arena;
+static char dir[] = "/tmp/guard.XXXXXX";
+static maker m;
+
+static void write_file(const char *name, const char *text)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static int setup_all(void **state)
+{
+    sl_text t = {0};
+    (void)state;
+    if (mkdtemp(dir) == NULL || sl_arena_init(&arena, 0) != SL_OK)
+        return 1;
+    maker_init(&m);
+    maker_jwks(&m, &t);
+    write_file("jwks.json", t.p);
+    t.n = 0;
+    sl_token_line("ci", "slt_ci", 0, &t);
+    sl_text_putc(&t, '\n');
+    sl_token_line("old", "slt_old", NOW_S - 1, &t);
+    sl_text_putc(&t, '\n');
+    write_file("tokens", t.p);
+    sl_text_fini(&t);
+    return 0;
+}
+
+static int teardown_all(void **state)
+{
+    char path[256];
+    (void)state;
+    snprintf(path, sizeof path, "%s/tokens", dir);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/jwks.json", dir);
+    unlink(path);
+    rmdir(dir);
+    maker_fini(&m);
+    sl_arena_fini(&arena);
+    return 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    sl_clock_fake((uint64_t)NOW_S * S);
+    return sl_guard_new(false, &guard, &st) != SL_OK;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    sl_guard_free(guard);
+    sl_clock_fake(0);
+    sl_arena_reset(&arena);
+    return 0;
+}
+
+static sl_code configure(const char *text)
+{
+    sl_text wire = {0};
+    if (sl_textpb_parse(sl_str_of(text), &sluice__auth_config__descriptor, NULL, 0, &wire, &st) !=
+        SL_OK)
+        fail_msg("%s", st.msg);
+    Sluice__AuthConfig *c = sluice__auth_config__unpack(NULL, wire.n, (const uint8_t *)wire.p);
+    assert_non_null(c);
+    sl_code rc = sl_guard_configure(guard, c, dir, &st);
+    sluice__auth_config__free_unpacked(c, NULL);
+    sl_text_fini(&wire);
+    return rc;
+}
+
+static void is_configured(const char *text)
+{
+    if (configure(text) != SL_OK)
+        fail_msg("%s", st.msg);
+}
+
+static void is_refused(const char *text, const char *why)
+{
+    if (configure(text) == SL_OK)
+        fail_msg("was taken: %s", text);
+    if (strstr(st.msg, why) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", st.msg, why);
+}
+
+typedef struct asked {
+    const char *peer, *authorization, *forwarded;
+    sl_permission what;
+    const char *model, *label;
+} asked;
+
+/* The whole way, up to leave. */
+static sl_code ask(asked q)
+{
+    sl_http_header headers[2];
+    sl_http_call call = {
+        .peer = sl_str_of(q.peer ? q.peer : "192.0.2.7:4711"), .headers = headers, .arena = &arena};
+    sl_admission a;
+    sl_str model = sl_str_of(q.model ? q.model : "m"), label = sl_str_of(q.label ? q.label : "");
+    sl_permission what = q.what ? q.what : SL_MAY_PREDICT;
+    if (q.authorization != NULL)
+        headers[call.n_headers++] =
+            (sl_http_header){SL_STR("Authorization"), sl_str_of(q.authorization)};
+    if (q.forwarded != NULL)
+        headers[call.n_headers++] =
+            (sl_http_header){SL_STR("x-forwarded-for"), sl_str_of(q.forwarded)};
+    sl_code rc = sl_guard_identify(guard, &call, &a, &st);
+    if (rc == SL_OK)
+        rc = sl_guard_may(guard, &a, what, model, label, &st);
+    if (rc == SL_OK)
+        rc = sl_guard_count(guard, &a, model, &st);
+    sl_guard_leave(guard, &a);
+    return rc;
+}
+
+/* ---- without identities ---- */
+
+static void without_a_configuration_everybody_may_all_but_administer(void **state)
+{
+    (void)state;
+    assert_int_equal(ask((asked){0}), SL_OK);
+    assert_int_equal(ask((asked){.what = SL_MAY_METRICS}), SL_OK);
+    assert_int_equal(ask((asked){.authorization = "Bearer whatever"}), SL_OK);
+    assert_int_equal(ask((asked){.what = SL_MAY_ADMIN}), SL_PERMISSION_DENIED);
+    assert_non_null(strstr(st.msg, "--allow_remote_admin"));
+    assert_int_equal(ask((asked){.what = SL_MAY_ADMIN, .peer = "127.0.0.1:1"}), SL_OK);
+    assert_int_equal(ask((asked){.what = SL_MAY_ADMIN, .peer = "[::1]:1"}), SL_OK);
+    assert_int_equal(ask((asked){.what = SL_MAY_ADMIN, .peer = "unix"}), SL_OK);
+}
+
+static void the_exception_for_this_machine_ends_where_proxies_are_trusted(void **state)
+{
+    (void)state;
+    is_configured("trusted_proxy: '127.0.0.1'");
+    assert_int_equal(ask((asked){.what = SL_MAY_ADMIN, .peer = "127.0.0.1:1"}),
+                     SL_PERMISSION_DENIED);
+    assert_int_equal(ask((asked){.what = SL_MAY_ADMIN, .peer = "unix"}), SL_PERMISSION_DENIED);
+    assert_int_equal(ask((asked){.peer = "127.0.0.1:1"}), SL_OK);
+}
+
+static void remote_administration_can_be_allowed(void **state)
+{
+    (void)state;
+    sl_guard_free(guard);
+    assert_int_equal(sl_guard_new(true, &guard, &st), SL_OK);
+    assert_int_equal(ask((asked){.what = SL_MAY_ADMIN}), SL_OK);
+}
+
+/* ---- identities and rules ---- */
+
+#define TOKENS "token_file: 'tokens' "
+
+static void what_no_rule_allows_is_refused(void **state)
+{
+    (void)state;
+    is_configured(
+        TOKENS
+        "rule { principal: 'token:ci' allow: [PREDICT, STATUS] model: 'fraud_*' }"
+        "rule { principal: 'token:ci' allow: PREDICT model: 'other' version_label: 'stable' }"
+        "rule { principal: 'anonymous' allow: METRICS }");
+    asked ci = {.authorization = "Bearer slt_ci", .model = "fraud_eu"};
+    assert_int_equal(ask(ci), SL_OK);
+    ci.what = SL_MAY_STATUS;
+    assert_int_equal(ask(ci), SL_OK);
+    ci.what = SL_MAY_METADATA;
+    assert_int_equal(ask(ci), SL_PERMISSION_DENIED);
+    assert_string_equal(st.msg, "token:ci has no permission \"metadata\" for model fraud_eu");
+    ci = (asked){.authorization = "bearer  slt_ci ", .model = "other"};
+    assert_int_equal(ask(ci), SL_PERMISSION_DENIED);
+    ci.label = "stable";
+    assert_int_equal(ask(ci), SL_OK);
+    ci.label = "canary";
+    assert_int_equal(ask(ci), SL_PERMISSION_DENIED);
+    assert_int_equal(ask((asked){.model = "fraud_eu"}), SL_UNAUTHENTICATED);
+    assert_non_null(strstr(st.msg, "Authorization: Bearer"));
+    assert_int_equal(ask((asked){.what = SL_MAY_METRICS}), SL_OK);
+    /* From this machine, too: with identities the exception is gone. */
+    assert_int_equal(ask((asked){.what = SL_MAY_ADMIN, .peer = "127.0.0.1:1"}), SL_UNAUTHENTICATED);
+}
+
+static void a_star_means_all_who_have_shown_who_they_are(void **state)
+{
+    (void)state;
+    is_configured(TOKENS "rule { principal: '*' allow: PREDICT }");
+    assert_int_equal(ask((asked){.authorization = "Bearer slt_ci"}), SL_OK);
+    assert_int_equal(ask((asked){0}), SL_UNAUTHENTICATED);
+}
+
+static void credentials_that_do_not_hold_are_refused_even_where_none_are_needed(void **state)
+{
+    (void)state;
+    is_configured(TOKENS "rule { principal: 'anonymous' allow: PREDICT }");
+    assert_int_equal(ask((asked){0}), SL_OK);
+    assert_int_equal(ask((asked){.authorization = "Bearer slt_wrong"}), SL_UNAUTHENTICATED);
+    assert_null(strstr(st.msg, "slt_wrong"));
+    assert_int_equal(ask((asked){.authorization = "Bearer slt_old"}), SL_UNAUTHENTICATED);
+    assert_non_null(strstr(st.msg, "expired"));
+    assert_int_equal(ask((asked){.authorization = "Basic YTpi"}), SL_UNAUTHENTICATED);
+    assert_int_equal(ask((asked){.authorization = "Bearer "}), SL_UNAUTHENTICATED);
+    assert_int_equal(ask((asked){.authorization = ""}), SL_UNAUTHENTICATED);
+}
+
+#define JWT                                                                                \
+    "jwt { name: 'corp' issuer: 'https://corp' audience: 'sluice' jwks_file: 'jwks.json' " \
+    "groups_claim: 'groups' } "
+
+static char *bearer_jwt(sl_key_alg alg, const char *header, const char *rest)
+{
+    sl_text t = {0};
+    char claims[300];
+    snprintf(claims, sizeof claims,
+             "{\"iss\":\"https://corp\",\"aud\":\"sluice\",\"sub\":\"ann\"%s}", rest);
+    maker_token(&m, alg, header, claims, &t);
+    char *value = sl_arena_try_printf(&arena, "Bearer %.*s", (int)t.n, t.p);
+    sl_text_fini(&t);
+    return value;
+}
+
+static void a_jwt_makes_a_principal_and_groups(void **state)
+{
+    (void)state;
+    is_configured(JWT "rule { principal: 'group:corp/ml' allow: PREDICT } rule { principal: "
+                      "'jwt:corp/ann' allow: STATUS }");
+    char *plain = bearer_jwt(SL_ES256, "{\"alg\":\"ES256\"}", ",\"exp\":1800000100");
+    char *grouped = bearer_jwt(SL_EDDSA, "{\"alg\":\"EdDSA\"}",
+                               ",\"exp\":1800000100,\"groups\":[\"x\",\"ml\"]");
+    assert_int_equal(ask((asked){.authorization = plain, .what = SL_MAY_STATUS}), SL_OK);
+    assert_int_equal(ask((asked){.authorization = plain}), SL_PERMISSION_DENIED);
+    assert_non_null(strstr(st.msg, "jwt:corp/ann"));
+    assert_int_equal(ask((asked){.authorization = grouped}), SL_OK);
+}
+
+static void a_jwt_that_was_verified_is_forgotten_when_it_expires_or_its_key_goes(void **state)
+{
+    sl_text jwks = {0};
+    (void)state;
+    is_configured(JWT "rule { principal: '*' allow: PREDICT }");
+    char *token = bearer_jwt(SL_RS256, "{\"alg\":\"RS256\"}", ",\"exp\":1800000100");
+    assert_int_equal(ask((asked){.authorization = token}), SL_OK);
+    sl_clock_fake(((uint64_t)NOW_S + 159) * S);
+    assert_int_equal(ask((asked){.authorization = token}), SL_OK);
+    sl_clock_fake(((uint64_t)NOW_S + 161) * S);
+    assert_int_equal(ask((asked){.authorization = token}), SL_UNAUTHENTICATED);
+    sl_clock_fake((uint64_t)NOW_S * S);
+    assert_int_equal(ask((asked){.authorization = token}), SL_OK);
+    /* The issuer has rotated its keys. */
+    maker other;
+    maker_init(&other);
+    maker_jwks(&other, &jwks);
+    write_file("jwks.json", jwks.p);
+    is_configured(JWT "rule { principal: '*' allow: PREDICT }");
+    assert_int_equal(ask((asked){.authorization = token}), SL_UNAUTHENTICATED);
+    jwks.n = 0;
+    maker_jwks(&m, &jwks);
+    write_file("jwks.json", jwks.p);
+    sl_text_fini(&jwks);
+    maker_fini(&other);
+}
+
+/* ---- from where ---- */
+
+static void networks_are_denied_first_and_allowed_then(void **state)
+{
+    (void)state;
+    is_configured("allow_network: ['10.0.0.0/8', '2001:db8::/32'] deny_network: '10.6.6.0/24'");
+    assert_int_equal(ask((asked){.peer = "10.1.2.3:1"}), SL_OK);
+    assert_int_equal(ask((asked){.peer = "[2001:db8::9]:1"}), SL_OK);
+    assert_int_equal(ask((asked){.peer = "10.6.6.9:1"}), SL_PERMISSION_DENIED);
+    assert_string_equal(st.msg, "address 10.6.6.9 may not talk to this server");
+    assert_int_equal(ask((asked){.peer = "192.0.2.1:1"}), SL_PERMISSION_DENIED);
+    assert_int_equal(ask((asked){.peer = "unix"}), SL_OK);
+    assert_true(sl_guard_network_allows(guard, SL_STR("10.1.2.3:1")));
+    assert_false(sl_guard_network_allows(guard, SL_STR("10.6.6.6:1")));
+    assert_false(sl_guard_network_allows(guard, SL_STR("[2001:db9::1]:1")));
+}
+
+static void behind_a_trusted_proxy_the_client_is_whom_it_names_last(void **state)
+{
+    (void)state;
+    is_configured("deny_network: '203.0.113.0/24' trusted_proxy: ['10.0.0.0/8', '127.0.0.1']");
+    asked q = {.peer = "10.0.0.1:1"};
+    q.forwarded = "198.51.100.1";
+    assert_int_equal(ask(q), SL_OK);
+    q.forwarded = "203.0.113.5";
+    assert_int_equal(ask(q), SL_PERMISSION_DENIED);
+    q.forwarded = "203.0.113.5, 10.0.0.2"; /* two proxies */
+    assert_int_equal(ask(q), SL_PERMISSION_DENIED);
+    q.forwarded = "203.0.113.5, 198.51.100.1"; /* the first was written by the client itself */
+    assert_int_equal(ask(q), SL_OK);
+    q.forwarded = "203.0.113.5, rubbish";
+    assert_int_equal(ask(q), SL_OK); /* the proxy's own address counts */
+    q.peer = "192.0.2.1:1";          /* no proxy of ours: what it says is not believed */
+    q.forwarded = "203.0.113.5";
+    assert_int_equal(ask(q), SL_OK);
+    q.peer = "203.0.113.9:1";
+    q.forwarded = "198.51.100.1";
+    assert_int_equal(ask(q), SL_PERMISSION_DENIED);
+}
+
+/* ---- how much ---- */
+
+static void limits_count_by_principal_address_model_or_all(void **state)
+{
+    (void)state;
+    is_configured(TOKENS "rule { principal: ['*', 'anonymous'] allow: PREDICT }"
+                         "limit { per: PRINCIPAL principal: 'token:ci' requests_per_second: 2 }"
+                         "limit { per: ADDRESS principal: 'anonymous' requests_per_second: 1 }");
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(ask((asked){.authorization = "Bearer slt_ci"}), SL_OK);
+    assert_int_equal(ask((asked){.authorization = "Bearer slt_ci"}), SL_RESOURCE_EXHAUSTED);
+    assert_string_equal(st.msg, "too many requests for this principal: the limit is 2 per second");
+    assert_int_equal(ask((asked){0}), SL_OK);
+    assert_int_equal(ask((asked){.peer = "192.0.2.7:9"}),
+                     SL_RESOURCE_EXHAUSTED); /* another port is no other client */
+    assert_int_equal(ask((asked){.peer = "192.0.2.8:9"}), SL_OK);
+    sl_clock_fake((uint64_t)NOW_S * S + S / 2 + 1000);
+    assert_int_equal(ask((asked){.authorization = "Bearer slt_ci"}), SL_OK);
+}
+
+static void a_request_that_one_limit_refuses_is_not_counted_by_the_others(void **state)
+{
+    (void)state;
+    is_configured("limit { per: ALL requests_per_second: 3 } limit { per: MODEL model: 'slow' "
+                  "requests_per_second: 1 }");
+    assert_int_equal(ask((asked){.model = "slow"}), SL_OK);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(ask((asked){.model = "slow"}), SL_RESOURCE_EXHAUSTED);
+    assert_int_equal(ask((asked){0}), SL_OK);
+    assert_int_equal(ask((asked){0}), SL_OK);
+    assert_int_equal(ask((asked){0}), SL_RESOURCE_EXHAUSTED);
+}
+
+static void requests_at_once_are_let_go_when_they_leave(void **state)
+{
+    sl_http_call call = {.peer = SL_STR("192.0.2.7:1"), .arena = &arena};
+    sl_admission a, b;
+    (void)state;
+    is_configured("limit { per: ADDRESS concurrent: 1 }");
+    assert_int_equal(sl_guard_identify(guard, &call, &a, &st), SL_OK);
+    assert_int_equal(sl_guard_count(guard, &a, SL_STR("m"), &st), SL_OK);
+    is_configured(
+        "limit { per: ADDRESS concurrent: 1 } allow_network: '0.0.0.0/0'"); /* a reload between */
+    assert_int_equal(sl_guard_identify(guard, &call, &b, &st), SL_OK);
+    assert_int_equal(sl_guard_count(guard, &b, SL_STR("m"), &st), SL_RESOURCE_EXHAUSTED);
+    assert_int_equal(b.retry_after_s, 1);
+    sl_guard_leave(guard, &b);
+    sl_guard_leave(guard, &a);
+    assert_int_equal(ask((asked){0}), SL_OK);
+}
+
+/* ---- configurations ---- */
+
+static void a_configuration_that_cannot_be_meant_is_refused_and_changes_nothing(void **state)
+{
+    (void)state;
+    is_configured(TOKENS "rule { principal: 'token:ci' allow: PREDICT }");
+    is_refused(TOKENS, "no rule");
+    is_refused("rule { principal: 'a' allow: PREDICT }", "no identities");
+    is_refused(TOKENS "rule { allow: PREDICT }", "rule 1 names no principal");
+    is_refused(TOKENS "rule { principal: '*' allow: PREDICT } rule { principal: '*' }",
+               "rule 2 allows nothing");
+    is_refused("token_file: 'nowhere'", "nowhere");
+    is_refused("jwt { name: 'a' issuer: 'b' jwks_file: 'jwks.json' } rule { principal: '*' allow: "
+               "PREDICT }",
+               "jwt 1 (\"a\") has no audience");
+    is_refused("jwt { name: 'a' issuer: 'b' audience: 'c' jwks_file: 'tokens' } rule { principal: "
+               "'*' allow: PREDICT }",
+               "tokens: not a JSON Web Key Set");
+    is_refused("limit { per: ALL }", "limit 1 bounds nothing");
+    is_refused("limit { requests_per_second: -1 }", "limit 1");
+    is_refused("limit { requests_per_second: nan }", "limit 1");
+    is_refused("allow_network: '10.0.0.1/8'", "allow_network: \"10.0.0.1/8\"");
+    is_refused("trusted_proxy: 'localhost'", "trusted_proxy: \"localhost\"");
+    assert_int_equal(ask((asked){.authorization = "Bearer slt_ci"}), SL_OK);
+    assert_int_equal(ask((asked){0}), SL_UNAUTHENTICATED);
+}
+
+static void a_decision_is_explained(void **state)
+{
+    sl_text why = {0};
+    (void)state;
+    is_configured(
+        TOKENS
+        "rule { principal: 'x' allow: PREDICT } rule { principal: 'token:*' allow: PREDICT }");
+    assert_int_equal(sl_guard_explain(guard, SL_STR("token:ci"), SL_MAY_PREDICT, SL_STR("m"),
+                                      SL_STR(""), &why, &st),
+                     SL_OK);
+    assert_string_equal(why.p, "token:ci may, by rule 2");
+    why.n = 0;
+    assert_int_equal(sl_guard_explain(guard, SL_STR("slt_ci"), SL_MAY_PREDICT, SL_STR("m"),
+                                      SL_STR(""), &why, &st),
+                     SL_OK);
+    assert_string_equal(why.p, "token:ci may, by rule 2");
+    assert_int_equal(sl_guard_explain(guard, SL_STR("slt_no"), SL_MAY_PREDICT, SL_STR("m"),
+                                      SL_STR(""), &why, &st),
+                     SL_UNAUTHENTICATED);
+    sl_text_fini(&why);
+}
+
+/* ---- many at once ---- */
+
+static atomic_bool ending;
+
+static void *asks_on(void *arg)
+{
+    sl_http_header header = {SL_STR("authorization"), sl_str_of(arg)};
+    sl_arena mine;
+    if (sl_arena_init(&mine, 0) != SL_OK)
+        return arg;
+    while (!atomic_load(&ending)) {
+        sl_http_call call = {
+            .peer = SL_STR("192.0.2.7:1"), .headers = &header, .n_headers = 1, .arena = &mine};
+        sl_admission a;
+        sl_status s;
+        sl_code rc = sl_guard_identify(guard, &call, &a, &s);
+        if (rc == SL_OK)
+            rc = sl_guard_may(guard, &a, SL_MAY_PREDICT, SL_STR("m"), SL_STR(""), &s);
+        if (rc == SL_OK)
+            rc = sl_guard_count(guard, &a, SL_STR("m"), &s);
+        sl_guard_leave(guard, &a);
+        sl_arena_reset(&mine);
+        if (rc)
+            return arg;
+    }
+    sl_arena_fini(&mine);
+    return NULL;
+}
+
+static void requests_go_on_while_the_configuration_is_replaced(void **state)
+{
+    pthread_t t[3];
+    const char *text =
+        JWT TOKENS "rule { principal: '*' allow: PREDICT } limit { per: ALL concurrent: 100 }";
+    (void)state;
+    is_configured(text);
+    char *jwt = bearer_jwt(SL_EDDSA, "{\"alg\":\"EdDSA\"}", ",\"exp\":1800000100");
+    atomic_store(&ending, false);
+    for (int i = 0; i < 3; i++)
+        pthread_create(&t[i], NULL, asks_on, i == 0 ? "Bearer slt_ci" : jwt);
+    for (int i = 0; i < 50; i++)
+        is_configured(text);
+    atomic_store(&ending, true);
+    for (int i = 0; i < 3; i++) {
+        void *failed;
+        pthread_join(t[i], &failed);
+        assert_null(failed);
+    }
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(without_a_configuration_everybody_may_all_but_administer),
+        T(the_exception_for_this_machine_ends_where_proxies_are_trusted),
+        T(remote_administration_can_be_allowed),
+        T(what_no_rule_allows_is_refused),
+        T(a_star_means_all_who_have_shown_who_they_are),
+        T(credentials_that_do_not_hold_are_refused_even_where_none_are_needed),
+        T(a_jwt_makes_a_principal_and_groups),
+        T(a_jwt_that_was_verified_is_forgotten_when_it_expires_or_its_key_goes),
+        T(networks_are_denied_first_and_allowed_then),
+        T(behind_a_trusted_proxy_the_client_is_whom_it_names_last),
+        T(limits_count_by_principal_address_model_or_all),
+        T(a_request_that_one_limit_refuses_is_not_counted_by_the_others),
+        T(requests_at_once_are_let_go_when_they_leave),
+        T(a_configuration_that_cannot_be_meant_is_refused_and_changes_nothing),
+        T(a_decision_is_explained),
+        T(requests_go_on_while_the_configuration_is_replaced),
+    };
+    return cmocka_run_group_tests(tests, setup_all, teardown_all);
+}

@@ -1,0 +1,245 @@
+/* JSON Web Tokens, signed by OpenSSL as an issuer would: which are believed, and which are not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "guard/jwt.h"
+#include "unit/guard/jwt_maker.h"
+
+enum { NOW = 1800000000 };
+
+#define GOOD "{\"iss\":\"https://corp\",\"sub\":\"ann\",\"aud\":\"sluice\",\"exp\":1800000100}"
+
+static maker m;
+static sl_issuer issuer;
+static sl_arena arena;
+static sl_text token;
+static sl_status st;
+static sl_claims claims;
+static const char *const audiences[] = {"other", "sluice"};
+
+static int setup(void **state)
+{
+    sl_text jwks = {0};
+    (void)state;
+    maker_init(&m);
+    maker_jwks(&m, &jwks);
+    issuer = (sl_issuer){.name = "corp",
+                         .issuer = "https://corp",
+                         .audiences = audiences,
+                         .n_audiences = 2,
+                         .skew_s = 60,
+                         .principal_claim = "sub",
+                         .groups_claim = "groups"};
+    sl_code rc = sl_keys_read((sl_str){jwks.p, jwks.n}, &issuer.keys, &st);
+    sl_text_fini(&jwks);
+    return rc != SL_OK || issuer.keys.count != 3 || sl_arena_init(&arena, 0) != SL_OK;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    sl_keys_fini(&issuer.keys);
+    maker_fini(&m);
+    sl_arena_fini(&arena);
+    sl_text_fini(&token);
+    return 0;
+}
+
+static sl_code verify(sl_key_alg alg, const char *header, const char *payload)
+{
+    maker_token(&m, alg, header, payload, &token);
+    return sl_jwt_verify((sl_str){token.p, token.n}, &issuer, 1, NOW, &arena, &claims, &st);
+}
+
+static void refuses(sl_key_alg alg, const char *header, const char *payload, const char *why)
+{
+    sl_code rc = verify(alg, header, payload);
+    if (rc != SL_UNAUTHENTICATED)
+        fail_msg("%s %s: %s", header, payload, rc ? st.msg : "was believed");
+    if (strstr(st.msg, why) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", st.msg, why);
+}
+
+static void a_token_of_each_kind_of_key_is_believed(void **state)
+{
+    (void)state;
+    assert_int_equal(verify(SL_RS256, "{\"alg\":\"RS256\",\"kid\":\"r\",\"typ\":\"JWT\"}", GOOD),
+                     SL_OK);
+    assert_true(sl_str_is(claims.principal, "ann"));
+    assert_int_equal(claims.expires_s, 1800000160);
+    assert_int_equal(verify(SL_ES256, "{\"alg\":\"ES256\",\"kid\":\"e\"}", GOOD), SL_OK);
+    assert_int_equal(verify(SL_EDDSA, "{\"alg\":\"EdDSA\",\"kid\":\"d\"}", GOOD), SL_OK);
+    assert_int_equal(verify(SL_ES256, "{\"alg\":\"ES256\"}", GOOD),
+                     SL_OK); /* without kid: any key of that kind */
+}
+
+static void the_key_decides_on_the_algorithm_never_the_token(void **state)
+{
+    (void)state;
+    refuses(SL_RS256, "{\"alg\":\"none\"}", GOOD, "no key");
+    refuses(SL_RS256, "{\"alg\":\"HS256\",\"kid\":\"r\"}", GOOD, "no key");
+    refuses(SL_RS256, "{\"alg\":\"ES256\",\"kid\":\"r\"}", GOOD, "no key");
+    refuses(SL_RS256, "{\"alg\":\"RS384\",\"kid\":\"r\"}", GOOD, "no key");
+    refuses(SL_RS256, "{\"alg\":\"rs256\",\"kid\":\"r\"}", GOOD, "no key");
+    refuses(SL_RS256, "{\"kid\":\"r\"}", GOOD, "header");
+    refuses(SL_RS256, "{\"alg\":\"RS256\",\"kid\":\"e\"}", GOOD, "no key");
+    refuses(SL_RS256, "{\"alg\":\"RS256\",\"kid\":\"h\"}", GOOD, "no key");
+    refuses(SL_RS256, "{\"alg\":\"RS256\",\"alg\":\"RS256\",\"kid\":\"r\"}", GOOD, "header");
+    refuses(SL_RS256, "{\"alg\":\"RS256\",\"crit\":[\"b64\"]}", GOOD, "crit");
+}
+
+/* The classic: the public key as the secret of an HMAC. */
+static void an_hmac_with_the_public_key_is_refused(void **state)
+{
+    const char *head = "{\"alg\":\"HS256\",\"kid\":\"r\"}";
+    unsigned char mac[32];
+    unsigned n = sizeof mac;
+    sl_text t = {0}, key = {0};
+    (void)state;
+    add_bn(&key, m.rsa, OSSL_PKEY_PARAM_RSA_N, 0);
+    add_b64url(&t, head, strlen(head));
+    sl_text_putc(&t, '.');
+    add_b64url(&t, GOOD, strlen(GOOD));
+    HMAC(EVP_sha256(), key.p, (int)key.n, (unsigned char *)t.p, t.n, mac, &n);
+    sl_text_putc(&t, '.');
+    add_b64url(&t, mac, n);
+    assert_int_equal(sl_jwt_verify((sl_str){t.p, t.n}, &issuer, 1, NOW, &arena, &claims, &st),
+                     SL_UNAUTHENTICATED);
+    sl_text_fini(&t);
+    sl_text_fini(&key);
+}
+
+static void time_is_held_to_with_the_skew(void **state)
+{
+    const char *h = "{\"alg\":\"EdDSA\"}";
+    (void)state;
+#define AT(rest) "{\"iss\":\"https://corp\",\"sub\":\"a\",\"aud\":[\"x\",\"sluice\"]" rest "}"
+    assert_int_equal(verify(SL_EDDSA, h, AT(",\"exp\":1799999941")), SL_OK);
+    refuses(SL_EDDSA, h, AT(",\"exp\":1799999940"), "expired");
+    refuses(SL_EDDSA, h, AT(""), "\"exp\"");
+    refuses(SL_EDDSA, h, AT(",\"exp\":\"1900000000\""), "malformed");
+    refuses(SL_EDDSA, h, AT(",\"exp\":NaN"), "malformed");
+    refuses(SL_EDDSA, h, AT(",\"exp\":1e400"), "malformed");
+    refuses(SL_EDDSA, h, AT(",\"exp\":1900000000,\"exp\":1"), "malformed");
+    assert_int_equal(
+        verify(SL_EDDSA, h, AT(",\"exp\":1900000000.5,\"nbf\":1800000060,\"iat\":1800000060")),
+        SL_OK);
+    refuses(SL_EDDSA, h, AT(",\"exp\":1900000000,\"nbf\":1800000061"), "not valid yet");
+    refuses(SL_EDDSA, h, AT(",\"exp\":1900000000,\"iat\":1800000061"), "future");
+}
+
+static void issuer_and_audience_and_principal_are_held_to(void **state)
+{
+    const char *h = "{\"alg\":\"EdDSA\"}";
+    (void)state;
+    refuses(SL_EDDSA, h,
+            "{\"iss\":\"https://corp/\",\"sub\":\"a\",\"aud\":\"sluice\",\"exp\":1900000000}",
+            "issuer \"https://corp/\"");
+    refuses(SL_EDDSA, h, "{\"sub\":\"a\",\"aud\":\"sluice\",\"exp\":1900000000}", "issuer");
+    refuses(SL_EDDSA, h,
+            "{\"iss\":\"https://corp\",\"sub\":\"a\",\"aud\":\"Sluice\",\"exp\":1900000000}",
+            "audience");
+    refuses(SL_EDDSA, h, "{\"iss\":\"https://corp\",\"sub\":\"a\",\"exp\":1900000000}", "audience");
+    refuses(SL_EDDSA, h,
+            "{\"iss\":\"https://corp\",\"sub\":\"\",\"aud\":\"sluice\",\"exp\":1900000000}",
+            "\"sub\"");
+    refuses(SL_EDDSA, h, "{\"iss\":\"https://corp\",\"aud\":\"sluice\",\"exp\":1900000000}",
+            "\"sub\"");
+    refuses(SL_EDDSA, h,
+            "{\"iss\":\"https://corp\",\"sub\":7,\"aud\":\"sluice\",\"exp\":1900000000}",
+            "malformed");
+}
+
+static void groups_come_from_a_string_or_a_list(void **state)
+{
+    const char *h = "{\"alg\":\"EdDSA\"}";
+    (void)state;
+    assert_int_equal(
+        verify(SL_EDDSA, h, AT(",\"exp\":1900000000,\"groups\":[\"ml\",\"o\\u0070s\"]")), SL_OK);
+    assert_int_equal(claims.n_groups, 2);
+    assert_true(sl_str_is(claims.groups[1], "ops"));
+    assert_int_equal(verify(SL_EDDSA, h, AT(",\"exp\":1900000000,\"groups\":\"ml\"")), SL_OK);
+    assert_int_equal(claims.n_groups, 1);
+    refuses(SL_EDDSA, h, AT(",\"exp\":1900000000,\"groups\":[1]"), "malformed");
+}
+
+static void any_changed_byte_is_noticed(void **state)
+{
+    (void)state;
+    assert_int_equal(verify(SL_ES256, "{\"alg\":\"ES256\"}", GOOD), SL_OK);
+    char *copy = malloc(token.n);
+    for (size_t i = 0; i < token.n; i++) {
+        memcpy(copy, token.p, token.n);
+        copy[i] = copy[i] == 'A' ? 'B' : 'A';
+        if (sl_jwt_verify((sl_str){copy, token.n}, &issuer, 1, NOW, &arena, &claims, &st) !=
+            SL_UNAUTHENTICATED)
+            fail_msg("byte %zu was not missed", i);
+        sl_arena_reset(&arena);
+    }
+    for (size_t n = 0; n < token.n; n++) {
+        if (sl_jwt_verify((sl_str){token.p, n}, &issuer, 1, NOW, &arena, &claims, &st) !=
+            SL_UNAUTHENTICATED)
+            fail_msg("cut at %zu was believed", n);
+        sl_arena_reset(&arena);
+    }
+    free(copy);
+}
+
+static void what_is_no_token_is_refused(void **state)
+{
+    static const char *const bad[] = {
+        "", ".", "..", "a.b", "a.b.c.d", "e30.e30.e30", "!.!.!", "e30=.e30.AA", "W10.W10.AA"};
+    (void)state;
+    for (size_t i = 0; i < SL_COUNTOF(bad); i++)
+        assert_int_equal(sl_jwt_verify(sl_str_of(bad[i]), &issuer, 1, NOW, &arena, &claims, &st),
+                         SL_UNAUTHENTICATED);
+}
+
+static void a_key_set_without_a_usable_key_is_refused_with_the_reason(void **state)
+{
+    static const struct {
+        const char *json, *says;
+    } rows[] = {
+        {"", "not a JSON Web Key Set"},
+        {"[]", "not a JSON Web Key Set"},
+        {"{}", "no key that can be used"},
+        {"{\"keys\":[]}", "no key that can be used"},
+        {"{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\"}]}", "no key that can be used"},
+        {"{\"keys\":[1]}", "key 0 is not an object"},
+        {"{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\",\"kid\":\"short\"}]}", "short"},
+        {"{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AA\",\"y\":\"AA\"}]}", "key 0"},
+        {"{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AA\"}]}", "key 0"},
+        {"{\"keys\":[{\"kty\":\"RSA\"", "not JSON"},
+    };
+    (void)state;
+    for (size_t i = 0; i < SL_COUNTOF(rows); i++) {
+        sl_keys k;
+        if (sl_keys_read(sl_str_of(rows[i].json), &k, &st) != SL_INVALID_ARGUMENT)
+            fail_msg("row %zu was taken", i);
+        if (strstr(st.msg, rows[i].says) == NULL)
+            fail_msg("row %zu: %s", i, st.msg);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_token_of_each_kind_of_key_is_believed),
+        cmocka_unit_test(the_key_decides_on_the_algorithm_never_the_token),
+        cmocka_unit_test(an_hmac_with_the_public_key_is_refused),
+        cmocka_unit_test(time_is_held_to_with_the_skew),
+        cmocka_unit_test(issuer_and_audience_and_principal_are_held_to),
+        cmocka_unit_test(groups_come_from_a_string_or_a_list),
+        cmocka_unit_test(any_changed_byte_is_noticed),
+        cmocka_unit_test(what_is_no_token_is_refused),
+        cmocka_unit_test(a_key_set_without_a_usable_key_is_refused_with_the_reason),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,121 @@
+/* Tokens: made, kept as hashes, found again. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "guard/tokens.h"
+
+#define ABC \
+    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" /* SHA-256 of "abc" */
+#define EMPTY "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+static sl_code read_text(const char *text, sl_tokens *t, sl_status *st)
+{
+    sl_code rc = sl_tokens_read("tokens", sl_str_of(text), t, st);
+    return rc ? rc : sl_tokens_sort(t, st);
+}
+
+static const sl_token *find(const sl_tokens *t, const char *token)
+{
+    unsigned char digest[SL_DIGEST_SIZE];
+    assert_true(sl_digest(sl_str_of(token), digest));
+    return sl_tokens_find(t, digest);
+}
+
+static void a_token_is_found_by_its_hash(void **state)
+{
+    sl_tokens t = {0};
+    sl_status st;
+    (void)state;
+    assert_int_equal(read_text("# comment\n\n ci " ABC "\r\nalice\t" EMPTY
+                               " 2027-01-31 # until then\n",
+                               &t, &st),
+                     SL_OK);
+    assert_int_equal(t.count, 2);
+    assert_string_equal(find(&t, "abc")->name, "token:ci");
+    assert_int_equal(find(&t, "abc")->expires_s, 0);
+    assert_string_equal(find(&t, "")->name, "token:alice");
+    assert_int_equal(find(&t, "")->expires_s, 1801353600);
+    assert_null(find(&t, "abd"));
+    sl_tokens_fini(&t);
+}
+
+static void a_name_may_have_two_tokens_but_a_token_has_one_name(void **state)
+{
+    sl_tokens t = {0};
+    sl_status st;
+    (void)state;
+    assert_int_equal(read_text("ci " ABC "\nci " EMPTY "\n", &t, &st), SL_OK);
+    assert_string_equal(find(&t, "")->name, "token:ci");
+    sl_tokens_fini(&t);
+    assert_int_equal(read_text("ci " ABC "\nother " ABC "\n", &t, &st), SL_INVALID_ARGUMENT);
+    assert_non_null(strstr(st.msg, "token:ci"));
+    assert_non_null(strstr(st.msg, "token:other"));
+    sl_tokens_fini(&t);
+}
+
+static void a_bad_line_is_named_by_its_number_and_a_secret_is_not_repeated(void **state)
+{
+    static const struct {
+        const char *text, *says;
+    } rows[] = {
+        {"ci\n", "tokens:1:"},
+        {"\nci abcd\n", "tokens:2:"},
+        {"ci slt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "not its hash"},
+        {"c/i " ABC, "a name is"},
+        {"ci " ABC " tomorrow", "2027-01-31T00:00:00Z"},
+        {"ci " ABC " 2027-02-30", "2027-01-31T00:00:00Z"},
+        {"ci " ABC " 2027-01-31 more", "a line holds"},
+        {"ci " ABC "0", "64 hexadecimal"},
+    };
+    (void)state;
+    for (size_t i = 0; i < SL_COUNTOF(rows); i++) {
+        sl_tokens t = {0};
+        sl_status st = {0};
+        if (read_text(rows[i].text, &t, &st) != SL_INVALID_ARGUMENT)
+            fail_msg("row %zu was taken", i);
+        if (strstr(st.msg, rows[i].says) == NULL)
+            fail_msg("row %zu: %s", i, st.msg);
+        assert_null(strstr(st.msg, "slt_AAAA"));
+        sl_tokens_fini(&t);
+    }
+}
+
+static void a_made_token_is_found_through_the_line_that_was_written_for_it(void **state)
+{
+    char token[SL_TOKEN_SIZE + 1], other[SL_TOKEN_SIZE + 1];
+    sl_text line = {0};
+    sl_tokens t = {0};
+    sl_status st;
+    (void)state;
+    assert_int_equal(sl_token_make(token, &st), SL_OK);
+    assert_int_equal(sl_token_make(other, &st), SL_OK);
+    assert_int_equal(strlen(token), SL_TOKEN_SIZE);
+    assert_string_not_equal(token, other);
+    assert_int_equal(
+        strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+        SL_TOKEN_SIZE);
+    sl_token_line("bob", token, 1801353600, &line);
+    assert_null(strstr(line.p, token));
+    assert_int_equal(read_text(line.p, &t, &st), SL_OK);
+    assert_string_equal(find(&t, token)->name, "token:bob");
+    assert_int_equal(find(&t, token)->expires_s, 1801353600);
+    assert_null(find(&t, other));
+    sl_tokens_fini(&t);
+    sl_text_fini(&line);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_token_is_found_by_its_hash),
+        cmocka_unit_test(a_name_may_have_two_tokens_but_a_token_has_one_name),
+        cmocka_unit_test(a_bad_line_is_named_by_its_number_and_a_secret_is_not_repeated),
+        cmocka_unit_test(a_made_token_is_found_through_the_line_that_was_written_for_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
