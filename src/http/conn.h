@@ -31,11 +31,14 @@ enum {
     SL_SPARE_PIECE = 2048        /* room of the piece that call->reply begins with */
 };
 
+#define SL_RATE_WINDOW_NS 10000000000u /* over which the rate of a body or reply is averaged */
+
 typedef enum sl_conn_state {
     SL_CONN_HEAD,   /* waits for a request's head, or for a request */
     SL_CONN_BODY,   /* waits for its body */
     SL_CONN_CALL,   /* the handler has it */
     SL_CONN_SEND,   /* its reply is being sent */
+    SL_CONN_HTTP2,  /* not HTTP/1: http2.h */
     SL_CONN_LINGER, /* the last reply is out; input is read and dropped, so that the client sees it
                      */
     SL_CONN_DEAD    /* to be freed when control leaves the connection */
@@ -80,6 +83,7 @@ struct sl_conn {
     sl_shard *shard;
     sl_conn *next, **prev; /* the shard's connections */
     sl_exchange *x;
+    struct sl_h2 *h2; /* or NULL: HTTP/1 */
     sl_chain out;     /* what the socket did not take */
     uint32_t listens; /* events awaited while the handler has a call */
     uint64_t moved;   /* bytes received or sent since the last look at the rate */
@@ -91,6 +95,7 @@ struct sl_conn {
     bool unread; /* ... and input was left unread: linger */
     bool refuse; /* one connection too many */
     bool gone;   /* the peer cannot be written to any more */
+    bool http1;  /* what came first was not HTTP/2's preface */
     unsigned char peer_n;
     char peer[64];
 };
@@ -102,6 +107,9 @@ struct sl_shard {
     sl_conn *conns;
     sl_exchange *pool;
     int n_pool;
+    struct sl_h2_stream *streams; /* pool of HTTP/2's */
+    int n_streams;
+    struct sl_h2_batch *batch; /* or NULL: no HTTP/2 connection was there yet */
     bool draining;
     size_t scratch_n; /* bytes of the present connection's reply that wait in scratch */
     char *scratch;
@@ -138,6 +146,8 @@ void sl_shard_left(sl_shard *s);
 void sl_conn_open(sl_conn *c); /* it is in its shard's list */
 void sl_conn_drain(sl_conn *c);
 void sl_conn_close(sl_conn *c); /* frees it */
+/* All has been sent: reads on for a while, so that the client sees it, and closes. */
+void sl_conn_linger(sl_conn *c);
 
 /* ---- body1.c: the body of an HTTP/1 request ---- */
 /* Prepares for the body of a request whose head, of head_n bytes, has been parsed. 0, or a status
@@ -164,5 +174,7 @@ bool sl_reply_raw(sl_conn *c, const char *p, size_t n);
 bool sl_reply_flush(sl_conn *c);
 /* Sends more of c->out. */
 bool sl_reply_resume(sl_conn *c);
+/* The value of the Date field, until the next call. */
+sl_str sl_reply_date(sl_shard *s);
 
 #endif

@@ -154,6 +154,19 @@ static bool check_target(sl_head *h, sl_str t)
     return true;
 }
 
+int sl_head_method(sl_head *h, sl_str method)
+{
+    h->unknown_method = !method_of(method, &h->method); /* a 501, once the head is complete */
+    return 0;
+}
+
+int sl_head_target(sl_head *h, sl_str target)
+{
+    if (!reduce_target(h, &target) || !check_target(h, target))
+        return fail(h, 400, "illegal character in request target");
+    return 0;
+}
+
 static int parse_version(sl_head *h, sl_str v)
 {
     if (v.n != 8 || memcmp(v.p, "HTTP/", 5) != 0 || !is(v.p[5], DIGIT) || v.p[6] != '.' ||
@@ -172,16 +185,15 @@ static int parse_request_line(sl_head *h, sl_str line)
         p++;
     if (p == line.p || p == end || *p != ' ')
         return fail(h, 400, "malformed request line");
-    h->unknown_method = !method_of((sl_str){line.p, (size_t)(p - line.p)}, &h->method);
+    sl_head_method(h, (sl_str){line.p, (size_t)(p - line.p)});
     const char *target = ++p;
     p = memchr(p, ' ', (size_t)(end - p));
     if (p == NULL || p == target)
         return fail(h, 400, "malformed request line");
     if (parse_version(h, (sl_str){p + 1, (size_t)(end - p - 1)}) < 0)
         return -1;
-    sl_str t = {target, (size_t)(p - target)};
-    if (!reduce_target(h, &t) || !check_target(h, t))
-        return fail(h, 400, "illegal character in request target");
+    if (sl_head_target(h, (sl_str){target, (size_t)(p - target)}) < 0)
+        return -1;
     h->have_request_line = true;
     return 0;
 }
@@ -335,6 +347,19 @@ static int heed(sl_head *h, const sl_http_header *f)
     }
 }
 
+int sl_head_field(sl_head *h, sl_str name, sl_str value, const sl_http_limits *limits)
+{
+    sl_http_header f = {name, value};
+    if (h->n_headers >= limits->max_headers)
+        return fail(h, 431, "too many header lines");
+    sl_http_header *room = sl_try_grow(h->headers, (size_t)h->n_headers, &h->cap, sizeof f);
+    if (room == NULL)
+        return fail(h, 503, "out of memory");
+    h->headers = room;
+    h->headers[h->n_headers++] = f;
+    return heed(h, &f);
+}
+
 static int parse_field(sl_head *h, sl_str line, const sl_http_limits *limits)
 {
     const char *end = line.p + line.n, *p = line.p;
@@ -344,17 +369,10 @@ static int parse_field(sl_head *h, sl_str line, const sl_http_limits *limits)
         p++;
     if (p == line.p || p == end || *p != ':')
         return fail(h, 400, "malformed header line");
-    if (h->n_headers >= limits->max_headers)
-        return fail(h, 431, "too many header lines");
-    sl_http_header f = {{line.p, (size_t)(p - line.p)}, trim(p + 1, end)};
-    if (has_control(f.value))
+    sl_str value = trim(p + 1, end);
+    if (has_control(value))
         return fail(h, 400, "control character in a header line");
-    sl_http_header *room = sl_try_grow(h->headers, (size_t)h->n_headers, &h->cap, sizeof f);
-    if (room == NULL)
-        return fail(h, 503, "out of memory");
-    h->headers = room;
-    h->headers[h->n_headers++] = f;
-    return heed(h, &f);
+    return sl_head_field(h, (sl_str){line.p, (size_t)(p - line.p)}, value, limits);
 }
 
 /* ---- the whole ---- */
@@ -370,7 +388,7 @@ static int frame_of_body(sl_head *h)
     return 0;
 }
 
-static int finish(sl_head *h)
+int sl_head_end(sl_head *h)
 {
     if (frame_of_body(h) < 0)
         return -1;
@@ -380,7 +398,7 @@ static int finish(sl_head *h)
         h->expects = h->bad_expect = false;
     if (h->bad_expect)
         return fail(h, 417, "unknown expectation");
-    h->keep_alive = !h->asked_close && (h->version == 11 || h->asked_keep);
+    h->keep_alive = !h->asked_close && (h->version != 10 || h->asked_keep);
     return 0;
 }
 
@@ -392,7 +410,7 @@ static int parse_line(sl_head *h, sl_str line, const sl_http_limits *limits)
         return h->have_request_line ? parse_field(h, line, limits) : parse_request_line(h, line);
     if (!h->have_request_line)
         return 0; /* empty lines before a request are harmless */
-    return finish(h) < 0 ? -1 : 1;
+    return sl_head_end(h) < 0 ? -1 : 1;
 }
 
 ssize_t sl_head_parse(sl_head *h, const char *data, size_t n, const sl_http_limits *limits)

@@ -28,7 +28,7 @@ typedef struct sl_head {
     /* ---- the result ---- */
     sl_http_method method;
     sl_str target, path;
-    int version; /* 10 or 11 */
+    int version; /* 10 or 11; 20: set by the one who calls sl_head_field */
     sl_http_header *headers;
     int n_headers;
     uint64_t length; /* of the body, if has_length */
@@ -57,5 +57,12 @@ void sl_head_fini(sl_head *h);
 ssize_t sl_head_parse(sl_head *h, const char *data, size_t n, const sl_http_limits *limits);
 /* The bytes now lie `delta` further up. */
 void sl_head_move(sl_head *h, ptrdiff_t delta);
+
+/* The same result from fields that HTTP/2 has already taken apart and checked for their form; they
+ * stay where they are. Each returns 0, or -1: h->status, h->error say why. */
+int sl_head_method(sl_head *h, sl_str method);
+int sl_head_target(sl_head *h, sl_str target);
+int sl_head_field(sl_head *h, sl_str name, sl_str value, const sl_http_limits *limits);
+int sl_head_end(sl_head *h);
 
 #endif

@@ -1,21 +1,23 @@
 /*
  * http.h - requests in, replies out, whatever the version of HTTP
  *
- * The server side of HTTP as the layers above see it. A connection reads a request (http1.c, later
- * http2.c), checks it against the limits, and hands it to the handler as an sl_http_call. The handler
+ * The server side of HTTP as the layers above see it. A connection reads a request (http1.c, or
+ * http2.c when it begins with HTTP/2's preface), checks it against the limits, and hands it to the handler as an sl_http_call. The handler
  * answers at once, or keeps the call and answers later, from the same loop.
  *
  *     loop thread:  bytes -> connection -> on_call(call) -+-> sl_http_reply(call)      at once
  *                                                         +-> ... worker ... post back to the loop
  *                                                                 -> sl_http_reply(call)
  *
- * A call belongs to its connection's loop. While it is with the handler, the connection reads no
- * further request (pipelined bytes wait), but it notices when the client leaves: call->cancelled
- * becomes true and on_cancel is called, and the call must still be replied to (the reply is dropped).
- * A client that only ends its output looks the same; it gets the reply if it is still there.
+ * A call belongs to its connection's loop. While it is with the handler, an HTTP/1 connection reads no
+ * further request (pipelined bytes wait); of an HTTP/2 connection many calls are with the handler at
+ * once, and may be answered in any order. When the client leaves (HTTP/2: or resets the stream),
+ * call->cancelled becomes true and on_cancel is called, and the call must still be replied to (the
+ * reply is dropped). An HTTP/1 client that only ends its output looks the same; it gets the reply if
+ * it is still there.
  *
  * Memory: call->arena is the request's; it is reset when the reply has been sent. Request head fields
- * point into the connection's receive buffer, which stays until then. The body is one contiguous
+ * point into memory that stays until then. The body is one contiguous
  * counted buffer, so that an engine may keep it.
  *
  * Streams (HTTP/2 only): a handler that sets call->on_data in on_head gets the body piece by piece
@@ -25,6 +27,12 @@
  *     piece(call, bytes, end) ...                each DATA frame, on the loop
  *     sl_http_send(call) ...                     head and what call->reply holds; the call stays open
  *     sl_http_reply(call)                        the rest, the trailers, the end
+ *
+ * A reply that is sent in pieces or has trailers has neither Date nor Content-Length. One that has
+ * trailers and no body, and of which nothing was sent before, is a single HEADERS frame with the
+ * trailers behind the head (gRPC's "Trailers-Only"). What the client sends as trailers is dropped.
+ * Answering before the request is complete is allowed: the client is told that the rest is of no
+ * interest, and on_data is not called any more.
  *
  * Source: RFC 9110, RFC 9112, RFC 9113; rest.md section 2 of the contract.
  */
@@ -60,7 +68,8 @@ typedef struct sl_http_call {
     sl_str target; /* as received, absolute form reduced to its path: path[?query][#fragment] */
     sl_str path;   /* target without query and fragment, not percent-decoded */
     int version;   /* 10, 11, 20 */
-    const sl_http_header *headers;
+    const sl_http_header *headers; /* HTTP/2: names in lower case; "host" is :authority; no other
+                                      pseudo field; one "cookie" */
     int n_headers;
     sl_str body;            /* decoded (chunked, gzip); n == 0 if there is none */
     sl_buffer *body_buffer; /* holds body, or NULL; acquire it to keep the bytes */
@@ -84,7 +93,8 @@ typedef struct sl_http_call {
     sl_chain reply;          /* the body: add to it, or join a chain to it; never assign, it comes
                                 with a spare piece */
     sl_chain trailers;       /* HTTP/2: sent behind the body, each "name: value\r\n"; HTTP/1: dropped */
-    bool close;              /* end the connection after this reply */
+    bool close;              /* end the connection after this reply; HTTP/2: the client is told to
+                                open another for its next request */
 
     void *user;      /* the handler's own */
     void *reserved[4]; /* the connection's own */
@@ -126,6 +136,8 @@ typedef struct sl_http_limits {
     int max_connections;      /* of this server; beyond it: 503 and close; default 65536 */
     size_t compress_min;      /* gzip replies of at least this many bytes for clients that accept it;
                                  0: never (default) */
+    int max_streams;          /* HTTP/2: calls of one connection at a time; the client waits with
+                                 more; default 1000 */
 } sl_http_limits;
 void sl_http_limits_default(sl_http_limits *l);
 

@@ -14,8 +14,8 @@
 
 #include "base/mem.h"
 #include "http/conn.h"
+#include "http/http2.h"
 
-#define RATE_WINDOW_NS 10000000000u
 #define LINGER_NS 5000000000u
 enum { LINGER_BYTES = 64 << 20, LISTEN_EVENTS = EPOLLIN | EPOLLRDHUP };
 
@@ -48,16 +48,16 @@ static void watch_rate(sl_conn *c)
 {
     c->grace = true;
     c->moved = 0;
-    set_due(c, limits(c)->min_rate ? from_now(c, RATE_WINDOW_NS) : UINT64_MAX);
+    set_due(c, limits(c)->min_rate ? from_now(c, SL_RATE_WINDOW_NS) : UINT64_MAX);
 }
 
 /* At the end of a window: fast enough? */
 static bool keeps_up(sl_conn *c)
 {
-    bool ok = c->grace || c->moved >= limits(c)->min_rate * (RATE_WINDOW_NS / 1000000000u);
+    bool ok = c->grace || c->moved >= limits(c)->min_rate * (SL_RATE_WINDOW_NS / 1000000000u);
     c->grace = false;
     c->moved = 0;
-    set_due(c, from_now(c, RATE_WINDOW_NS));
+    set_due(c, from_now(c, SL_RATE_WINDOW_NS));
     return ok;
 }
 
@@ -153,6 +153,8 @@ void sl_conn_close(sl_conn *c)
     sl_timer_stop(&c->timer);
     sl_chain_reset(&c->out);
     return_exchange(c);
+    if (c->h2 != NULL)
+        sl_h2_free(c);
     sl_io_close(&c->io);
     *c->prev = c->next;
     if (c->next != NULL)
@@ -297,11 +299,30 @@ static void begin_body(sl_conn *c, size_t head_n)
         give_up(c);
 }
 
+/* Does the connection begin with HTTP/2's preface ("PRI * HTTP/2.0" ...)? Then that goes on with
+ * it. False: it is HTTP/1. */
+static bool is_http2(sl_conn *c)
+{
+    const sl_exchange *x = c->x;
+    const char *p = (char *)x->recv->data + x->start;
+    size_t n = x->end - x->start;
+    c->http1 = memcmp(p, NGHTTP2_CLIENT_MAGIC, SL_MIN(n, (size_t)NGHTTP2_CLIENT_MAGIC_LEN)) != 0;
+    if (c->http1)
+        return false;
+    if (n >= NGHTTP2_CLIENT_MAGIC_LEN) {
+        c->state = sl_h2_begin(c, p, n) ? SL_CONN_HTTP2 : SL_CONN_DEAD;
+        return_exchange(c);
+    }
+    return true;
+}
+
 /* Returns whether there is something to go on with. */
 static bool read_head(sl_conn *c)
 {
     sl_exchange *x = c->x;
     if (x == NULL || x->start == x->end)
+        return false;
+    if (!c->http1 && is_http2(c))
         return false;
     if (x->call.started_ns == 0)
         begin_call(c);
@@ -469,6 +490,10 @@ static void advance(sl_conn *c)
             ;
         /* A filter may hold bytes of which the socket will not tell. */
     } while (more_in_filter(c));
+    if (c->state == SL_CONN_HTTP2) {
+        sl_h2_advance(c);
+        return;
+    }
     if (c->state != SL_CONN_DEAD)
         flush(c);
     c->shard->scratch_n = 0;
@@ -481,6 +506,10 @@ static void advance(sl_conn *c)
 
 void sl_http_reply(sl_http_call *call)
 {
+    if (call->version == 20) {
+        sl_h2_reply(call);
+        return;
+    }
     sl_exchange *x = call->reserved[0];
     sl_conn *c = x->conn;
     assert(c->state == SL_CONN_CALL && !x->replied && sl_loop_is_mine(c->shard->loop));
@@ -573,8 +602,19 @@ static void due(sl_timer *t)
 /* A request may have been sent before the client can know that we end: it is looked for. */
 void sl_conn_drain(sl_conn *c)
 {
-    if (c->shard->draining && c->state == SL_CONN_HEAD && c->x == NULL && c->out.size == 0)
+    if (c->state == SL_CONN_HTTP2)
+        sl_h2_drain(c);
+    else if (c->shard->draining && c->state == SL_CONN_HEAD && c->x == NULL && c->out.size == 0)
         ready(&c->watch, EPOLLIN);
+}
+
+void sl_conn_linger(sl_conn *c)
+{
+    c->watch.ready = ready;
+    c->timer.fire = due;
+    c->busy = c->unread = true;
+    end_output(c);
+    advance(c);
 }
 
 void sl_conn_open(sl_conn *c)

@@ -90,8 +90,8 @@ static char *put_number(char *p, uint64_t v)
     return put(p, d, (size_t)(digits + sizeof digits - d));
 }
 
-/* IMF-fixdate, made once a second. */
-static char *put_date(char *p, sl_shard *s)
+/* The line, made once a second. */
+static void renew_date(sl_shard *s)
 {
     uint64_t now = sl_loop_now(s->loop);
     if (now >= s->date_until_ns) {
@@ -102,7 +102,18 @@ static char *put_date(char *p, sl_shard *s)
         s->date_n = strftime(s->date, sizeof s->date, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
         s->date_until_ns = now + (uint64_t)(1000000 - us % 1000000) * 1000;
     }
+}
+
+static char *put_date(char *p, sl_shard *s)
+{
+    renew_date(s);
     return put(p, s->date, s->date_n);
+}
+
+sl_str sl_reply_date(sl_shard *s)
+{
+    renew_date(s);
+    return (sl_str){s->date + 6, s->date_n - 8}; /* without "Date: " and CRLF */
 }
 
 static bool has_no_body(int status)

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/conn.h"
+#include "http/http2.h"
 
 enum { ARENA_RESERVE = 4096, REFUSED_AT_ONCE = 256 };
 
@@ -28,6 +29,7 @@ void sl_http_limits_default(sl_http_limits *l)
         .idle_timeout_ns = 600 * second,
         .min_rate = 100,
         .max_connections = 65536,
+        .max_streams = 1000,
     };
 }
 
@@ -317,6 +319,12 @@ static void free_shard(sl_shard *s)
         s->pool = x->next;
         free_exchange(x);
     }
+    while (s->streams != NULL) {
+        sl_h2_stream *stream = s->streams;
+        s->streams = stream->next;
+        sl_h2_stream_free(stream);
+    }
+    sl_free(s->batch);
     sl_free(s->scratch);
 }
 

@@ -3,7 +3,8 @@
  * socket pairs: deterministic, and under the test's clock
  *
  * Targets: /echo answers with the body; /hold keeps the call in f->held; /big?<n> answers n bytes;
- * any other answers "METHOD target".
+ * /stream (HTTP/2) sends each piece back as it comes, /trailers answers with trailers, too; any other
+ * answers "METHOD target".
  */
 #ifndef UNIT_HTTP_FIXTURE_H
 #define UNIT_HTTP_FIXTURE_H
@@ -46,6 +47,8 @@ typedef struct fixture {
     size_t last_body;
     sl_buffer *kept; /* the body of the last /keep */
     int refuse;      /* on_head's answer */
+    int n_pieces;    /* what on_data got */
+    size_t unsent;   /* after the last piece */
     char *text;      /* what receive() got */
     size_t text_n, text_cap;
     bool eof;
@@ -64,6 +67,21 @@ static inline void fx_cancel(sl_http_call *call)
     ((fixture *)call->user)->n_cancelled++;
 }
 
+/* A piece of /stream. */
+static inline void fx_data(sl_http_call *call, sl_str data, bool end)
+{
+    fixture *f = call->user;
+    f->n_pieces += data.n > 0;
+    sl_chain_add(&call->reply, data.p, data.n);
+    if (!end) {
+        sl_http_send(call);
+        f->unsent = sl_http_unsent(call);
+        return;
+    }
+    sl_chain_puts(&call->trailers, "x-end: yes\r\n");
+    sl_http_reply(call);
+}
+
 static inline void fx_call(sl_http_call *call, void *arg)
 {
     fixture *f = arg;
@@ -74,6 +92,12 @@ static inline void fx_call(sl_http_call *call, void *arg)
     f->last_body = call->body.n;
     call->user = f;
     call->content_type = "text/plain";
+    if (call->on_data != NULL) {
+        call->on_cancel = fx_cancel;
+        return;
+    }
+    if (sl_str_is(call->path, "/trailers") || sl_str_is(call->path, "/only"))
+        sl_chain_puts(&call->trailers, "grpc-status: 0\r\ngrpc-message: fine\r\n");
     if (sl_str_is(call->path, "/hold")) {
         call->on_cancel = fx_cancel;
         f->held[f->n_held++] = call;
@@ -91,6 +115,8 @@ static inline void fx_call(sl_http_call *call, void *arg)
         sl_chain_puts(&call->head, "A: b\r\nC: d\r\n");
     if (sl_str_is(call->path, "/echo"))
         sl_chain_add(&call->reply, call->body.p, call->body.n);
+    else if (sl_str_is(call->path, "/only"))
+        call->status = 200;
     else if (sl_str_is(call->path, "/big"))
         answer_big(call);
     else
@@ -101,7 +127,8 @@ static inline void fx_call(sl_http_call *call, void *arg)
 static inline int fx_head(sl_http_call *call, const char **message, void *arg)
 {
     fixture *f = arg;
-    (void)call;
+    if (sl_str_is(call->path, "/stream"))
+        call->on_data = fx_data;
     *message = "not you";
     return f->refuse;
 }

@@ -1,0 +1,311 @@
+/*
+ * http2.c - an HTTP/2 connection: its session, its turns, its times
+ *
+ * A turn is: read what is there, through nghttp2, whose callbacks call handlers; then write what has
+ * come of it in one go. A reply that comes later, from a worker, is a turn of its own.
+ *
+ * Windows: what arrives is taken at once, into a body's buffer, which the budget of the server
+ * bounds, or by the handler. So windows are not there to save memory here, and are large enough for
+ * one stream to fill a long line (4 MiB on their way: 40 MB/s at 100 ms).
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "http/http2.h"
+
+enum {
+    STREAM_WINDOW = 4 << 20,
+    CONNECTION_WINDOW = 16 << 20,
+    READS = 16, /* of the scratch buffer's size, before others have their turn */
+    HEAD_TABLE = 4096
+};
+
+static const sl_http_limits *limits(const sl_h2 *h)
+{
+    return &h->conn->shard->server->opts.limits;
+}
+
+static uint64_t now_of(const sl_h2 *h)
+{
+    return sl_loop_now(h->conn->shard->loop);
+}
+
+/* ---- nghttp2's memory: ours, so that a test can let it fail ---- */
+
+static void *mem_malloc(size_t n, void *arg)
+{
+    (void)arg;
+    return sl_try_malloc(n);
+}
+
+static void mem_free(void *p, void *arg)
+{
+    (void)arg;
+    sl_free(p);
+}
+
+static void *mem_calloc(size_t count, size_t n, void *arg)
+{
+    (void)arg;
+    return sl_try_calloc(count, n);
+}
+
+static void *mem_realloc(void *p, size_t n, void *arg)
+{
+    (void)arg;
+    return sl_try_realloc(p, n);
+}
+
+/* ---- the session ---- */
+
+static bool submit_settings(sl_h2 *h)
+{
+    const sl_http_limits *l = limits(h);
+    nghttp2_settings_entry e[] = {
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)l->max_streams},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,
+         l->max_head < UINT32_MAX ? (uint32_t)l->max_head : UINT32_MAX},
+        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+    };
+    return nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, e, SL_COUNTOF(e)) == 0 &&
+           nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0,
+                                                 CONNECTION_WINDOW) == 0;
+}
+
+static bool new_session(sl_h2 *h)
+{
+    nghttp2_mem mem = {NULL, mem_malloc, mem_free, mem_calloc, mem_realloc};
+    nghttp2_session_callbacks *cb;
+    nghttp2_option *o;
+    if (nghttp2_session_callbacks_new(&cb) != 0)
+        return false;
+    sl_h2_stream_callbacks(cb);
+    sl_h2_reply_callbacks(cb);
+    bool ok = nghttp2_option_new(&o) == 0;
+    if (ok) {
+        nghttp2_option_set_no_auto_window_update(o, 1);
+        nghttp2_option_set_no_closed_streams(o, 1);
+        ok = nghttp2_session_server_new3(&h->session, cb, h, o, &mem) == 0;
+        nghttp2_option_del(o);
+    }
+    nghttp2_session_callbacks_del(cb);
+    return ok;
+}
+
+static bool prepare_shard(sl_shard *s)
+{
+    if (s->batch == NULL && (s->batch = sl_try_malloc(sizeof *s->batch)) != NULL)
+        s->batch->n = 0, s->batch->bytes_n = 0;
+    return s->batch != NULL;
+}
+
+void sl_h2_free(sl_conn *c)
+{
+    sl_h2 *h = c->h2;
+    sl_h2_out_drop(h);
+    nghttp2_session_del(h->session);
+    while (h->streams != NULL) {
+        sl_h2_stream *s = h->streams;
+        h->streams = s->next;
+        sl_h2_stream_free(s);
+    }
+    c->h2 = NULL;
+    sl_free(h);
+}
+
+/* ---- time ---- */
+
+static void set_due(sl_conn *c, uint64_t due_ns)
+{
+    c->due_ns = due_ns;
+    if (due_ns != UINT64_MAX && (!sl_timer_runs(&c->timer) || c->timer.due_ns > due_ns))
+        sl_timer_start(c->shard->loop, &c->timer, due_ns);
+}
+
+static uint64_t after(uint64_t from, uint64_t ns)
+{
+    return ns ? from + ns : UINT64_MAX;
+}
+
+/* When something has to be looked at next, if nothing happens until then. */
+static uint64_t next_due(sl_h2 *h)
+{
+    const sl_http_limits *l = limits(h);
+    uint64_t due = UINT64_MAX;
+    bool busy = h->n_streams > 0 || h->pending != NULL;
+    if (!busy)
+        due = after(SL_MAX(h->active_ns, h->opened_ns), l->idle_timeout_ns);
+    if (!busy || l->min_rate == 0)
+        h->rate_ns = UINT64_MAX;
+    else if (h->rate_ns == UINT64_MAX)
+        h->rate_ns = now_of(h) + SL_RATE_WINDOW_NS;
+    return SL_MIN(due, h->rate_ns);
+}
+
+/* Output waits for the socket, which takes nothing? */
+static bool stuck(sl_h2 *h)
+{
+    uint64_t least = limits(h)->min_rate * (SL_RATE_WINDOW_NS / 1000000000u);
+    bool out = h->pending != NULL, slow = out && h->old_out && h->moved_out < least;
+    h->old_out = out;
+    h->moved_out = 0;
+    return slow;
+}
+
+static void check_times(sl_h2 *h)
+{
+    uint64_t now = now_of(h);
+    if (h->n_streams == 0 && h->pending == NULL) {
+        if (!h->ending)
+            sl_h2_terminate(h, NGHTTP2_NO_ERROR);
+        return;
+    }
+    if (h->rate_ns > now)
+        return;
+    h->rate_ns = now + SL_RATE_WINDOW_NS;
+    if (stuck(h))
+        h->gone = true;
+    else
+        sl_h2_streams_rate(h);
+}
+
+static void due(sl_timer *t)
+{
+    sl_conn *c = (sl_conn *)((char *)t - offsetof(sl_conn, timer));
+    if (c->due_ns == UINT64_MAX)
+        return;
+    if (c->due_ns > sl_loop_now(c->shard->loop)) {
+        sl_timer_start(c->shard->loop, t, c->due_ns);
+        return;
+    }
+    check_times(c->h2);
+    sl_h2_advance(c);
+}
+
+/* ---- turns ---- */
+
+static void feed(sl_h2 *h, const char *p, size_t n)
+{
+    h->inside = true;
+    ssize_t rc = nghttp2_session_mem_recv(h->session, (const uint8_t *)p, n);
+    h->inside = false;
+    h->read_ns = now_of(h);
+    /* What the peer did wrong nghttp2 answers with GOAWAY; this is what is beyond that: no memory,
+     * or so many frames that it will not even answer. */
+    if (rc < 0)
+        h->gone = true;
+}
+
+static void input(sl_conn *c)
+{
+    sl_h2 *h = c->h2;
+    char *to = c->shard->scratch;
+    for (int i = 0; i < READS && !h->gone; i++) {
+        ssize_t n = sl_io_read(&c->io, to, SL_SCRATCH_SIZE);
+        if (n > 0)
+            feed(h, to, (size_t)n);
+        else if (n == 0 || errno != EAGAIN)
+            h->gone = true;
+        if (n < SL_SCRATCH_SIZE && sl_io_buffered(&c->io) == 0)
+            return;
+    }
+}
+
+static void ready(sl_watch *w, uint32_t events)
+{
+    sl_conn *c = (sl_conn *)((char *)w - offsetof(sl_conn, watch));
+    sl_h2 *h = c->h2;
+    h->inside = true;
+    if (h->pending != NULL && events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
+        h->gone |= !sl_h2_out_resume(c);
+    if (events & (EPOLLIN | EPOLLERR | EPOLLHUP))
+        input(c);
+    h->inside = false;
+    sl_h2_advance(c);
+}
+
+/* The peer is gone. The connection stays until the handlers have answered what they hold. */
+static void leave(sl_conn *c)
+{
+    sl_h2 *h = c->h2;
+    sl_watch_stop(&c->watch);
+    c->due_ns = UINT64_MAX;
+    sl_h2_out_drop(h);
+    h->inside = true;
+    sl_h2_streams_gone(h);
+    h->inside = false;
+    if (h->n_streams == 0)
+        sl_conn_close(c);
+}
+
+/* All is said, ours and theirs. */
+static bool is_over(const sl_h2 *h)
+{
+    return h->pending == NULL && !nghttp2_session_want_write(h->session) &&
+           !nghttp2_session_want_read(h->session) && h->n_streams == 0;
+}
+
+void sl_h2_advance(sl_conn *c)
+{
+    sl_h2 *h = c->h2;
+    h->inside = true;
+    if (!h->gone && !sl_h2_out(c))
+        h->gone = true;
+    h->inside = false;
+    if (h->gone) {
+        leave(c);
+        return;
+    }
+    if (is_over(h)) {
+        sl_h2_free(c);
+        sl_conn_linger(c);
+        return;
+    }
+    bool out = h->pending != NULL || h->more;
+    sl_watch_change(&c->watch, EPOLLIN | (out ? EPOLLOUT : 0));
+    set_due(c, next_due(h));
+}
+
+/* ---- begin and end ---- */
+
+bool sl_h2_begin(sl_conn *c, const char *p, size_t n)
+{
+    sl_h2 *h = sl_try_calloc(1, sizeof *h);
+    if (h == NULL || !prepare_shard(c->shard) || (h->conn = c, !new_session(h))) {
+        sl_free(h);
+        return false;
+    }
+    h->opened_ns = h->active_ns = now_of(h);
+    h->rate_ns = UINT64_MAX;
+    c->h2 = h;
+    c->watch.ready = ready;
+    c->timer.fire = due;
+    if (!submit_settings(h))
+        h->gone = true;
+    else
+        feed(h, p, n);
+    if (c->shard->draining)
+        sl_h2_drain(c);
+    return true;
+}
+
+void sl_h2_terminate(sl_h2 *h, uint32_t error_code)
+{
+    h->ending = true;
+    nghttp2_session_terminate_session(h->session, error_code);
+}
+
+void sl_h2_drain(sl_conn *c)
+{
+    sl_h2 *h = c->h2;
+    if (h->ending || h->gone)
+        return;
+    h->ending = true;
+    nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
+                          nghttp2_session_get_last_proc_stream_id(h->session), NGHTTP2_NO_ERROR,
+                          NULL, 0);
+    if (!h->inside)
+        sl_h2_advance(c);
+}

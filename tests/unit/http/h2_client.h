@@ -1,0 +1,229 @@
+/*
+ * h2_client.h - nghttp2's client side at the other end of a fixture's socket pair
+ *
+ *     client *c = h2_connect(f);
+ *     int id = h2_request(c, "GET", "/a", NULL, 0);
+ *     h2_turn(c);
+ *     assert_int_equal(h2_reply(c, id)->status, 200);
+ */
+#ifndef UNIT_HTTP_H2_CLIENT_H
+#define UNIT_HTTP_H2_CLIENT_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "http/http2.h"
+#include "unit/http/fixture.h"
+
+enum { MAX_REPLIES = 64 };
+
+typedef struct reply {
+    int id, status, interim;
+    sl_text head, body, trailers; /* "name: value\n" ... */
+    bool closed, keep;            /* keep: the request's body goes on (h2_more) */
+    uint32_t error;
+    const char *send; /* body of the request that is left */
+    size_t send_n;
+    bool waits;
+} reply;
+
+typedef struct client {
+    fixture *f;
+    int fd;
+    nghttp2_session *session;
+    reply replies[MAX_REPLIES];
+    int n;
+    int goaways, last_stream, pings, settings;
+    uint32_t goaway_error;
+    char goaway_text[64];
+    bool deaf; /* reads nothing from the socket */
+    bool eof;
+} client;
+
+static inline reply *h2_reply(client *c, int id)
+{
+    for (int i = 0; i < c->n; i++)
+        if (c->replies[i].id == id)
+            return &c->replies[i];
+    fail_msg("no stream %d", id);
+    return NULL;
+}
+
+static inline int h2_on_header(nghttp2_session *s, const nghttp2_frame *frame, const uint8_t *name,
+                               size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags,
+                               void *arg)
+{
+    reply *r = h2_reply(arg, frame->hd.stream_id);
+    sl_text *to = r->status >= 200 && frame->headers.cat == NGHTTP2_HCAT_HEADERS && !r->interim
+                      ? &r->trailers
+                      : &r->head;
+    (void)s, (void)flags;
+    if (name_n == 7 && memcmp(name, ":status", 7) == 0) {
+        r->status = atoi((const char *)value);
+        r->interim = r->status < 200;
+    } else {
+        sl_text_printf(to, "%.*s: %.*s\n", (int)name_n, name, (int)value_n, value);
+    }
+    return 0;
+}
+
+static inline int h2_on_chunk(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t *p,
+                              size_t n, void *arg)
+{
+    (void)s, (void)flags;
+    sl_text_add(&h2_reply(arg, id)->body, (const char *)p, n);
+    return 0;
+}
+
+static inline int h2_on_close(nghttp2_session *s, int32_t id, uint32_t error, void *arg)
+{
+    reply *r = h2_reply(arg, id);
+    (void)s;
+    r->closed = true;
+    r->error = error;
+    return 0;
+}
+
+static inline int h2_on_frame(nghttp2_session *s, const nghttp2_frame *frame, void *arg)
+{
+    client *c = arg;
+    (void)s;
+    if (frame->hd.type == NGHTTP2_GOAWAY) {
+        size_t n = frame->goaway.opaque_data_len;
+        c->goaways++;
+        c->last_stream = frame->goaway.last_stream_id;
+        c->goaway_error = frame->goaway.error_code;
+        n = n < sizeof c->goaway_text ? n : sizeof c->goaway_text - 1;
+        if (n > 0)
+            memcpy(c->goaway_text, frame->goaway.opaque_data, n);
+        c->goaway_text[n] = '\0';
+    }
+    c->pings += frame->hd.type == NGHTTP2_PING && !(frame->hd.flags & NGHTTP2_FLAG_ACK);
+    c->settings += frame->hd.type == NGHTTP2_SETTINGS;
+    return 0;
+}
+
+static inline ssize_t h2_read_body(nghttp2_session *s, int32_t id, uint8_t *buf, size_t length,
+                                   uint32_t *flags, nghttp2_data_source *source, void *arg)
+{
+    reply *r = h2_reply(arg, id);
+    size_t n = r->send_n < length ? r->send_n : length;
+    (void)s, (void)source;
+    if (n == 0 && r->keep) {
+        r->waits = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    if (n > 0)
+        memcpy(buf, r->send, n);
+    r->send += n;
+    r->send_n -= n;
+    if (r->send_n == 0 && !r->keep)
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    return (ssize_t)n;
+}
+
+/* What waits in the session goes out, what has come goes in, until neither helps. */
+static inline void h2_turn(client *c)
+{
+    for (int quiet = 0; quiet < 3;) {
+        const uint8_t *p;
+        ssize_t n;
+        quiet++;
+        while ((n = nghttp2_session_mem_send(c->session, &p)) > 0) {
+            send_bytes(c->f, c->fd, (const char *)p, (size_t)n);
+            quiet = 0;
+        }
+        turn(c->f);
+        if (c->deaf)
+            continue;
+        receive(c->f, c->fd);
+        c->eof |= c->f->eof;
+        if (c->f->text_n > 0) {
+            quiet = 0;
+            ssize_t rc = nghttp2_session_mem_recv(c->session, (uint8_t *)c->f->text, c->f->text_n);
+            assert_int_equal(rc, c->f->text_n);
+        }
+    }
+}
+
+static inline client *h2_new(fixture *f, int fd, const nghttp2_settings_entry *settings, size_t n)
+{
+    client *c = calloc(1, sizeof *c);
+    nghttp2_session_callbacks *cb;
+    assert_int_equal(nghttp2_session_callbacks_new(&cb), 0);
+    nghttp2_session_callbacks_set_on_header_callback(cb, h2_on_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, h2_on_chunk);
+    nghttp2_session_callbacks_set_on_stream_close_callback(cb, h2_on_close);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(cb, h2_on_frame);
+    assert_int_equal(nghttp2_session_client_new(&c->session, cb, c), 0);
+    nghttp2_session_callbacks_del(cb);
+    c->f = f;
+    c->fd = fd;
+    nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings, n);
+    return c;
+}
+
+static inline client *h2_connect(fixture *f)
+{
+    client *c = h2_new(f, connect_client(f), NULL, 0);
+    h2_turn(c);
+    return c;
+}
+
+static inline void h2_close(client *c)
+{
+    if (c->fd >= 0)
+        close(c->fd);
+    turn(c->f);
+    nghttp2_session_del(c->session);
+    for (int i = 0; i < c->n; i++) {
+        sl_text_fini(&c->replies[i].head);
+        sl_text_fini(&c->replies[i].body);
+        sl_text_fini(&c->replies[i].trailers);
+    }
+    free(c);
+}
+
+/* Header pairs end with NULL. `body` NULL: none; it must stay. */
+static inline int h2_request_with(client *c, const char *method, const char *path, const char *body,
+                                  size_t n, bool keep, const char *const *headers)
+{
+    nghttp2_nv nv[32] = {
+        {(uint8_t *)":method", (uint8_t *)method, 7, strlen(method), 0},
+        {(uint8_t *)":path", (uint8_t *)path, 5, strlen(path), 0},
+        {(uint8_t *)":scheme", (uint8_t *)"http", 7, 4, 0},
+        {(uint8_t *)":authority", (uint8_t *)"here", 10, 4, 0},
+    };
+    size_t n_nv = 4;
+    for (; headers != NULL && headers[0] != NULL; headers += 2)
+        nv[n_nv++] = (nghttp2_nv){(uint8_t *)headers[0], (uint8_t *)headers[1], strlen(headers[0]),
+                                  strlen(headers[1]), 0};
+    nghttp2_data_provider data = {.read_callback = h2_read_body};
+    int id = nghttp2_submit_request(c->session, NULL, nv, n_nv, body ? &data : NULL, NULL);
+    assert_true(id > 0 && c->n < MAX_REPLIES);
+    c->replies[c->n++] = (reply){.id = id, .send = body, .send_n = n, .keep = keep};
+    return id;
+}
+
+static inline int h2_request(client *c, const char *method, const char *path, const char *body,
+                             size_t n)
+{
+    return h2_request_with(c, method, path, body, n, false, NULL);
+}
+
+/* More of a body that was kept open. */
+static inline void h2_more(client *c, int id, const char *p, size_t n, bool end)
+{
+    reply *r = h2_reply(c, id);
+    r->send = p;
+    r->send_n = n;
+    r->keep = !end;
+    nghttp2_session_resume_data(c->session, id);
+    h2_turn(c);
+}
+
+static inline const char *text_of(const sl_text *t)
+{
+    return t->p ? t->p : "";
+}
+
+#endif
