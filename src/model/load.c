@@ -121,6 +121,14 @@ void sl_manager_cancel_retry(sl_managed *v)
     fail_for_good(v, v->code, v->message ? v->message : "");
 }
 
+/* An eighth of the interval after the first attempt, twice as long after each further one, up to
+ * the interval: what is mended soon is there soon, and what stays broken costs little. */
+static uint64_t pause_after(const sl_manager_options *o, unsigned attempts)
+{
+    uint64_t interval = o->retry_interval_us > 0 ? (uint64_t)o->retry_interval_us * 1000 : 0;
+    return attempts < 4 ? interval >> (4 - attempts) : interval;
+}
+
 /* With the lock: an attempt failed. */
 static void failed(sl_managed *v, const sl_status *why)
 {
@@ -129,8 +137,7 @@ static void failed(sl_managed *v, const sl_status *why)
            sl_code_name(why->code), why->msg);
     if (v->aspired && v->attempts <= o->max_retries) {
         sl_managed_set_state(v, SL_STATE_LOADING, why->code, why->msg);
-        uint64_t interval = o->retry_interval_us > 0 ? (uint64_t)o->retry_interval_us * 1000 : 0;
-        append(v, sl_now_ns() + interval);
+        append(v, sl_now_ns() + pause_after(o, v->attempts));
         return;
     }
     if (!v->aspired)
@@ -234,7 +241,7 @@ void sl_manager_check_initial(sl_manager *m)
     if (!m->initial || m->loading > 0 || m->models == NULL)
         return;
     for (const sl_served *model = m->models; model != NULL; model = model->next)
-        if (model->config != NULL && !model->looked_at)
+        if (model->config != NULL && (!model->looked_at || model->settling))
             return;
     /* What waits for a further attempt does not count: it may wait for minutes. */
     for (const sl_managed *v = m->queue; v != NULL; v = v->next_queued)

@@ -14,6 +14,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
@@ -87,6 +88,8 @@ void sl_managed_set_state(sl_managed *v, sl_state state, sl_code code, const cha
     v->code = code;
     sl_free(v->message);
     v->message = message ? sl_strdup(message) : NULL;
+    if (state == SL_STATE_END)
+        v->ended_ns = sl_now_ns();
     pthread_cond_broadcast(&v->model->manager->changed);
 }
 
@@ -137,7 +140,7 @@ void sl_manager_publish(sl_served *model)
 
 /* ---- aspired sets ---- */
 
-static sl_managed *find_version(const sl_served *model, int64_t number)
+sl_managed *sl_manager_find_version(const sl_served *model, int64_t number)
 {
     for (sl_managed *v = model->versions; v != NULL; v = v->next)
         if (v->number == number)
@@ -145,22 +148,39 @@ static sl_managed *find_version(const sl_served *model, int64_t number)
     return NULL;
 }
 
+sl_managed *sl_manager_need_version(sl_served *model, int64_t number)
+{
+    sl_managed **at = &model->versions;
+    while (*at != NULL && (*at)->number > number)
+        at = &(*at)->next;
+    if (*at != NULL && (*at)->number == number)
+        return *at;
+    sl_managed *v = sl_calloc(1, sizeof *v);
+    v->model = model;
+    v->number = number;
+    v->next = *at;
+    *at = v;
+    return v;
+}
+
+void sl_manager_drop_version(sl_managed **at)
+{
+    sl_managed *v = *at;
+    *at = v->next;
+    sl_free(v->path);
+    sl_free(v->message);
+    sl_free(v->engine);
+    sl_free(v->why);
+    sl_free(v);
+}
+
 /* Begins to manage a version, afresh if it is remembered from before. */
 static void manage(sl_served *model, const sl_aspired *wanted)
 {
-    sl_managed *v = find_version(model, wanted->number);
-    if (v == NULL) {
-        sl_managed **at = &model->versions;
-        while (*at != NULL && (*at)->number > wanted->number)
-            at = &(*at)->next;
-        v = sl_calloc(1, sizeof *v);
-        v->model = model;
-        v->number = wanted->number;
-        v->next = *at;
-        *at = v;
-    }
+    sl_managed *v = sl_manager_need_version(model, wanted->number);
     sl_free(v->path);
     v->path = sl_strdup(wanted->path);
+    v->look = wanted->look;
     v->managed = v->aspired = true;
     v->attempts = 0;
     v->not_before = 0;
@@ -183,7 +203,7 @@ static void un_aspire(sl_managed *v)
 static void keep_those_that_still_serve(sl_served *model)
 {
     for (int i = 0; i < model->pending.count; i++) {
-        sl_managed *v = find_version(model, model->pending.list[i].number);
+        sl_managed *v = sl_manager_find_version(model, model->pending.list[i].number);
         if (v != NULL && v->managed && !v->aspired && v->state == SL_STATE_AVAILABLE)
             v->aspired = true;
     }
@@ -198,7 +218,7 @@ static bool take_pending(sl_served *model)
         return false;
     keep_those_that_still_serve(model);
     for (int i = 0; i < set->count; i++) {
-        const sl_managed *v = find_version(model, set->list[i].number);
+        const sl_managed *v = sl_manager_find_version(model, set->list[i].number);
         if (v != NULL && v->managed && !v->aspired)
             return false;
     }
@@ -206,7 +226,7 @@ static bool take_pending(sl_served *model)
         if (v->managed && v->aspired && !sl_aspired_has(set, v->number))
             un_aspire(v);
     for (int i = 0; i < set->count; i++) {
-        const sl_managed *v = find_version(model, set->list[i].number);
+        const sl_managed *v = sl_manager_find_version(model, set->list[i].number);
         if (v == NULL || !v->managed)
             manage(model, &set->list[i]);
     }
@@ -233,6 +253,8 @@ static sl_stage stage_of(const sl_managed *v)
         return SL_STAGE_BUSY;
     case SL_STATE_AVAILABLE:
         return SL_STAGE_READY;
+    case SL_STATE_UNLOADING:
+        return SL_STAGE_GOING;
     default:
         return SL_STAGE_OVER;
     }
@@ -245,6 +267,13 @@ static void begin_unload(sl_managed *v)
     sl_manager_publish(v->model);
     /* After the readers of the older tables; then the last handle's release goes on with it. */
     sl_manager_discard(v->model->manager, (sl_garbage){.serving = v->serving});
+}
+
+static sl_transition transition_of(const sl_served *model)
+{
+    const sl_manager_options *o = &model->manager->opts;
+    sl_transition own = model->config ? model->config->c.transition : SL_TRANSITION_DEFAULT;
+    return own != SL_TRANSITION_DEFAULT ? own : o->transition;
 }
 
 /* One action of the policy; false: there is nothing to do. */
@@ -261,7 +290,7 @@ static bool act(sl_served *model)
             list[n] = (sl_policy_version){v->number, v->aspired, stage_of(v)};
             versions[n++] = v;
         }
-    sl_action action = sl_policy_next(list, n, &which);
+    sl_action action = sl_policy_next(transition_of(model), list, n, &which);
     if (action == SL_ACTION_LOAD)
         sl_manager_enqueue(versions[which]);
     else if (action == SL_ACTION_UNLOAD)
@@ -337,12 +366,14 @@ static sl_code check_labels(sl_manager *m, const sl_model_config *c, sl_status *
 
 static sl_served *new_model(sl_manager *m, const char *name)
 {
-    sl_served *model = sl_calloc(1, sizeof *model), **at = &m->models;
+    sl_served *model = sl_calloc(1, sizeof *model);
     model->manager = m;
     model->name = sl_strdup(name);
-    while (*at != NULL)
-        at = &(*at)->next;
-    *at = model;
+    if (m->last_model != NULL)
+        m->last_model->next = model;
+    else
+        m->models = model;
+    m->last_model = model;
     sl_map_set(&m->by_name, sl_str_of(name), model);
     return model;
 }
@@ -369,11 +400,23 @@ static void configure_model(sl_manager *m, const sl_model_config *c)
     sl_manager_publish(model); /* labels */
 }
 
+/* Of versions that are only remembered: those in this state. */
+static void drop_unmanaged(sl_served *model, sl_state state)
+{
+    for (sl_managed **at = &model->versions; *at != NULL;)
+        if (!(*at)->managed && (*at)->state == state)
+            sl_manager_drop_version(at);
+        else
+            at = &(*at)->next;
+}
+
 static void remove_model(sl_served *model)
 {
     sl_aspired_set nothing = {0};
     sl_config_release(model->config);
     model->config = NULL;
+    model->settling = false;
+    drop_unmanaged(model, SL_STATE_START);
     sl_manager_publish(model);
     sl_manager_set_aspired(model, &nothing);
 }
@@ -414,6 +457,86 @@ sl_code sl_manager_configure(sl_manager *m, const sl_model_config *models, int c
     return rc;
 }
 
+/* ---- mending and forgetting ---- */
+
+void sl_manager_mend(sl_served *model, int64_t number, uint64_t look)
+{
+    sl_managed *v = sl_manager_find_version(model, number);
+    if (v == NULL || !v->managed || !v->aspired)
+        return;
+    bool waiting = v->queued && v->attempts > 0;
+    if (v->state != SL_STATE_END && !waiting)
+        return;
+    sl_log(SL_INFO, "The directory of servable version " SL_ID " has changed: trying again",
+           SL_ID_ARG(v));
+    v->look = look;
+    v->attempts = 0;
+    if (waiting)
+        sl_manager_dequeue(v);
+    sl_managed_set_state(v, SL_STATE_START, SL_OK, NULL);
+    sl_manager_reconcile(model);
+}
+
+static void free_model(sl_served *model)
+{
+    while (model->versions != NULL)
+        sl_manager_drop_version(&model->versions);
+    sl_manager_free_candidates(model);
+    sl_config_release(model->config);
+    sl_aspired_fini(&model->pending);
+    sl_labels_fini(&model->labels);
+    sl_free(model->remarks);
+    sl_free(model->name);
+    sl_free(model);
+}
+
+/* Returns when the next of its versions may be forgotten. */
+static uint64_t forget_versions(sl_served *model, uint64_t now)
+{
+    uint64_t keep = model->manager->opts.forget_ns, next = 0;
+    for (sl_managed **at = &model->versions; *at != NULL;) {
+        const sl_managed *v = *at;
+        bool over = !v->managed && v->state == SL_STATE_END;
+        if (over && now >= v->ended_ns + keep) {
+            sl_manager_drop_version(at);
+            continue;
+        }
+        if (over && (next == 0 || v->ended_ns + keep < next))
+            next = v->ended_ns + keep;
+        at = &(*at)->next;
+    }
+    return next;
+}
+
+uint64_t sl_manager_forget(sl_manager *m, uint64_t now)
+{
+    uint64_t next = 0;
+    sl_served *before = NULL;
+    if (m->opts.forget_ns == 0 || now < m->forget_at)
+        return m->opts.forget_ns ? m->forget_at : 0;
+    for (sl_served *model = m->models, *after; model != NULL; model = after) {
+        after = model->next;
+        uint64_t when = forget_versions(model, now);
+        if (when && (next == 0 || when < next))
+            next = when;
+        if (model->config != NULL || model->versions != NULL || model->has_pending) {
+            before = model;
+            continue;
+        }
+        if (before != NULL)
+            before->next = after;
+        else
+            m->models = after;
+        if (m->last_model == model)
+            m->last_model = before;
+        sl_map_remove(&m->by_name, sl_str_of(model->name));
+        free_model(model);
+    }
+    /* What ends later than now is not over before now + keep. */
+    m->forget_at = next ? next : now + m->opts.forget_ns;
+    return m->forget_at;
+}
+
 /* ---- beginning and end ---- */
 
 sl_code sl_manager_new(const sl_manager_options *opts, sl_manager **out, sl_status *st)
@@ -442,7 +565,7 @@ static bool all_ended(const sl_manager *m)
 {
     for (const sl_served *model = m->models; model != NULL; model = model->next)
         for (const sl_managed *v = model->versions; v != NULL; v = v->next)
-            if (v->state != SL_STATE_END)
+            if (v->managed && v->state != SL_STATE_END)
                 return false;
     return true;
 }
@@ -460,25 +583,6 @@ static void unload_everything(sl_manager *m)
     while (!all_ended(m))
         pthread_cond_wait(&m->changed, &m->lock);
     pthread_mutex_unlock(&m->lock);
-}
-
-static void free_model(sl_served *model)
-{
-    while (model->versions != NULL) {
-        sl_managed *v = model->versions;
-        model->versions = v->next;
-        sl_free(v->path);
-        sl_free(v->message);
-        sl_free(v->engine);
-        sl_free(v->why);
-        sl_free(v);
-    }
-    sl_config_release(model->config);
-    sl_aspired_fini(&model->pending);
-    sl_labels_fini(&model->labels);
-    sl_free(model->remarks);
-    sl_free(model->name);
-    sl_free(model);
 }
 
 void sl_manager_free(sl_manager *m)

@@ -94,6 +94,18 @@ typedef struct sl_label {
     int64_t version;
 } sl_label;
 
+/* How a servable gets from its old version to its new one. */
+typedef enum sl_transition {
+    SL_TRANSITION_DEFAULT,      /* in a model's configuration: as the server's options say */
+    SL_TRANSITION_AVAILABILITY, /* the old one serves until the new one is available */
+    SL_TRANSITION_RESOURCE      /* the old one goes first: never both in memory */
+} sl_transition;
+
+typedef enum sl_load_when {
+    SL_LOAD_EAGER,    /* as soon as it is there */
+    SL_LOAD_ON_DEMAND /* at the first request; given up again when memory is needed */
+} sl_load_when;
+
 typedef struct sl_model_config {
     const char *name;
     const char *base_path;
@@ -104,6 +116,8 @@ typedef struct sl_model_config {
     int n_versions;
     const sl_label *labels;
     int n_labels;
+    sl_transition transition;
+    sl_load_when load;
 } sl_model_config;
 
 typedef struct sl_manager_options {
@@ -126,6 +140,17 @@ typedef struct sl_manager_options {
     unsigned max_retries;     /* after the first attempt */
     int64_t retry_interval_us;
     int64_t poll_seconds;        /* of base paths; 0: once; < 0: never */
+    sl_transition transition; /* of models whose configuration does not say; DEFAULT: AVAILABILITY */
+
+    /* A version is taken only when all of it is there (savedmodel/complete.h) and its directory has
+     * not changed for settle_ns. One that stays incomplete, unchanged, for give_up_ns is loaded all
+     * the same, which then says what is wrong; 0: never. */
+    bool only_complete;
+    uint64_t settle_ns, give_up_ns;
+    const char *const *tags; /* of the meta graph that will be loaded; NULL: serve */
+    int n_tags;
+
+    uint64_t forget_ns; /* a version that has ended is listed for so long; 0: for ever */
     bool labels_for_unavailable; /* --allow_version_labels_for_unavailable_models */
     bool wait_for_retries; /* sl_manager_wait: a version has failed only when no attempt is left */
 } sl_manager_options;

@@ -3,12 +3,14 @@
  *
  *   manager.c   configuration, aspired sets, what to do next, publishing
  *   load.c      the threads that load and unload
- *   source.c    the thread that looks at base paths
+ *   source.c    the thread that looks at base paths, and when
+ *   look.c      what it sees at one: which versions are aspired, which are still being copied
  *   report.c    status, waiting, lists
  *
- * A model (sl_served) and a version that is or was managed (sl_managed) stay in memory until the
- * manager is freed, so a pointer to one needs no lock; what stands in them is guarded by the
- * manager's lock unless it says otherwise.
+ * A version (sl_managed) that is managed stays in memory, and so does its model (sl_served): whoever
+ * loads or unloads it may hold a pointer without the lock. One that has ended is forgotten after a
+ * while, by the source's thread. What stands in them is guarded by the manager's lock unless it
+ * says otherwise.
  *
  * Life of a version:
  *
@@ -39,10 +41,14 @@ struct sl_managed {
     sl_managed *next; /* of the model; highest number first */
 
     char *path;
+    uint64_t look; /* of its directory, when it was taken */
+    uint64_t ended_ns; /* when it reached END */
     sl_state state;
     sl_code code; /* in END: why it failed; in LOADING: why the last attempt did */
     char *message;
-    bool managed; /* false: only its last state is remembered */
+    /* False: only its last state is remembered; or it is still being copied (START, and `message`
+     * says what is missing). */
+    bool managed;
     bool aspired;
 
     bool queued; /* for a load */
@@ -69,9 +75,13 @@ struct sl_served {
     bool looked_at; /* its base path, since it was configured */
     sl_labels labels;
 
-    /* What the last look remarked, so that it is logged once. The source's thread only. */
-    char *remarks;
+    bool settling; /* a complete version only waits until its directory has been quiet */
+
+    /* The source's thread only. */
+    char *remarks; /* of the last look, so that they are logged once */
     unsigned long repeats;
+    struct sl_candidate *candidates; /* versions that were seen and not taken yet */
+    uint64_t look_again_ns;          /* before the next round; 0: no need to */
 };
 
 /* What nobody can reach any more once all readers have looked away. */
@@ -90,8 +100,9 @@ struct sl_manager {
     pthread_mutex_t lock;        /* guards all below, unless it says otherwise */
     pthread_cond_t changed;      /* any version's state, a look that ended, the end */
     sl_map by_name;
-    sl_served *models;
+    sl_served *models, *last_model;
     sl_garbage *garbage;
+    uint64_t forget_at; /* nothing may be forgotten before; the source's */
     bool ending;
 
     /* loading */
@@ -122,6 +133,15 @@ struct sl_manager {
 void sl_manager_set_aspired(sl_served *model, sl_aspired_set *set); /* takes the set over */
 void sl_manager_reconcile(sl_served *model);
 void sl_manager_publish(sl_served *model);
+sl_managed *sl_manager_find_version(const sl_served *model, int64_t number); /* NULL: none */
+/* The version's entry, a new one (state UNKNOWN) if there is none. */
+sl_managed *sl_manager_need_version(sl_served *model, int64_t number);
+/* Takes *at out of its list and frees it: one that is not managed. */
+void sl_manager_drop_version(sl_managed **at);
+/* The directory of a version that failed has changed, and looks like this now: try again. */
+void sl_manager_mend(sl_served *model, int64_t number, uint64_t look);
+/* Source's thread: forgets what ended long ago. Returns when to come again; 0: no need to. */
+uint64_t sl_manager_forget(sl_manager *m, uint64_t now);
 void sl_managed_set_state(sl_managed *v, sl_state state, sl_code code, const char *message);
 void sl_manager_discard(sl_manager *m, sl_garbage g);
 /* manager.c; without the lock: waits for readers and frees */
@@ -138,6 +158,10 @@ void sl_manager_cancel_retry(sl_managed *v);
 void sl_manager_check_initial(sl_manager *m);
 /* A table's callback: any thread, never blocks */
 void sl_manager_on_drained(void *managed);
+
+/* look.c; the source's thread, without the lock */
+void sl_manager_look_at(sl_served *model, sl_kept_config *config);
+void sl_manager_free_candidates(sl_served *model);
 
 /* source.c */
 sl_code sl_manager_start_source(sl_manager *m, sl_status *st);

@@ -41,7 +41,7 @@ static char *join(const char *dir, const char *name)
 static void add(sl_aspired_set *s, int64_t number, char *path)
 {
     s->list = sl_realloc(s->list, ((size_t)s->count + 1) * sizeof *s->list);
-    s->list[s->count++] = (sl_aspired){number, path};
+    s->list[s->count++] = (sl_aspired){number, path, 0};
 }
 
 static int by_number(const void *pa, const void *pb)
@@ -67,20 +67,44 @@ static int64_t *requested(const sl_model_config *c, int *count)
     return v;
 }
 
+/* Who decides, and where the versions are. */
+typedef struct selection {
+    const sl_model_config *c;
+    const char *dir;
+    sl_policy_accept *accept;
+    void *arg;
+    sl_aspired_set *out;
+    sl_text *remarks;
+    int refused;
+} selection;
+
+static void take_if_accepted(selection *s, int64_t number, char *path)
+{
+    if (s->accept == NULL || s->accept(s->arg, number, path)) {
+        add(s->out, number, path);
+    } else {
+        s->refused++;
+        sl_free(path);
+    }
+}
+
 /* `specific`, the short way: if base/N is there for each N, the directory need not be read. */
-static bool select_direct(const char *dir, const int64_t *wanted, int count, sl_aspired_set *out)
+static bool select_direct(selection *s, const int64_t *wanted, int count)
 {
     char name[32];
-    for (int i = 0; i < count; i++) {
-        snprintf(name, sizeof name, "%lld", (long long)wanted[i]);
-        char *path = join(dir, name);
-        if (sl_version_dir_exists(path, NULL)) {
+    for (int pass = 0; pass < 2; pass++) /* first are they all there, then which may be taken */
+        for (int i = 0; i < count; i++) {
+            snprintf(name, sizeof name, "%lld", (long long)wanted[i]);
+            char *path = join(s->dir, name);
+            if (pass == 1) {
+                take_if_accepted(s, wanted[i], path);
+                continue;
+            }
+            bool there = sl_version_dir_exists(path, NULL) == SL_OK;
             sl_free(path);
-            sl_aspired_fini(out);
-            return false;
+            if (!there)
+                return false;
         }
-        add(out, wanted[i], path);
-    }
     return true;
 }
 
@@ -108,74 +132,83 @@ static void drop_duplicates(sl_version_dirs *d, bool first_wins, sl_text *remark
     d->count = kept;
 }
 
-static void select_specific(const sl_model_config *c, const char *dir, const sl_version_dirs *d,
-                            const int64_t *wanted, int count, sl_aspired_set *out, sl_text *remarks)
+static void select_specific(selection *s, const sl_version_dirs *d, const int64_t *wanted,
+                            int count)
 {
     for (int i = 0; i < count; i++) {
         int k = 0;
         while (k < d->count && d->list[k].number != wanted[i])
             k++;
         if (k < d->count)
-            add(out, wanted[i], join(dir, d->list[k].name));
+            take_if_accepted(s, wanted[i], join(s->dir, d->list[k].name));
         else
-            sl_text_printf(remarks,
+            sl_text_printf(s->remarks,
                            "EVersion %lld of servable %s, which was requested to be served as a "
                            "'specific' version in the servable's version policy, was not found "
                            "in the file system\n",
-                           (long long)wanted[i], c->name);
+                           (long long)wanted[i], s->c->name);
     }
 }
 
-static void select_highest(const sl_model_config *c, const char *dir, const sl_version_dirs *d,
-                           sl_aspired_set *out)
+/* The highest that may be taken: from the top down, then turned over. */
+static void select_highest(selection *s, const sl_version_dirs *d)
 {
-    unsigned n = c->num_versions ? c->num_versions : 1;
-    int first = c->policy == SL_POLICY_ALL || n >= (unsigned)d->count ? 0 : d->count - (int)n;
-    for (int i = first; i < d->count; i++)
-        add(out, d->list[i].number, join(dir, d->list[i].name));
+    unsigned most = s->c->num_versions ? s->c->num_versions : 1;
+    sl_aspired_set *out = s->out;
+    for (int i = d->count - 1; i >= 0; i--) {
+        if (s->c->policy != SL_POLICY_ALL && (unsigned)out->count >= most)
+            break;
+        take_if_accepted(s, d->list[i].number, join(s->dir, d->list[i].name));
+    }
+    for (int i = 0, k = out->count - 1; i < k; i++, k--) {
+        sl_aspired swap = out->list[i];
+        out->list[i] = out->list[k];
+        out->list[k] = swap;
+    }
 }
 
-static sl_code select_in(const sl_model_config *c, const char *dir,
-                         bool (*is_complete)(void *arg, const char *path), void *arg,
-                         sl_aspired_set *out, sl_text *remarks, sl_status *st)
+static sl_code select_in(selection *s, sl_status *st)
 {
-    sl_code rc = sl_version_dir_exists(dir, st);
+    const sl_model_config *c = s->c;
+    sl_code rc = sl_version_dir_exists(s->dir, st);
     if (rc)
         return rc;
     int count;
     int64_t *wanted = requested(c, &count);
     bool specific = c->policy == SL_POLICY_SPECIFIC;
     if (specific && count == 0)
-        sl_text_printf(remarks, "WNo specific versions requested for servable %s.\n", c->name);
+        sl_text_printf(s->remarks, "WNo specific versions requested for servable %s.\n", c->name);
     sl_version_dirs d = {0};
-    if (!specific || !select_direct(dir, wanted, count, out)) {
-        rc = sl_version_dirs_read(dir, is_complete, arg, &d, st);
+    if (!specific || !select_direct(s, wanted, count)) {
+        rc = sl_version_dirs_read(s->dir, &d, st);
         if (rc == SL_OK)
-            drop_duplicates(&d, c->policy == SL_POLICY_ALL, remarks);
+            drop_duplicates(&d, c->policy == SL_POLICY_ALL, s->remarks);
         if (rc == SL_OK && specific)
-            select_specific(c, dir, &d, wanted, count, out, remarks);
+            select_specific(s, &d, wanted, count);
         else if (rc == SL_OK)
-            select_highest(c, dir, &d, out);
+            select_highest(s, &d);
     }
     sl_version_dirs_fini(&d);
     sl_free(wanted);
     return rc;
 }
 
-sl_code sl_policy_select(const sl_model_config *c, bool (*is_complete)(void *arg, const char *path),
-                         void *arg, sl_aspired_set *out, sl_text *remarks, sl_status *st)
+sl_code sl_policy_select(const sl_model_config *c, sl_policy_accept *accept, void *arg,
+                         sl_aspired_set *out, sl_text *remarks, sl_status *st)
 {
     sl_status why = {0};
     char *dir = NULL;
+    selection s = {c, NULL, accept, arg, out, remarks, 0};
     *out = (sl_aspired_set){0};
     sl_code rc = sl_version_dir_local(c->base_path, &dir, &why);
+    s.dir = dir;
     if (rc == SL_OK)
-        rc = select_in(c, dir, is_complete, arg, out, remarks, &why);
+        rc = select_in(&s, &why);
     sl_free(dir);
     if (rc)
         return sl_fail(st, rc, "Could not find base path %s for servable %s with error %s: %s",
                        c->base_path, c->name, sl_code_name(rc), why.msg);
-    if (out->count == 0)
+    if (out->count == 0 && s.refused == 0)
         sl_text_printf(remarks,
                        "WNo versions of servable %s found under base path %s. Did you forget to "
                        "name your leaf directory as a number (eg. '/1/')?\n",
@@ -185,25 +218,46 @@ sl_code sl_policy_select(const sl_model_config *c, bool (*is_complete)(void *arg
 
 /* ---- what to do next ---- */
 
-sl_action sl_policy_next(const sl_policy_version *v, int count, int *which)
+/* What there is of one servable, as far as the choice depends on it. */
+typedef struct tally {
+    int aspired, aspired_ready;
+    int leaving;         /* not aspired, still serving */
+    int lowest_leaving;  /* positions, -1: none */
+    int highest_new;
+    int not_gone; /* not aspired, and not ended yet */
+} tally;
+
+static tally count_up(const sl_policy_version *v, int count)
 {
-    int aspired = 0, aspired_ready = 0, leaving = 0, lowest = -1, highest = -1;
+    tally t = {.lowest_leaving = -1, .highest_new = -1};
     for (int i = 0; i < count; i++) {
-        aspired += v[i].aspired;
-        aspired_ready += v[i].aspired && v[i].stage == SL_STAGE_READY;
+        t.aspired += v[i].aspired;
+        t.aspired_ready += v[i].aspired && v[i].stage == SL_STAGE_READY;
+        t.not_gone += !v[i].aspired && (v[i].stage == SL_STAGE_READY ||
+                                        v[i].stage == SL_STAGE_BUSY || v[i].stage == SL_STAGE_GOING);
         if (!v[i].aspired && v[i].stage == SL_STAGE_READY) {
-            leaving++;
-            if (lowest < 0 || v[i].number < v[lowest].number)
-                lowest = i;
+            t.leaving++;
+            if (t.lowest_leaving < 0 || v[i].number < v[t.lowest_leaving].number)
+                t.lowest_leaving = i;
         }
         if (v[i].aspired && v[i].stage == SL_STAGE_NEW &&
-            (highest < 0 || v[i].number > v[highest].number))
-            highest = i;
+            (t.highest_new < 0 || v[i].number > v[t.highest_new].number))
+            t.highest_new = i;
     }
-    if (leaving > 0 && (aspired == 0 || aspired_ready > 0 || leaving > 1)) {
-        *which = lowest;
+    return t;
+}
+
+sl_action sl_policy_next(sl_transition transition, const sl_policy_version *v, int count,
+                         int *which)
+{
+    tally t = count_up(v, count);
+    bool resource = transition == SL_TRANSITION_RESOURCE;
+    if (t.leaving > 0 && (resource || t.aspired == 0 || t.aspired_ready > 0 || t.leaving > 1)) {
+        *which = t.lowest_leaving;
         return SL_ACTION_UNLOAD;
     }
-    *which = highest;
-    return highest < 0 ? SL_ACTION_NONE : SL_ACTION_LOAD;
+    *which = t.highest_new;
+    if (t.highest_new < 0 || (resource && t.not_gone > 0))
+        return SL_ACTION_NONE;
+    return SL_ACTION_LOAD;
 }

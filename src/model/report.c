@@ -19,7 +19,7 @@ static sl_version_info describe(const sl_managed *v, sl_arena *arena, bool *fail
                              /* a load that waits for its next attempt has not failed yet */
                              .code = v->state == SL_STATE_END ? v->code : SL_OK,
                              .message =
-                                 copy(arena, v->state == SL_STATE_END ? v->message : NULL, failed),
+                                 copy(arena, v->state != SL_STATE_LOADING ? v->message : NULL, failed),
                              .engine = copy(arena, v->engine, failed),
                              .why = copy(arena, v->why, failed),
                              .load_us = v->load_us,
@@ -96,11 +96,16 @@ static bool is_under_way(const sl_managed *v)
 /* How it stands with a model, and for a failure which version's error to show. */
 static outcome outcome_of(const sl_served *model, const sl_managed **culprit)
 {
-    bool under_way = model->has_pending;
+    bool under_way = model->has_pending || model->settling;
     *culprit = NULL;
     for (const sl_managed *v = model->versions; v != NULL; v = v->next) {
         if (v->state == SL_STATE_AVAILABLE)
             return AVAILABLE;
+        if (!v->managed && v->state == SL_STATE_START) { /* it is being copied */
+            under_way |= model->manager->opts.wait_for_retries;
+            if (*culprit == NULL)
+                *culprit = v;
+        }
         if (!v->managed || !v->aspired)
             continue;
         under_way |= is_under_way(v);
@@ -123,7 +128,8 @@ static void complain(sl_text *t, const sl_served *model, outcome o, const sl_man
                        "being looked at}, ",
                        model->name);
     else if (o == FAILED)
-        sl_text_printf(t, "{" SL_ID " due to error: %s: %s}, ", SL_ID_ARG(v), sl_code_name(v->code),
+        sl_text_printf(t, "{" SL_ID " due to error: %s: %s}, ", SL_ID_ARG(v),
+                       sl_code_name(v->managed ? v->code : SL_UNAVAILABLE),
                        v->message ? v->message : "");
     else
         sl_text_printf(t, "{" SL_ID " due to error: DEADLINE_EXCEEDED: still loading%s%s}, ",

@@ -1,124 +1,73 @@
 /*
- * source.c - looks at base paths and says which versions are aspired
+ * source.c - when to look at which base path
  *
  * One thread goes through the configured models, at once when the configuration has changed and
  * then every poll_seconds. Each model stands alone: one whose base path is missing keeps what it
- * serves, and the others are looked at all the same. (The original ends the whole round.)
+ * serves, and the others are looked at all the same. (The original ends the whole round.) A model
+ * with a version that is still being copied is looked at more often, whatever the period.
  *
- * A base path that cannot be read, or in which nothing is found, never unloads anything: a sync
- * tool that deletes before it copies, or a mount that is away for a moment, is not an instruction
- * to stop serving. What was meant is said in the configuration: remove the model, or `specific {}`.
- *
- * A remark that is the same as in the round before is counted, and logged again at 10, 100, 1000
- * rounds.
+ * The same thread forgets versions that ended long ago, and models that nobody remembers, so only
+ * it may hold a model without the lock.
  */
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "model/manager_internal.h"
 
-static void log_lines(const char *text, unsigned long times)
+static uint64_t earlier(uint64_t a, uint64_t b)
 {
-    while (*text) {
-        const char *end = strchr(text, '\n');
-        size_t n = end ? (size_t)(end - text) : strlen(text);
-        sl_log_level level = *text == 'E' ? SL_ERROR : SL_WARNING;
-        if (times > 1)
-            sl_log(level, "%.*s (seen %lu times)", (int)n - 1, text + 1, times);
-        else
-            sl_log(level, "%.*s", (int)n - 1, text + 1);
-        text += n + (end != NULL);
-    }
+    if (a == 0 || b == 0)
+        return a ? a : b;
+    return SL_MIN(a, b);
 }
 
-static bool is_power_of_ten(unsigned long n)
+/* Looks at all, or only at those whose time has come. Returns when to look before the next round; 0:
+ * no need to. */
+static uint64_t look_round(sl_manager *m, bool all)
 {
-    while (n >= 10 && n % 10 == 0)
-        n /= 10;
-    return n == 1;
-}
-
-static void remark(sl_served *model, sl_text *remarks)
-{
-    const char *text = remarks->p ? remarks->p : "";
-    if (model->remarks != NULL && strcmp(model->remarks, text) == 0) {
-        model->repeats++;
-    } else {
-        sl_free(model->remarks);
-        model->remarks = sl_strdup(text);
-        model->repeats = 1;
-    }
-    if (is_power_of_ten(model->repeats))
-        log_lines(text, model->repeats);
-}
-
-static bool wants_nothing(const sl_model_config *c)
-{
-    return c->policy == SL_POLICY_SPECIFIC && c->n_versions == 0;
-}
-
-static void look_at(sl_manager *m, sl_served *model, sl_kept_config *config)
-{
-    sl_aspired_set set = {0};
-    sl_text remarks = {0};
-    sl_status why;
-    sl_code rc = sl_policy_select(&config->c, NULL, NULL, &set, &remarks, &why);
-    if (rc)
-        sl_text_printf(&remarks,
-                       "EFileSystemStoragePathSource encountered a filesystem access error: %s\n",
-                       why.msg);
-    remark(model, &remarks);
-    sl_text_fini(&remarks);
-
-    pthread_mutex_lock(&m->lock);
-    if (model->config == config) { /* it was not replaced meanwhile */
-        model->looked_at = true;
-        if (rc == SL_OK && (set.count > 0 || wants_nothing(&config->c)))
-            sl_manager_set_aspired(model, &set);
-        else
-            sl_manager_check_initial(m);
-    }
-    pthread_mutex_unlock(&m->lock);
-    sl_aspired_fini(&set);
-    sl_manager_collect(m);
-}
-
-static void look_at_all(sl_manager *m)
-{
+    uint64_t again = 0;
     pthread_mutex_lock(&m->lock);
     for (sl_served *model = m->models; model != NULL && !m->source_ending; model = model->next) {
-        sl_kept_config *config = sl_config_acquire(model->config);
-        pthread_mutex_unlock(&m->lock);
-        if (config != NULL)
-            look_at(m, model, config);
-        sl_config_release(config);
-        pthread_mutex_lock(&m->lock);
+        bool due = all || (model->look_again_ns && model->look_again_ns <= sl_now_ns());
+        sl_kept_config *config = due ? sl_config_acquire(model->config) : NULL;
+        if (config != NULL) {
+            pthread_mutex_unlock(&m->lock);
+            sl_manager_look_at(model, config);
+            sl_config_release(config);
+            pthread_mutex_lock(&m->lock);
+        }
+        if (model->config == NULL)
+            model->look_again_ns = 0;
+        again = earlier(again, model->look_again_ns);
     }
     pthread_mutex_unlock(&m->lock);
+    return again;
 }
 
 static void *watch(void *arg)
 {
     sl_manager *m = arg;
     uint64_t period = m->opts.poll_seconds > 0 ? (uint64_t)m->opts.poll_seconds * 1000000000u : 0;
-    uint64_t next = period ? sl_now_ns() + period : 0;
+    uint64_t next = period ? sl_now_ns() + period : 0, again = 0;
     sl_thread_be_nice();
     pthread_mutex_lock(&m->lock);
     while (!m->source_ending) {
-        bool due = next && sl_now_ns() >= next;
-        if (!due && m->looks_done == m->looks_wanted) {
-            sl_cond_wait_until(&m->source_work, &m->lock, next);
+        uint64_t now = sl_now_ns(), forget = sl_manager_forget(m, now);
+        bool all = (next && now >= next) || m->looks_done != m->looks_wanted;
+        if (!all && (again == 0 || now < again)) {
+            sl_cond_wait_until(&m->source_work, &m->lock, earlier(forget, earlier(next, again)));
             continue;
         }
         uint64_t wanted = m->looks_wanted;
         pthread_mutex_unlock(&m->lock);
-        look_at_all(m);
+        again = look_round(m, all);
         pthread_mutex_lock(&m->lock);
-        m->looks_done = wanted;
-        next = period ? sl_now_ns() + period : 0;
+        if (all) {
+            m->looks_done = wanted;
+            next = period ? sl_now_ns() + period : 0;
+        }
         pthread_cond_broadcast(&m->changed);
     }
     pthread_mutex_unlock(&m->lock);

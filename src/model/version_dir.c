@@ -62,19 +62,7 @@ static int by_number(const void *pa, const void *pb)
     return strcmp(a->name, b->name);
 }
 
-static bool complete(const char *dir, const char *name,
-                     bool (*is_complete)(void *arg, const char *path), void *arg)
-{
-    if (is_complete == NULL)
-        return true;
-    char *path = sl_path_join(dir, name);
-    bool yes = path != NULL && is_complete(arg, path);
-    sl_free(path);
-    return yes;
-}
-
-sl_code sl_version_dirs_read(const char *dir, bool (*is_complete)(void *arg, const char *path),
-                             void *arg, sl_version_dirs *out, sl_status *st)
+sl_code sl_version_dirs_read(const char *dir, sl_version_dirs *out, sl_status *st)
 {
     DIR *d = opendir(dir);
     if (d == NULL)
@@ -84,8 +72,7 @@ sl_code sl_version_dirs_read(const char *dir, bool (*is_complete)(void *arg, con
     int64_t number;
     struct dirent *e;
     for (errno = 0; (e = readdir(d)) != NULL; errno = 0) {
-        if (!sl_version_dir_parse(sl_str_of(e->d_name), &number) ||
-            !complete(dir, e->d_name, is_complete, arg))
+        if (!sl_version_dir_parse(sl_str_of(e->d_name), &number))
             continue;
         found.list = sl_grow(found.list, (size_t)found.count, &cap, sizeof *found.list);
         found.list[found.count++] = (sl_version_dir){number, sl_strdup(e->d_name)};

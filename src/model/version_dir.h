@@ -32,10 +32,8 @@ sl_code sl_version_dir_local(const char *base_path, char **out, sl_status *st);
 /* Fails if there is no such path, with the status that the original has. */
 sl_code sl_version_dir_exists(const char *path, sl_status *st);
 
-/* Reads the versions in `dir`. A name for which is_complete(arg, path) is false does not count
- * (it is still being copied); NULL: all count. */
-sl_code sl_version_dirs_read(const char *dir, bool (*is_complete)(void *arg, const char *path),
-                             void *arg, sl_version_dirs *out, sl_status *st);
+/* Reads the versions in `dir`. */
+sl_code sl_version_dirs_read(const char *dir, sl_version_dirs *out, sl_status *st);
 void sl_version_dirs_fini(sl_version_dirs *d);
 
 #endif

@@ -6,7 +6,9 @@
  */
 #include "savedmodel/bundle.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -165,6 +167,18 @@ static sl_code append(sl_entry_list *l, const sl_bundle_entry *e, const sl_place
     return SL_OK;
 }
 
+/* Nobody reads it, so nothing about it is an error; but its bytes belong to the files. */
+static sl_code note_objects(opening *o, sl_str value, size_t at)
+{
+    sl_bundle_entry e = {0};
+    sl_place p = {0};
+    sl_status ignored;
+    if (read_entry(o, value, at, &e, &p, &ignored) == SL_OK && !e.sliced &&
+        p.offset <= UINT64_MAX - p.size)
+        o->b->objects = p;
+    return SL_OK;
+}
+
 static sl_code visit(void *arg, sl_str key, sl_str value, size_t at, sl_status *st)
 {
     opening *o = arg;
@@ -173,7 +187,7 @@ static sl_code visit(void *arg, sl_str key, sl_str value, size_t at, sl_status *
     if (!o->has_header)
         return bad(o, at, key, "no header before the first entry", st);
     if (sl_str_is(key, "_CHECKPOINTABLE_OBJECT_GRAPH"))
-        return SL_OK;
+        return note_objects(o, value, at);
     sl_bundle_entry e = {.key = {sl_arena_try_strndup(&o->b->arena, key.p, key.n), key.n}};
     sl_place p = {0};
     if (e.key.p == NULL)
@@ -273,20 +287,82 @@ sl_code sl_bundle_open_bytes(const char *prefix, sl_buffer *index, sl_buffer *da
     return finish(b, SL_OK, out, st);
 }
 
-sl_code sl_bundle_open(const char *prefix, sl_bundle **out, sl_status *st)
+/* The bundle without its shards. */
+static sl_code open_index(const char *prefix, sl_bundle **out, sl_status *st)
 {
     const size_t limit = (size_t)1 << 30;
     sl_buffer *index = NULL;
-    sl_bundle *b = NULL;
     char *file = index_name(prefix);
     if (file == NULL)
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "%s; out of memory", prefix);
     sl_code rc = sl_file_read(file, limit, &index, st);
     if (rc == SL_OK)
-        rc = new_bundle(prefix, index, &b, st);
+        rc = new_bundle(prefix, index, out, st);
     sl_buffer_release(index);
     sl_free(file);
+    return rc;
+}
+
+sl_code sl_bundle_open(const char *prefix, sl_bundle **out, sl_status *st)
+{
+    sl_bundle *b = NULL;
+    sl_code rc = open_index(prefix, &b, st);
     return rc ? rc : finish(b, open_shards(b, st), out, st);
+}
+
+/* ---- is all of it there ---- */
+
+/* Where the last tensor of each shard ends. */
+static void raise_ends(const sl_entry_list *l, uint64_t *ends)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        const sl_place *p = &l->place[i];
+        if (!l->entry[i].sliced)
+            ends[p->shard] = SL_MAX(ends[p->shard], p->offset + p->size);
+    }
+}
+
+static sl_code check_shard(const sl_bundle *b, int i, uint64_t end, sl_status *st)
+{
+    struct stat s = {0};
+    char *name = shard_name(b, i);
+    if (name == NULL)
+        return sl_fail(st, SL_RESOURCE_EXHAUSTED, "%s; out of memory", b->prefix);
+    const char *shown = strrchr(name, '/');
+    shown = shown ? shown + 1 : name;
+    sl_code rc = SL_OK;
+    if (stat(name, &s))
+        rc = errno == ENOENT
+                 ? sl_fail(st, SL_UNAVAILABLE, "variables/%s is missing", shown)
+                 : sl_fail(st, sl_code_of_errno(errno), "%s; %s", name, strerror(errno));
+    else if (s.st_size < 0 || (uint64_t)s.st_size < end)
+        rc = sl_fail(st, SL_UNAVAILABLE, "variables/%s has %lld of %llu bytes", shown,
+                     (long long)s.st_size, (unsigned long long)end);
+    sl_free(name);
+    return rc;
+}
+
+sl_code sl_bundle_check_files(const char *prefix, sl_status *st)
+{
+    sl_bundle *b = NULL;
+    sl_code rc = open_index(prefix, &b, st);
+    if (rc)
+        return rc;
+    uint64_t *ends = sl_try_calloc((size_t)b->n_shards, sizeof *ends);
+    if (ends == NULL)
+        rc = sl_fail(st, SL_RESOURCE_EXHAUSTED, "%s; out of memory", prefix);
+    else
+        raise_ends(&b->whole, ends);
+    if (ends != NULL) {
+        const sl_place *p = &b->objects;
+        raise_ends(&b->slices, ends);
+        ends[p->shard] = SL_MAX(ends[p->shard], p->offset + p->size);
+    }
+    for (int i = 0; rc == SL_OK && i < b->n_shards; i++)
+        rc = check_shard(b, i, ends[i], st);
+    sl_free(ends);
+    sl_bundle_close(b);
+    return rc;
 }
 
 void sl_bundle_close(sl_bundle *b)

@@ -28,6 +28,7 @@ struct sl_bundle {
     sl_buffer **shard;
     int n_shards;
     sl_entry_list whole;  /* under their own keys */
+    sl_place objects;     /* of the object graph, which nobody reads; size 0: there is none */
     sl_entry_list slices; /* under encoded keys, which begin with a zero byte */
 };
 

@@ -29,6 +29,7 @@ struct sl_saved_model {
     sl_buffer *pb;
     char *dir, *variables_prefix;
     sl_meta_graph meta;
+    int n_meta_graphs; /* in the file, whatever their tags */
 
     sl_graph graph;
     sl_names node_index, function_index;
@@ -62,6 +63,11 @@ sl_code sl_node_tensor_of(const sl_node *n, const char *name, size_t max_bytes, 
 /* Opens a model from the bytes of its files, for tests that have no directory. Either of index and
  * data may be NULL. Takes a reference to each. */
 sl_code sl_model_open_bytes(const char *dir, sl_buffer *pb, sl_buffer *index, sl_buffer *data,
+                            sl_saved_model **out, sl_status *st);
+
+/* sl_saved_model_open without the variables, whether there are some or not. A file without any meta
+ * graph, which is what the first bytes of one look like, is DATA_LOSS here. */
+sl_code sl_model_open_graph(const char *dir, const char *const *tags, int n_tags,
                             sl_saved_model **out, sl_status *st);
 
 /* "Can't parse <dir>/saved_model.pb as binary proto: <what> at byte <n>"; `at` points into pb. */

@@ -247,8 +247,10 @@ static sl_code choose_meta_graph(sl_saved_model *m, const char *const *tags, int
     }
     sl_wire w = sl_wire_open((sl_str){m->pb->data, m->pb->size});
     while (rc == SL_OK && sl_wire_next(&w))
-        if (w.field == 2 && w.type == SL_WIRE_BYTES)
+        if (w.field == 2 && w.type == SL_WIRE_BYTES) {
+            m->n_meta_graphs++;
             rc = consider(m, w.bytes, wanted, n_wanted, &found, &there, st);
+        }
     if (rc == SL_OK && w.bad)
         rc = sl_model_bad_wire(m, &w, st);
     if (rc == SL_OK && !found)
@@ -354,6 +356,24 @@ static sl_code read_bundle(sl_saved_model *m, sl_status *st)
     if (st != NULL)
         *st = (sl_status){0};
     return SL_OK;
+}
+
+sl_code sl_model_open_graph(const char *dir, const char *const *tags, int n_tags,
+                            sl_saved_model **out, sl_status *st)
+{
+    sl_saved_model *m = NULL;
+    sl_code rc = new_model(dir, &m, st);
+    if (rc == SL_OK)
+        rc = read_pb(m, st);
+    if (rc == SL_OK)
+        rc = read_model(m, tags, n_tags, st);
+    if (rc == SL_NOT_FOUND && m->pb != NULL && m->n_meta_graphs == 0)
+        rc = sl_model_bad(m, m->pb->data, "no meta graph", st);
+    if (rc == SL_OK)
+        *out = m;
+    else
+        sl_saved_model_close(m);
+    return rc;
 }
 
 sl_code sl_saved_model_open(const char *dir, const char *const *tags, int n_tags,

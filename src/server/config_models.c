@@ -174,7 +174,12 @@ static sl_code take_model(sl_model_list *l, const pb_model *m, sl_status *st)
                        "model %s asks for engine \"%s\": choose auto, native or tensorflow",
                        m->name, m->engine);
     *out = (sl_model_config){
-        .name = m->name, .base_path = m->base_path, .engine = *m->engine ? m->engine : NULL};
+        .name = m->name,
+        .base_path = m->base_path,
+        .engine = *m->engine ? m->engine : NULL,
+        .transition = (sl_transition)m->version_transition,
+        .load = m->load == TENSORFLOW__SERVING__MODEL_CONFIG__LOAD__ON_DEMAND ? SL_LOAD_ON_DEMAND
+                                                                              : SL_LOAD_EAGER};
     take_policy(m->model_version_policy, out);
     if (m->logging_config != NULL)
         sl_log(

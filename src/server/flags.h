@@ -78,6 +78,10 @@ typedef struct sl_flags {
     int32_t num_load_threads, num_unload_threads; /* 0: the manager's own choice */
     int32_t max_num_load_retries;                 /* -1 means 0; other negatives are refused */
     int64_t load_retry_interval_micros;           /* negative: none */
+    int version_transition;                       /* sl_transition */
+    int64_t version_settle_ms;
+    int64_t incomplete_version_timeout_s; /* 0: none */
+    int64_t ended_version_ttl_s;          /* 0: for ever */
     bool flush_filesystem_caches;                 /* no effect */
     bool enable_model_warmup;
     int32_t num_request_iterations_for_warmup; /* <= 0: 1 */

@@ -11,8 +11,10 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "model/manager.h"
 
 static const char *const engines[] = {"auto", "native", "tensorflow", NULL};
+static const char *const transitions[] = {"availability", "resource", NULL};
 static const char *const log_levels[] = {"debug", "info", "warning", "error", "fatal", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 
@@ -126,7 +128,22 @@ const sl_flag sl_flag_table[] = {
     ROW(INT32, max_num_load_retries, LOADING, "5",
         "attempts to load a version after the first one failed"),
     ROW(INT64, load_retry_interval_micros, LOADING, "60000000",
-        "microseconds between two attempts to load; negative: none"),
+        "longest pause between two attempts to load; the first is an eighth of it, each next one twice "
+        "as long. Negative: none"),
+    ROW(CHOICE, version_transition, LOADING, "availability",
+        "from a version to the next: availability keeps the old one until the new one serves; "
+        "resource unloads it first, so that never both are in memory",
+        OURS, .choices = transitions, .min = SL_TRANSITION_AVAILABILITY),
+    ROW(INT64, version_settle_ms, LOADING, "500",
+        "a version is taken when its directory has not changed for so long", OURS),
+    ROW(INT64, incomplete_version_timeout_s, LOADING, "300",
+        "a version that lacks files, and in which nothing has changed for so long, is loaded all the "
+        "same, and fails with the reason. 0: it is waited for without end",
+        OURS),
+    ROW(INT64, ended_version_ttl_s, LOADING, "900",
+        "seconds for which a version that has ended is still listed. 0: for ever, as TensorFlow "
+        "Serving does",
+        OURS),
     ROW(BOOL, flush_filesystem_caches, LOADING, "true", "flush the file system layer's caches",
         .no_effect = "this server keeps no caches of the file system"),
     ROW(BOOL, enable_model_warmup, LOADING, "true",

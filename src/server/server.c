@@ -204,6 +204,13 @@ static sl_code make_batches(server *s, sl_status *st)
     return rc;
 }
 
+/* A time of the command line, which may be as large as it likes. */
+static uint64_t nanoseconds(int64_t n, uint64_t unit)
+{
+    uint64_t most = UINT64_MAX / 4;
+    return n <= 0 ? 0 : (uint64_t)n > most / unit ? most : (uint64_t)n * unit;
+}
+
 static sl_code make_manager(server *s, sl_status *st)
 {
     const sl_flags *f = s->flags;
@@ -216,6 +223,13 @@ static sl_code make_manager(server *s, sl_status *st)
         .max_retries = f->max_num_load_retries > 0 ? (unsigned)f->max_num_load_retries : 0,
         .retry_interval_us = f->load_retry_interval_micros,
         .poll_seconds = f->file_system_poll_wait_seconds,
+        .transition = (sl_transition)f->version_transition,
+        .only_complete = true,
+        .settle_ns = nanoseconds(f->version_settle_ms, 1000000),
+        .give_up_ns = nanoseconds(f->incomplete_version_timeout_s, 1000000000),
+        .tags = s->loader.tags,
+        .n_tags = s->loader.n_tags,
+        .forget_ns = nanoseconds(f->ended_version_ttl_s, 1000000000),
         .labels_for_unavailable = f->allow_version_labels_for_unavailable_models,
         .wait_for_retries = f->strict_startup};
     return sl_manager_new(&o, &s->manager, st);

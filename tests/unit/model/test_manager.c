@@ -130,28 +130,205 @@ static void version_that_comes_back_while_unloading_is_loaded_afresh(void **stat
     assert_int_equal(count_of(f, &f->started[1]), 2);
 }
 
-static void failed_load_is_tried_again_after_the_interval(void **state)
+static void failed_load_is_tried_again_after_a_pause_that_doubles(void **state)
 {
     fixture *f = *state;
-    sl_clock_fake(1000000000);
-    f->opts.max_retries = 2;
+    uint64_t now = 1000000000;
+    static const unsigned pauses[] = {125, 250, 500, 1000, 1000}; /* ms; the interval is a second */
+    sl_clock_fake(now);
+    f->opts.max_retries = 5;
     make_version(f, "m", "1");
     outcome(f, 1, SL_NOT_FOUND);
     configure(f, "m", (sl_model_config){0}, &st);
-    until_waiting(f, "m", 1, 1);
-    sl_clock_fake(1999999999);
-    sl_manager_poke(f->m);
-    sl_manager_look(f->m);
-    assert_int_equal(state_of(f, "m", 1), SL_STATE_LOADING);
-    assert_int_equal(count_of(f, &f->started[1]), 1);
-    sl_clock_fake(2000000000);
-    sl_manager_poke(f->m);
-    until_waiting(f, "m", 1, 2);
-    outcome(f, 1, SL_OK);
-    sl_clock_fake(3000000000);
-    sl_manager_poke(f->m);
+    for (int i = 0; i < 5; i++) {
+        until_waiting(f, "m", 1, (unsigned)i + 1);
+        sl_clock_fake(now + (uint64_t)pauses[i] * 1000000 - 1);
+        sl_manager_poke(f->m);
+        sl_manager_look(f->m);
+        assert_int_equal(state_of(f, "m", 1), SL_STATE_LOADING);
+        assert_int_equal(count_of(f, &f->started[1]), i + 1);
+        if (i == 4)
+            outcome(f, 1, SL_OK);
+        sl_clock_fake(now += (uint64_t)pauses[i] * 1000000);
+        sl_manager_poke(f->m);
+    }
     until(f, "m", 1, SL_STATE_AVAILABLE);
-    assert_int_equal(count_of(f, &f->started[1]), 3);
+    assert_int_equal(count_of(f, &f->started[1]), 6);
+}
+
+/* Writes a file into the version's directory: it looks different from then on. */
+static void touch(fixture *f, const char *version, const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/m/%s/%s", f->dir, version, name);
+    fclose(fopen(path, "w"));
+}
+
+static void failed_version_is_tried_again_at_once_when_its_directory_changes(void **state)
+{
+    fixture *f = *state;
+    f->opts.retry_interval_us = INT64_C(3600000000);
+    for (f->opts.max_retries = 0; f->opts.max_retries < 2; f->opts.max_retries++) {
+        make_version(f, "m", f->opts.max_retries ? "2" : "1");
+        int number = f->opts.max_retries ? 2 : 1;
+        outcome(f, number, SL_DATA_LOSS);
+        configure(f, "m", (sl_model_config){0}, &st);
+        if (f->opts.max_retries)
+            until_waiting(f, "m", 2, 1); /* its next attempt is an hour away */
+        else
+            until(f, "m", 1, SL_STATE_END);
+        sl_manager_look(f->m);
+        assert_int_equal(count_of(f, &f->started[number]), 1);
+        outcome(f, number, SL_OK);
+        touch(f, number == 2 ? "2" : "1", "mended");
+        sl_manager_look(f->m);
+        until(f, "m", number, SL_STATE_AVAILABLE);
+        sl_manager_free(f->m);
+        f->m = NULL;
+    }
+}
+
+static void incomplete_version_is_listed_and_left_alone(void **state)
+{
+    fixture *f = *state;
+    sl_arena arena;
+    const sl_version_info *list;
+    int n;
+    f->opts.only_complete = true;
+    make_version(f, "m", "1");
+    touch(f, "1", "export.meta"); /* wrong, but complete: loading it tells */
+    configure(f, "m", (sl_model_config){0}, &st);
+    assert_int_equal(sl_manager_wait(f->m, 0, &st), SL_OK);
+    make_version(f, "m", "2");
+    sl_manager_look(f->m);
+    assert_int_equal(state_of(f, "m", 2), SL_STATE_START);
+    assert_int_equal(answers(f, latest("m")), 1);
+    sl_model_spec spec = specific("m", 2);
+    assert_int_equal(sl_arena_init(&arena, 0), SL_OK);
+    assert_int_equal(sl_manager_status(f->m, &spec, &arena, &list, &n, &st), SL_OK);
+    assert_int_equal(list[0].code, SL_OK);
+    assert_string_equal(list[0].message,
+                        "waiting until the version is complete: saved_model.pb is missing");
+    sl_arena_fini(&arena);
+    assert_int_equal(count_of(f, &f->started[2]), 0);
+    touch(f, "2", "export.meta");
+    sl_manager_look(f->m);
+    until(f, "m", 1, SL_STATE_END);
+    assert_int_equal(answers(f, latest("m")), 2);
+    /* One that goes before it was ever complete is forgotten. */
+    make_version(f, "m", "3");
+    sl_manager_look(f->m);
+    assert_int_equal(state_of(f, "m", 3), SL_STATE_START);
+    remove_version(f, "m", "3");
+    sl_manager_look(f->m);
+    assert_int_equal(state_of(f, "m", 3), SL_STATE_UNKNOWN);
+}
+
+static void nobody_waits_for_a_version_that_is_incomplete(void **state)
+{
+    fixture *f = *state;
+    f->opts.only_complete = true;
+    make_version(f, "m", "1");
+    configure(f, "m", (sl_model_config){0}, &st);
+    assert_int_equal(sl_manager_wait(f->m, 0, &st), SL_UNKNOWN);
+    assert_string_equal(st.msg,
+                        "1 servable(s) did not become available: {{{name: m version: 1} due to "
+                        "error: UNAVAILABLE: waiting until the version is complete: saved_model.pb "
+                        "is missing}, }");
+}
+
+static void incomplete_version_that_nobody_touches_is_loaded_to_learn_what_is_wrong(void **state)
+{
+    fixture *f = *state;
+    sl_clock_fake(1000000000);
+    f->opts.only_complete = true;
+    f->opts.give_up_ns = 5000000000;
+    outcome(f, 1, SL_NOT_FOUND);
+    make_version(f, "m", "1");
+    configure(f, "m", (sl_model_config){0}, &st);
+    sl_clock_fake(5999999999);
+    sl_manager_look(f->m);
+    assert_int_equal(state_of(f, "m", 1), SL_STATE_START);
+    sl_clock_fake(6000000000);
+    sl_manager_look(f->m);
+    until(f, "m", 1, SL_STATE_END);
+}
+
+static void version_is_taken_when_its_directory_has_been_quiet(void **state)
+{
+    fixture *f = *state;
+    sl_clock_fake(1000000000); /* long before the files were written */
+    f->opts.settle_ns = 500000000;
+    make_version(f, "m", "1");
+    configure(f, "m", (sl_model_config){0}, &st);
+    assert_int_equal(state_of(f, "m", 1), SL_STATE_START);
+    sl_clock_fake(1400000000);
+    touch(f, "1", "asset");
+    sl_manager_look(f->m);
+    sl_clock_fake(1800000000);
+    sl_manager_look(f->m);
+    assert_int_equal(count_of(f, &f->started[1]), 0);
+    sl_clock_fake(1900000000);
+    sl_manager_poke(f->m); /* it comes by itself */
+    until(f, "m", 1, SL_STATE_AVAILABLE);
+}
+
+static void version_that_has_been_there_for_long_is_taken_at_once(void **state)
+{
+    fixture *f = *state;
+    f->opts.settle_ns = UINT64_C(3600) * 1000000000;
+    make_version(f, "m", "1");
+    sl_clock_fake(UINT64_C(2500000000) * 1000000000); /* in 2049 */
+    configure(f, "m", (sl_model_config){0}, &st);
+    until(f, "m", 1, SL_STATE_AVAILABLE);
+}
+
+static void old_version_goes_first_where_memory_is_short(void **state)
+{
+    fixture *f = *state;
+    const sl_version *held;
+    sl_model_config c = {.transition = SL_TRANSITION_RESOURCE};
+    make_version(f, "m", "1");
+    configure(f, "m", c, &st);
+    sl_manager_wait(f->m, 0, &st);
+    sl_model_spec spec = latest("m");
+    sl_manager_acquire(f->m, &spec, &held, &st);
+    make_version(f, "m", "2");
+    sl_manager_look(f->m);
+    until(f, "m", 1, SL_STATE_UNLOADING);
+    assert_int_equal(count_of(f, &f->started[2]), 0);
+    assert_int_equal(answers(f, latest("m")), -SL_NOT_FOUND);
+    sl_manager_release(f->m, held);
+    until(f, "m", 2, SL_STATE_AVAILABLE);
+}
+
+static void version_that_ended_is_forgotten_after_a_while_and_so_is_its_model(void **state)
+{
+    fixture *f = *state;
+    sl_clock_fake(1000000000);
+    f->opts.forget_ns = 9000000000;
+    make_version(f, "m", "1");
+    configure(f, "m", (sl_model_config){0}, &st);
+    sl_manager_wait(f->m, 0, &st);
+    make_version(f, "m", "2");
+    sl_manager_look(f->m);
+    until(f, "m", 1, SL_STATE_END);
+    sl_clock_fake(9999999999);
+    sl_manager_look(f->m);
+    assert_int_equal(state_of(f, "m", 1), SL_STATE_END);
+    sl_clock_fake(19999999999);
+    sl_manager_look(f->m);
+    sl_manager_look(f->m);
+    assert_int_equal(state_of(f, "m", 1), SL_STATE_UNKNOWN);
+    assert_int_equal(answers(f, latest("m")), 2);
+    sl_manager_configure(f->m, NULL, 0, &st);
+    until(f, "m", 2, SL_STATE_END);
+    sl_clock_fake(49999999999);
+    sl_manager_look(f->m);
+    sl_manager_look(f->m);
+    assert_null(f->m->models);
+    configure(f, "m", (sl_model_config){0}, &st);
+    until(f, "m", 2, SL_STATE_AVAILABLE);
 }
 
 static void version_ends_with_its_error_when_retries_are_exhausted(void **state)
@@ -620,7 +797,15 @@ int main(void)
         TEST(old_version_keeps_serving_when_the_new_one_fails),
         TEST(version_is_unloaded_only_after_its_last_handle),
         TEST(version_that_comes_back_while_unloading_is_loaded_afresh),
-        TEST(failed_load_is_tried_again_after_the_interval),
+        TEST(failed_load_is_tried_again_after_a_pause_that_doubles),
+        TEST(failed_version_is_tried_again_at_once_when_its_directory_changes),
+        TEST(incomplete_version_is_listed_and_left_alone),
+        TEST(nobody_waits_for_a_version_that_is_incomplete),
+        TEST(incomplete_version_that_nobody_touches_is_loaded_to_learn_what_is_wrong),
+        TEST(version_is_taken_when_its_directory_has_been_quiet),
+        TEST(version_that_has_been_there_for_long_is_taken_at_once),
+        TEST(old_version_goes_first_where_memory_is_short),
+        TEST(version_that_ended_is_forgotten_after_a_while_and_so_is_its_model),
         TEST(version_ends_with_its_error_when_retries_are_exhausted),
         TEST(nobody_waits_for_the_second_attempt_unless_asked_to),
         TEST(retries_end_when_the_version_is_no_longer_wanted),

@@ -132,10 +132,12 @@ static void missing_base_path_is_an_error(void **state)
 
 /* ---- what to do next ---- */
 
+static sl_transition transition;
+
 static void expect_next(const sl_policy_version *v, int count, sl_action action, int which)
 {
     int found = -1;
-    assert_int_equal(sl_policy_next(v, count, &found), action);
+    assert_int_equal(sl_policy_next(transition, v, count, &found), action);
     if (action != SL_ACTION_NONE)
         assert_int_equal(found, which);
 }
@@ -177,12 +179,52 @@ static void everything_goes_when_nothing_is_aspired(void **state)
     expect_next(v, 0, SL_ACTION_NONE, 0);
 }
 
+static void resources_are_given_back_before_new_ones_are_taken(void **state)
+{
+    (void)state;
+    transition = SL_TRANSITION_RESOURCE;
+    sl_policy_version v[] = {{2, true, SL_STAGE_NEW}, {1, false, SL_STAGE_READY}};
+    expect_next(v, 2, SL_ACTION_UNLOAD, 1);
+    v[1].stage = SL_STAGE_GOING;
+    expect_next(v, 2, SL_ACTION_NONE, 0);
+    v[1].stage = SL_STAGE_BUSY; /* it was being loaded: that cannot be stopped */
+    expect_next(v, 2, SL_ACTION_NONE, 0);
+    v[1].stage = SL_STAGE_OVER;
+    expect_next(v, 2, SL_ACTION_LOAD, 0);
+    transition = SL_TRANSITION_AVAILABILITY;
+}
+
+/* ---- which may be taken ---- */
+
+static bool is_not_7(void *arg, int64_t number, const char *path)
+{
+    (void)path;
+    ++*(int *)arg;
+    return number != 7;
+}
+
+static void version_that_may_not_be_taken_is_as_if_it_were_not_there(void **state)
+{
+    fixture *f = *state;
+    int asked = 0;
+    sl_model_config c = {.name = "m", .base_path = f->dir};
+    make(f, "5");
+    make(f, "6");
+    make(f, "7");
+    assert_int_equal(sl_policy_select(&c, is_not_7, &asked, &f->set, &f->remarks, &f->st), SL_OK);
+    assert_int_equal(f->set.count, 1);
+    assert_int_equal(f->set.list[0].number, 6);
+    assert_int_equal(asked, 2); /* 5 would not be wanted anyway */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(latest_takes_the_highest_numbers),
+        TEST(resources_are_given_back_before_new_ones_are_taken),
+        TEST(version_that_may_not_be_taken_is_as_if_it_were_not_there),
         TEST(of_equal_numbers_the_last_name_wins_but_under_all_the_first),
         TEST(specific_takes_what_is_there_and_names_the_rest),
         TEST(nothing_found_is_remarked),

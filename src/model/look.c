@@ -1,0 +1,324 @@
+/*
+ * look.c - what there is to see at one base path
+ *
+ * The policy chooses among the versions that may be taken. One that is managed may; a new one is a
+ * candidate until all of it is there and its directory has been quiet for a moment. The check is made
+ * again only when the directory looks different, so that looking costs a few stat calls.
+ *
+ * A version that failed, or waits for its next attempt, is looked at as well: if its directory has
+ * changed, it has been mended, perhaps, and is tried again at once.
+ *
+ * A base path that cannot be read, or in which nothing is found, never unloads anything: a sync
+ * tool that deletes before it copies, or a mount that is away for a moment, is not an instruction
+ * to stop serving. What was meant is said in the configuration: remove the model, or `specific {}`.
+ *
+ * A remark that is the same as in the round before but for its numbers is counted, and logged again
+ * at 10, 100, 1000 rounds.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/manager_internal.h"
+#include "savedmodel/complete.h"
+
+enum { PATIENCE_MS = 1000 }; /* between two looks at what is being copied */
+
+/* A version that was seen and has not been taken. */
+typedef struct sl_candidate {
+    struct sl_candidate *next;
+    int64_t number;
+    char *path;
+    uint64_t look, since_ns; /* what it looks like, and since when */
+    bool complete;
+    bool seen, taken; /* in this look */
+    char *why;        /* what is missing */
+} candidate;
+
+typedef struct look {
+    sl_manager *m;
+    sl_served *model;
+    uint64_t now;
+    bool settling;
+    int refused;
+} look;
+
+/* ---- remarks ---- */
+
+static void log_lines(const char *text, unsigned long times)
+{
+    while (*text) {
+        const char *end = strchr(text, '\n');
+        size_t n = end ? (size_t)(end - text) : strlen(text);
+        sl_log_level level = *text == 'E' ? SL_ERROR : SL_WARNING;
+        if (times > 1)
+            sl_log(level, "%.*s (seen %lu times)", (int)n - 1, text + 1, times);
+        else
+            sl_log(level, "%.*s", (int)n - 1, text + 1);
+        text += n + (end != NULL);
+    }
+}
+
+static bool is_power_of_ten(unsigned long n)
+{
+    while (n >= 10 && n % 10 == 0)
+        n /= 10;
+    return n == 1;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool same_but_numbers(const char *a, const char *b)
+{
+    while (*a && *b) {
+        if (is_digit(*a) && is_digit(*b)) {
+            while (is_digit(*a))
+                a++;
+            while (is_digit(*b))
+                b++;
+        } else if (*a++ != *b++) {
+            return false;
+        }
+    }
+    return *a == *b;
+}
+
+static void remark(sl_served *model, sl_text *remarks)
+{
+    const char *text = remarks->p ? remarks->p : "";
+    if (model->remarks != NULL && same_but_numbers(model->remarks, text)) {
+        model->repeats++;
+    } else {
+        sl_free(model->remarks);
+        model->remarks = sl_strdup(text);
+        model->repeats = 1;
+    }
+    if (is_power_of_ten(model->repeats))
+        log_lines(text, model->repeats);
+}
+
+/* ---- candidates ---- */
+
+static void free_candidate(candidate *c)
+{
+    sl_free(c->path);
+    sl_free(c->why);
+    sl_free(c);
+}
+
+void sl_manager_free_candidates(sl_served *model)
+{
+    while (model->candidates != NULL) {
+        candidate *c = model->candidates;
+        model->candidates = c->next;
+        free_candidate(c);
+    }
+}
+
+static candidate *find_candidate(sl_served *model, int64_t number, const char *path)
+{
+    candidate *c = model->candidates;
+    while (c != NULL && (c->number != number || strcmp(c->path, path) != 0))
+        c = c->next;
+    if (c != NULL)
+        return c;
+    c = sl_calloc(1, sizeof *c);
+    c->number = number;
+    c->path = sl_strdup(path);
+    c->next = model->candidates;
+    model->candidates = c;
+    return c;
+}
+
+/* Those that were taken, or have gone. */
+static void drop_candidates(sl_served *model)
+{
+    for (candidate **at = &model->candidates; *at != NULL;) {
+        candidate *c = *at;
+        if (c->seen && !c->taken) {
+            c->seen = false;
+            at = &c->next;
+            continue;
+        }
+        *at = c->next;
+        free_candidate(c);
+    }
+}
+
+static void look_again_at(look *l, uint64_t when)
+{
+    sl_served *model = l->model;
+    if (model->look_again_ns == 0 || when < model->look_again_ns)
+        model->look_again_ns = when;
+}
+
+static void check(look *l, candidate *c)
+{
+    const sl_manager_options *o = &l->m->opts;
+    sl_status st = {0};
+    sl_free(c->why);
+    c->why = NULL;
+    c->complete = !o->only_complete ||
+                  sl_saved_model_check_complete(c->path, o->tags, o->n_tags, &st) != SL_UNAVAILABLE;
+    if (!c->complete)
+        c->why = sl_strdup(st.msg);
+}
+
+/* May it be taken now? If not, when to look again. */
+static bool consider(look *l, candidate *c, sl_tree t)
+{
+    const sl_manager_options *o = &l->m->opts;
+    bool fresh = c->since_ns == 0 || c->look != t.look;
+    c->seen = true;
+    c->taken = false;
+    if (fresh) {
+        c->look = t.look;
+        c->since_ns = l->now;
+        check(l, c);
+    }
+    uint64_t quiet = l->now - c->since_ns;
+    int64_t age_us = sl_wall_us() - t.newest_us;
+    if (c->complete) {
+        /* By the file system's clock, or, where that is ahead or tells nothing, by ours. */
+        c->taken = quiet >= o->settle_ns ||
+                   (t.newest_us > 0 && age_us >= (int64_t)(o->settle_ns / 1000));
+        l->settling |= !c->taken;
+        if (!c->taken)
+            look_again_at(l, c->since_ns + o->settle_ns);
+        return c->taken;
+    }
+    c->taken = o->give_up_ns > 0 && quiet >= o->give_up_ns;
+    if (!c->taken)
+        look_again_at(l, l->now + (uint64_t)PATIENCE_MS * 1000000);
+    return c->taken;
+}
+
+/* ---- what is managed already ---- */
+
+typedef enum known { UNKNOWN, FINE, BROKEN } known;
+
+static known how_known(look *l, int64_t number, const char *path, uint64_t *seen)
+{
+    known k = FINE;
+    pthread_mutex_lock(&l->m->lock);
+    const sl_managed *v = sl_manager_find_version(l->model, number);
+    if (v == NULL || !v->managed || !v->aspired || strcmp(v->path, path) != 0)
+        k = UNKNOWN;
+    else if (v->state == SL_STATE_END || (v->queued && v->attempts > 0))
+        k = BROKEN;
+    *seen = k == BROKEN ? v->look : 0;
+    pthread_mutex_unlock(&l->m->lock);
+    return k;
+}
+
+static bool accept(void *arg, int64_t number, const char *path)
+{
+    look *l = arg;
+    uint64_t seen;
+    known k = how_known(l, number, path, &seen);
+    if (k == FINE)
+        return true;
+    sl_tree t = sl_saved_model_tree(path);
+    if (k == BROKEN && t.look == seen)
+        return true;
+    bool taken = consider(l, find_candidate(l->model, number, path), t);
+    if (k == BROKEN && taken) {
+        pthread_mutex_lock(&l->m->lock);
+        sl_manager_mend(l->model, number, t.look);
+        pthread_mutex_unlock(&l->m->lock);
+    }
+    l->refused += k == UNKNOWN && !taken;
+    return taken || k == BROKEN;
+}
+
+/* ---- the whole ---- */
+
+/* With the lock: versions that are being copied are listed, too. */
+static void list_incomplete(sl_served *model)
+{
+    for (sl_managed **at = &model->versions; *at != NULL;) {
+        sl_managed *v = *at;
+        if (v->managed || v->state != SL_STATE_START)
+            at = &v->next;
+        else
+            sl_manager_drop_version(at);
+    }
+    for (const candidate *c = model->candidates; c != NULL; c = c->next) {
+        sl_managed *v = sl_manager_need_version(model, c->number);
+        char text[300];
+        if (v->managed)
+            continue;
+        snprintf(text, sizeof text, "waiting until the version is complete: %s",
+                 c->complete ? "its directory has just changed" : c->why);
+        sl_managed_set_state(v, SL_STATE_START, SL_OK, text);
+    }
+}
+
+static void note_looks(sl_served *model, sl_aspired_set *set)
+{
+    for (int i = 0; i < set->count; i++)
+        for (const candidate *c = model->candidates; c != NULL; c = c->next)
+            if (c->number == set->list[i].number && c->taken)
+                set->list[i].look = c->look;
+}
+
+static void add_remarks(const look *l, sl_text *remarks)
+{
+    for (const candidate *c = l->model->candidates; c != NULL; c = c->next)
+        if (!c->complete)
+            sl_text_printf(remarks,
+                           "WVersion %lld of servable %s is not complete, and is left alone until "
+                           "it is: %s\n",
+                           (long long)c->number, l->model->name, c->why);
+}
+
+static bool wants_nothing(const sl_model_config *c)
+{
+    return c->policy == SL_POLICY_SPECIFIC && c->n_versions == 0;
+}
+
+static void apply(look *l, sl_kept_config *config, sl_code rc, sl_aspired_set *set)
+{
+    sl_manager *m = l->m;
+    sl_served *model = l->model;
+    pthread_mutex_lock(&m->lock);
+    if (model->config == config) { /* it was not replaced meanwhile */
+        model->looked_at = true;
+        model->settling = l->settling;
+        list_incomplete(model);
+        if (rc == SL_OK && (set->count > 0 || wants_nothing(&config->c)))
+            sl_manager_set_aspired(model, set);
+        else
+            sl_manager_check_initial(m);
+        pthread_cond_broadcast(&m->changed);
+    }
+    pthread_mutex_unlock(&m->lock);
+}
+
+void sl_manager_look_at(sl_served *model, sl_kept_config *config)
+{
+    look l = {.m = model->manager, .model = model, .now = sl_now_ns()};
+    sl_aspired_set set = {0};
+    sl_text remarks = {0};
+    sl_status why;
+    model->look_again_ns = 0;
+    sl_code rc = sl_policy_select(&config->c, accept, &l, &set, &remarks, &why);
+    if (rc)
+        sl_text_printf(&remarks,
+                       "EFileSystemStoragePathSource encountered a filesystem access error: %s\n",
+                       why.msg);
+    note_looks(model, &set);
+    drop_candidates(model);
+    if (rc == SL_OK)
+        add_remarks(&l, &remarks);
+    remark(model, &remarks);
+    sl_text_fini(&remarks);
+    apply(&l, config, rc, &set);
+    sl_aspired_fini(&set);
+    sl_manager_collect(model->manager);
+}

@@ -1,0 +1,197 @@
+"""Models that come, go, are half there, or are broken, while others serve on."""
+import itertools
+import json
+import os
+import pathlib
+import random
+import shutil
+import threading
+import time
+
+import pytest
+
+from conftest import model_config
+
+MODELS = pathlib.Path(__file__).parent.parent / "models"
+
+
+def versions(server, model):
+    reply = server.ask("GET", f"/v1/models/{model}")
+    if reply.status != 200:
+        return {}
+    return {int(v["version"]): v for v in json.loads(reply.text)["model_version_status"]}
+
+
+def answer(server, model):
+    reply = server.ask("POST", f"/v1/models/{model}:predict", '{"instances": [1.0]}')
+    assert reply.status == 200, reply.text
+    return json.loads(reply.text)["predictions"]
+
+
+def state(server, model, version):
+    return versions(server, model).get(version, {}).get("state")
+
+
+def until(condition, seconds=30):
+    end = time.time() + seconds
+    while not condition():
+        assert time.time() < end
+        time.sleep(0.02)
+
+
+def files_of(model):
+    root = MODELS / model / "1"
+    return [p.relative_to(root) for p in sorted(root.rglob("*")) if p.is_file()]
+
+
+def copy_slowly(model, order, target, pause):
+    for name in order:
+        data = (MODELS / model / "1" / name).read_bytes()
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        with open(target / name, "wb", buffering=0) as f:
+            for k in range(3):
+                f.write(data[len(data) * k // 3 : len(data) * (k + 1) // 3])
+                time.sleep(pause)
+
+
+@pytest.mark.parametrize("model", ["half_plus_two", "vocabulary_v1", "sharded", "multiply_add"])
+def test_a_version_that_is_copied_in_never_fails(start, tmp_path, model):
+    """Every order in one go for short lists, some of them for longer ones; each as a version."""
+    orders = list(itertools.permutations(files_of(model)))
+    orders = random.Random(1).sample(orders, min(len(orders), 8))
+    config = model_config(("m", tmp_path / "m", "model_version_policy { all {} }"))
+    (tmp_path / "m").mkdir()
+    server = start("--version_settle_ms=300", config=config)
+    copies = [
+        threading.Thread(target=copy_slowly, args=(model, o, tmp_path / "m" / str(n), 0.1))
+        for n, o in enumerate(orders, 1)
+    ]
+    for c in copies:
+        c.start()
+    seen = set()
+    while any(c.is_alive() for c in copies):
+        seen |= {(v["state"], v["status"]["error_code"]) for v in versions(server, "m").values()}
+        time.sleep(0.02)
+    until(lambda: all(state(server, "m", n) == "AVAILABLE" for n in range(1, len(orders) + 1)))
+    assert seen <= {("START", "OK"), ("LOADING", "OK"), ("AVAILABLE", "OK")}
+    assert "failed" not in server.log
+
+
+def test_what_an_incomplete_version_lacks_is_in_its_status(start, tmp_path):
+    shutil.copytree(MODELS / "half_plus_two", tmp_path / "m")
+    server = start(config=model_config(("m", tmp_path / "m")))
+    (tmp_path / "m" / "2").mkdir()
+    until(lambda: state(server, "m", 2) == "START")
+    status = versions(server, "m")[2]["status"]
+    assert status["error_code"] == "OK"
+    assert status["error_message"] == (
+        "waiting until the version is complete: saved_model.pb is missing"
+    )
+    assert state(server, "m", 1) == "AVAILABLE"
+    server.wait_for("Version 2 of servable m is not complete, and is left alone until it is")
+
+
+def test_a_failed_version_that_is_mended_in_place_is_loaded_at_once(start, tmp_path):
+    good = MODELS / "half_plus_two" / "1"
+    shutil.copytree(good, tmp_path / "m" / "1")
+    shutil.copytree(good, tmp_path / "m" / "2")
+    pb = bytearray((good / "saved_model.pb").read_bytes())
+    pb = pb.replace(b"VariableV2", b"VariableXX")
+    (tmp_path / "m" / "2" / "saved_model.pb").write_bytes(pb)
+    server = start("--max_num_load_retries=0", config=model_config(("m", tmp_path / "m")))
+    until(lambda: state(server, "m", 2) == "END")
+    assert versions(server, "m")[2]["status"]["error_code"] != "OK"
+    shutil.copy(good / "saved_model.pb", tmp_path / "m" / "2" / "saved_model.pb")
+    until(lambda: state(server, "m", 2) == "AVAILABLE")
+
+
+def test_a_version_that_is_removed_and_one_that_is_swapped_by_a_link(start, tmp_path):
+    """The base path is a link that is swung from one release to the next, as deploy tools do."""
+    for release, version in (("a", "1"), ("b", "2")):
+        shutil.copytree(MODELS / "half_plus_two" / "1", tmp_path / release / version)
+    (tmp_path / "current").symlink_to("a")
+    server = start(config=model_config(("m", tmp_path / "current")))
+    until(lambda: state(server, "m", 1) == "AVAILABLE")
+    (tmp_path / "next").symlink_to("b")
+    os.rename(tmp_path / "next", tmp_path / "current")
+    until(lambda: state(server, "m", 2) == "AVAILABLE")
+    until(lambda: state(server, "m", 1) == "END")
+    # It vanishes: what serves goes on.
+    (tmp_path / "current").unlink()
+    time.sleep(1.5)
+    assert answer(server, "m") == [2.5]
+
+
+def test_resources_can_be_given_back_before_the_next_version_takes_them(start, tmp_path):
+    shutil.copytree(MODELS / "half_plus_two" / "1", tmp_path / "m" / "1")
+    server = start(
+        config=model_config(("m", tmp_path / "m", "version_transition: RESOURCE_PRESERVING"))
+    )
+    until(lambda: state(server, "m", 1) == "AVAILABLE")
+    shutil.copytree(MODELS / "half_plus_two" / "1", tmp_path / "m" / "2")
+    until(lambda: state(server, "m", 2) == "AVAILABLE")
+    log = server.log
+    assert log.index("Done unloading servable version {name: m version: 1}") < log.index(
+        "Loading servable version {name: m version: 2}"
+    )
+
+
+def test_versions_that_ended_are_forgotten(start, tmp_path):
+    shutil.copytree(MODELS / "half_plus_two" / "1", tmp_path / "m" / "1")
+    server = start("--ended_version_ttl_s=1", config=model_config(("m", tmp_path / "m")))
+    shutil.copytree(MODELS / "half_plus_two" / "1", tmp_path / "m" / "2")
+    until(lambda: state(server, "m", 1) == "END")
+    until(lambda: list(versions(server, "m")) == [2])
+
+
+def test_odd_names_are_no_versions_and_broken_ones_say_why(start, tmp_path):
+    good = MODELS / "half_plus_two" / "1"
+    models = {}
+
+    def model(name, version="1"):
+        models[name] = tmp_path / name
+        path = tmp_path / name / version
+        shutil.copytree(good, path)
+        return path
+
+    model("good")
+    model("padded", "01")
+    model("negative", "-1")
+    model("huge", "99999999999999999999")
+    model("tmp", "tmp")
+    (model("empty") / "saved_model.pb").write_bytes(b"")
+    pb = model("truncated") / "saved_model.pb"
+    pb.write_bytes(pb.read_bytes()[:-10])
+    index = model("flipped") / "variables" / "variables.index"
+    data = bytearray(index.read_bytes())
+    data[20] ^= 0x40
+    index.write_bytes(data)
+    swapped = model("swapped")
+    os.rename(swapped / "saved_model.pb", swapped / "x")
+    os.rename(swapped / "variables" / "variables.index", swapped / "saved_model.pb")
+    os.rename(swapped / "x", swapped / "variables" / "variables.index")
+    (tmp_path / "loop").mkdir()
+    (tmp_path / "loop" / "1").symlink_to("1")
+    models["loop"] = tmp_path / "loop"
+    (tmp_path / "file").mkdir()
+    (tmp_path / "file" / "1").write_text("no directory")
+    models["file"] = tmp_path / "file"
+    weights = model("weights") / "variables" / "variables.data-00000-of-00001"
+    data = bytearray(weights.read_bytes())
+    data[0] ^= 0xFF
+    weights.write_bytes(data)
+    server = start(
+        "--max_num_load_retries=0",
+        "--incomplete_version_timeout_s=2",
+        config=model_config(*models.items()),
+    )
+    for name, version in (("good", 1), ("padded", 1), ("negative", -1)):
+        until(lambda: state(server, name, version) == "AVAILABLE")
+    for name in ("empty", "truncated", "flipped", "swapped", "loop", "file", "weights"):
+        until(lambda: state(server, name, 1) == "END")
+        status = versions(server, name)[1]["status"]
+        assert status["error_code"] != "OK" and len(status["error_message"]) > 20, name
+    for name in ("huge", "tmp"):
+        assert versions(server, name) == {}
+        assert f"No versions of servable {name} found under base path" in server.log
+    assert answer(server, "good") == [2.5]

@@ -1,0 +1,258 @@
+/* A model that is copied file by file, in every order, in pieces: what may be taken, and when. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "savedmodel/complete.h"
+#include "savedmodel/savedmodel.h"
+
+enum { MOST_FILES = 6 };
+
+typedef struct model {
+    const char *dir;
+    const char *files[MOST_FILES]; /* in the order of the table */
+    int n;
+    const char *needed; /* a letter for each file that must be there: 'y', or 'n' */
+} model;
+
+/* Of each kind one: several shards, partitioned, TensorFlow 1, with assets, without variables. */
+static const model models[] = {
+    {"half_plus_two/1",
+     {"saved_model.pb", "assets/foo.txt", "variables/variables.index",
+      "variables/variables.data-00000-of-00001"},
+     4, "yyyy"},
+    {"sharded/1",
+     {"saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00003",
+      "variables/variables.data-00001-of-00003", "variables/variables.data-00002-of-00003"},
+     5, "yyyyy"},
+    {"partitioned/1",
+     {"saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"},
+     3, "yyy"},
+    {"keras_mlp/1",
+     {"saved_model.pb", "fingerprint.pb", "variables/variables.index",
+      "variables/variables.data-00000-of-00001"},
+     4, "ynyy"},
+    {"vocabulary_v1/1",
+     {"saved_model.pb", "assets/vocab.txt", "variables/variables.index",
+      "variables/variables.data-00000-of-00001"},
+     4, "yyyy"},
+    {"multiply_add/1", {"saved_model.pb"}, 1, "y"},
+};
+
+static char target[64];
+static sl_status st;
+
+static sl_buffer *source(const model *m, int file)
+{
+    char path[512];
+    sl_buffer *b;
+    snprintf(path, sizeof path, "%s/tests/models/%s/%s", SLUICE_SOURCE_DIR, m->dir, m->files[file]);
+    if (sl_file_read(path, 1 << 30, &b, &st))
+        fail_msg("%s", st.msg);
+    return b;
+}
+
+static void write_file(const char *name, const void *data, size_t n)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", target, name);
+    char *slash = strrchr(path, '/');
+    *slash = '\0';
+    mkdir(path, 0777);
+    *slash = '/';
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, n, f), n);
+    fclose(f);
+}
+
+static void empty_target(void)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s/*", target);
+    assert_int_equal(system(command), 0);
+}
+
+static void write_whole(const model *m, int file)
+{
+    sl_buffer *b = source(m, file);
+    write_file(m->files[file], b->data, b->size);
+    sl_buffer_release(b);
+}
+
+static bool complete(void)
+{
+    sl_code rc = sl_saved_model_check_complete(target, NULL, 0, &st);
+    assert_true(rc == SL_OK || rc == SL_UNAVAILABLE);
+    return rc == SL_OK;
+}
+
+static bool opens(void)
+{
+    sl_saved_model *m;
+    if (sl_saved_model_open(target, NULL, 0, &m, &st))
+        return false;
+    sl_saved_model_close(m);
+    return true;
+}
+
+/* Copies in this order, and looks after each file, and in the middle of each. */
+static void copy(const model *m, const int *order)
+{
+    unsigned there = 0;
+    empty_target();
+    for (int i = 0; i < m->n; i++) {
+        sl_buffer *b = source(m, order[i]);
+        const char *name = m->files[order[i]];
+        /* How long an asset is stands nowhere: that it has been quiet must do. */
+        bool told = strncmp(name, "assets/", 7) != 0 && m->needed[order[i]] == 'y';
+        size_t cuts[] = {0, 1, b->size / 2, b->size - 1};
+        for (size_t k = 0; k < SL_COUNTOF(cuts) && told; k++) {
+            write_file(name, b->data, cuts[k]);
+            if (complete())
+                fail_msg("%s is taken with %zu of %zu bytes of %s", m->dir, cuts[k], b->size, name);
+        }
+        write_file(name, b->data, b->size);
+        sl_buffer_release(b);
+        there |= 1u << order[i];
+        bool all = true;
+        for (int k = 0; k < m->n; k++)
+            all &= m->needed[k] == 'n' || there & 1u << k;
+        if (complete() != all)
+            fail_msg("%s with %s: %s", m->dir, name, st.msg);
+        if (all)
+            assert_true(opens());
+    }
+}
+
+static void permute(const model *m, int *order, int from)
+{
+    if (from == m->n)
+        copy(m, order);
+    for (int i = from; i < m->n; i++) {
+        int swap = order[from];
+        order[from] = order[i];
+        order[i] = swap;
+        permute(m, order, from + 1);
+        order[i] = order[from];
+        order[from] = swap;
+    }
+}
+
+static void model_is_complete_when_its_last_byte_is_there_in_whatever_order(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SL_COUNTOF(models); i++) {
+        int order[MOST_FILES] = {0, 1, 2, 3, 4, 5};
+        permute(&models[i], order, 0);
+    }
+}
+
+static void what_is_missing_is_named(void **state)
+{
+    (void)state;
+    const model *m = &models[1];
+    sl_buffer *b;
+    empty_target();
+    assert_false(complete());
+    assert_string_equal(st.msg, "saved_model.pb is missing");
+    write_whole(m, 0);
+    assert_false(complete());
+    assert_string_equal(st.msg, "variables/variables.index is missing");
+    write_whole(m, 1);
+    assert_false(complete());
+    assert_string_equal(st.msg, "variables/variables.data-00000-of-00003 is missing");
+    b = source(m, 2);
+    write_file(m->files[2], b->data, b->size - 1);
+    assert_false(complete());
+    char wanted[128];
+    snprintf(wanted, sizeof wanted, "variables/variables.data-00000-of-00003 has %zu of %zu bytes",
+             b->size - 1, b->size);
+    assert_string_equal(st.msg, wanted);
+    sl_buffer_release(b);
+}
+
+/* What no copying mends is not waited for: loading it says what is wrong. */
+static void what_is_wrong_for_good_is_left_to_the_loader(void **state)
+{
+    (void)state;
+    char path[128];
+    empty_target();
+    write_file("export.meta", "", 0);
+    assert_true(complete());
+    empty_target();
+    write_file("saved_model.pbtxt", "", 0);
+    assert_true(complete());
+    snprintf(path, sizeof path, "%s/loop", target);
+    assert_int_equal(symlink("loop", path), 0);
+    assert_int_equal(sl_saved_model_check_complete(path, NULL, 0, &st), SL_OK);
+    write_file("file", "x", 1);
+    snprintf(path, sizeof path, "%s/file", target);
+    assert_int_equal(sl_saved_model_check_complete(path, NULL, 0, &st), SL_OK);
+    static const char *const tags[] = {"nobody", "has", "these"};
+    snprintf(path, sizeof path, "%s/tests/models/half_plus_two/1", SLUICE_SOURCE_DIR);
+    assert_int_equal(sl_saved_model_check_complete(path, tags, 3, &st), SL_OK);
+}
+
+static void directory_looks_different_whenever_something_in_it_changes(void **state)
+{
+    (void)state;
+    char path[128], other[128];
+    empty_target();
+    write_file("variables/a", "x", 1);
+    sl_tree a = sl_saved_model_tree(target), b = sl_saved_model_tree(target);
+    assert_true(a.look == b.look && a.newest_us > 0);
+    write_file("variables/a", "xy", 2);
+    b = sl_saved_model_tree(target);
+    assert_true(a.look != b.look);
+    snprintf(path, sizeof path, "%s/variables/a", target);
+    snprintf(other, sizeof other, "%s/variables/b", target);
+    assert_int_equal(rename(path, other), 0);
+    a = sl_saved_model_tree(target);
+    assert_true(a.look != b.look);
+    assert_int_equal(unlink(other), 0);
+    b = sl_saved_model_tree(target);
+    assert_true(a.look != b.look);
+    /* A loop of links ends. */
+    snprintf(path, sizeof path, "%s/variables/again", target);
+    assert_int_equal(symlink("..", path), 0);
+    a = sl_saved_model_tree(target);
+    assert_true(a.look != b.look);
+    snprintf(path, sizeof path, "%s/none", target);
+    assert_true(sl_saved_model_tree(path).newest_us == 0);
+}
+
+static int make_target(void **state)
+{
+    (void)state;
+    strcpy(target, "/tmp/sluice-complete-XXXXXX");
+    return mkdtemp(target) == NULL;
+}
+
+static int remove_target(void **state)
+{
+    (void)state;
+    empty_target();
+    return rmdir(target);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(model_is_complete_when_its_last_byte_is_there_in_whatever_order),
+        cmocka_unit_test(what_is_missing_is_named),
+        cmocka_unit_test(what_is_wrong_for_good_is_left_to_the_loader),
+        cmocka_unit_test(directory_looks_different_whenever_something_in_it_changes),
+    };
+    return cmocka_run_group_tests(tests, make_target, remove_target);
+}
