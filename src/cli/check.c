@@ -18,6 +18,7 @@
 #include "cli/cli.h"
 #include "cli/flags_cli.h"
 #include "savedmodel/savedmodel.h"
+#include "server/auth.h"
 #include "server/config.h"
 #include "server/engines.h"
 #include "server/model_dir.h"
@@ -129,6 +130,24 @@ static int check_ports(const sl_flags *f)
     return wrong;
 }
 
+/* ---- permissions ---- */
+
+static int check_auth(const sl_flags *f)
+{
+    sl_guard *g;
+    sl_status st;
+    if (*f->auth_config_file == '\0')
+        return 0;
+    sl_code rc = sl_guard_new(false, &g, &st);
+    if (rc == SL_OK) {
+        rc = sl_auth_read(f->auth_config_file, g, &st);
+        sl_guard_free(g);
+    }
+    if (rc)
+        fprintf(stderr, "sluice: auth_config_file: %s\n", st.msg);
+    return rc != SL_OK;
+}
+
 /* ---- the command ---- */
 
 int sl_cmd_check(int argc, char **argv)
@@ -144,7 +163,7 @@ int sl_cmd_check(int argc, char **argv)
         return sl_cli_refuse(&st);
     /* What follows says all this itself. */
     sl_log_set_level(SL_FATAL);
-    int wrong = check_models(&f, &config) + check_ports(&f);
+    int wrong = check_models(&f, &config) + check_ports(&f) + check_auth(&f);
     sl_config_fini(&config);
     if (wrong == 0)
         puts("ok");

@@ -20,6 +20,8 @@ static const struct {
     {"inspect", sl_cmd_inspect, "show what a SavedModel can be asked, and which engine can run it"},
     {"predict", sl_cmd_predict, "make one request, of a directory or of a server"},
     {"check", sl_cmd_check, "read flags and configuration files, and say what is wrong with them"},
+    {"token", sl_cmd_token, "make an API token"},
+    {"can", sl_cmd_can, "say whether somebody may do something, and why"},
     {"version", cmd_version, "print versions"},
     {"help", cmd_help, "print this"},
 };

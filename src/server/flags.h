@@ -62,6 +62,8 @@ typedef struct sl_flags {
     bool enable_grpc_healthcheck_service;
     bool enable_profiler; /* no effect */
     bool extra_routes;    /* /healthz, /readyz, /startupz, /metrics ... */
+    const char *auth_config_file; /* "": everybody may all but administer */
+    bool allow_remote_admin;
 
     /* ---- what to serve ---- */
     const char *model_name;

@@ -100,6 +100,15 @@ const sl_flag sl_flag_table[] = {
         "as with TensorFlow Serving",
         OURS),
 
+    ROW(STRING, auth_config_file, TRANSPORT, "",
+        "text protobuf AuthConfig: tokens, JSON Web Tokens, permissions, limits, networks; read again "
+        "when it changes",
+        OURS),
+    ROW(BOOL, allow_remote_admin, TRANSPORT, "false",
+        "without configured identities, let others than this machine administer, too, as TensorFlow "
+        "Serving does",
+        OURS),
+
     ROW(STRING, model_name, MODELS, "default", "name of the model at --model_base_path"),
     ROW(STRING, model_base_path, MODELS, "",
         "absolute path of the directory that holds the model's versions (.../1, .../2); ignored "

@@ -24,6 +24,7 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "net/loop.h"
+#include "server/auth.h"
 #include "server/config.h"
 #include "server/engines.h"
 #include "server/loader.h"
@@ -42,6 +43,7 @@ typedef struct server {
     sl_workers *workers;
     sl_service service;
     sl_access_log access;
+    sl_auth *auth;
     sl_rest rest;
     sl_loop **loops;
     int n_loops, n_loops_started;
@@ -60,7 +62,11 @@ static void http_options(server *s, sl_http_options *o)
 {
     const sl_flags *f = s->flags;
     *o = (sl_http_options){
-        .on_call = sl_rest_on_call, .on_error = sl_rest_on_error, .arg = &s->rest};
+
+        .on_head = sl_rest_on_head,
+        .on_call = sl_rest_on_call,
+        .on_error = sl_rest_on_error,
+        .arg = &s->rest};
     sl_http_limits_default(&o->limits);
     o->limits.max_head = (size_t)f->max_head_bytes;
     o->limits.max_body = (size_t)f->max_body_bytes;
@@ -267,6 +273,7 @@ static void make_rest(server *s)
                          .extra_routes = f->extra_routes,
                          .here_bytes = 64 * 1024,
                          .here_round_ns = 500000,
+                         .guard = sl_auth_guard(s->auth),
                          .access = s->access.mode == SL_ACCESS_OFF ? NULL : &s->access};
     sl_json_limits_default(&o.json);
     o.json.max_depth = f->max_json_depth;
@@ -280,6 +287,8 @@ static sl_code make(server *s, sl_status *st)
         rc = sl_config_check_platforms(&s->config, &s->config.models, st);
     if (rc == SL_OK)
         rc = sl_engines_start(&s->engines, s->flags, platform(s), &s->loader, st);
+    if (rc == SL_OK)
+        rc = sl_auth_new(s->flags->auth_config_file, s->flags->allow_remote_admin, &s->auth, st);
     if (rc == SL_OK)
         rc = make_workers(s, st);
     if (rc == SL_OK)
@@ -348,6 +357,7 @@ static void unmake(server *s)
     if (s->batches != NULL)
         sl_batch_scheduler_free(s->batches);
     sl_engines_stop(&s->engines);
+    sl_auth_free(s->auth);
     sl_config_fini(&s->config);
 }
 
@@ -369,8 +379,10 @@ static int wait_for_the_end(server *s, const sigset_t *signals)
         int sig = sigwaitinfo(signals, NULL);
         if (sig > 0 && sig != SIGHUP)
             return sig;
-        if (sig == SIGHUP)
+        if (sig == SIGHUP) {
             sl_reload_poke(s->reload);
+            sl_auth_poke(s->auth);
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 
 #include "api/rest/rest.h"
 #include "api/rest/route.h"
+#include "guard/guard.h"
 
 /* Everything that a REST request needs besides its sl_http_call; lives in the call's arena. */
 typedef struct sl_rest_call {
@@ -28,6 +29,7 @@ typedef struct sl_rest_call {
     sl_job decode_job;
     uint64_t decode_ns, encode_ns;
     sl_str id;
+    sl_admission admission; /* left at the end, if there is a guard */
     sl_str signature_name; /* as sent; for the access log */
 } sl_rest_call;
 

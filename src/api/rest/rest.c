@@ -2,6 +2,7 @@
 #include "api/rest/rest.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 #include "api/rest/infer.h"
 #include "base/clock.h"
@@ -36,6 +37,18 @@ int sl_rest_http_status(sl_code code)
 
 /* ---- the end of a request ---- */
 
+/* What a client needs to do better: RFC 6750 section 3, RFC 9110 section 10.2.3. */
+static void add_guard_headers(sl_http_call *call, const sl_admission *a)
+{
+    char line[64];
+    if (call->status == 401)
+        sl_chain_puts(&call->head, "WWW-Authenticate: Bearer realm=\"sluice\"\r\n");
+    if (call->status == 429 && a->retry_after_s > 0) {
+        snprintf(line, sizeof line, "Retry-After: %u\r\n", a->retry_after_s);
+        sl_chain_puts(&call->head, line);
+    }
+}
+
 static void add_headers(sl_rest_call *r)
 {
     sl_http_call *call = r->http;
@@ -45,6 +58,7 @@ static void add_headers(sl_rest_call *r)
                                    "Access-Control-Allow-Headers: Content-Type\r\n");
     if (call->status == 503)
         sl_chain_puts(&call->head, "Retry-After: 1\r\n");
+    add_guard_headers(call, &r->admission);
     char *to = sl_chain_reserve(&call->head, r->id.n + 16);
     if (to == NULL)
         return;
@@ -61,8 +75,8 @@ static void count(sl_rest_call *r, sl_code rc, uint64_t total_ns)
     sl_cell_add(sl_metric_cell(r->rest->request_count, counted), 1);
     if (rc)
         return;
-    sl_str api = r->route.kind == SL_ROUTE_INFER ? sl_str_of(api_names[r->route.method])
-                                                 : SL_STR("");
+    sl_str api =
+        r->route.kind == SL_ROUTE_INFER ? sl_str_of(api_names[r->route.method]) : SL_STR("");
     sl_str timed[] = {model, api, SL_STR("REST")};
     sl_cell_sample(sl_metric_cell(r->rest->request_latency, timed), (double)total_ns / 1000.0);
 }
@@ -122,6 +136,8 @@ void sl_rest_finish(sl_rest_call *r, sl_code rc)
     if (rest->opt.access != NULL && sl_access_wants(rest->opt.access, call->status))
         log_access(r, rc, total_ns);
     release(r);
+    if (rest->opt.guard != NULL)
+        sl_guard_leave(rest->opt.guard, &r->admission);
     if (pthread_equal(r->loop, pthread_self()))
         sl_http_reply(call);
     else
@@ -137,8 +153,7 @@ static void status(sl_rest_call *r)
     sl_code rc = sl_manager_status(r->rest->opt.service->manager, &r->route.spec, r->http->arena,
                                    &list, &n, &r->st);
     if (rc == SL_OK) {
-        sl_version_status *shown =
-            sl_arena_try_alloc(r->http->arena, (size_t)n * sizeof *shown);
+        sl_version_status *shown = sl_arena_try_alloc(r->http->arena, (size_t)n * sizeof *shown);
         if (shown == NULL) {
             sl_rest_finish(r, sl_fail(&r->st, SL_RESOURCE_EXHAUSTED, "out of memory"));
             return;
@@ -187,6 +202,54 @@ static void take_id(sl_rest_call *r)
     r->id = (sl_str){made, 16};
 }
 
+/* Who is it, and may they? */
+static sl_code let_in(sl_guard *g, const sl_http_call *call, const sl_rest_route *route,
+                      sl_admission *a, sl_status *st)
+{
+    sl_permission what = route->kind == SL_ROUTE_INFER      ? SL_MAY_PREDICT
+                         : route->kind == SL_ROUTE_METADATA ? SL_MAY_METADATA
+                                                            : SL_MAY_STATUS;
+    sl_code rc = sl_guard_identify(g, call, a, st);
+    /* A path that means nothing needs no permission to be told so. */
+    if (rc || route->kind < SL_ROUTE_INFER)
+        return rc;
+    return sl_guard_may(g, a, what, route->spec.model, route->spec.label, st);
+}
+
+/* ... and how much already: before a byte of the body is looked at. */
+static sl_code admit(sl_rest_call *r)
+{
+    sl_guard *g = r->rest->opt.guard;
+    if (g == NULL)
+        return SL_OK;
+    sl_code rc = let_in(g, r->http, &r->route, &r->admission, &r->st);
+    return rc || r->route.kind < SL_ROUTE_INFER
+               ? rc
+               : sl_guard_count(g, &r->admission, r->route.spec.model, &r->st);
+}
+
+int sl_rest_on_head(sl_http_call *call, const char **message, void *arg)
+{
+    sl_rest *r = arg;
+    const sl_str *length = sl_http_header_find(call, "content-length");
+    sl_rest_route route;
+    sl_admission a;
+    sl_status st;
+    int64_t n;
+    bool small = length != NULL && sl_str_to_int64(*length, &n) && n <= (int64_t)r->opt.here_bytes;
+    bool none = length == NULL && sl_http_header_find(call, "transfer-encoding") == NULL;
+    if (r->opt.guard == NULL || small || none || call->method == SL_HTTP_OPTIONS ||
+        !sl_route_is_rest(call->target))
+        return 0;
+    sl_route_parse(call->method, call->target, call->arena, &route);
+    sl_code rc = let_in(r->opt.guard, call, &route, &a, &st);
+    sl_guard_leave(r->opt.guard, &a);
+    if (rc == SL_OK)
+        return 0;
+    *message = sl_arena_try_strndup(call->arena, st.msg, strlen(st.msg));
+    return sl_rest_http_status(rc);
+}
+
 static void rest(sl_rest *rest_, sl_http_call *call)
 {
     sl_rest_call *r = sl_arena_alloc(call->arena, sizeof *r);
@@ -195,6 +258,7 @@ static void rest(sl_rest *rest_, sl_http_call *call)
     r->loop = pthread_self();
     r->decode_ns = r->encode_ns = 0;
     r->signature_name = (sl_str){"", 0};
+    r->admission = (sl_admission){0};
     r->st.code = SL_OK;
     r->st.msg[0] = '\0';
     r->st.more = NULL;
@@ -205,10 +269,17 @@ static void rest(sl_rest *rest_, sl_http_call *call)
         return;
     }
     sl_route_parse(call->method, call->target, call->arena, &r->route);
+    sl_code refused = admit(r);
+    if (refused) {
+        r->route.kind = SL_ROUTE_MALFORMED; /* nothing to release */
+        sl_rest_finish(r, refused);
+        return;
+    }
     if (r->route.kind >= SL_ROUTE_INFER && r->route.kind != SL_ROUTE_STATUS &&
         !atomic_load_explicit(&rest_->started, memory_order_acquire)) {
         r->route.kind = SL_ROUTE_MALFORMED; /* nothing to release */
-        sl_rest_finish(r, sl_fail(&r->st, SL_UNAVAILABLE, "server is starting: models are loading"));
+        sl_rest_finish(r,
+                       sl_fail(&r->st, SL_UNAVAILABLE, "server is starting: models are loading"));
         return;
     }
     switch (r->route.kind) {
@@ -247,8 +318,31 @@ static void plain(sl_http_call *call, int code, const char *type, const char *te
     sl_http_reply(call);
 }
 
-static void metrics_page(sl_http_call *call)
+/* The reply to whom the guard does not let through. */
+static void refuse_page(sl_http_call *call, sl_code rc, const sl_status *st, const sl_admission *a)
 {
+    call->status = sl_rest_http_status(rc);
+    call->content_type = "application/json";
+    add_guard_headers(call, a);
+    sl_json_encode_error(st, &call->reply);
+    sl_http_reply(call);
+}
+
+static void metrics_page(sl_rest *r, sl_http_call *call)
+{
+    sl_guard *g = r->opt.guard;
+    sl_admission a;
+    sl_status st;
+    if (g != NULL) {
+        sl_code rc = sl_guard_identify(g, call, &a, &st);
+        if (rc == SL_OK)
+            rc = sl_guard_may(g, &a, SL_MAY_METRICS, SL_STR(""), SL_STR(""), &st);
+        if (rc)
+            refuse_page(call, rc, &st, &a);
+        sl_guard_leave(g, &a);
+        if (rc)
+            return;
+    }
     call->status = 200;
     call->content_type = "text/plain";
     sl_metrics_write(&call->reply);
@@ -264,9 +358,11 @@ static bool probe(sl_rest *r, sl_http_call *call)
         plain(call, started ? 200 : 503, "text/plain", started ? "ok\n" : "models are loading\n");
     else if (sl_str_is(call->path, "/readyz"))
         plain(call, started && !draining ? 200 : 503, "text/plain",
-              !started ? "models are loading\n" : draining ? "draining\n" : "ok\n");
+              !started   ? "models are loading\n"
+              : draining ? "draining\n"
+                         : "ok\n");
     else if (sl_str_is(call->path, "/metrics"))
-        metrics_page(call);
+        metrics_page(r, call);
     else
         return false;
     return true;
@@ -288,7 +384,7 @@ void sl_rest_on_call(sl_http_call *call, void *arg)
     const char *page = r->opt.metrics_path;
     if (page != NULL && sl_str_is(call->path, page)) {
         if (call->path.n == call->target.n) {
-            metrics_page(call);
+            metrics_page(r, call);
             return;
         }
         call->status = 400;

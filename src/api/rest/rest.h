@@ -1,9 +1,9 @@
 /*
  * rest.h - the REST interface: /v1/models/..., probes, metrics
  *
- * Turns an sl_http_call into an answer. Small requests are decoded, run and encoded on the loop that
- * read them; large bodies are decoded on a worker, models that are not cheap run on a worker, and the
- * reply is encoded where the run ended.
+ * Turns an sl_http_call into an answer. Small requests are decoded, run and encoded on the loop
+ * that read them; large bodies are decoded on a worker, models that are not cheap run on a worker,
+ * and the reply is encoded where the run ended.
  *
  * Source: rest.md of the contract.
  */
@@ -12,6 +12,7 @@
 
 #include "api/access_log.h"
 #include "codec/predict_json.h"
+#include "guard/guard.h"
 #include "http/http.h"
 #include "service/service.h"
 
@@ -24,11 +25,12 @@ typedef struct sl_rest_options {
     size_t here_bytes;        /* larger bodies are decoded on a worker; 64 KiB */
     uint64_t here_round_ns;   /* a loop that has spent this on models hands over; 500 us */
     sl_access_log *access;    /* or NULL */
+    sl_guard *guard;          /* or NULL: everybody may everything */
 } sl_rest_options;
 
 typedef struct sl_rest {
     sl_rest_options opt;
-    atomic_bool started;  /* the first configuration has been loaded, or has failed: requests pass */
+    atomic_bool started; /* the first configuration has been loaded, or has failed: requests pass */
     atomic_bool draining; /* not ready any more */
     struct sl_metric *request_count, *request_latency;
 } sl_rest;
@@ -36,7 +38,9 @@ typedef struct sl_rest {
 /* Prepares *r; `opt` is copied. */
 void sl_rest_init(sl_rest *r, const sl_rest_options *opt);
 
-/* For sl_http_options: arg is the sl_rest. */
+/* For sl_http_options: arg is the sl_rest. on_head refuses who may not come in before a large body
+ * is read; all others are judged by on_call, which keeps the connection. */
+int sl_rest_on_head(sl_http_call *call, const char **message, void *arg);
 void sl_rest_on_call(sl_http_call *call, void *arg);
 void sl_rest_on_error(int status, const char *message, sl_chain *body, const char **content_type,
                       void *arg);

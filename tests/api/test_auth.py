@@ -1,0 +1,159 @@
+"""Who may come in, and how much: the running server with an --auth_config_file."""
+import json
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from conftest import ROOT, SLUICE, model_config
+from test_server import until
+
+MODELS = model_config(("my_model", ROOT / "examples/models/my_model"), ("digits", ROOT / "examples/models/digits"))
+PATH = "/v1/models/my_model:predict"
+ROW = '{"instances": [[1.0, 2.0, 3.0]]}'
+RULES = """
+token_file: "tokens"
+rule { principal: "token:ci" allow: [PREDICT, STATUS] model: "my_*" }
+rule { principal: "token:boss" allow: [PREDICT, METADATA, STATUS, METRICS, ADMIN] }
+"""
+
+
+def run(*args, **kw):
+    return subprocess.run([SLUICE, *map(str, args)], capture_output=True, text=True, timeout=60, **kw)
+
+
+def make_token(directory, name, *flags):
+    done = run("token", name, f"--file={directory}/tokens", *flags)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+class Guarded:
+    def __init__(self, directory, start, rules=RULES):
+        self.directory, self.ci, self.boss = directory, make_token(directory, "ci"), make_token(directory, "boss")
+        self.file = directory / "auth.pbtxt"
+        self.file.write_text(rules)
+        self.server = start(f"--auth_config_file={self.file}", "--access_log=all", config=MODELS)
+        self.ask = self.server.ask
+
+    def rewrite(self, path, text):
+        new = self.directory / "new"
+        new.write_text(text)
+        new.rename(path)
+
+
+@pytest.fixture
+def guarded(start, tmp_path):
+    return Guarded(tmp_path, start)
+
+
+def test_who_shows_nothing_is_asked_for_a_token_and_whom_the_rules_do_not_name_is_refused(guarded):
+    got = guarded.ask("POST", PATH, ROW)
+    assert got.status == 401 and got.headers["WWW-Authenticate"].startswith("Bearer")
+    assert "Authorization: Bearer" in json.loads(got.text)["error"]
+    assert guarded.ask("POST", PATH, ROW, bearer("slt_" + "A" * 43)).status == 401
+    assert guarded.ask("POST", PATH, ROW, bearer(guarded.ci)).status == 200
+    assert guarded.ask("GET", "/v1/models/my_model", headers=bearer(guarded.ci)).status == 200
+    got = guarded.ask("GET", "/v1/models/my_model/metadata", headers=bearer(guarded.ci))
+    assert got.status == 403 and json.loads(got.text)["error"] == \
+        'token:ci has no permission "metadata" for model my_model'
+    got = guarded.ask("POST", "/v1/models/digits:predict", ROW, bearer(guarded.ci))
+    assert got.status == 403, got.text
+    # Whether there is such a model is not told.
+    got = guarded.ask("POST", "/v1/models/nothing:predict", ROW, bearer(guarded.ci))
+    assert got.status == 403, got.text
+    assert guarded.ask("GET", "/v1/models/digits/metadata", headers=bearer(guarded.boss)).status == 200
+
+
+def test_probes_stay_open_and_metrics_need_a_permission(guarded):
+    for path in ("/healthz", "/readyz", "/startupz"):
+        assert guarded.ask("GET", path).status == 200
+    assert guarded.ask("GET", "/metrics").status == 401
+    assert guarded.ask("GET", "/metrics", headers=bearer(guarded.ci)).status == 403
+    assert guarded.ask("GET", "/metrics", headers=bearer(guarded.boss)).status == 200
+
+
+def test_a_large_body_of_a_stranger_is_not_read(guarded):
+    with socket.create_connection(("127.0.0.1", guarded.server.port), timeout=30) as s:
+        s.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 900000000\r\n\r\n[" % PATH.encode())
+        reply = s.recv(65536)
+        assert reply.startswith(b"HTTP/1.1 401 "), reply
+        s.shutdown(socket.SHUT_WR)
+    with socket.create_connection(("127.0.0.1", guarded.server.port), timeout=30) as s:
+        s.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" % PATH.encode())
+        assert s.recv(65536).startswith(b"HTTP/1.1 401 ")
+    body = json.dumps({"instances": [[1.0, 2.0, 3.0]] * 20000})
+    assert guarded.ask("POST", PATH, body, bearer(guarded.ci)).status == 200
+    assert guarded.ask("POST", PATH, body).status == 401
+
+
+def test_no_secret_gets_into_the_log_and_the_file_holds_none(guarded):
+    guarded.ask("POST", PATH, ROW, bearer(guarded.ci))
+    guarded.ask("POST", PATH, ROW, bearer("slt_notatoken"))
+    log, tokens = guarded.server.log, (guarded.directory / "tokens").read_text()
+    for secret in (guarded.ci, guarded.boss, "slt_notatoken"):
+        assert secret not in log and secret not in tokens
+    assert (guarded.directory / "tokens").stat().st_mode & 0o777 == 0o600
+
+
+def test_files_are_read_again_when_they_change_and_a_broken_one_changes_nothing(guarded):
+    tokens = guarded.directory / "tokens"
+    lines = tokens.read_text().splitlines()
+    guarded.rewrite(tokens, "\n".join(line for line in lines if not line.startswith("ci ")) + "\n")
+    until(lambda: guarded.ask("POST", PATH, ROW, bearer(guarded.ci)).status == 401)
+    assert guarded.ask("POST", PATH, ROW, bearer(guarded.boss)).status == 200
+    guarded.rewrite(guarded.file, RULES + "rule { principal: 'x' }")
+    guarded.server.wait_for("permissions stay as they were")
+    assert "rule 3 allows nothing" in guarded.server.log
+    assert guarded.ask("POST", PATH, ROW, bearer(guarded.boss)).status == 200
+    guarded.rewrite(guarded.file, RULES + "rule { principal: 'anonymous' allow: PREDICT }")
+    guarded.server.process.send_signal(signal.SIGHUP)
+    until(lambda: guarded.ask("POST", PATH, ROW).status == 200)
+
+
+def test_a_rate_is_held_to_with_a_time_to_come_back(start, tmp_path):
+    guarded = Guarded(tmp_path, start, RULES + "limit { per: PRINCIPAL principal: 'token:ci' requests_per_second: 0.01 burst: 3 }")
+    for _ in range(3):
+        assert guarded.ask("POST", PATH, ROW, bearer(guarded.ci)).status == 200
+    got = guarded.ask("POST", PATH, ROW, bearer(guarded.ci))
+    assert got.status == 429 and 1 <= int(got.headers["Retry-After"]) <= 101
+    assert guarded.ask("POST", PATH, ROW, bearer(guarded.boss)).status == 200
+
+
+def test_an_expired_token_says_so(guarded):
+    assert run("token", "x", f"--file={guarded.directory}/tokens", "--expires=2020-01-01").returncode == 2
+    token = make_token(guarded.directory, "late", "--expires=1h")
+    tokens = guarded.directory / "tokens"
+    text = tokens.read_text()
+    name, digest, _ = text.splitlines()[-1].split()
+    guarded.rewrite(tokens, "\n".join([*text.splitlines()[:-1], f"{name} {digest} 2020-01-01T00:00:00Z"]) + "\n")
+    until(lambda: "has expired" in guarded.ask("POST", PATH, ROW, bearer(token)).text)
+
+
+def test_a_bad_file_stops_the_start_with_its_place(tmp_path):
+    file = tmp_path / "auth.pbtxt"
+    for text, says in (("rule { principle: 'x' }", "auth.pbtxt': 1:"), ("token_file: 'nowhere'", "nowhere"),
+                       ("allow_network: '10.0.0.0/40'", "10.0.0.0/40")):
+        file.write_text(text)
+        for command in ("serve", "check"):
+            done = run(command, f"--auth_config_file={file}", "--rest_api_port=0", "--rest_address=127.0.0.1:0",
+                       f"--model_base_path={ROOT}/examples/models/my_model")
+            assert done.returncode == 1, done.stdout
+            assert says in done.stderr, done.stderr
+            assert "auth.pbtxt" in done.stderr, done.stderr
+
+
+def test_can_explains_a_decision(guarded):
+    flag = f"--auth_config_file={guarded.file}"
+    done = run("can", "token:ci", "predict", "my_model", flag)
+    assert done.returncode == 0 and done.stdout == "yes: token:ci may, by rule 1\n"
+    done = run("can", "-", "metadata", "my_model", flag, input=guarded.ci + "\n")
+    assert done.returncode == 1 and done.stdout == 'no: token:ci has no permission "metadata" for model my_model\n'
+    done = run("can", guarded.ci, "predict", "my_model", flag)
+    assert done.returncode == 2 and "standard input" in done.stderr
+    assert run("can", "token:ci", "fly", flag).returncode == 2
