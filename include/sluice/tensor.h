@@ -102,7 +102,8 @@ void sl_buffer_release(sl_buffer *b);
 
 /* ---- tensors ---- */
 
-/* Higher ranks are refused where they enter (TensorFlow's own kernels stop at 8 almost everywhere). */
+/* Higher ranks are refused where they enter (TensorFlow's own kernels stop at 8 almost
+ * everywhere). */
 #define SL_MAX_RANK 8
 
 typedef struct sl_tensor {
@@ -142,5 +143,11 @@ void sl_tensor_release(sl_tensor *t);
 /* Makes a string tensor that owns a copy of all `count` strings (one buffer: table, then bytes). */
 sl_code sl_tensor_try_new_strings(const sl_str *values, const int64_t *dims, int rank,
                                   sl_tensor *out, sl_status *st) SL_MUST_CHECK;
+
+/* Makes a string tensor whose table is new, all strings empty, and whose strings may point into
+ * `bytes`: it keeps a reference of its own to that. The caller fills in the table before anybody
+ * sees it. */
+sl_code sl_tensor_try_lend_strings(sl_buffer *bytes, const int64_t *dims, int rank, sl_tensor *out,
+                                   sl_status *st) SL_MUST_CHECK;
 
 #endif

@@ -78,7 +78,7 @@ bool sl_feature_int64(sl_example *e, int64_t v)
 /* Bytes of a field of type 2 with n bytes in it, for field numbers below 16. */
 static size_t field_size(size_t n)
 {
-    return 1 + (size_t)sl_wire_varint_size(n) + n;
+    return 1 + sl_wire_varint_size(n) + n;
 }
 
 static void put_head(sl_text *t, unsigned field, size_t n)

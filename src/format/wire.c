@@ -1,12 +1,6 @@
 /* wire.c - see wire.h */
 #include "format/wire.h"
 
-sl_wire sl_wire_open(sl_str message)
-{
-    const unsigned char *p = (const unsigned char *)(message.n ? message.p : "");
-    return (sl_wire){.at = p, .end = p + message.n, .begin = p};
-}
-
 bool sl_wire_varint(const unsigned char **p, const unsigned char *end, uint64_t *out)
 {
     uint64_t v = 0;
@@ -44,7 +38,9 @@ static bool read_fixed(sl_wire *w, size_t n)
 static bool read_field(sl_wire *w)
 {
     uint64_t tag, n;
-    if (!sl_wire_varint(&w->at, w->end, &tag))
+    if (w->at < w->end && *w->at < 0x80)
+        tag = *w->at++;
+    else if (!sl_wire_varint(&w->at, w->end, &tag))
         return fail(w, "truncated or overlong tag");
     if (tag >> 3 == 0 || tag >> 32)
         return fail(w, "field number out of range");
@@ -75,34 +71,46 @@ static bool read_field(sl_wire *w)
     }
 }
 
-bool sl_wire_next(sl_wire *w)
+/* Skips what is left of the group that was just begun, the groups within it included. */
+static bool skip_group(sl_wire *w)
 {
-    uint64_t depth = 0;
-    do {
+    unsigned open[SL_WIRE_MAX_DEPTH]; /* the fields that they are */
+    size_t depth = 0;
+    open[depth++] = w->field;
+    while (depth > 0) {
         if (w->at >= w->end)
-            return depth ? fail(w, "group without an end") : false;
+            return fail(w, "group without an end");
         if (!read_field(w))
             return false;
-        if (w->type == 3)
-            depth++;
-        else if (w->type == 4 && depth-- == 0)
+        if (w->type == 3) {
+            if (depth == SL_WIRE_MAX_DEPTH)
+                return fail(w, "groups nest too deep");
+            open[depth++] = w->field;
+        } else if (w->type == 4 && open[--depth] != w->field) {
+            return fail(w, "end of another group");
+        }
+    }
+    return true;
+}
+
+bool sl_wire_next_slow(sl_wire *w)
+{
+    while (w->at < w->end) {
+        if (!read_field(w))
+            return false;
+        if (w->type == 4)
             return fail(w, "end of a group that did not begin");
-        else if (w->type != 4 && depth == 0)
+        if (w->type != 3)
             return true;
-    } while (true);
+        if (!skip_group(w))
+            return false;
+    }
+    return false;
 }
 
 size_t sl_wire_offset(const sl_wire *w)
 {
     return (size_t)(w->at - w->begin);
-}
-
-int sl_wire_varint_size(uint64_t v)
-{
-    int n = 1;
-    for (; v >= 0x80; v >>= 7)
-        n++;
-    return n;
 }
 
 int sl_wire_write_varint(unsigned char *p, uint64_t v)

@@ -7,6 +7,7 @@
 #ifndef SL_TENSORPROTO_TENSORPROTO_H
 #define SL_TENSORPROTO_TENSORPROTO_H
 
+#include "base/chain.h"
 #include "base/str.h"
 
 /*
@@ -23,8 +24,29 @@
  */
 sl_code sl_tensorproto_decode(sl_str wire, size_t max_bytes, sl_tensor *out, sl_status *st);
 
-/* Appends a tensor as a TensorProto: tensor_content, or string_val for strings. */
-void sl_tensorproto_encode(const sl_tensor *t, sl_text *out);
+/*
+ * The same for a message that lies in `lender` (or NULL): where that saves a copy and the
+ * alignment allows it, the tensor shares the buffer. That is so for tensor_content, for one packed
+ * list of floats or doubles that has all values, and for the bytes of strings. What short lists
+ * expand to is taken from *budget before it is allocated; a budget may serve several tensors.
+ */
+sl_code sl_tensorproto_decode_in(sl_str wire, sl_buffer *lender, size_t *budget, sl_tensor *out,
+                                 sl_status *st);
+
+/* What a tensor's TensorProto is made of: measured, then written. */
+typedef struct sl_tensorproto_form {
+    bool content;  /* tensor_content, not the dtype's list */
+    size_t shape;  /* bytes of the TensorShapeProto */
+    size_t values; /* bytes of the values */
+    size_t size;   /* of the message */
+} sl_tensorproto_form;
+
+/* UNIMPLEMENTED: resource, variant. RESOURCE_EXHAUSTED: strings of more bytes than can be counted.
+ * */
+sl_code sl_tensorproto_measure(const sl_tensor *t, bool as_content, sl_tensorproto_form *f,
+                               sl_status *st);
+/* Appends the message, f->size bytes; what is large is lent from t->buffer. */
+void sl_tensorproto_write(const sl_tensor *t, const sl_tensorproto_form *f, sl_chain *out);
 
 /* Reads a TensorShapeProto. rank -1: unknown rank; a size below -1 or a rank above 8, or anything
  * malformed: INVALID_ARGUMENT. */
