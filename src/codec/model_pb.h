@@ -1,5 +1,6 @@
 /*
- * model_pb.h - GetModelMetadata, GetModelStatus and HandleReloadConfigRequest in protobuf's wire form
+ * model_pb.h - GetModelMetadata, GetModelStatus and HandleReloadConfigRequest in protobuf's wire
+ * form
  *
  * Source: grpc.md 6, 7 and 10.
  */
@@ -10,12 +11,13 @@
 
 /* All of these: INTERNAL with an empty message if the bytes are malformed, RESOURCE_EXHAUSTED. */
 
-/* INVALID_ARGUMENT, in this order: Missing ModelSpec; no metadata_field; one that is not signature_def;
- * ModelSpec has no name specified. */
+/* INVALID_ARGUMENT, in this order: Missing ModelSpec; no metadata_field; one that is not
+ * signature_def; ModelSpec has no name specified. */
 sl_code sl_pb_decode_metadata_request(sl_str wire, sl_arena *arena, sl_pb_model_spec *out,
                                       sl_status *st);
 
-/* Appends a GetModelMetadataResponse with all signatures (signature->def, as the model has them). */
+/* Appends a GetModelMetadataResponse with all signatures (signature->def, as the model has them).
+ * */
 sl_code sl_pb_encode_metadata(sl_str model, int64_t version, const sl_signatures *signatures,
                               sl_chain *out, sl_status *st);
 
