@@ -10,7 +10,7 @@
 #include "engine/registry.h"
 #include "model/manager.h"
 #include "server/batching.h"
-#include "service/warmup.h"
+#include "server/warmup.h"
 
 typedef struct sl_loader {
     sl_engine_list engines;  /* those there are, in order of preference */

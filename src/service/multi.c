@@ -42,8 +42,8 @@ static sl_code prepare_task(sl_predict *p, const sl_multi_task *task, const sl_m
 sl_code sl_multi_prepare(const sl_predict *like, const sl_multi_task *tasks, size_t count,
                          const sl_tensor *examples, sl_predict **out)
 {
-    /* Each task has a signature of its own, so the runs are no more than those: the one behind the last
-     * can only be the one that fails. */
+    /* Each task has a signature of its own, so the runs are no more than those: the one behind the
+     * last can only be the one that fails. */
     size_t most = SL_MIN(count, (size_t)like->version->signatures->count + 1);
     sl_code rc = SL_OK;
     if (count == 0) /* the words of a run that fetches nothing */

@@ -64,6 +64,18 @@ static bool is_serving_method(const char *m)
            strcmp(m, expected_method[2]) == 0;
 }
 
+static sl_code check_method_name(sl_predict *p)
+{
+    const char *name = p->signature->method_name;
+    if (!p->service->check_method_name || is_serving_method(name))
+        return SL_OK;
+    return sl_fail_in(p->arena, p->st, SL_INTERNAL,
+                      "Expected prediction signature method_name to be one of "
+                      "{tensorflow/serving/predict, tensorflow/serving/classify, "
+                      "tensorflow/serving/regress}. Was: %s",
+                      name);
+}
+
 sl_code sl_predict_resolve(sl_predict *p, const sl_model_spec *spec, sl_str name)
 {
     sl_code rc = sl_predict_resolve_version(p, spec);
@@ -75,7 +87,7 @@ sl_code sl_predict_resolve(sl_predict *p, const sl_model_spec *spec, sl_str name
         return no_signature(p, wanted);
     p->signature = &p->version->signatures->list[p->run.signature];
     if (p->method == SL_METHOD_PREDICT && p->rpc)
-        return sl_predict_check_method_name(p);
+        return check_method_name(p);
     if (p->method == SL_METHOD_PREDICT && p->signature->n_inputs == 0)
         return sl_fail_in(p->arena, p->st, SL_INVALID_ARGUMENT,
                           "Failed to get input map for signature: %.*s",
@@ -97,17 +109,13 @@ static sl_code want_outputs(sl_predict *p, const int *index, int n)
     return SL_OK;
 }
 
-sl_code sl_predict_want_outputs(sl_predict *p, const int *wanted, int n)
-{
-    int *index = sl_arena_try_alloc(p->arena, (size_t)n * sizeof *index);
-    for (int i = 0; index != NULL && i < n; i++)
-        index[i] = wanted != NULL ? wanted[i] : i;
-    return want_outputs(p, index, n);
-}
-
 static sl_code want_all_outputs(sl_predict *p)
 {
-    return sl_predict_want_outputs(p, NULL, p->signature->n_outputs);
+    int n = p->signature->n_outputs;
+    int *index = sl_arena_try_alloc(p->arena, (size_t)n * sizeof *index);
+    for (int i = 0; index != NULL && i < n; i++)
+        index[i] = i;
+    return want_outputs(p, index, n);
 }
 
 sl_code sl_predict_set_run(sl_predict *p, const int *input_index, const sl_tensor *inputs,
@@ -168,22 +176,10 @@ static sl_code feed_with_defaults(sl_predict *p, const int *index, const sl_tens
     return SL_OK;
 }
 
-sl_code sl_predict_check_method_name(sl_predict *p)
-{
-    const char *name = p->signature->method_name;
-    if (!p->service->check_method_name || is_serving_method(name))
-        return SL_OK;
-    return sl_fail_in(p->arena, p->st, SL_INTERNAL,
-                      "Expected prediction signature method_name to be one of "
-                      "{tensorflow/serving/predict, tensorflow/serving/classify, "
-                      "tensorflow/serving/regress}. Was: %s",
-                      name);
-}
-
 sl_code sl_predict_set_inputs(sl_predict *p, const int *index, const sl_tensor *inputs, int count)
 {
     const sl_signature *sig = p->signature;
-    sl_code rc = sl_predict_check_method_name(p);
+    sl_code rc = check_method_name(p);
     if (rc)
         return rc;
     if (count != sig->n_inputs) {

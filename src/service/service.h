@@ -49,7 +49,7 @@ struct sl_predict {
     sl_arena *arena;
     sl_status *st;
     sl_method method;
-    bool rpc; /* failures are worded as gRPC words them, where REST has other words; set after init */
+    bool rpc; /* words failures as gRPC does, where REST has other words; set after init */
     const sl_version *version;     /* held from resolve to fini */
     const sl_signature *signature; /* of that version */
     sl_run run;                    /* outputs are ours until fini */
@@ -67,18 +67,19 @@ struct sl_predict {
 void sl_predict_init(sl_predict *p, sl_service *s, sl_arena *arena, sl_status *st);
 void sl_predict_fini(sl_predict *p);
 
-/* Finds the version for `spec` (once; later calls keep it) and the signature, "serving_default" for
- * an empty name. For SL_METHOD_PREDICT over REST: a signature without inputs is refused. Errors:
- * rest.md 3.3 and 6.1 steps 3 to 5, 8.2, 8.3. With p->rpc: grpc.md 2.2 and 3, steps 2 and 3 (the name of
- * the method is checked here, before the inputs are looked at). */
+/* Finds the version for `spec` (once; later calls keep it) and the signature, "serving_default"
+ * for an empty name. For SL_METHOD_PREDICT over REST: a signature without inputs is refused.
+ * Errors: rest.md 3.3 and 6.1 steps 3 to 5, 8.2, 8.3. With p->rpc: grpc.md 2.2 and 3, steps 2 and
+ * 3 (the name of the method is checked here, before the inputs are looked at). */
 sl_code sl_predict_resolve(sl_predict *p, const sl_model_spec *spec, sl_str signature_name);
 
 /* Feeds inputs (positions ascending); fills in the signature's defaults; asks for all outputs. The
  * tensors stay the caller's and must live until done. rest.md 6.1 step 7. */
 sl_code sl_predict_set_inputs(sl_predict *p, const int *index, const sl_tensor *inputs, int count);
 
-/* For a front end that has checked the inputs itself, filled in defaults, and knows which outputs are
- * wanted: feeds all n_inputs of the signature, in its order. The arrays, too, must live until done. */
+/* For a front end that has checked the inputs itself, filled in defaults, and knows which outputs
+ * are wanted: feeds all n_inputs of the signature, in its order. The arrays, too, must live until
+ * done. */
 sl_code sl_predict_set_run(sl_predict *p, const int *input_index, const sl_tensor *inputs,
                            int n_inputs, const int *output_index, int n_outputs);
 
@@ -86,14 +87,9 @@ sl_code sl_predict_set_run(sl_predict *p, const int *input_index, const sl_tenso
  * it is one; asks for what the answer needs. No examples: "Input is empty.". rest.md 8.2, 8.3. */
 sl_code sl_predict_set_examples(sl_predict *p, const sl_tensor *examples);
 
-/* ---- the parts of the above, for those who check in another order (multi.h, prepare.h) ---- */
-
-/* Is the signature one that can be predicted, if names of methods are checked at all? */
-sl_code sl_predict_check_method_name(sl_predict *p);
-/* Is the signature one for p->method, classify or regress? */
+/* Is the signature one for p->method, classify or regress? A part of the above, for those who check
+ * it at another time (multi.h). */
 sl_code sl_predict_check_example_signature(sl_predict *p);
-/* Asks for the outputs at these positions, or, with NULL, for the first `count`. */
-sl_code sl_predict_want_outputs(sl_predict *p, const int *index, int count);
 
 /* Runs it: in a batch if the version is batched, else as `where` says. p->done is called exactly
  * once, perhaps before this returns, on whichever thread. */

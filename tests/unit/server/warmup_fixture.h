@@ -13,7 +13,7 @@
 #include "base/crc32c.h"
 #include "base/mem.h"
 #include "format/wire.h"
-#include "service/warmup.h"
+#include "server/warmup.h"
 
 typedef struct fake {
     sl_version version;

@@ -9,8 +9,8 @@
  *
  * Source: lifecycle.md 8.3; metrics.md 3 (model_warmup_latency, model_warmup_records_read).
  */
-#ifndef SL_SERVICE_WARMUP_H
-#define SL_SERVICE_WARMUP_H
+#ifndef SL_SERVER_WARMUP_H
+#define SL_SERVER_WARMUP_H
 
 #include "model/manager.h"
 

@@ -1,12 +1,12 @@
 /*
- * fuzz_service_warmup.c - any bytes as a warm-up file, and as the one record of an intact file
+ * fuzz_server_warmup.c - any bytes as a warm-up file, and as the one record of an intact file
  *
  * The second is what gets behind the checksums. The engine computes nothing: what is tried is the
  * reading of files and requests, and their checks.
  */
 #include <stdlib.h>
 
-#include "../unit/service/warmup_fixture.h"
+#include "../unit/server/warmup_fixture.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,7 +5,7 @@
  * is wished. All that a record allocates is in one arena, which is reset behind it. A run in a
  * batch ends on a batch thread, so the load thread waits for it.
  */
-#include "service/warmup.h"
+#include "server/warmup.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -14,9 +14,11 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "codec/examples_pb.h"
 #include "format/tfrecord.h"
+#include "format/wire.h"
 #include "metrics/metrics.h"
-#include "service/prepare.h"
+#include "service/multi.h"
 
 enum {
     MOST_RECORDS = 1000,
@@ -30,7 +32,6 @@ typedef struct replay {
     sl_service service; /* without manager and workers */
     sl_version version; /* a copy, called as the record calls it: metrics show that */
     sl_arena arena;
-    sl_prepared tensors; /* of the record that is being replayed */
     const char *path;
     int iterations;
     int64_t records;
@@ -111,51 +112,109 @@ static sl_code run(replay *r, const sl_predict *prepared)
     return rc;
 }
 
-/* ---- records ---- */
+/* ---- requests ---- */
+
+static const sl_pb_limits limits = {.max_expanded_bytes = MOST_RECORD_BYTES,
+                                    .spec_optional = true};
 
 /* The version stands for itself: no manager is asked for one. */
-static sl_code begin(replay *r, sl_method method, const sl_wire_spec *spec, sl_predict *p)
+static sl_code begin(replay *r, sl_method method, sl_str name, sl_predict *p)
 {
     sl_predict_init(p, &r->service, &r->arena, r->st);
     p->method = method;
+    p->rpc = true;
     p->version = &r->version;
-    r->version.model = sl_arena_try_strndup(&r->arena, spec->model.model.p, spec->model.model.n);
+    r->version.model = sl_arena_try_strndup(&r->arena, name.p, name.n);
     if (r->version.model == NULL)
         return sl_fail(r->st, SL_RESOURCE_EXHAUSTED, "out of memory: name of a model");
     return SL_OK;
 }
 
-static sl_code replay_predict(replay *r, const sl_predict_request *request)
-{
-    sl_predict p;
-    sl_code rc = begin(r, SL_METHOD_PREDICT, &request->spec, &p);
-    if (rc == SL_OK)
-        rc = sl_prepare_predict(&p, request, MOST_RECORD_BYTES, &r->tensors);
-    return rc ? rc : run(r, &p);
-}
+typedef struct resolving {
+    replay *replay;
+    sl_predict *predict;
+} resolving;
 
-static sl_code replay_examples(replay *r, sl_method method, const sl_example_request *request)
+static sl_code resolve(void *arg, const sl_pb_model_spec *spec, const sl_signature **out,
+                       sl_status *st)
 {
-    sl_predict p;
-    sl_code rc = begin(r, method, &request->spec, &p);
+    resolving *x = arg;
+    (void)st; /* it is the replay's */
+    sl_code rc = begin(x->replay, SL_METHOD_PREDICT, spec->name, x->predict);
     if (rc == SL_OK)
-        rc = sl_prepare_examples(&p, request, &r->tensors);
-    return rc ? rc : run(r, &p);
-}
-
-static sl_code replay_multi(replay *r, const sl_multi_request *request)
-{
-    static const sl_wire_spec nameless;
-    sl_predict like, *tasks;
-    size_t n = 0;
-    const sl_wire_spec *spec = request->n_tasks ? &request->tasks[0].spec : &nameless;
-    sl_code rc = begin(r, SL_METHOD_CLASSIFY, spec, &like);
-    if (rc == SL_OK)
-        rc = sl_prepare_multi(&like, request, &r->tensors, &tasks, &n);
-    for (size_t i = 0; i < n && rc == SL_OK; i++)
-        rc = run(r, &tasks[i]);
+        rc = sl_predict_resolve(x->predict, NULL, spec->signature_name);
+    *out = x->predict->signature;
     return rc;
 }
+
+static sl_code replay_predict(replay *r, sl_str request)
+{
+    sl_predict p = {0};
+    sl_pb_predict in;
+    resolving x = {r, &p};
+    sl_code rc = sl_pb_decode_predict(request, NULL, &limits, resolve, &x, &r->arena, &in, r->st);
+    if (rc)
+        return rc;
+    rc = sl_predict_set_run(&p, in.input_index, in.inputs, in.n_inputs, in.output_index,
+                            in.n_outputs);
+    if (rc == SL_OK)
+        rc = run(r, &p);
+    sl_pb_predict_release(&in);
+    return rc;
+}
+
+static sl_code replay_examples(replay *r, sl_method method, sl_str request)
+{
+    sl_predict p;
+    sl_pb_examples in;
+    sl_code rc = sl_pb_decode_examples(request, NULL, &limits, &r->arena, &in, r->st);
+    if (rc)
+        return rc;
+    rc = begin(r, method, in.spec.name, &p);
+    if (rc == SL_OK)
+        rc = sl_predict_resolve(&p, NULL, in.spec.signature_name);
+    if (rc == SL_OK)
+        rc = sl_predict_set_examples(&p, &in.examples);
+    if (rc == SL_OK)
+        rc = run(r, &p);
+    sl_tensor_release(&in.examples);
+    return rc;
+}
+
+/* The tasks in the words of the service; NULL: no memory. */
+static sl_multi_task *tasks_of(replay *r, const sl_pb_multi *in)
+{
+    size_t bytes;
+    sl_multi_task *tasks = sl_mul_size(in->n_tasks, sizeof *tasks, &bytes)
+                               ? sl_arena_try_alloc(&r->arena, bytes)
+                               : NULL;
+    for (size_t i = 0; tasks != NULL && i < in->n_tasks; i++)
+        tasks[i] = (sl_multi_task){in->tasks[i].spec.name, in->tasks[i].spec.signature_name,
+                                   in->tasks[i].method_name};
+    return tasks;
+}
+
+static sl_code replay_multi(replay *r, sl_str request)
+{
+    sl_predict like, *runs;
+    sl_pb_multi in;
+    sl_code rc = sl_pb_decode_multi(request, NULL, &limits, &r->arena, &in, r->st);
+    if (rc)
+        return rc;
+    sl_multi_task *tasks = tasks_of(r, &in);
+    if (tasks == NULL)
+        rc = sl_fail(r->st, SL_RESOURCE_EXHAUSTED, "out of memory: %zu tasks", in.n_tasks);
+    else
+        rc = begin(r, SL_METHOD_CLASSIFY, in.n_tasks ? in.tasks[0].spec.name : SL_STR(""), &like);
+    if (rc == SL_OK)
+        rc = sl_multi_prepare(&like, tasks, in.n_tasks, &in.examples, &runs);
+    for (size_t i = 0; i < in.n_tasks && rc == SL_OK; i++)
+        rc = run(r, &runs[i]);
+    sl_tensor_release(&in.examples);
+    return rc;
+}
+
+/* ---- records ---- */
 
 /* The bytes as text: what cannot be shown becomes \ooo, as in protobuf's own texts. */
 static void quote(sl_str record, sl_text *t)
@@ -173,13 +232,11 @@ static void quote(sl_str record, sl_text *t)
 }
 
 /* Why it could not be decoded is known, but the original's text has no place for it. */
-static sl_code unparsable(replay *r, sl_str record, sl_code rc)
+static sl_code unparsable(replay *r, sl_str record)
 {
-    if (rc == SL_RESOURCE_EXHAUSTED)
-        return rc;
     sl_text t = {0};
     quote(record, &t);
-    rc = sl_fail(r->st, SL_INVALID_ARGUMENT, "Failed to parse warmup record: %s from %s",
+    sl_code rc = sl_fail(r->st, SL_INVALID_ARGUMENT, "Failed to parse warmup record: %s from %s",
                  t.p ? t.p : "", r->path);
     sl_text_fini(&t);
     return rc;
@@ -190,41 +247,76 @@ enum { CLASSIFY = 2, REGRESS = 3, MULTI = 4, SESSION_RUN = 5, PREDICT = 6, STREA
 
 static sl_code replay_request(replay *r, unsigned kind, sl_str request, sl_str record)
 {
-    union {
-        sl_predict_request predict;
-        sl_example_request examples;
-        sl_multi_request multi;
-    } u;
     sl_code rc;
     switch (kind) {
     case PREDICT:
-        rc = sl_predict_request_decode(request, &r->arena, &u.predict, r->st);
-        return rc ? unparsable(r, record, rc) : replay_predict(r, &u.predict);
+        rc = replay_predict(r, request);
+        break;
     case MULTI:
-        rc = sl_multi_request_decode(request, &r->arena, &u.multi, r->st);
-        return rc ? unparsable(r, record, rc) : replay_multi(r, &u.multi);
+        rc = replay_multi(r, request);
+        break;
     default:
-        rc = sl_example_request_decode(request, &r->arena, &u.examples, r->st);
-        if (rc)
-            return unparsable(r, record, rc);
-        return replay_examples(r, kind == CLASSIFY ? SL_METHOD_CLASSIFY : SL_METHOD_REGRESS,
-                               &u.examples);
+        rc = replay_examples(r, kind == CLASSIFY ? SL_METHOD_CLASSIFY : SL_METHOD_REGRESS, request);
     }
+    /* so the codec says that a message is malformed */
+    return rc == SL_INTERNAL && r->st->msg[0] == '\0' ? unparsable(r, record) : rc;
+}
+
+/*
+ * The message that one of `fields` (bit n: field n) of `wire` holds: they are a oneof, or a single
+ * one, and several occurrences of it are merged. *field is its number, 0 if none is there.
+ */
+static sl_code submessage(replay *r, sl_str wire, unsigned fields, unsigned *field, sl_str *out,
+                          bool *bad)
+{
+    size_t first = 0, count = 0, bytes = 0;
+    sl_wire w = sl_wire_open(wire);
+    *field = 0;
+    *out = (sl_str){"", 0};
+    for (size_t at = 0; sl_wire_next(&w); at = sl_wire_offset(&w)) {
+        if (w.type != SL_WIRE_BYTES || w.field > 31 || !(fields >> w.field & 1))
+            continue;
+        if (w.field != *field) {
+            first = at;
+            count = bytes = 0;
+        }
+        *field = w.field;
+        *out = w.bytes;
+        bytes += w.bytes.n;
+        count++;
+    }
+    *bad = w.bad != NULL;
+    if (*bad || count < 2)
+        return SL_OK;
+    char *all = sl_arena_try_alloc(&r->arena, bytes);
+    if (all == NULL)
+        return sl_fail(r->st, SL_RESOURCE_EXHAUSTED, "out of memory: a record in parts");
+    *out = (sl_str){all, 0};
+    w = sl_wire_open((sl_str){wire.p + first, wire.n - first});
+    while (sl_wire_next(&w))
+        if (w.field == *field && w.type == SL_WIRE_BYTES && w.bytes.n) {
+            memcpy(all + out->n, w.bytes.p, w.bytes.n);
+            out->n += w.bytes.n;
+        }
+    return SL_OK;
 }
 
 static sl_code replay_record(replay *r, sl_str record)
 {
     unsigned kind, has_request;
     sl_str log, request;
-    sl_code rc = sl_wire_submessage(record, 0xfc, "PredictionLog", &r->arena, &kind, &log, r->st);
-    if (rc)
-        return unparsable(r, record, rc);
+    bool bad;
+    sl_code rc = submessage(r, record, 0xfc, &kind, &log, &bad);
+    if (rc || bad)
+        return rc ? rc : unparsable(r, record);
     if (kind == SESSION_RUN || kind == STREAMED)
         return sl_fail(r->st, SL_UNIMPLEMENTED, "Unsupported log_type for warmup: %u", kind);
     if (kind == 0)
         return SL_OK;
-    rc = sl_wire_submessage(log, 1 << 1, "log", &r->arena, &has_request, &request, r->st);
-    return rc ? unparsable(r, record, rc) : replay_request(r, kind, request, record);
+    rc = submessage(r, log, 1 << 1, &has_request, &request, &bad);
+    if (rc || bad)
+        return rc ? rc : unparsable(r, record);
+    return replay_request(r, kind, request, record);
 }
 
 /* ---- the file ---- */
@@ -236,7 +328,6 @@ static sl_code replay_file(replay *r, sl_str file)
     sl_code rc;
     while (sl_tfrecord_next(&reader, &record, &rc, r->st)) {
         rc = replay_record(r, record);
-        sl_prepared_release(&r->tensors);
         r->st->more = NULL; /* would be in the arena */
         sl_arena_reset(&r->arena);
         if (rc)

@@ -99,7 +99,10 @@ static sl_text predict(void)
     return t;
 }
 
-/* Input: these Examples (whose bytes nobody looks at here), in front of each the context. */
+/* An Example as far as its form goes: one field that nobody knows. n: the text's length. */
+#define EX(n, text) "\022" n text
+
+/* Input: these Examples, in front of each the context. */
 static sl_text input(const char *const *examples, const char *context)
 {
     sl_text list = {0};
@@ -234,7 +237,8 @@ static void the_last_kind_of_log_counts(void **state)
     sl_text record = {0};
     put_str(&record, 5, "");
     put(&record, PREDICT, within(1, predict()));
-    put(&record, REGRESS, within(1, example_request("regress", input(EXAMPLES("e"), NULL))));
+    sl_text in = input(EXAMPLES(EX("\001", "e")), NULL);
+    put(&record, REGRESS, within(1, example_request("regress", in)));
     add_bytes(f, record);
     assert_int_equal(replay(f), SL_OK);
     assert_int_equal(f->fake.signature, 1);
@@ -307,38 +311,44 @@ static void method_names_are_checked_only_if_that_is_wished(void **state)
 static void examples_are_fed_as_strings(void **state)
 {
     fixture *f = *state;
-    add(f, CLASSIFY, example_request("classify", input(EXAMPLES("one", "", "three"), NULL)));
+    sl_text in = input(EXAMPLES(EX("\003", "one"), "", EX("\005", "three")), NULL);
+    add(f, CLASSIFY, example_request("classify", in));
     assert_int_equal(replay(f), SL_OK);
     assert_int_equal(f->fake.signature, 0);
     assert_int_equal(f->fake.inputs[0].rank, 1);
     assert_int_equal(f->fake.inputs[0].dims[0], 3);
-    assert_true(sl_str_is(string_of(&f->fake.inputs[0], 0), "one"));
+    assert_true(sl_str_is(string_of(&f->fake.inputs[0], 0), EX("\003", "one")));
     assert_true(sl_str_is(string_of(&f->fake.inputs[0], 1), ""));
-    assert_true(sl_str_is(string_of(&f->fake.inputs[0], 2), "three"));
+    assert_true(sl_str_is(string_of(&f->fake.inputs[0], 2), EX("\005", "three")));
 }
 
 static void the_context_stands_in_front_of_each_example(void **state)
 {
     fixture *f = *state;
-    add(f, REGRESS, example_request("regress", input(EXAMPLES("one", ""), "ctx-")));
+    sl_text in = input(EXAMPLES(EX("\003", "one"), ""), EX("\004", "ctx-"));
+    add(f, REGRESS, example_request("regress", in));
     assert_int_equal(replay(f), SL_OK);
     assert_int_equal(f->fake.signature, 1);
     assert_int_equal(f->fake.inputs[0].dims[0], 2);
-    assert_true(sl_str_is(string_of(&f->fake.inputs[0], 0), "ctx-one"));
-    assert_true(sl_str_is(string_of(&f->fake.inputs[0], 1), "ctx-"));
+    assert_true(sl_str_is(string_of(&f->fake.inputs[0], 0), EX("\004", "ctx-") EX("\003", "one")));
+    assert_true(sl_str_is(string_of(&f->fake.inputs[0], 1), EX("\004", "ctx-")));
 }
 
 static void wrong_example_records_fail(void **state)
 {
     fixture *f = *state;
-    add(f, CLASSIFY, example_request("none", input(EXAMPLES("e"), NULL)));
+    add(f, CLASSIFY, example_request("none", input(EXAMPLES(EX("\001", "e")), NULL)));
     assert_fails(f, SL_INVALID_ARGUMENT, "No signature was found with the name: none");
-    add(f, CLASSIFY, example_request("serving_default", input(EXAMPLES("e"), NULL)));
+    add(f, CLASSIFY, example_request("serving_default", input(EXAMPLES(EX("\001", "e")), NULL)));
     assert_fails(f, SL_INVALID_ARGUMENT, "Expected one input Tensor.");
     add(f, REGRESS, example_request("classify", (sl_text){0}));
     assert_fails(f, SL_INVALID_ARGUMENT, "Expected one output Tensor.");
     add(f, REGRESS, example_request("regress", (sl_text){0}));
     assert_fails(f, SL_INVALID_ARGUMENT, "Input is empty.");
+    add(f, REGRESS, example_request("regress", input(EXAMPLES("\012\001"), NULL)));
+    assert_int_equal(replay(f), SL_INVALID_ARGUMENT);
+    assert_non_null(strstr(f->st.msg, "Failed to parse warmup record: "));
+    f->file.n = 0;
     assert_int_equal(f->fake.runs, 0);
 }
 
@@ -347,7 +357,7 @@ static void an_answer_of_the_wrong_shape_fails(void **state)
     fixture *f = *state;
     static const sl_tensor_info ints[] = {{.key = "outputs", .dtype = SL_DT_INT32}};
     f->fake.list[1].outputs = ints;
-    add(f, REGRESS, example_request("regress", input(EXAMPLES("e"), NULL)));
+    add(f, REGRESS, example_request("regress", input(EXAMPLES(EX("\001", "e")), NULL)));
     assert_fails(f, SL_INVALID_ARGUMENT, "Expected output Tensor of DT_FLOAT.  Got: DT_INT32");
     assert_int_equal(f->fake.runs, 1);
 }
@@ -361,7 +371,7 @@ static sl_text two_tasks(void)
     sl_text t = {0};
     put_task(&t, "m", "regress", METHOD "regress");
     put_task(&t, "m", "classify", METHOD "classify");
-    put(&t, 2, input(EXAMPLES("one", "two"), NULL));
+    put(&t, 2, input(EXAMPLES(EX("\003", "one"), EX("\003", "two")), NULL));
     return t;
 }
 
@@ -401,7 +411,7 @@ static void wrong_multi_inference_records_fail(void **state)
     assert_task_fails(f, "m", "serving_default", METHOD "regress", SL_INVALID_ARGUMENT,
                       "Expected one input Tensor.");
     sl_text none = {0};
-    put(&none, 2, input(EXAMPLES("e"), NULL));
+    put(&none, 2, input(EXAMPLES(EX("\001", "e")), NULL));
     add(f, MULTI, none);
     assert_fails(f, SL_INVALID_ARGUMENT, "Must specify at least one target to fetch or execute.");
     assert_int_equal(f->fake.runs, 0);
@@ -521,8 +531,8 @@ static void a_small_record_cannot_ask_for_much_memory(void **state)
     /* 1 MiB of context in front of each of 10000 examples */
     f->file.n = 0;
     sl_text list = {0}, context = {0};
-    for (int i = 0; i < 1 << 20; i++)
-        sl_text_putc(&context, 'c');
+    for (int i = 0; i < 1 << 18; i++)
+        sl_text_puts(&context, EX("\002", "cc"));
     for (int i = 0; i < 10000; i++)
         put_str(&list, 1, "");
     put(&list, 2, context);
@@ -536,7 +546,8 @@ static void any_failing_allocation_is_an_error(void **state)
     fixture *f = *state;
     int nth = 1;
     add(f, PREDICT, predict());
-    add(f, REGRESS, example_request("regress", input(EXAMPLES("one", "two"), "context")));
+    sl_text in = input(EXAMPLES(EX("\003", "one"), EX("\003", "two")), EX("\007", "context"));
+    add(f, REGRESS, example_request("regress", in));
     add(f, MULTI, two_tasks());
     assert_int_equal(replay(f), SL_OK); /* makes the cells of the metrics, which end the process */
     for (;; nth++) {
