@@ -33,6 +33,9 @@ typedef struct sl_number {
 const char *sl_number_read(const char *p, const char *end, sl_number *out, const char **error,
                            const char **where);
 
+/* The same, as a float. Returns where it ends, or NULL. */
+const char *sl_number_read_float(const char *p, const char *end, float *out);
+
 /* What a run has come to. */
 typedef struct sl_run_end {
     const char *at; /* first byte that was not taken */

@@ -1,18 +1,15 @@
 /*
- * number_read.c - decimal text to numbers
+ * number_read.c - decimal text to numbers, a token at a time
  *
- * A token of at most 19 digits is an integer w and a power of ten q. From there
- *  - a double is exact where w and 10^|q| are doubles themselves (one rounding), or by a 128-bit
- * division where 10^|q| has a factor of at most 5^27; the rest goes to sl_number_exact;
- *  - a float needs the double only as far as it decides the rounding: a product of two rounded
- * doubles is off by at most 3 units in its last place, and only where the 29 bits that a float
- * drops are that near to one half does the exact double have to be found. Digits are taken eight at
- * a time: the bytes of a word are checked and combined with three multiplications, however many of
- * the eight are digits.
+ * A token of at most 19 digits is an integer w and a power of ten q; number_decimal.h goes on from
+ * there. Digits are taken eight at a time: the bytes of a word are checked and combined with three
+ * multiplications, however many of the eight are digits. What is not ordinary goes through the
+ * grammar step by step, and to number_exact.cc.
  */
 #include <string.h>
 
 #include "format/number.h"
+#include "format/number_decimal.h"
 
 static const char invalid_value[] = "Invalid value.";
 
@@ -25,30 +22,30 @@ static inline char at(const char *p, const char *end)
     return p < end ? *p : '\0';
 }
 
-static const uint64_t pow10_u64[20] = {1u,
-                                       10u,
-                                       100u,
-                                       1000u,
-                                       10000u,
-                                       100000u,
-                                       1000000u,
-                                       10000000u,
-                                       100000000u,
-                                       1000000000u,
-                                       10000000000u,
-                                       100000000000u,
-                                       1000000000000u,
-                                       10000000000000u,
-                                       100000000000000u,
-                                       1000000000000000u,
-                                       10000000000000000u,
-                                       100000000000000000u,
-                                       1000000000000000000u,
-                                       10000000000000000000u};
+/* ---- tables of number_decimal.h ---- */
 
-/* The nearest doubles to 10^-64 ... 10^64; exact from 10^0 to 10^22. */
-enum { POW10_MAX = 64 };
-static const double pow10_table[2 * POW10_MAX + 1] = {
+const uint64_t sl_pow10_u64[20] = {1u,
+                                   10u,
+                                   100u,
+                                   1000u,
+                                   10000u,
+                                   100000u,
+                                   1000000u,
+                                   10000000u,
+                                   100000000u,
+                                   1000000000u,
+                                   10000000000u,
+                                   100000000000u,
+                                   1000000000000u,
+                                   10000000000000u,
+                                   100000000000000u,
+                                   1000000000000000u,
+                                   10000000000000000u,
+                                   100000000000000000u,
+                                   1000000000000000000u,
+                                   10000000000000000000u};
+
+const double sl_pow10_table[2 * SL_POW10_MAX + 1] = {
     1e-64, 1e-63, 1e-62, 1e-61, 1e-60, 1e-59, 1e-58, 1e-57, 1e-56, 1e-55, 1e-54, 1e-53, 1e-52,
     1e-51, 1e-50, 1e-49, 1e-48, 1e-47, 1e-46, 1e-45, 1e-44, 1e-43, 1e-42, 1e-41, 1e-40, 1e-39,
     1e-38, 1e-37, 1e-36, 1e-35, 1e-34, 1e-33, 1e-32, 1e-31, 1e-30, 1e-29, 1e-28, 1e-27, 1e-26,
@@ -60,16 +57,37 @@ static const double pow10_table[2 * POW10_MAX + 1] = {
     1e40,  1e41,  1e42,  1e43,  1e44,  1e45,  1e46,  1e47,  1e48,  1e49,  1e50,  1e51,  1e52,
     1e53,  1e54,  1e55,  1e56,  1e57,  1e58,  1e59,  1e60,  1e61,  1e62,  1e63,  1e64,
 };
-static const double *const pow10_at = pow10_table + POW10_MAX;
+
+const uint64_t sl_pow5_u64[28] = {1u,
+                                  5u,
+                                  25u,
+                                  125u,
+                                  625u,
+                                  3125u,
+                                  15625u,
+                                  78125u,
+                                  390625u,
+                                  1953125u,
+                                  9765625u,
+                                  48828125u,
+                                  244140625u,
+                                  1220703125u,
+                                  6103515625u,
+                                  30517578125u,
+                                  152587890625u,
+                                  762939453125u,
+                                  3814697265625u,
+                                  19073486328125u,
+                                  95367431640625u,
+                                  476837158203125u,
+                                  2384185791015625u,
+                                  11920928955078125u,
+                                  59604644775390625u,
+                                  298023223876953125u,
+                                  1490116119384765625u,
+                                  7450580596923828125u};
 
 /* ---- one token: w * 10^q ---- */
-
-typedef struct decimal {
-    uint64_t w;
-    int q;
-    bool negative;
-    bool real; /* has a '.' or an exponent */
-} decimal;
 
 /* How many of the eight bytes at p are digits, counted from the first; *values: the bytes less '0'.
  */
@@ -125,7 +143,7 @@ static inline int take_digits(const char *p, uint64_t *w)
     }
     if (v >= room_for[n])
         return -1;
-    v = v * pow10_u64[n] + combine(first_values(x, n));
+    v = v * sl_pow10_u64[n] + combine(first_values(x, n));
     *w = v;
     return taken;
 }
@@ -135,7 +153,7 @@ enum { SAFE = 64 };
 
 /* An ordinary number token, with SAFE bytes readable from p on. NULL for whatever is not ordinary:
  * no number, more digits than 64 bits hold, an exponent of more than two digits. */
-static inline const char *read_decimal(const char *p, decimal *d)
+static inline const char *read_decimal(const char *p, sl_decimal *d)
 {
     d->negative = *p == '-';
     p += d->negative;
@@ -187,102 +205,6 @@ static inline const char *read_decimal(const char *p, decimal *d)
     d->w = w;
     d->q = q;
     return p;
-}
-
-/* ---- w * 10^q to double and float ---- */
-
-static const uint64_t pow5_u64[28] = {1u,
-                                      5u,
-                                      25u,
-                                      125u,
-                                      625u,
-                                      3125u,
-                                      15625u,
-                                      78125u,
-                                      390625u,
-                                      1953125u,
-                                      9765625u,
-                                      48828125u,
-                                      244140625u,
-                                      1220703125u,
-                                      6103515625u,
-                                      30517578125u,
-                                      152587890625u,
-                                      762939453125u,
-                                      3814697265625u,
-                                      19073486328125u,
-                                      95367431640625u,
-                                      476837158203125u,
-                                      2384185791015625u,
-                                      11920928955078125u,
-                                      59604644775390625u,
-                                      298023223876953125u,
-                                      1490116119384765625u,
-                                      7450580596923828125u};
-
-/* (m + a little, if `sticky`) * 2^e, rounded to nearest even; m > 0, the result a normal number. */
-static double round_to_double(uint64_t m, bool sticky, int e)
-{
-    int zeros = __builtin_clzll(m);
-    m <<= zeros;
-    uint64_t top = m >> 11, rest = m & 0x7FF;
-    if (rest > 0x400 || (rest == 0x400 && (sticky || (top & 1))))
-        top++;
-    uint64_t scale_bits = (uint64_t)(1023 + e - zeros + 11) << 52;
-    double scale;
-    memcpy(&scale, &scale_bits, 8);
-    return (double)top * scale;
-}
-
-/* False if this takes the exact conversion. */
-static inline bool to_double(const decimal *d, double *out)
-{
-    uint64_t w = d->w;
-    int q = d->q;
-    double v;
-    if (w <= (uint64_t)1 << 53 && q >= -22 && q <= 22) {
-        v = q < 0 ? (double)w / pow10_at[-q] : (double)w * pow10_at[q];
-    } else if (w == 0) {
-        v = 0;
-    } else if (q >= -27 && q <= 0) {
-        /* w / 5^-q with both moved up to bit 63, so that the quotient has 63 bits or 64. */
-        int up = __builtin_clzll(w), up5 = __builtin_clzll(pow5_u64[-q]);
-        uint64_t divisor = pow5_u64[-q] << up5;
-        unsigned __int128 dividend = (unsigned __int128)(w << up) << 63;
-        uint64_t quotient = (uint64_t)(dividend / divisor);
-        bool rest = (unsigned __int128)quotient * divisor != dividend;
-        v = round_to_double(quotient, rest, -63 - up + up5 + q);
-    } else if (q > 0 && q <= 27) {
-        unsigned __int128 product = (unsigned __int128)w * pow5_u64[q];
-        uint64_t high = (uint64_t)(product >> 64), low = (uint64_t)product;
-        int up = high ? __builtin_clzll(high) : 64;
-        uint64_t m = up == 64 ? low : up == 0 ? high : high << up | low >> (64 - up);
-        bool rest = up < 64 && (low << up) != 0;
-        v = round_to_double(m, rest, q + 64 - up);
-    } else {
-        return false;
-    }
-    *out = d->negative ? -v : v;
-    return true;
-}
-
-/* False if the double has to be found first. */
-static inline bool to_float(const decimal *d, float *out)
-{
-    if (d->w >> 63 || d->q < -POW10_MAX || d->q > POW10_MAX)
-        return false;
-    double v = (double)(int64_t)d->w * pow10_at[d->q];
-    uint64_t bits;
-    memcpy(&bits, &v, 8);
-    /* Within 8 units of a tie, or outside of float's normal range: */
-    bool near = (bits & 0x1FFFFFFF) - (0x10000000 - 8) <= 16;
-    bool outside = (bits >> 52) - (1023 - 126) >= 253;
-    if (__builtin_expect(near | (outside & (d->w != 0)), 0))
-        return false;
-    bits |= (uint64_t)d->negative << 63;
-    memcpy(&v, &bits, 8);
-    *out = (float)v;
-    return true;
 }
 
 /* ---- any token, by the grammar ---- */
@@ -434,7 +356,7 @@ static const char *read_any(const char *begin, const char *end, sl_number *out, 
 const char *sl_number_read(const char *p, const char *end, sl_number *out, const char **error,
                            const char **where)
 {
-    decimal d;
+    sl_decimal d;
     const char *q = end - p >= SAFE ? read_decimal(p, &d) : NULL;
     if (q == NULL)
         return read_any(p, end, out, error, where);
@@ -444,105 +366,21 @@ const char *sl_number_read(const char *p, const char *end, sl_number *out, const
         return q;
     }
     *out = (sl_number){.kind = SL_NUMBER_DOUBLE};
-    if (!to_double(&d, &out->d))
+    if (!sl_decimal_to_double(&d, &out->d))
         out->d = sl_number_exact(p, q);
     return q;
 }
 
-/* ---- runs ---- */
-
-static inline const char *skip_blank(const char *p, const char *end)
+const char *sl_number_read_float(const char *p, const char *end, float *out)
 {
-    while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
-        p++;
-    return p;
-}
-
-/* Behind a number: true with *p at the next number if a comma follows, false with *p at what does.
- */
-static inline bool next_in_run(const char **p, const char *end)
-{
-    const char *at_ = *p;
-    if (end - at_ >= 2 && at_[0] == ',') {
-        at_ += at_[1] == ' ' ? 2 : 1;
-        *p = at_ < end && (unsigned char)*at_ > ' ' ? at_ : skip_blank(at_, end);
-        return true;
-    }
-    *p = at_ = skip_blank(at_, end);
-    if (at_ == end || *at_ != ',')
-        return false;
-    *p = skip_blank(at_ + 1, end);
-    return true;
-}
-
-static const char *read_float(const char *p, const char *end, float *out)
-{
+    sl_decimal d;
+    const char *q = end - p >= SAFE ? read_decimal(p, &d) : NULL;
+    if (q != NULL && sl_decimal_to_float(&d, out))
+        return q;
     sl_number n;
-    const char *error, *where, *q = sl_number_read(p, end, &n, &error, &where);
+    const char *error, *where;
+    q = sl_number_read(p, end, &n, &error, &where);
     if (q != NULL)
         *out = (float)n.d;
     return q;
 }
-
-sl_run_end sl_run_floats(const char *p, const char *end, float *out, size_t room)
-{
-    size_t n = 0;
-    while (n < room) {
-        decimal d;
-        const char *q = end - p >= SAFE ? read_decimal(p, &d) : NULL;
-        if (q == NULL || !to_float(&d, &out[n]))
-            q = read_float(p, end, &out[n]);
-        if (q == NULL)
-            break;
-        p = q;
-        n++;
-        if (!next_in_run(&p, end))
-            return (sl_run_end){p, n, false};
-    }
-    return (sl_run_end){p, n, true};
-}
-
-sl_run_end sl_run_doubles(const char *p, const char *end, double *out, size_t room)
-{
-    size_t n = 0;
-    while (n < room) {
-        sl_number v;
-        const char *error, *where, *q = sl_number_read(p, end, &v, &error, &where);
-        if (q == NULL)
-            break;
-        out[n++] = v.d;
-        p = q;
-        if (!next_in_run(&p, end))
-            return (sl_run_end){p, n, false};
-    }
-    return (sl_run_end){p, n, true};
-}
-
-/* X(name, type, does the number v fit?, its value) */
-#define INTEGER_RUNS(X)                                                                      \
-    X(int8s, int8_t, v.kind == SL_NUMBER_INT && v.i >= INT8_MIN && v.i <= INT8_MAX, v.i)     \
-    X(uint8s, uint8_t, v.kind == SL_NUMBER_INT && v.i >= 0 && v.i <= UINT8_MAX, v.i)         \
-    X(int16s, int16_t, v.kind == SL_NUMBER_INT && v.i >= INT16_MIN && v.i <= INT16_MAX, v.i) \
-    X(int32s, int32_t, v.kind == SL_NUMBER_INT && v.i >= INT32_MIN && v.i <= INT32_MAX, v.i) \
-    X(uint32s, uint32_t, v.kind == SL_NUMBER_INT && v.i >= 0 && v.i <= UINT32_MAX, v.i)      \
-    X(int64s, int64_t, v.kind == SL_NUMBER_INT, v.i)                                         \
-    X(uint64s, uint64_t, v.kind == SL_NUMBER_UINT || (v.kind == SL_NUMBER_INT && v.i >= 0), v.u)
-
-#define X(name, type, fits, value)                                                      \
-    sl_run_end sl_run_##name(const char *p, const char *end, type *out, size_t room)    \
-    {                                                                                   \
-        size_t n = 0;                                                                   \
-        while (n < room) {                                                              \
-            sl_number v;                                                                \
-            const char *error, *where, *q = sl_number_read(p, end, &v, &error, &where); \
-            if (q == NULL || !(fits))                                                   \
-                break;                                                                  \
-            out[n++] = (type)(value);                                                   \
-            p = q;                                                                      \
-            if (!next_in_run(&p, end))                                                  \
-                return (sl_run_end){p, n, false};                                       \
-        }                                                                               \
-        return (sl_run_end){p, n, true};                                                \
-    }
-INTEGER_RUNS(X)
-#undef X
