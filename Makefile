@@ -8,7 +8,7 @@ all: $(BUILD)/sluice ## build build/release/sluice
 
 $(BUILD)/sluice: deps FORCE
 	@[ -e $(BUILD)/build.ninja ] || cmake --preset release >/dev/null
-	@ninja -C $(BUILD) -j $(JOBS) sluice sluice-tensorflow-host tensorflow_model_server
+	@ninja -C $(BUILD) -j $(JOBS) sluice sluice-tensorflow-host sluice-fetch tensorflow_model_server
 
 deps: ; @tools/deps ## install what the build needs
 deps-test: ; @tools/deps test && tools/venv

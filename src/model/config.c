@@ -17,6 +17,7 @@ sl_kept_config *sl_config_keep(const sl_model_config *c)
     k->c = *c;
     k->c.name = sl_strdup(c->name);
     k->c.base_path = sl_strdup(c->base_path);
+    k->c.mirror = copy(c->mirror);
     k->c.engine = copy(c->engine);
     int64_t *v = sl_calloc(versions, sizeof *v);
     if (versions)
@@ -45,6 +46,7 @@ void sl_config_release(sl_kept_config *k)
     sl_free((sl_label *)k->c.labels);
     sl_free((int64_t *)k->c.versions);
     sl_free((char *)k->c.engine);
+    sl_free((char *)k->c.mirror);
     sl_free((char *)k->c.base_path);
     sl_free((char *)k->c.name);
     sl_free(k);

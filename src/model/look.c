@@ -2,8 +2,8 @@
  * look.c - what there is to see at one base path
  *
  * The policy chooses among the versions that may be taken. One that is managed may; a new one is a
- * candidate until all of it is there and its directory has been quiet for a moment. The check is made
- * again only when the directory looks different, so that looking costs a few stat calls.
+ * candidate until all of it is there and its directory has been quiet for a moment. The check is
+ * made again only when the directory looks different, so that looking costs a few stat calls.
  *
  * A version that failed, or waits for its next attempt, is looked at as well: if its directory has
  * changed, it has been mended, perhaps, and is tried again at once.
@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/manager_internal.h"
+#include "model/version_dir.h"
 #include "savedmodel/complete.h"
 
 enum { PATIENCE_MS = 1000 }; /* between two looks at what is being copied */
@@ -185,8 +186,8 @@ static bool consider(look *l, candidate *c, sl_tree t)
     int64_t age_us = sl_wall_us() - t.newest_us;
     if (c->complete) {
         /* By the file system's clock, or, where that is ahead or tells nothing, by ours. */
-        c->taken = quiet >= o->settle_ns ||
-                   (t.newest_us > 0 && age_us >= (int64_t)(o->settle_ns / 1000));
+        c->taken =
+            quiet >= o->settle_ns || (t.newest_us > 0 && age_us >= (int64_t)(o->settle_ns / 1000));
         l->settling |= !c->taken;
         if (!c->taken)
             look_again_at(l, c->since_ns + o->settle_ns);
@@ -306,6 +307,8 @@ void sl_manager_look_at(sl_served *model, sl_kept_config *config)
     sl_aspired_set set = {0};
     sl_text remarks = {0};
     sl_status why;
+    if (config->c.mirror != NULL && sl_version_dir_exists(config->c.mirror, NULL))
+        return; /* nothing can be said yet */
     model->look_again_ns = 0;
     sl_code rc = sl_policy_select(&config->c, accept, &l, &set, &remarks, &why);
     if (rc)

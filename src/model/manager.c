@@ -20,6 +20,7 @@
 #include "base/thread.h"
 #include "model/manager_internal.h"
 #include "model/readers.h"
+#include "model/version_dir.h"
 
 const char *sl_state_name(sl_state s)
 {
@@ -209,6 +210,21 @@ static void keep_those_that_still_serve(sl_served *model)
     }
 }
 
+/* The version now lies elsewhere. One that serves goes on with what it has; one that failed, or
+ * waits for its next attempt, begins anew. */
+static void move(sl_managed *v, const sl_aspired *wanted)
+{
+    bool waiting = v->queued && v->attempts > 0;
+    if (v->state != SL_STATE_END && !waiting)
+        return;
+    sl_manager_dequeue(v);
+    sl_free(v->path);
+    v->path = sl_strdup(wanted->path);
+    v->look = wanted->look;
+    v->attempts = 0;
+    sl_managed_set_state(v, SL_STATE_START, SL_OK, NULL);
+}
+
 /* Takes the newest aspired set over, unless one of its versions is still on its way out: the whole
  * set then waits, so that a version that comes back is loaded afresh. */
 static bool take_pending(sl_served *model)
@@ -226,9 +242,11 @@ static bool take_pending(sl_served *model)
         if (v->managed && v->aspired && !sl_aspired_has(set, v->number))
             un_aspire(v);
     for (int i = 0; i < set->count; i++) {
-        const sl_managed *v = sl_manager_find_version(model, set->list[i].number);
+        sl_managed *v = sl_manager_find_version(model, set->list[i].number);
         if (v == NULL || !v->managed)
             manage(model, &set->list[i]);
+        else if (strcmp(v->path, set->list[i].path) != 0)
+            move(v, &set->list[i]);
     }
     sl_aspired_fini(set);
     model->has_pending = false;
@@ -347,8 +365,8 @@ static sl_code check_labels(sl_manager *m, const sl_model_config *c, sl_status *
 {
     static const sl_labels none = {0};
     int n;
-    if (c->n_labels == 0)
-        return SL_OK;
+    if (c->n_labels == 0 || (c->mirror != NULL && sl_version_dir_exists(c->mirror, NULL)))
+        return SL_OK; /* nobody knows yet which versions there are */
     int64_t *numbers = expected(c, &n);
     pthread_mutex_lock(&m->lock);
     const sl_served *model = sl_map_get(&m->by_name, sl_str_of(c->name));

@@ -109,6 +109,10 @@ typedef enum sl_load_when {
 typedef struct sl_model_config {
     const char *name;
     const char *base_path;
+    /* Where what lies at base_path is to be found on this machine, or NULL. While there is no such
+     * directory the source waits for it. What is in it are links, which are followed at once: a
+     * version is loaded from where its link led when it was taken. */
+    const char *mirror;
     const char *engine; /* "auto", "native", "tensorflow"; NULL: the server's default */
     sl_policy_kind policy;
     unsigned num_versions;   /* LATEST; 0 means 1 */
@@ -139,8 +143,9 @@ typedef struct sl_manager_options {
     int unload_threads;       /* 0: 1 */
     unsigned max_retries;     /* after the first attempt */
     int64_t retry_interval_us;
-    int64_t poll_seconds;        /* of base paths; 0: once; < 0: never */
-    sl_transition transition; /* of models whose configuration does not say; DEFAULT: AVAILABILITY */
+    int64_t poll_seconds; /* of base paths; 0: once; < 0: never */
+    sl_transition
+        transition; /* of models whose configuration does not say; DEFAULT: AVAILABILITY */
 
     /* A version is taken only when all of it is there (savedmodel/complete.h) and its directory has
      * not changed for settle_ns. One that stays incomplete, unchanged, for give_up_ns is loaded all
@@ -150,8 +155,12 @@ typedef struct sl_manager_options {
     const char *const *tags; /* of the meta graph that will be loaded; NULL: serve */
     int n_tags;
 
-    uint64_t forget_ns; /* a version that has ended is listed for so long; 0: for ever */
+    uint64_t forget_ns;          /* a version that has ended is listed for so long; 0: for ever */
     bool labels_for_unavailable; /* --allow_version_labels_for_unavailable_models */
+    /* (optional) Appends why a base path with a mirror has nothing to serve. Any thread, under the
+     * manager's lock. */
+    void (*explain)(void *arg, const char *base_path, sl_text *out);
+    void *explain_arg;
     bool wait_for_retries; /* sl_manager_wait: a version has failed only when no attempt is left */
 } sl_manager_options;
 
@@ -172,6 +181,8 @@ sl_code sl_manager_configure(sl_manager *m, const sl_model_config *models, int c
 /* Looks at all base paths now, whatever poll_seconds says, and returns when that is done and the
  * loads that it brings have been queued. Any thread but those of options.load. */
 void sl_manager_look(sl_manager *m);
+/* The same, but does not wait. */
+void sl_manager_look_soon(sl_manager *m);
 
 /*
  * Waits until every configured model has a version that is AVAILABLE, or has failed (its first

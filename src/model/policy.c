@@ -78,8 +78,20 @@ typedef struct selection {
     int refused;
 } selection;
 
+/* Of a mirror: what a link leads to does not change, the link does. */
+static char *follow_link(char *path)
+{
+    char *real = realpath(path, NULL);
+    if (real == NULL)
+        return path; /* it has just gone: whoever opens it will say so */
+    sl_free(path);
+    return real;
+}
+
 static void take_if_accepted(selection *s, int64_t number, char *path)
 {
+    if (s->c->mirror != NULL)
+        path = follow_link(path);
     if (s->accept == NULL || s->accept(s->arg, number, path)) {
         add(s->out, number, path);
     } else {
@@ -200,7 +212,7 @@ sl_code sl_policy_select(const sl_model_config *c, sl_policy_accept *accept, voi
     char *dir = NULL;
     selection s = {c, NULL, accept, arg, out, remarks, 0};
     *out = (sl_aspired_set){0};
-    sl_code rc = sl_version_dir_local(c->base_path, &dir, &why);
+    sl_code rc = sl_version_dir_local(c->mirror ? c->mirror : c->base_path, &dir, &why);
     s.dir = dir;
     if (rc == SL_OK)
         rc = select_in(&s, &why);
@@ -221,8 +233,8 @@ sl_code sl_policy_select(const sl_model_config *c, sl_policy_accept *accept, voi
 /* What there is of one servable, as far as the choice depends on it. */
 typedef struct tally {
     int aspired, aspired_ready;
-    int leaving;         /* not aspired, still serving */
-    int lowest_leaving;  /* positions, -1: none */
+    int leaving;        /* not aspired, still serving */
+    int lowest_leaving; /* positions, -1: none */
     int highest_new;
     int not_gone; /* not aspired, and not ended yet */
 } tally;
@@ -233,8 +245,9 @@ static tally count_up(const sl_policy_version *v, int count)
     for (int i = 0; i < count; i++) {
         t.aspired += v[i].aspired;
         t.aspired_ready += v[i].aspired && v[i].stage == SL_STAGE_READY;
-        t.not_gone += !v[i].aspired && (v[i].stage == SL_STAGE_READY ||
-                                        v[i].stage == SL_STAGE_BUSY || v[i].stage == SL_STAGE_GOING);
+        t.not_gone +=
+            !v[i].aspired && (v[i].stage == SL_STAGE_READY || v[i].stage == SL_STAGE_BUSY ||
+                              v[i].stage == SL_STAGE_GOING);
         if (!v[i].aspired && v[i].stage == SL_STAGE_READY) {
             t.leaving++;
             if (t.lowest_leaving < 0 || v[i].number < v[t.lowest_leaving].number)

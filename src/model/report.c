@@ -14,16 +14,28 @@ static const char *copy(sl_arena *arena, const char *s, bool *failed)
 
 static sl_version_info describe(const sl_managed *v, sl_arena *arena, bool *failed)
 {
-    return (sl_version_info){.number = v->number,
-                             .state = v->state,
-                             /* a load that waits for its next attempt has not failed yet */
-                             .code = v->state == SL_STATE_END ? v->code : SL_OK,
-                             .message =
-                                 copy(arena, v->state != SL_STATE_LOADING ? v->message : NULL, failed),
-                             .engine = copy(arena, v->engine, failed),
-                             .why = copy(arena, v->why, failed),
-                             .load_us = v->load_us,
-                             .bytes = v->bytes};
+    return (sl_version_info){
+        .number = v->number,
+        .state = v->state,
+        /* a load that waits for its next attempt has not failed yet */
+        .code = v->state == SL_STATE_END ? v->code : SL_OK,
+        .message = copy(arena, v->state != SL_STATE_LOADING ? v->message : NULL, failed),
+        .engine = copy(arena, v->engine, failed),
+        .why = copy(arena, v->why, failed),
+        .load_us = v->load_us,
+        .bytes = v->bytes};
+}
+
+/* Adds why there is nothing, if anybody knows. */
+static void explain(sl_text *t, const sl_served *model)
+{
+    const sl_manager_options *o = &model->manager->opts;
+    sl_text why = {0};
+    if (o->explain != NULL && model->config != NULL && model->config->c.mirror != NULL)
+        o->explain(o->explain_arg, model->config->c.base_path, &why);
+    if (why.n)
+        sl_text_printf(t, ": %s", why.p);
+    sl_text_fini(&why);
 }
 
 /* With the lock. */
@@ -38,9 +50,15 @@ static sl_code list_versions(const sl_served *model, const sl_model_spec *spec, 
     if (n == 0 && spec->has_version)
         return sl_fail(st, SL_NOT_FOUND, "Could not find version %lld of model %.*s",
                        (long long)spec->version, SL_STR_ARG(spec->model));
-    if (n == 0)
-        return sl_fail(st, SL_NOT_FOUND, "Could not find any versions of model %.*s",
-                       SL_STR_ARG(spec->model));
+    if (n == 0) {
+        sl_text why = {0};
+        if (model != NULL)
+            explain(&why, model);
+        sl_fail(st, SL_NOT_FOUND, "Could not find any versions of model %.*s%s",
+                SL_STR_ARG(spec->model), why.p ? why.p : "");
+        sl_text_fini(&why);
+        return SL_NOT_FOUND;
+    }
     sl_version_info *list =
         sl_mul_size(n, sizeof *list, &bytes) ? sl_arena_try_alloc(arena, bytes) : NULL;
     for (v = model->versions; v != NULL && list != NULL; v = v->next)
@@ -117,12 +135,14 @@ static outcome outcome_of(const sl_served *model, const sl_managed **culprit)
 
 static void complain(sl_text *t, const sl_served *model, outcome o, const sl_managed *v)
 {
-    if (v == NULL && o == FAILED)
+    if (v == NULL && o == FAILED) {
         sl_text_printf(t,
                        "{{name: %s} due to error: NOT_FOUND: Unable to find a numerical version "
-                       "path for servable %s at: %s}, ",
+                       "path for servable %s at: %s",
                        model->name, model->name, model->config->c.base_path);
-    else if (v == NULL)
+        explain(t, model);
+        sl_text_puts(t, "}, ");
+    } else if (v == NULL)
         sl_text_printf(t,
                        "{{name: %s} due to error: DEADLINE_EXCEEDED: its base path is still "
                        "being looked at}, ",

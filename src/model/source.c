@@ -23,8 +23,8 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return SL_MIN(a, b);
 }
 
-/* Looks at all, or only at those whose time has come. Returns when to look before the next round; 0:
- * no need to. */
+/* Looks at all, or only at those whose time has come. Returns when to look before the next round;
+ * 0: no need to. */
 static uint64_t look_round(sl_manager *m, bool all)
 {
     uint64_t again = 0;
@@ -80,6 +80,14 @@ void sl_manager_want_look(sl_manager *m)
         return;
     m->looks_wanted++;
     pthread_cond_signal(&m->source_work);
+}
+
+void sl_manager_look_soon(sl_manager *m)
+{
+    pthread_mutex_lock(&m->lock);
+    m->looks_wanted++;
+    pthread_cond_signal(&m->source_work);
+    pthread_mutex_unlock(&m->lock);
 }
 
 void sl_manager_look(sl_manager *m)

@@ -60,8 +60,8 @@ typedef struct sl_flags {
     bool use_alts_credentials;           /* true is refused by sl_flags_check */
     const char *ssl_config_file;
     bool enable_grpc_healthcheck_service;
-    bool enable_profiler; /* no effect */
-    bool extra_routes;    /* /healthz, /readyz, /startupz, /metrics ... */
+    bool enable_profiler;         /* no effect */
+    bool extra_routes;            /* /healthz, /readyz, /startupz, /metrics ... */
     const char *auth_config_file; /* "": everybody may all but administer */
     bool allow_remote_admin;
 
@@ -73,6 +73,11 @@ typedef struct sl_flags {
     int64_t reload_timeout_s;                    /* of waiting for a reload's models */
     int32_t file_system_poll_wait_seconds;       /* 0: once; < 0: never */
     bool allow_version_labels_for_unavailable_models;
+    const char *remote_cache_dir;     /* "": see server/remote.h */
+    const char *remote_helper;        /* path of sluice-fetch; "": beside this program */
+    const char *remote_root;          /* comma list of prefixes that a reload may name */
+    int32_t remote_poll_wait_seconds; /* 0: until it succeeded once; < 0: never */
+    int64_t remote_timeout_s, remote_max_bytes;
     const char *saved_model_tags; /* comma list; "": serve */
     const char *platform_config_file;
 
@@ -84,7 +89,7 @@ typedef struct sl_flags {
     int64_t version_settle_ms;
     int64_t incomplete_version_timeout_s; /* 0: none */
     int64_t ended_version_ttl_s;          /* 0: for ever */
-    bool flush_filesystem_caches;                 /* no effect */
+    bool flush_filesystem_caches;         /* no effect */
     bool enable_model_warmup;
     int32_t num_request_iterations_for_warmup; /* <= 0: 1 */
     bool remove_unused_fields_from_bundle_metagraph;

@@ -101,11 +101,13 @@ const sl_flag sl_flag_table[] = {
         OURS),
 
     ROW(STRING, auth_config_file, TRANSPORT, "",
-        "text protobuf AuthConfig: tokens, JSON Web Tokens, permissions, limits, networks; read again "
+        "text protobuf AuthConfig: tokens, JSON Web Tokens, permissions, limits, networks; read "
+        "again "
         "when it changes",
         OURS),
     ROW(BOOL, allow_remote_admin, TRANSPORT, "false",
-        "without configured identities, let others than this machine administer, too, as TensorFlow "
+        "without configured identities, let others than this machine administer, too, as "
+        "TensorFlow "
         "Serving does",
         OURS),
 
@@ -125,6 +127,27 @@ const sl_flag sl_flag_table[] = {
         "period of looking for new versions. 0: only once; less: never"),
     ROW(BOOL, allow_version_labels_for_unavailable_models, MODELS, "false",
         "let a new label point to a version that is not available yet"),
+    ROW(STRING, remote_cache_dir, MODELS, "",
+        "directory for what is fetched from remote base paths (s3://, gs://, http(s)://...tar.gz)",
+        OURS, .shown = "/var/cache/sluice or the user's cache directory"),
+    ROW(INT32, remote_poll_wait_seconds, MODELS, "60",
+        "period of looking for new versions at remote base paths. 0: only until it succeeded once; "
+        "less: "
+        "never, the cache is served as it is",
+        OURS, .min = INT32_MIN),
+    ROW(STRING, remote_root, MODELS, "",
+        "comma-separated prefixes (s3://bucket/models) below which a reload may name base paths, "
+        "and to "
+        "which a redirect of an archive may lead",
+        OURS),
+    ROW(INT64, remote_timeout_s, MODELS, "30",
+        "a transfer from a remote base path that stands still for so long has failed", OURS,
+        .min = 1),
+    ROW(INT64, remote_max_bytes, MODELS, "68719476736",
+        "bytes of one version of a remote model, also of what an archive unpacks to", OURS,
+        .min = 1),
+    ROW(STRING, remote_helper, MODELS, "", "path of sluice-fetch; empty: beside this program",
+        OURS),
     ROW(STRING, saved_model_tags, MODELS, "serve",
         "comma-separated set of tags; the meta graph with exactly these is served"),
     ROW(STRING, platform_config_file, MODELS, "",
@@ -137,7 +160,8 @@ const sl_flag sl_flag_table[] = {
     ROW(INT32, max_num_load_retries, LOADING, "5",
         "attempts to load a version after the first one failed"),
     ROW(INT64, load_retry_interval_micros, LOADING, "60000000",
-        "longest pause between two attempts to load; the first is an eighth of it, each next one twice "
+        "longest pause between two attempts to load; the first is an eighth of it, each next one "
+        "twice "
         "as long. Negative: none"),
     ROW(CHOICE, version_transition, LOADING, "availability",
         "from a version to the next: availability keeps the old one until the new one serves; "
@@ -146,7 +170,8 @@ const sl_flag sl_flag_table[] = {
     ROW(INT64, version_settle_ms, LOADING, "500",
         "a version is taken when its directory has not changed for so long", OURS),
     ROW(INT64, incomplete_version_timeout_s, LOADING, "300",
-        "a version that lacks files, and in which nothing has changed for so long, is loaded all the "
+        "a version that lacks files, and in which nothing has changed for so long, is loaded all "
+        "the "
         "same, and fails with the reason. 0: it is waited for without end",
         OURS),
     ROW(INT64, ended_version_ttl_s, LOADING, "900",

@@ -116,10 +116,12 @@ static sl_code make_plan(plan *p, const sl_model_list *now, const sl_model_list 
 
 /* ---- apply ---- */
 
-static sl_code check(sl_reload *r, const sl_model_list *wanted, sl_status *st)
+static sl_code check(sl_reload *r, sl_model_list *wanted, sl_status *st)
 {
     sl_code rc = sl_model_list_check_change(&r->current, wanted, st);
-    return rc ? rc : sl_config_check_platforms(r->o.config, wanted, st);
+    if (rc == SL_OK)
+        rc = sl_config_check_platforms(r->o.config, wanted, st);
+    return rc ? rc : sl_remote_attach(r->o.remote, wanted, true, st);
 }
 
 /* With the lock. Takes *wanted over if it succeeds. */
@@ -145,6 +147,7 @@ static sl_code apply(sl_reload *r, sl_model_list *wanted, plan *p, sl_status *st
         return rc;
     sl_model_list_fini(&r->current);
     r->current = *wanted;
+    sl_remote_follow(r->o.remote, &r->current);
     return SL_OK;
 }
 
@@ -449,7 +452,11 @@ sl_code sl_reload_new(const sl_reload_options *o, sl_reload **out, sl_status *st
     if (rc)
         sl_fail(st, rc, "out of memory");
     if (rc == SL_OK)
+        rc = sl_remote_attach(o->remote, &r->current, false, st);
+    if (rc == SL_OK)
         rc = sl_manager_configure(o->manager, r->current.models, r->current.count, st);
+    if (rc == SL_OK)
+        sl_remote_follow(o->remote, &r->current);
     if (rc == SL_OK)
         rc = sl_thread_start(&r->thread, "sl-reload", watch, r, st);
     r->has_thread = rc == SL_OK;

@@ -34,12 +34,14 @@
 #define SL_SERVER_RELOAD_H
 
 #include "server/config.h"
+#include "server/remote.h"
 
 typedef struct sl_reload sl_reload;
 
 typedef struct sl_reload_options {
     sl_manager *manager;
     sl_server_config *config; /* platforms; its models become the reload's, and are then empty */
+    sl_remote *remote;        /* NULL: no base path may lie elsewhere */
     const char *path;         /* --model_config_file; "": none */
     int32_t poll_seconds;     /* of `path`; <= 0: only when asked */
     uint64_t timeout_ns;      /* of waiting for models */

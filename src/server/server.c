@@ -40,6 +40,7 @@ typedef struct server {
     sl_batch_scheduler *batches; /* NULL without --enable_batching */
     sl_manager *manager;
     sl_reload *reload;
+    sl_remote *remote; /* NULL: no base path lies elsewhere, and none may */
     sl_workers *workers;
     sl_service service;
     sl_access_log access;
@@ -217,6 +218,51 @@ static uint64_t nanoseconds(int64_t n, uint64_t unit)
     return n <= 0 ? 0 : (uint64_t)n > most / unit ? most : (uint64_t)n * unit;
 }
 
+/* ---- base paths that lie elsewhere ---- */
+
+static void mirror_changed(void *arg)
+{
+    const server *s = arg;
+    sl_manager_look_soon(s->manager);
+}
+
+static int versions_in_use(void *arg, const char *model, int64_t **numbers, int count)
+{
+    const server *s = arg;
+    sl_model_spec spec = {.model = sl_str_of(model)};
+    const sl_version_info *list;
+    sl_arena arena;
+    int n;
+    if (sl_arena_init(&arena, 0))
+        return -1;
+    if (sl_manager_status(s->manager, &spec, &arena, &list, &n, NULL) == SL_OK) {
+        *numbers = sl_realloc(*numbers, ((size_t)count + (size_t)n) * sizeof **numbers);
+        for (int i = 0; i < n; i++)
+            if (list[i].state != SL_STATE_END)
+                (*numbers)[count++] = list[i].number;
+    }
+    sl_arena_fini(&arena);
+    return count;
+}
+
+/* Only where it is needed: a helper and a thread. */
+static sl_code make_remote(server *s, sl_status *st)
+{
+    const sl_flags *f = s->flags;
+    if (!sl_remote_is_wanted(&s->config.models) && *f->remote_root == '\0')
+        return SL_OK;
+    sl_remote_options o = {.helper = f->remote_helper,
+                           .cache_dir = f->remote_cache_dir,
+                           .roots = f->remote_root,
+                           .poll_seconds = f->remote_poll_wait_seconds,
+                           .patience_s = (unsigned)f->remote_timeout_s,
+                           .max_bytes = (uint64_t)f->remote_max_bytes,
+                           .changed = mirror_changed,
+                           .in_use = versions_in_use,
+                           .arg = s};
+    return sl_remote_start(&o, &s->remote, st);
+}
+
 static sl_code make_manager(server *s, sl_status *st)
 {
     const sl_flags *f = s->flags;
@@ -236,6 +282,8 @@ static sl_code make_manager(server *s, sl_status *st)
         .tags = s->loader.tags,
         .n_tags = s->loader.n_tags,
         .forget_ns = nanoseconds(f->ended_version_ttl_s, 1000000000),
+        .explain = s->remote ? sl_remote_explain : NULL,
+        .explain_arg = s->remote,
         .labels_for_unavailable = f->allow_version_labels_for_unavailable_models,
         .wait_for_retries = f->strict_startup};
     return sl_manager_new(&o, &s->manager, st);
@@ -246,6 +294,7 @@ static sl_code make_reload(server *s, sl_status *st)
     const sl_flags *f = s->flags;
     sl_reload_options o = {.manager = s->manager,
                            .config = &s->config,
+                           .remote = s->remote,
                            .path = f->model_config_file,
                            .poll_seconds = f->model_config_file_poll_wait_seconds,
                            .timeout_ns = (uint64_t)f->reload_timeout_s * 1000000000u};
@@ -285,6 +334,8 @@ static sl_code make(server *s, sl_status *st)
     sl_code rc = sl_config_load(s->flags, &s->config, st);
     if (rc == SL_OK)
         rc = sl_config_check_platforms(&s->config, &s->config.models, st);
+    if (rc == SL_OK)
+        rc = make_remote(s, st);
     if (rc == SL_OK)
         rc = sl_engines_start(&s->engines, s->flags, platform(s), &s->loader, st);
     if (rc == SL_OK)
@@ -353,7 +404,9 @@ static void unmake(server *s)
             sl_loop_free(s->loops[i]);
     sl_free(s->loops);
     sl_reload_free(s->reload);
+    sl_remote_stop(s->remote);
     sl_manager_free(s->manager);
+    sl_remote_free(s->remote);
     if (s->batches != NULL)
         sl_batch_scheduler_free(s->batches);
     sl_engines_stop(&s->engines);

@@ -1,0 +1,311 @@
+/*
+ * main.c - sluice-fetch: hears what the server wants, has it done, says what came of it
+ *
+ * The main thread reads descriptor 0. A request waits in the queue until there is a thread for it:
+ * at most OPS run at once, and at most OPS_OF_ONE of them for one bucket or host, so that a store
+ * that hangs does not keep the others waiting. Each thread ends with its request.
+ *
+ * The end of descriptor 0 is the end of the program, whatever is going on: what was not published
+ * is removed by the next one.
+ *
+ *     sluice-fetch unpack ...    what archive.c starts: opens one archive in a process of its own
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/thread.h"
+#include "fetch/helper/archive.h"
+#include "fetch/helper/mirror.h"
+
+enum { OPS = 16, OPS_OF_ONE = 4, MOST_WAITING = 100000 };
+static const uint64_t PROGRESS_NS = 500000000u;
+
+static struct {
+    pthread_mutex_t lock; /* guards the list */
+    fetch_op *ops, *last; /* waiting and running, in the order in which they came */
+    int count, running;
+    pthread_mutex_t writing;
+    fetch_settings settings; /* set before the first request, then constant */
+} self = {.lock = PTHREAD_MUTEX_INITIALIZER, .writing = PTHREAD_MUTEX_INITIALIZER};
+
+/* ---- talking ---- */
+
+static void say(const sl_fetch_msg *m)
+{
+    sl_text t = {0};
+    sl_fetch_write(&t, m);
+    pthread_mutex_lock(&self.writing);
+    for (size_t at = 0; !t.failed && at < t.n;) {
+        ssize_t n = write(STDIN_FILENO, t.p + at, t.n - at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            _exit(0); /* the server has gone */
+        at += (size_t)n;
+    }
+    pthread_mutex_unlock(&self.writing);
+    sl_text_fini(&t);
+}
+
+static void say_progress(fetch_op *op)
+{
+    uint64_t now = sl_now_ns();
+    if (now - op->said_ns < PROGRESS_NS)
+        return;
+    op->said_ns = now;
+    say(&(sl_fetch_msg){
+        .kind = SL_FETCH_PROGRESS, .id = op->id, .done = op->done, .total = op->total});
+}
+
+static void say_failed(const fetch_op *op, const sl_status *st)
+{
+    say(&(sl_fetch_msg){.kind = op->partial ? SL_FETCH_PARTIAL : SL_FETCH_FAILED,
+                        .id = op->id,
+                        .code = st->code,
+                        .text = sl_str_of(st->msg)});
+}
+
+/* ---- doing ---- */
+
+static void do_list(fetch_op *op)
+{
+    fetch_names names = {0};
+    sl_status st = {0};
+    sl_str *list = NULL;
+    if (fetch_list(op, &names, &st)) {
+        say_failed(op, &st);
+    } else {
+        list = sl_calloc((size_t)names.count, sizeof *list);
+        for (int i = 0; i < names.count; i++)
+            list[i] = sl_str_of(names.list[i]);
+        say(&(sl_fetch_msg){.kind = SL_FETCH_LISTED,
+                            .id = op->id,
+                            .names = list,
+                            .n_names = names.count,
+                            .total = op->done});
+    }
+    sl_free(list);
+    fetch_names_fini(&names);
+}
+
+static void do_get(fetch_op *op)
+{
+    sl_status st = {0};
+    sl_code rc = op->kind == SL_FETCH_GET ? fetch_get(op, &st) : fetch_tidy(op, &st);
+    if (rc)
+        say_failed(op, &st);
+    else
+        say(&(sl_fetch_msg){.kind = SL_FETCH_GOT,
+                            .id = op->id,
+                            .changed = op->changed,
+                            .total = op->changed ? op->done : 0});
+}
+
+static void free_op(fetch_op *op)
+{
+    for (int i = 0; i < op->n_names; i++)
+        sl_free((char *)(uintptr_t)op->names[i].p);
+    sl_free(op->names);
+    sl_free(op->numbers);
+    sl_free(op->url);
+    sl_free(op->dir);
+    sl_free(op->name);
+    sl_free(op);
+}
+
+/* ---- the queue ---- */
+
+static void start_some(void);
+
+static void forget(fetch_op *op)
+{
+    fetch_op **at = &self.ops, *before = NULL;
+    while (*at != op) {
+        before = *at;
+        at = &(*at)->next;
+    }
+    *at = op->next;
+    if (self.last == op)
+        self.last = before;
+    self.count--;
+    self.running--;
+}
+
+static void *run(void *arg)
+{
+    fetch_op *op = arg;
+    if (op->kind == SL_FETCH_LIST)
+        do_list(op);
+    else
+        do_get(op);
+    pthread_mutex_lock(&self.lock);
+    forget(op);
+    start_some();
+    pthread_mutex_unlock(&self.lock);
+    free_op(op);
+    return NULL;
+}
+
+static int running_at(const fetch_op *like)
+{
+    int n = 0;
+    for (const fetch_op *op = self.ops; op != NULL; op = op->next)
+        n += op->running && op->place.scheme == like->place.scheme &&
+             sl_str_eq(op->place.bucket, like->place.bucket);
+    return n;
+}
+
+/* With the lock. */
+static void start_some(void)
+{
+    pthread_attr_t detached;
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    for (fetch_op *op = self.ops; op != NULL && self.running < OPS; op = op->next) {
+        pthread_t thread;
+        if (op->running || running_at(op) >= OPS_OF_ONE)
+            continue;
+        if (pthread_create(&thread, &detached, run, op) != 0) {
+            if (self.running == 0)
+                _exit(1); /* nobody is left who would start it later */
+            break;
+        }
+        op->running = true;
+        self.running++;
+    }
+    pthread_attr_destroy(&detached);
+}
+
+/* ---- hearing ---- */
+
+static char *copy(sl_str s)
+{
+    return sl_strndup(s.p ? s.p : "", s.n);
+}
+
+static void add_op(const sl_fetch_msg *m)
+{
+    fetch_op *op = sl_calloc(1, sizeof *op);
+    sl_status st = {0};
+    op->kind = m->kind;
+    op->id = m->id;
+    op->url = copy(m->url);
+    op->dir = copy(m->dir);
+    op->name = copy(m->name);
+    op->settings = &self.settings;
+    op->progress = say_progress;
+    op->names = sl_calloc((size_t)m->n_names, sizeof *op->names);
+    op->numbers = sl_calloc((size_t)m->n_numbers, sizeof *op->numbers);
+    for (; op->n_names < m->n_names; op->n_names++)
+        op->names[op->n_names] = (sl_str){copy(m->names[op->n_names]), m->names[op->n_names].n};
+    for (; op->n_numbers < m->n_numbers; op->n_numbers++)
+        op->numbers[op->n_numbers] = m->numbers[op->n_numbers];
+    if (op->dir[0] != '/' || self.count >= MOST_WAITING)
+        sl_fail(&st, SL_INVALID_ARGUMENT, "no directory, or too many requests");
+    else if (sl_fetch_place_parse(sl_str_of(op->url), &op->place, &st) == SL_OK) {
+        pthread_mutex_lock(&self.lock);
+        if (self.last != NULL)
+            self.last->next = op;
+        else
+            self.ops = op;
+        self.last = op;
+        self.count++;
+        start_some();
+        pthread_mutex_unlock(&self.lock);
+        return;
+    }
+    say_failed(op, &st);
+    free_op(op);
+}
+
+static void cancel(uint64_t id)
+{
+    pthread_mutex_lock(&self.lock);
+    for (fetch_op *op = self.ops; op != NULL; op = op->next)
+        if (op->id == id)
+            atomic_store(&op->cancelled, true);
+    pthread_mutex_unlock(&self.lock);
+}
+
+static void set_up(const sl_fetch_msg *m)
+{
+    if (self.settings.max_bytes != 0)
+        return;
+    self.settings.patience_s = (unsigned)SL_MIN(SL_MAX(m->patience_s, 1u), 86400u);
+    self.settings.max_bytes = SL_MAX(m->max_bytes, 1u);
+    self.settings.roots = sl_calloc((size_t)m->n_names, sizeof *self.settings.roots);
+    for (int i = 0; i < m->n_names; i++)
+        self.settings.roots[i] = (sl_str){copy(m->names[i]), m->names[i].n};
+    self.settings.n_roots = m->n_names;
+    say(&(sl_fetch_msg){.kind = SL_FETCH_HELLO, .code = SL_FETCH_VERSION});
+}
+
+static void hear(const sl_fetch_msg *m)
+{
+    switch (m->kind) {
+    case SL_FETCH_SETUP:
+        set_up(m);
+        break;
+    case SL_FETCH_LIST:
+    case SL_FETCH_GET:
+    case SL_FETCH_TIDY:
+        if (self.settings.max_bytes != 0)
+            add_op(m);
+        break;
+    case SL_FETCH_CANCEL:
+        cancel(m->id);
+        break;
+    default:
+        break;
+    }
+}
+
+static int serve(void)
+{
+    sl_fetch_reader reader = {0};
+    sl_fetch_msg m;
+    sl_status st = {0};
+    for (;;) {
+        sl_code rc = sl_fetch_read(&reader, &m, &st);
+        if (rc == SL_OK) {
+            hear(&m);
+            sl_fetch_msg_fini(&m);
+            continue;
+        }
+        if (rc != SL_UNAVAILABLE) {
+            fprintf(stderr, "sluice-fetch: %s\n", st.msg);
+            return 1;
+        }
+        int n = sl_fetch_fill(&reader, STDIN_FILENO);
+        if (n == 0 || (n < 0 && errno != EINTR))
+            return 0;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    sl_status st = {0};
+    struct rlimit no_core = {0, 0};
+    signal(SIGPIPE, SIG_IGN);
+    setrlimit(RLIMIT_CORE, &no_core); /* credentials are in this process */
+    if (argc > 1 && strcmp(argv[1], "unpack") == 0)
+        return fetch_unpack_main(argc, argv);
+    if (argc > 1) {
+        fprintf(stderr, "sluice-fetch is started by sluice: it has no use of its own\n");
+        return 2;
+    }
+    sl_thread_be_nice();
+    if (fetch_http_start(&st)) {
+        fprintf(stderr, "sluice-fetch: %s\n", st.msg);
+        return 1;
+    }
+    _exit(serve()); /* other threads may be anywhere */
+}

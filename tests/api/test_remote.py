@@ -1,0 +1,98 @@
+"""Remote base paths against real stores: the way from a bucket to an answer, once for each scheme."""
+import importlib.util
+import json
+import pathlib
+import sys
+
+import pytest
+
+from conftest import ROOT, model_config
+
+spec = importlib.util.spec_from_file_location("stores", ROOT / "tests/support/stores.py")
+stores = importlib.util.module_from_spec(spec)
+sys.modules["stores"] = stores
+spec.loader.exec_module(stores)
+until = stores.until
+
+HALF = ROOT / "tests/models/half_plus_two/1"
+ROW = '{"instances": [1.0, 2.0]}'
+FAST = ("--engine=native", "--remote_poll_wait_seconds=1")
+
+
+def versions(server, model):
+    reply = json.loads(server.ask("GET", f"/v1/models/{model}").text)
+    return {int(v["version"]): v["state"] for v in reply.get("model_version_status", [])}
+
+
+def available(server, model):
+    return sorted(v for v, state in versions(server, model).items() if state == "AVAILABLE")
+
+
+@pytest.fixture(scope="module")
+def s3():
+    with stores.s3() as store:
+        yield store
+
+
+def test_s3_from_the_bucket_to_an_answer(s3, start, tmp_path):
+    s3.put_version("a/half/1", HALF)
+    s3.put("a/half/README", b"not a version")
+    config = model_config(("half", "s3://models/a/half"))
+    cache = f"--remote_cache_dir={tmp_path}/cache"
+    server = start(*FAST, cache, config=config, env=s3.env)
+    assert json.loads(server.ask("POST", "/v1/models/half:predict", ROW).text)["predictions"] == [2.5, 3.0]
+    assert "fetched s3://models/a/half version 1" in server.log
+
+    # A version that is still being uploaded does not count; when it is whole it is taken, and the old one goes.
+    files = {f.relative_to(HALF): f.read_bytes() for f in HALF.rglob("*") if f.is_file()}
+    s3.put("a/half/2/saved_model.pb", files.pop(pathlib.Path("saved_model.pb")))
+    for path, data in files.items():
+        assert available(server, "half") == [1] or not files
+        s3.put(f"a/half/2/{path}", data)
+    until(lambda: available(server, "half") == [2])
+
+    # What is deleted in the bucket is no longer served, once there is something else to serve ...
+    s3.put_version("a/half/1", HALF)
+    s3.delete("a/half/2/")
+    until(lambda: available(server, "half") == [1])
+    # ... and an empty bucket unloads nothing.
+    s3.delete("a/half/")
+    server.wait_for("there is no version")
+    assert available(server, "half") == [1]
+    assert server.stop() == 0
+
+    # The cache serves at once, when the store is away.
+    env = {**s3.env, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    again = start(*FAST, cache, config=config, env=env)
+    assert json.loads(again.ask("POST", "/v1/models/half:predict", ROW).text)["predictions"] == [2.5, 3.0]
+
+
+def test_an_archive_is_fetched_again_only_when_it_is_new(start, tmp_path):
+    with stores.web() as site:
+        site.files["/m/half.tar.gz"] = stores.tar(("model/1", HALF))
+        server = start(*FAST, f"--remote_cache_dir={tmp_path}/cache",
+                       config=model_config(("half", site.url + "/m/half.tar.gz")), env=stores.NO_CREDENTIALS)
+        assert json.loads(server.ask("POST", "/v1/models/half:predict", ROW).text)["predictions"] == [2.5, 3.0]
+        until(lambda: any("If-None-Match" in headers for _, headers in site.asked))
+        site.files["/m/half.tar.gz"] = stores.tar(("model/1", HALF), ("model/2", HALF))
+        until(lambda: available(server, "half") == [2])
+        assert server.log.count("fetched http") <= 2
+
+
+@pytest.fixture(scope="module")
+def gs():
+    port = stores.free_port()
+    url = f"http://127.0.0.1:{port}"
+    with stores.program(sys.executable, "-m", "gcp_storage_emulator", "start", "--in-memory", f"--port={port}",
+                        "--default-bucket=models", ready=url + "/"):
+        yield url
+
+
+def test_gs_from_the_bucket_to_an_answer(gs, start, tmp_path):
+    for f in HALF.rglob("*"):
+        if f.is_file():
+            stores.gs_put(gs, "models", f"a/half/7/{f.relative_to(HALF)}", f.read_bytes())
+    server = start(*FAST, f"--remote_cache_dir={tmp_path}/cache", config=model_config(("half", "gs://models/a/half")),
+                   env={**stores.NO_CREDENTIALS, "STORAGE_EMULATOR_HOST": gs})
+    assert json.loads(server.ask("POST", "/v1/models/half:predict", ROW).text)["predictions"] == [2.5, 3.0]
+    assert available(server, "half") == [7]
