@@ -1,0 +1,215 @@
+/* test_mirror.c - publishing into a mirror, and what is removed from it */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "fetch/helper/checks.h"
+#include "fetch/helper/mirror.h"
+
+static sl_status st;
+static char dir[64];
+
+static int setup(void **state)
+{
+    (void)state;
+    strcpy(dir, "/tmp/sluice-mirror-XXXXXX");
+    return mkdtemp(dir) == NULL || fetch_mirror_make(dir, &st) != SL_OK;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    fetch_remove_tree(dir);
+    return access(dir, F_OK) == 0;
+}
+
+static bool there(const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return access(path, F_OK) == 0;
+}
+
+static void publish(const char *name, const char *fingerprint)
+{
+    fetch_staging s;
+    char path[4200];
+    assert_int_equal(fetch_staging_open(dir, &s, &st), SL_OK);
+    snprintf(path, sizeof path, "%s/saved_model.pb", s.path);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(fingerprint, f);
+    fclose(f);
+    assert_int_equal(fetch_publish(dir, s.path, name, fingerprint, &st), SL_OK);
+    fetch_staging_close(&s);
+}
+
+static void tidy(const char *keep, int64_t in_use)
+{
+    sl_str name = sl_str_of(keep);
+    fetch_op op = {
+        .dir = dir, .names = &name, .n_names = *keep != 0, .numbers = &in_use, .n_numbers = 1};
+    assert_int_equal(fetch_tidy(&op, &st), SL_OK);
+}
+
+static void a_mirror_that_holds_nothing_has_no_versions_directory(void **state)
+{
+    (void)state;
+    assert_false(there("versions"));
+    publish("1", "aa");
+    assert_true(there("versions/1/saved_model.pb"));
+    assert_true(fetch_mirror_has(dir, "1", "aa"));
+    assert_false(fetch_mirror_has(dir, "1", "bb"));
+    assert_false(fetch_mirror_has(dir, "2", "aa"));
+}
+
+static void new_content_moves_the_link_and_keeps_what_is_in_use(void **state)
+{
+    (void)state;
+    publish("1", "aa");
+    publish("1", "bb");
+    assert_true(fetch_mirror_has(dir, "1", "bb"));
+    tidy("1", 1);
+    assert_true(there("data/1-aa"));
+    tidy("1", 7);
+    assert_false(there("data/1-aa"));
+    assert_true(there("versions/1/saved_model.pb"));
+}
+
+static void what_is_not_kept_is_hidden_first_and_removed_when_nobody_uses_it(void **state)
+{
+    (void)state;
+    publish("1", "aa");
+    publish("2", "bb");
+    tidy("2", 1);
+    assert_false(there("versions/1"));
+    assert_true(there("data/1-aa"));
+    tidy("2", 2);
+    assert_false(there("data/1-aa"));
+    assert_true(there("versions/2/saved_model.pb"));
+}
+
+static void the_same_content_twice_is_no_error(void **state)
+{
+    (void)state;
+    publish("1", "aa");
+    publish("1", "aa");
+    assert_true(fetch_mirror_has(dir, "1", "aa"));
+}
+
+static void staging_that_nobody_holds_is_removed_and_no_other(void **state)
+{
+    (void)state;
+    fetch_staging s;
+    char path[256];
+    assert_int_equal(fetch_staging_open(dir, &s, &st), SL_OK);
+    snprintf(path, sizeof path, "%s/staging-left", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    tidy("1", 1);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_int_equal(access(s.path, F_OK), 0);
+    memcpy(path, s.path, strlen(s.path) + 1);
+    fetch_staging_close(&s);
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
+static void more_than_the_disk_has_is_refused_with_both_numbers(void **state)
+{
+    (void)state;
+    assert_int_equal(fetch_mirror_room(dir, 1, &st), SL_OK);
+    assert_int_equal(fetch_mirror_room(dir, 1ull << 60, &st), SL_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(st.msg, "free space"));
+    assert_int_equal(fetch_mirror_room(dir, UINT64_MAX, &st), SL_RESOURCE_EXHAUSTED);
+}
+
+static void a_fingerprint_knows_names_sizes_and_tags_and_no_order(void **state)
+{
+    (void)state;
+    char a[FETCH_FINGERPRINT], b[FETCH_FINGERPRINT];
+    fetch_listing l = {0}, m = {0};
+    fetch_listing_add(&l, SL_STR("k/x"), SL_STR("x"), 1, SL_STR("t"), &st);
+    fetch_listing_add(&l, SL_STR("k/y"), SL_STR("y"), 2, SL_STR("u"), &st);
+    fetch_listing_add(&m, SL_STR("k/y"), SL_STR("y"), 2, SL_STR("u"), &st);
+    fetch_listing_add(&m, SL_STR("k/x"), SL_STR("x"), 1, SL_STR("t"), &st);
+    fetch_fingerprint(&l, a);
+    fetch_fingerprint(&m, b);
+    assert_string_equal(a, b);
+    strcpy(m.list[0].tag, "other");
+    fetch_fingerprint(&m, b);
+    assert_string_not_equal(a, b);
+    fetch_listing_fini(&l);
+    fetch_listing_fini(&m);
+}
+
+/* ---- checksums ---- */
+
+static sl_code checked(const fetch_object *o, const fetch_reply *r, const char *data)
+{
+    fetch_checks c;
+    assert_int_equal(fetch_checks_begin(&c, o, r, &st), SL_OK);
+    fetch_checks_add(&c, data, strlen(data) / 2);
+    fetch_checks_add(&c, data + strlen(data) / 2, strlen(data) - strlen(data) / 2);
+    return fetch_checks_end(&c, "file", &st);
+}
+
+static void each_checksum_finds_a_wrong_byte(void **state)
+{
+    (void)state;
+    fetch_object o = {.has_crc32c = true, .crc32c = 0xe3069283}, none = {0};
+    fetch_reply r = {.etag_is_md5 = true}, plain = {.etag_is_md5 = true};
+    assert_int_equal(checked(&o, &r, "123456789"), SL_OK);
+    assert_int_equal(checked(&o, &r, "123456780"), SL_DATA_LOSS);
+    o = (fetch_object){0};
+    o.has_md5 = fetch_md5_of_etag("\"25f9e794323b453885f5181f1b624d0b\"", o.md5);
+    assert_true(o.has_md5);
+    assert_int_equal(checked(&o, &plain, "123456789"), SL_OK);
+    assert_int_equal(checked(&o, &plain, "12345678"), SL_DATA_LOSS);
+    plain.etag_is_md5 = false; /* it only looks like one: the store encrypted it */
+    assert_int_equal(checked(&o, &plain, "12345678"), SL_OK);
+    strcpy(r.sha256, "FeKw09nJA+PhL28UcUcC3vVsxBMfVRNdPk9XL1MA3kE=");
+    assert_int_equal(checked(&none, &r, "1"), SL_DATA_LOSS);
+    strcpy(r.sha256, "a4ayc/80/OGda4BO/1o/V0etpOqiLx1JwB5S3beHW0s=");
+    assert_int_equal(checked(&none, &r, "1"), SL_OK);
+    strcpy(r.sha256, "a4ayc/80/OGda4BO/1o/V0etpOqiLx1JwB5S3beHW0s=-3"); /* of parts: no use */
+    assert_int_equal(checked(&none, &r, "2"), SL_OK);
+    r.sha256[0] = '\0';
+    strcpy(r.crc32, "y/Q5Jg==");
+    assert_int_equal(checked(&none, &r, "123456789"), SL_OK);
+    assert_int_equal(checked(&none, &r, "12345678"), SL_DATA_LOSS);
+}
+
+static void an_etag_of_a_multipart_upload_is_no_md5(void **state)
+{
+    (void)state;
+    unsigned char md5[16];
+    assert_false(fetch_md5_of_etag("\"25f9e794323b453885f5181f1b624d0b-3\"", md5));
+    assert_false(fetch_md5_of_etag("\"25f9e794323b453885f5181f1b624dXX\"", md5));
+    assert_false(fetch_md5_of_etag("", md5));
+    assert_true(fetch_md5_of_etag("25f9e794323b453885f5181f1b624d0b", md5));
+    assert_true(md5[0] == 0x25 && md5[15] == 0x0b);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(a_mirror_that_holds_nothing_has_no_versions_directory),
+        T(new_content_moves_the_link_and_keeps_what_is_in_use),
+        T(what_is_not_kept_is_hidden_first_and_removed_when_nobody_uses_it),
+        T(the_same_content_twice_is_no_error),
+        T(staging_that_nobody_holds_is_removed_and_no_other),
+        T(more_than_the_disk_has_is_refused_with_both_numbers),
+        T(a_fingerprint_knows_names_sizes_and_tags_and_no_order),
+        cmocka_unit_test(each_checksum_finds_a_wrong_byte),
+        cmocka_unit_test(an_etag_of_a_multipart_upload_is_no_md5),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

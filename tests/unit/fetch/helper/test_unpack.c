@@ -1,0 +1,251 @@
+/* test_unpack.c - archives, also those that were made to do harm */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "fetch/helper/archive.h"
+
+static sl_status st;
+static char dir[64], file[128], out[128];
+static int archive;
+
+static int setup(void **state)
+{
+    (void)state;
+    strcpy(dir, "/tmp/sluice-unpack-XXXXXX");
+    if (mkdtemp(dir) == NULL)
+        return 1;
+    snprintf(file, sizeof file, "%s/a.tar", dir);
+    snprintf(out, sizeof out, "%s/out", dir);
+    archive = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    return mkdir(out, 0700) || archive < 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    char command[128];
+    close(archive);
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    return system(command);
+}
+
+/* One entry of a tar archive; `said` is the size that its header tells. */
+static void put(const char *name, char type, const char *link, const char *data,
+                unsigned long long said)
+{
+    char h[512] = {0}, size[32];
+    unsigned sum = 0;
+    size_t n = strlen(data);
+    snprintf(h, 100, "%s", name);
+    memcpy(h + 100, "0000644", 8);
+    memcpy(h + 108, "0000000", 8);
+    memcpy(h + 116, "0000000", 8);
+    snprintf(size, sizeof size, "%011llo", said);
+    memcpy(h + 124, size, 12);
+    memcpy(h + 136, "00000000000", 12);
+    h[156] = type;
+    snprintf(h + 157, 100, "%s", link);
+    memcpy(h + 257, "ustar\00000", 8);
+    memset(h + 148, ' ', 8);
+    for (int i = 0; i < 512; i++)
+        sum += (unsigned char)h[i];
+    snprintf(h + 148, 8, "%06o", sum);
+    assert_int_equal(write(archive, h, 512), 512);
+    if (n) {
+        char block[512] = {0};
+        memcpy(block, data, n);
+        assert_int_equal(write(archive, block, 512), 512);
+    }
+}
+
+static sl_code unpack(uint64_t bytes, unsigned entries)
+{
+    static const char end[1024];
+    assert_int_equal(write(archive, end, sizeof end), sizeof end);
+    lseek(archive, 0, SEEK_SET);
+    int fd = open(out, O_RDONLY | O_DIRECTORY);
+    sl_code rc = fetch_unpack(archive, fd, bytes, entries, &st);
+    close(fd);
+    return rc;
+}
+
+static bool is_there(const char *name, const char *content)
+{
+    char path[256], got[64] = "";
+    snprintf(path, sizeof path, "%s/%s", out, name);
+    FILE *f = fopen(path, "r");
+    if (f == NULL)
+        return false;
+    size_t n = fread(got, 1, sizeof got - 1, f);
+    fclose(f);
+    return n == strlen(content) && strcmp(got, content) == 0;
+}
+
+static void files_and_directories_are_unpacked(void **state)
+{
+    (void)state;
+    put("./", '5', "", "", 0);
+    put("./1/", '5', "", "", 0);
+    put("./1/saved_model.pb", '0', "", "model", 5);
+    put("1/variables/variables.index", '0', "", "index", 5);
+    put("1/empty", '0', "", "", 0);
+    assert_int_equal(unpack(100, 100), SL_OK);
+    assert_true(is_there("1/saved_model.pb", "model"));
+    assert_true(is_there("1/variables/variables.index", "index"));
+    assert_true(is_there("1/empty", ""));
+}
+
+static void expect_refused(sl_code rc)
+{
+    assert_int_equal(unpack(1000, 100), rc);
+    char escaped[128];
+    snprintf(escaped, sizeof escaped, "%s/escaped", dir);
+    assert_int_not_equal(access(escaped, F_OK), 0);
+}
+
+static void a_path_that_leads_out_is_refused(void **state)
+{
+    (void)state;
+    put("1/../../escaped", '0', "", "x", 1);
+    expect_refused(SL_INVALID_ARGUMENT);
+}
+
+static void an_absolute_path_is_refused(void **state)
+{
+    (void)state;
+    put("/tmp/sluice-unpack-escaped", '0', "", "x", 1);
+    expect_refused(SL_INVALID_ARGUMENT);
+    assert_int_not_equal(access("/tmp/sluice-unpack-escaped", F_OK), 0);
+}
+
+static void a_symbolic_link_is_refused_and_what_would_go_through_it(void **state)
+{
+    (void)state;
+    put("1", '2', "..", "", 0);
+    put("1/escaped", '0', "", "x", 1);
+    expect_refused(SL_INVALID_ARGUMENT);
+}
+
+static void a_hard_link_is_refused(void **state)
+{
+    (void)state;
+    put("a", '0', "", "x", 1);
+    put("b", '1', "/etc/passwd", "", 0);
+    expect_refused(SL_INVALID_ARGUMENT);
+}
+
+static void a_device_and_a_fifo_are_refused(void **state)
+{
+    (void)state;
+    put("dev", '3', "", "", 0);
+    expect_refused(SL_INVALID_ARGUMENT);
+    assert_int_equal(ftruncate(archive, 0), 0);
+    lseek(archive, 0, SEEK_SET);
+    put("fifo", '6', "", "", 0);
+    expect_refused(SL_INVALID_ARGUMENT);
+}
+
+static void a_file_that_comes_twice_is_refused(void **state)
+{
+    (void)state;
+    put("a", '0', "", "x", 1);
+    put("./a", '0', "", "y", 1);
+    expect_refused(SL_INVALID_ARGUMENT);
+    assert_true(is_there("a", "x"));
+}
+
+static void more_bytes_than_allowed_are_refused_before_they_are_written(void **state)
+{
+    (void)state;
+    put("big", '0', "", "x", 1ull << 40);
+    expect_refused(SL_OUT_OF_RANGE);
+}
+
+static void more_bytes_in_all_than_allowed_are_refused(void **state)
+{
+    (void)state;
+    char name[16];
+    for (int i = 0; i < 11; i++) {
+        snprintf(name, sizeof name, "f%d", i);
+        put(name, '0', "", "0123456789", 10);
+    }
+    assert_int_equal(unpack(100, 100), SL_OUT_OF_RANGE);
+}
+
+static void more_entries_than_allowed_are_refused(void **state)
+{
+    (void)state;
+    char name[16];
+    for (int i = 0; i < 6; i++) {
+        snprintf(name, sizeof name, "f%d", i);
+        put(name, '0', "", "", 0);
+    }
+    assert_int_equal(unpack(100, 5), SL_OUT_OF_RANGE);
+}
+
+static void half_an_archive_and_none_at_all_are_refused(void **state)
+{
+    (void)state;
+    put("a", '0', "", "x", 2000);
+    lseek(archive, 0, SEEK_SET);
+    int fd = open(out, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(fetch_unpack(archive, fd, 10000, 10, &st), SL_INVALID_ARGUMENT);
+    assert_int_equal(ftruncate(archive, 0), 0);
+    lseek(archive, 0, SEEK_SET);
+    assert_int_equal(write(archive, "<html>not found</html>", 22), 22);
+    lseek(archive, 0, SEEK_SET);
+    assert_int_equal(fetch_unpack(archive, fd, 10000, 10, &st), SL_INVALID_ARGUMENT);
+    close(fd);
+}
+
+static bool may(const char *from, const char *to)
+{
+    sl_str roots[] = {SL_STR("https://mirror.example/models")};
+    fetch_settings s = {.roots = roots, .n_roots = 1};
+    return fetch_may_redirect(&s, sl_str_of(from), sl_str_of(to));
+}
+
+static void a_redirect_stays_with_its_host_or_below_a_root(void **state)
+{
+    (void)state;
+    assert_true(may("https://h/a", "https://h/b"));
+    assert_true(may("http://h/a", "http://H/b"));
+    assert_true(may("http://h/a", "https://h/b"));
+    assert_false(may("https://h/a", "http://h/b"));
+    assert_false(may("https://h/a", "https://other/b"));
+    assert_false(may("https://h/a", "https://h:8443/b"));
+    assert_false(may("http://h/a", "http://169.254.169.254/latest"));
+    assert_false(may("http://h/a", "file:///etc/passwd"));
+    assert_false(may("http://h/a", "https://u@h/b"));
+    assert_true(may("https://h/a", "https://mirror.example/models/x.tar.gz"));
+    assert_false(may("https://h/a", "https://mirror.example/other"));
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(files_and_directories_are_unpacked),
+        T(a_path_that_leads_out_is_refused),
+        T(an_absolute_path_is_refused),
+        T(a_symbolic_link_is_refused_and_what_would_go_through_it),
+        T(a_hard_link_is_refused),
+        T(a_device_and_a_fifo_are_refused),
+        T(a_file_that_comes_twice_is_refused),
+        T(more_bytes_than_allowed_are_refused_before_they_are_written),
+        T(more_bytes_in_all_than_allowed_are_refused),
+        T(more_entries_than_allowed_are_refused),
+        T(half_an_archive_and_none_at_all_are_refused),
+        cmocka_unit_test(a_redirect_stays_with_its_host_or_below_a_root),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

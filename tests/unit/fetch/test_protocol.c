@@ -1,0 +1,144 @@
+/* test_protocol.c - frames between the server and sluice-fetch */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "fetch/protocol.h"
+
+static sl_status st;
+
+static void feed(sl_fetch_reader *r, const char *p, size_t n)
+{
+    sl_text_add(&r->bytes, p, n);
+}
+
+static void a_message_comes_back_as_it_was_sent(void **state)
+{
+    (void)state;
+    sl_str names[] = {SL_STR("1"), SL_STR(""), SL_STR("007")};
+    int64_t numbers[] = {1, -7, INT64_MAX};
+    sl_fetch_msg m = {.kind = SL_FETCH_TIDY,
+                      .id = UINT64_MAX,
+                      .url = SL_STR("s3://b/m"),
+                      .dir = SL_STR("/c/m"),
+                      .name = SL_STR("3"),
+                      .text = SL_STR("why"),
+                      .code = 5,
+                      .done = 1,
+                      .total = 2,
+                      .changed = true,
+                      .patience_s = 30,
+                      .max_bytes = 1ull << 40,
+                      .names = names,
+                      .n_names = 3,
+                      .numbers = numbers,
+                      .n_numbers = 3};
+    sl_text t = {0};
+    sl_fetch_reader r = {0};
+    sl_fetch_msg got;
+    sl_fetch_write(&t, &m);
+    assert_false(t.failed);
+    for (size_t i = 0; i < t.n; i++) { /* a byte at a time */
+        assert_int_equal(sl_fetch_read(&r, &got, &st), SL_UNAVAILABLE);
+        feed(&r, t.p + i, 1);
+    }
+    assert_int_equal(sl_fetch_read(&r, &got, &st), SL_OK);
+    assert_int_equal(got.kind, SL_FETCH_TIDY);
+    assert_true(got.id == UINT64_MAX && got.code == 5 && got.done == 1 && got.total == 2);
+    assert_true(got.changed && got.patience_s == 30 && got.max_bytes == 1ull << 40);
+    assert_true(sl_str_is(got.url, "s3://b/m") && sl_str_is(got.dir, "/c/m"));
+    assert_true(sl_str_is(got.name, "3") && sl_str_is(got.text, "why"));
+    assert_int_equal(got.n_names, 3);
+    assert_true(sl_str_is(got.names[1], "") && sl_str_is(got.names[2], "007"));
+    assert_true(got.n_numbers == 3 && got.numbers[1] == -7 && got.numbers[2] == INT64_MAX);
+    sl_fetch_msg_fini(&got);
+    assert_int_equal(sl_fetch_read(&r, &got, &st), SL_UNAVAILABLE);
+    sl_fetch_reader_fini(&r);
+    sl_text_fini(&t);
+}
+
+static void expect_refused(const char *p, size_t n)
+{
+    sl_fetch_reader r = {0};
+    sl_fetch_msg m;
+    feed(&r, p, n);
+    assert_int_equal(sl_fetch_read(&r, &m, &st), SL_INVALID_ARGUMENT);
+    sl_fetch_reader_fini(&r);
+}
+
+static void what_is_no_message_ends_the_connection(void **state)
+{
+    (void)state;
+    expect_refused("\0\0\0\0", 4);                   /* empty frame */
+    expect_refused("\xff\xff\xff\xff", 4);           /* longer than any */
+    expect_refused("\x02\0\0\0\x08\xff", 6);         /* a number that does not end */
+    expect_refused("\x02\0\0\0\x10\x01", 6);         /* no kind */
+    expect_refused("\x03\0\0\0\x08\xff\x01", 7);     /* a kind that there is not */
+    expect_refused("\x04\0\0\0\x08\x01\x1a\x7f", 8); /* a string that is longer than the frame */
+}
+
+static void more_names_than_allowed_are_refused_by_both_ends(void **state)
+{
+    (void)state;
+    sl_text t = {0};
+    sl_str *names = sl_calloc(SL_FETCH_NAMES + 1, sizeof *names);
+    sl_fetch_msg m = {.kind = SL_FETCH_LISTED, .names = names, .n_names = SL_FETCH_NAMES + 1}, got;
+    sl_fetch_write(&t, &m);
+    assert_true(t.failed);
+    sl_text_fini(&t);
+    /* two halves in one frame, as no honest sender makes it */
+    sl_fetch_reader r = {0};
+    unsigned n = 2 + 2 * (SL_FETCH_NAMES + 1);
+    char head[] = {(char)n, (char)(n >> 8), (char)(n >> 16), 0, 0x08, SL_FETCH_LISTED};
+    feed(&r, head, sizeof head);
+    for (int i = 0; i <= SL_FETCH_NAMES; i++)
+        feed(&r, "\x6a\0", 2);
+    assert_int_equal(sl_fetch_read(&r, &got, &st), SL_RESOURCE_EXHAUSTED);
+    sl_fetch_reader_fini(&r);
+    sl_free(names);
+}
+
+static void frames_are_read_one_after_another_from_a_descriptor(void **state)
+{
+    (void)state;
+    int ends[2];
+    sl_text t = {0};
+    sl_fetch_reader r = {0};
+    sl_fetch_msg got;
+    assert_int_equal(pipe(ends), 0);
+    for (uint64_t i = 1; i <= 100; i++)
+        sl_fetch_write(&t,
+                       &(sl_fetch_msg){.kind = SL_FETCH_PROGRESS, .id = i, .text = SL_STR("x")});
+    assert_int_equal(write(ends[1], t.p, t.n), t.n);
+    close(ends[1]);
+    uint64_t next = 1;
+    for (;;) {
+        sl_code rc = sl_fetch_read(&r, &got, &st);
+        if (rc == SL_OK) {
+            assert_int_equal(got.id, next++);
+            sl_fetch_msg_fini(&got);
+        } else if (sl_fetch_fill(&r, ends[0]) == 0) {
+            break;
+        }
+    }
+    assert_int_equal(next, 101);
+    close(ends[0]);
+    sl_fetch_reader_fini(&r);
+    sl_text_fini(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_message_comes_back_as_it_was_sent),
+        cmocka_unit_test(what_is_no_message_ends_the_connection),
+        cmocka_unit_test(more_names_than_allowed_are_refused_by_both_ends),
+        cmocka_unit_test(frames_are_read_one_after_another_from_a_descriptor),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
