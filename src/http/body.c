@@ -19,7 +19,7 @@ static void destroy(sl_buffer *b)
     sl_free(b);
 }
 
-static bool charge(sl_body *b, size_t more)
+bool sl_body_charge(sl_body *b, size_t more)
 {
     sl_budget *g = b->budget;
     if (g == NULL)
@@ -55,7 +55,7 @@ bool sl_body_grow(sl_body *b, size_t limit)
     if (now >= FIRST && !sl_mul_size(now, 2, &size))
         return false;
     size = SL_MIN(size, limit);
-    return charge(b, size - now) && resize(b, size);
+    return sl_body_charge(b, size - now) && resize(b, size);
 }
 
 bool sl_body_add(sl_body *b, const char *p, size_t size, size_t limit)

@@ -34,6 +34,8 @@ static inline size_t sl_body_room(const sl_body *b)
 {
     return b->buffer ? b->buffer->size - b->n : 0;
 }
+/* Charges the budget with bytes that are held elsewhere, until reset. False: no budget. */
+bool sl_body_charge(sl_body *b, size_t size) SL_MUST_CHECK;
 /* Gives up the buffer (whoever acquired it keeps it) and the charge. Keeps the budget. */
 void sl_body_reset(sl_body *b);
 

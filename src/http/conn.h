@@ -110,6 +110,7 @@ struct sl_shard {
     struct sl_h2_stream *streams; /* pool of HTTP/2's */
     int n_streams;
     struct sl_h2_batch *batch; /* or NULL: no HTTP/2 connection was there yet */
+    struct sl_h2_reserve *reserve;
     bool draining;
     size_t scratch_n; /* bytes of the present connection's reply that wait in scratch */
     char *scratch;

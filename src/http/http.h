@@ -114,8 +114,14 @@ void sl_http_reply_posted(sl_http_call *call);
 /* HTTP/2 only, between on_call and sl_http_reply, on the call's loop: sends the head, the first time,
  * and what call->reply holds by now, which is empty afterwards. The call stays open. */
 void sl_http_send(sl_http_call *call);
-/* Bytes given to sl_http_send that the client has not taken yet. */
+/* Bytes given to sl_http_send that the client has not taken yet. While these are more than 256 KiB, a
+ * client of on_data gets no new window: it cannot make us hold what it does not read. */
 size_t sl_http_unsent(const sl_http_call *call);
+/* on_data: while paused, the client gets no new window (4 MiB may be on their way). */
+void sl_http_pause(sl_http_call *call, bool paused);
+/* Counts bytes that the handler holds for this call (what it keeps of on_data, say) against
+ * limits.max_inflight, until the call is over. False: more than that. The call's loop. */
+bool sl_http_charge(sl_http_call *call, size_t bytes) SL_MUST_CHECK;
 
 /* Nanoseconds that the call's loop has spent on handlers in its current round: whether it should hand
  * work to somebody else. */
@@ -136,13 +142,38 @@ typedef struct sl_http_limits {
     int max_connections;      /* of this server; beyond it: 503 and close; default 65536 */
     size_t compress_min;      /* gzip replies of at least this many bytes for clients that accept it;
                                  0: never (default) */
-    int max_streams;          /* HTTP/2: calls of one connection at a time; the client waits with
-                                 more; default 1000 */
+    /* HTTP/2, each for one connection. What exceeds the last two gets GOAWAY, ENHANCE_YOUR_CALM. */
+    int max_streams;   /* calls at a time; the client waits with more; default 1000 */
+    size_t max_unsent; /* bytes of replies that the client has not taken, beyond which its further
+                          requests wait; default 64 MiB */
+    int max_resets;    /* streams that the client ended before their reply, or that it made us end,
+                          beyond those that were answered: at once, and then in 10 s; default 1000 */
+    int max_useless;   /* frames that ask for nothing (PING, SETTINGS, empty DATA, WINDOW_UPDATE ...)
+                          beyond those that our own frames give reason for: the same; default 10000 */
 } sl_http_limits;
 void sl_http_limits_default(sl_http_limits *l);
 
+/*
+ * HTTP/2's life of a connection, in the terms of gRPC's channel arguments. In each time INT_MAX means
+ * never, as there. The defaults are gRPC's.
+ */
+typedef struct sl_http_h2_options {
+    int keepalive_time_ms;     /* a PING after so long without a byte; 2 h */
+    int keepalive_timeout_ms;  /* closed if nothing is heard after it; 20 s */
+    bool permit_without_calls; /* the same while no call is there, for both sides; false */
+    int min_ping_interval_without_data_ms; /* that a client's PINGs must keep while we send nothing
+                                              (2 h if there is no call and they are not permitted
+                                              without); 5 min */
+    int max_ping_strikes;      /* PINGs sooner than that, before "too_many_pings"; 0: any number; 2 */
+    int max_connection_age_ms; /* then the client is asked to open another one; (+-10 %); never */
+    int max_connection_age_grace_ms; /* calls may go on for so long after it; never */
+    int max_connection_idle_ms;      /* the same as max age after so long without a call; never */
+} sl_http_h2_options;
+void sl_http_h2_options_default(sl_http_h2_options *o);
+
 typedef struct sl_http_options {
     sl_http_limits limits;
+    sl_http_h2_options h2; /* all zeros: the defaults, but any number of PINGs */
     /* Called on the loop for every complete request. Must lead to one sl_http_reply(). */
     void (*on_call)(sl_http_call *call, void *arg);
     /* (optional) The head is there, the body perhaps not; called for every request: return 0 to go
@@ -153,8 +184,9 @@ typedef struct sl_http_options {
      * layer above decides on its form. */
     void (*on_error)(int status, const char *message, sl_chain *body, const char **content_type,
                      void *arg);
-    /* (optional) The same for a request whose head was understood: makes the whole reply (status,
-     * head, body, trailers) in its own form, and returns true; false: on_error is asked. */
+    /* (optional; HTTP/2) The same for a request of which at least a part of the head was understood
+     * (a field that was not is missing): makes the whole reply (status, head, body, trailers) in its
+     * own form, and returns true; false: on_error is asked. call->status is `status`. */
     bool (*on_call_error)(sl_http_call *call, int status, const char *message, void *arg);
     /* (optional) For the access log: such an error was sent (call == NULL), or the reply to a call
      * was: `sent` bytes, head and body; 0: given up, the client is gone. The call is still valid. */
@@ -177,8 +209,8 @@ sl_code sl_http_listen(struct sl_loop *const *loops, int n_loops, const char *ad
 
 /*
  * Graceful end, any thread: listening stops, idle connections close, each other one gets
- * "Connection: close" with its reply. `done(arg)` is called once, on a loop, when the last connection
- * is gone.
+ * "Connection: close" with its reply. HTTP/2 connections get GOAWAY in two steps, so that no request
+ * on its way is lost. `done(arg)` is called once, on a loop, when the last connection is gone.
  */
 void sl_http_drain(sl_http_server *s, void (*done)(void *), void *arg);
 /* Cuts what is left. The loops no longer run. */

@@ -520,6 +520,14 @@ void sl_http_reply(sl_http_call *call)
     advance(c);
 }
 
+bool sl_http_charge(sl_http_call *call, size_t bytes)
+{
+    if (call->version == 20)
+        return sl_h2_charge(call, bytes);
+    sl_exchange *x = call->reserved[0];
+    return sl_body_charge(&x->decoded, bytes);
+}
+
 /* ---- events ---- */
 
 static void cancel(sl_http_call *call)

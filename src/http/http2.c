@@ -18,7 +18,7 @@ enum {
     STREAM_WINDOW = 4 << 20,
     CONNECTION_WINDOW = 16 << 20,
     READS = 16, /* of the scratch buffer's size, before others have their turn */
-    HEAD_TABLE = 4096
+    MAX_ANSWERS = 20000 /* frames of control that wait for a client that does not read */
 };
 
 static const sl_http_limits *limits(const sl_h2 *h)
@@ -29,32 +29,6 @@ static const sl_http_limits *limits(const sl_h2 *h)
 static uint64_t now_of(const sl_h2 *h)
 {
     return sl_loop_now(h->conn->shard->loop);
-}
-
-/* ---- nghttp2's memory: ours, so that a test can let it fail ---- */
-
-static void *mem_malloc(size_t n, void *arg)
-{
-    (void)arg;
-    return sl_try_malloc(n);
-}
-
-static void mem_free(void *p, void *arg)
-{
-    (void)arg;
-    sl_free(p);
-}
-
-static void *mem_calloc(size_t count, size_t n, void *arg)
-{
-    (void)arg;
-    return sl_try_calloc(count, n);
-}
-
-static void *mem_realloc(void *p, size_t n, void *arg)
-{
-    (void)arg;
-    return sl_try_realloc(p, n);
 }
 
 /* ---- the session ---- */
@@ -76,15 +50,21 @@ static bool submit_settings(sl_h2 *h)
 
 static bool new_session(sl_h2 *h)
 {
-    nghttp2_mem mem = {NULL, mem_malloc, mem_free, mem_calloc, mem_realloc};
+    nghttp2_mem mem = sl_h2_mem(h);
     nghttp2_session_callbacks *cb;
     nghttp2_option *o;
     if (nghttp2_session_callbacks_new(&cb) != 0)
         return false;
     sl_h2_stream_callbacks(cb);
     sl_h2_reply_callbacks(cb);
+    sl_h2_guard_callbacks(cb);
     bool ok = nghttp2_option_new(&o) == 0;
     if (ok) {
+#ifdef SLUICE_NGHTTP2_LIMITS
+        /* Ours count what the client gets, too, and say why. */
+        nghttp2_option_set_stream_reset_rate_limit(o, UINT32_MAX, UINT32_MAX);
+        nghttp2_option_set_max_continuations(o, 1 << 20);
+#endif
         nghttp2_option_set_no_auto_window_update(o, 1);
         nghttp2_option_set_no_closed_streams(o, 1);
         ok = nghttp2_session_server_new3(&h->session, cb, h, o, &mem) == 0;
@@ -98,7 +78,9 @@ static bool prepare_shard(sl_shard *s)
 {
     if (s->batch == NULL && (s->batch = sl_try_malloc(sizeof *s->batch)) != NULL)
         s->batch->n = 0, s->batch->bytes_n = 0;
-    return s->batch != NULL;
+    if (s->reserve == NULL)
+        s->reserve = sl_h2_reserve_new();
+    return s->batch != NULL && s->reserve != NULL;
 }
 
 void sl_h2_free(sl_conn *c)
@@ -129,14 +111,19 @@ static uint64_t after(uint64_t from, uint64_t ns)
     return ns ? from + ns : UINT64_MAX;
 }
 
+static uint64_t idle_due(const sl_h2 *h)
+{
+    return after(h->active_ns, limits(h)->idle_timeout_ns);
+}
+
 /* When something has to be looked at next, if nothing happens until then. */
 static uint64_t next_due(sl_h2 *h)
 {
     const sl_http_limits *l = limits(h);
-    uint64_t due = UINT64_MAX;
+    uint64_t due = sl_h2_guard_due(h);
     bool busy = h->n_streams > 0 || h->pending != NULL;
-    if (!busy)
-        due = after(SL_MAX(h->active_ns, h->opened_ns), l->idle_timeout_ns);
+    if (!busy && !h->ending)
+        due = SL_MIN(due, idle_due(h));
     if (!busy || l->min_rate == 0)
         h->rate_ns = UINT64_MAX;
     else if (h->rate_ns == UINT64_MAX)
@@ -157,11 +144,9 @@ static bool stuck(sl_h2 *h)
 static void check_times(sl_h2 *h)
 {
     uint64_t now = now_of(h);
-    if (h->n_streams == 0 && h->pending == NULL) {
-        if (!h->ending)
-            sl_h2_terminate(h, NGHTTP2_NO_ERROR);
-        return;
-    }
+    sl_h2_guard_check(h);
+    if (h->n_streams == 0 && h->pending == NULL && idle_due(h) <= now)
+        sl_h2_goaway(h);
     if (h->rate_ns > now)
         return;
     h->rate_ns = now + SL_RATE_WINDOW_NS;
@@ -194,7 +179,11 @@ static void feed(sl_h2 *h, const char *p, size_t n)
     h->read_ns = now_of(h);
     /* What the peer did wrong nghttp2 answers with GOAWAY; this is what is beyond that: no memory,
      * or so many frames that it will not even answer. */
-    if (rc < 0)
+    if (rc < 0 || h->starved)
+        h->gone = true;
+    /* Answers pile up that it does not read. */
+    if (h->pending != NULL &&
+        nghttp2_session_get_outbound_queue_size(h->session) > MAX_ANSWERS)
         h->gone = true;
 }
 
@@ -202,7 +191,7 @@ static void input(sl_conn *c)
 {
     sl_h2 *h = c->h2;
     char *to = c->shard->scratch;
-    for (int i = 0; i < READS && !h->gone; i++) {
+    for (int i = 0; i < READS && !h->gone && !h->last_words; i++) {
         ssize_t n = sl_io_read(&c->io, to, SL_SCRATCH_SIZE);
         if (n > 0)
             feed(h, to, (size_t)n);
@@ -240,6 +229,23 @@ static void leave(sl_conn *c)
         sl_conn_close(c);
 }
 
+/* The last GOAWAY is out. */
+static void say_no_more(sl_conn *c)
+{
+    sl_h2 *h = c->h2;
+    h->inside = true;
+    sl_h2_streams_gone(h);
+    h->inside = false;
+    if (h->n_streams > 0) { /* handlers have them: the socket need not wait for these */
+        sl_io_shutdown(&c->io);
+        h->gone = true;
+        leave(c);
+        return;
+    }
+    sl_h2_free(c);
+    sl_conn_linger(c);
+}
+
 /* All is said, ours and theirs. */
 static bool is_over(const sl_h2 *h)
 {
@@ -253,7 +259,15 @@ void sl_h2_advance(sl_conn *c)
     h->inside = true;
     if (!h->gone && !sl_h2_out(c))
         h->gone = true;
+    while (!h->gone && h->waiting != NULL && h->unsent <= limits(h)->max_unsent) {
+        sl_h2_streams_resume(h);
+        h->gone = !sl_h2_out(c);
+    }
     h->inside = false;
+    if (h->last_words && !h->gone && h->pending == NULL && !h->more) {
+        say_no_more(c);
+        return;
+    }
     if (h->gone) {
         leave(c);
         return;
@@ -273,12 +287,16 @@ void sl_h2_advance(sl_conn *c)
 bool sl_h2_begin(sl_conn *c, const char *p, size_t n)
 {
     sl_h2 *h = sl_try_calloc(1, sizeof *h);
-    if (h == NULL || !prepare_shard(c->shard) || (h->conn = c, !new_session(h))) {
+    if (h == NULL)
+        return false;
+    h->conn = c;
+    if (!prepare_shard(c->shard) || !new_session(h)) {
         sl_free(h);
         return false;
     }
     h->opened_ns = h->active_ns = now_of(h);
     h->rate_ns = UINT64_MAX;
+    sl_h2_guard_begin(h);
     c->h2 = h;
     c->watch.ready = ready;
     c->timer.fire = due;
@@ -291,21 +309,12 @@ bool sl_h2_begin(sl_conn *c, const char *p, size_t n)
     return true;
 }
 
-void sl_h2_terminate(sl_h2 *h, uint32_t error_code)
-{
-    h->ending = true;
-    nghttp2_session_terminate_session(h->session, error_code);
-}
-
 void sl_h2_drain(sl_conn *c)
 {
     sl_h2 *h = c->h2;
     if (h->ending || h->gone)
         return;
-    h->ending = true;
-    nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
-                          nghttp2_session_get_last_proc_stream_id(h->session), NGHTTP2_NO_ERROR,
-                          NULL, 0);
+    sl_h2_goaway(h);
     if (!h->inside)
         sl_h2_advance(c);
 }

@@ -30,11 +30,13 @@ enum {
 typedef struct sl_h2 sl_h2;
 typedef struct sl_h2_stream sl_h2_stream;
 typedef struct sl_h2_batch sl_h2_batch;
+typedef struct sl_h2_reserve sl_h2_reserve;
 
 struct sl_h2_stream {
     sl_http_call call; /* call.reserved[0] is the stream */
     sl_conn *conn;
     sl_h2_stream *next, **prev; /* of the connection, or the shard's pool */
+    sl_h2_stream *wait_next;
     int32_t id;
 
     /* The request. */
@@ -69,9 +71,17 @@ struct sl_h2_stream {
     unsigned all : 1;       /* all of the reply is in `out` */
     unsigned closed : 1;    /* by nghttp2 */
     unsigned whole : 1;     /* END_STREAM has been sent */
-    unsigned waiting : 1;   /* nghttp2 waits for more of the body */
+    unsigned deferred : 1;  /* nghttp2 waits for more of the body */
+    unsigned waits : 1;     /* in the list of those whose turn comes when others are sent */
+    unsigned paused : 1;    /* by the handler of on_data */
     unsigned old_in : 1, old_out : 1; /* was waited for at the last look at the rates already */
 };
+
+/* Counts what should be rare (http2_guard.c). */
+typedef struct sl_h2_bucket {
+    int64_t level;
+    uint64_t since_ns; /* when it leaked last */
+} sl_h2_bucket;
 
 struct sl_h2 {
     nghttp2_session *session;
@@ -79,17 +89,33 @@ struct sl_h2 {
     sl_h2_stream *streams;
     int n_streams; /* in the list, closed ones that the handler still has included */
     struct sl_h2_pending *pending; /* what the socket did not take, or NULL */
+    size_t unsent;     /* bytes of replies that the client has not taken */
+    sl_h2_stream *waiting, **waiting_end; /* complete requests, while that is too much */
     uint64_t opened_ns;
     uint64_t read_ns;   /* something was read */
     uint64_t active_ns; /* a stream was there */
     uint64_t rate_ns;   /* when to look at the rates next; UINT64_MAX */
     uint64_t moved_out; /* bytes written since the last look */
-    uint64_t head_ns;   /* when the header block that is arriving began; 0: none is */
-    bool more;          /* nghttp2 has more to send; others had their turn */
-    bool old_out;       /* output waited at the last look already */
-    bool inside;        /* nghttp2 or the drive is at work: what is submitted goes out later */
-    bool gone;          /* the peer cannot be reached any more */
-    bool ending;        /* our last GOAWAY is out or on its way */
+
+    /* http2_guard.c; 0 or, of what is due, UINT64_MAX: not now */
+    sl_h2_bucket resets, useless;
+    uint64_t block_ns; /* when the header block that is arriving began */
+    size_t block_size;
+    int block_frames;
+    int32_t last_id, last_reset; /* the highest stream of all, and of those that we reset */
+    int strikes;        /* PINGs that came too early since we sent something */
+    uint64_t pinged_ns; /* the last PING that came */
+    uint64_t probe_ns, probed_ns; /* the PING that we wait for was sent; the last one was */
+    uint64_t goaway_ns; /* when the second GOAWAY follows */
+    uint64_t end_ns, kill_ns; /* the connection's age, and the end of grace */
+
+    bool more;       /* nghttp2 has more to send; others had their turn */
+    bool old_out;    /* output waited at the last look already */
+    bool inside;     /* nghttp2 or the drive is at work: what is submitted goes out later */
+    bool starved;    /* no memory for nghttp2: gone as soon as it returns */
+    bool gone;       /* the peer cannot be reached any more */
+    bool ending;     /* a GOAWAY is out or on its way */
+    bool last_words; /* ... and when it is out, the connection ends, whatever goes on */
 };
 
 /* What one turn of a connection sends: vectors that point at small bytes gathered here and at large
@@ -110,8 +136,6 @@ bool sl_h2_begin(sl_conn *c, const char *p, size_t n);
 void sl_h2_advance(sl_conn *c);
 void sl_h2_drain(sl_conn *c);
 void sl_h2_free(sl_conn *c);
-/* Ends the connection with GOAWAY as soon as that is out. */
-void sl_h2_terminate(sl_h2 *h, uint32_t error_code);
 
 /* ---- http2_stream.c ---- */
 void sl_h2_stream_callbacks(nghttp2_session_callbacks *cb);
@@ -124,9 +148,13 @@ void sl_h2_stream_settle(sl_h2_stream *s);
 /* An error that HTTP itself finds: the reply is ours. */
 void sl_h2_stream_fail(sl_h2_stream *s, int status, const char *message);
 void sl_h2_stream_free(sl_h2_stream *s);
-/* A handler's reply, and a part of one. */
+/* A handler's reply. */
 void sl_h2_reply(sl_http_call *call);
-void sl_h2_send(sl_http_call *call);
+bool sl_h2_charge(sl_http_call *call, size_t bytes);
+/* n bytes of its reply have left, or will not. */
+void sl_h2_stream_sent(sl_h2_stream *s, size_t n);
+/* Requests that waited for others' replies to be taken are handed over, if these have been. */
+void sl_h2_streams_resume(sl_h2 *h);
 
 /* ---- http2_reply.c ---- */
 void sl_h2_reply_callbacks(nghttp2_session_callbacks *cb);
@@ -134,6 +162,26 @@ void sl_h2_reply_callbacks(nghttp2_session_callbacks *cb);
 void sl_h2_reply_submit(sl_h2_stream *s, bool last);
 /* Submits "100 Continue". */
 void sl_h2_reply_continue(sl_h2_stream *s);
+
+/* ---- http2_mem.c ---- */
+sl_h2_reserve *sl_h2_reserve_new(void); /* sl_free ends it; NULL: no memory */
+nghttp2_mem sl_h2_mem(sl_h2 *h);
+
+/* ---- http2_guard.c ---- */
+void sl_h2_guard_callbacks(nghttp2_session_callbacks *cb);
+void sl_h2_guard_begin(sl_h2 *h);
+/* When to call check, if nothing happens until then. */
+uint64_t sl_h2_guard_due(sl_h2 *h);
+void sl_h2_guard_check(sl_h2 *h);
+/* The client does too much of something: GOAWAY, and the end. */
+void sl_h2_calm_down(sl_h2 *h, const char *why);
+/* GOAWAY in two steps; the connection ends when its streams have. */
+void sl_h2_goaway(sl_h2 *h);
+void sl_h2_count_reset(sl_h2 *h);
+void sl_h2_count_answer(sl_h2 *h);
+void sl_h2_frame_sent(sl_h2 *h); /* HEADERS or DATA */
+void sl_h2_goaway_sent(sl_h2 *h);
+void sl_h2_ping_acked(sl_h2 *h, const uint8_t *data);
 
 /* ---- http2_out.c ---- */
 /* Sends what nghttp2 has to send until the socket is full. False: the peer is gone. */

@@ -90,7 +90,7 @@ static bool copy_data(sl_h2_batch *b, sl_h2_stream *s, const uint8_t *head, size
     } else {
         sl_chain_consume(&s->out, n);
     }
-    s->moved_out += n;
+    sl_h2_stream_sent(s, n);
     return true;
 }
 
@@ -183,7 +183,7 @@ static void written(sl_h2_stream *s, size_t n)
 {
     sl_chain_consume(&s->out, n);
     s->queued -= n;
-    s->moved_out += n;
+    sl_h2_stream_sent(s, n);
     if (s->queued == 0) {
         s->at = NULL;
         sl_h2_stream_settle(s);
@@ -253,6 +253,14 @@ static void abandon(sl_h2_stream **owner, const struct iovec *v, int n)
         }
 }
 
+/* The batch is empty again; what it has from `at` on will not be written. */
+static void forget(sl_h2_batch *b, int at)
+{
+    abandon(b->owner + at, b->v + at, b->n - at);
+    b->n = 0;
+    b->bytes_n = 0;
+}
+
 /* Writes the batch, as far as that goes. */
 static bool flush(sl_conn *c)
 {
@@ -261,10 +269,7 @@ static bool flush(sl_conn *c)
     bool ok = b->n == 0 || write_out(c, b->v, b->owner, b->n, &at);
     if (ok && at < b->n)
         ok = keep(c, b, at);
-    if (!ok)
-        abandon(b->owner + at, b->v + at, b->n - at);
-    b->n = 0;
-    b->bytes_n = 0;
+    forget(b, ok ? b->n : at);
     return ok;
 }
 
@@ -277,7 +282,7 @@ static bool gather(sl_conn *c, bool *more)
         const uint8_t *p;
         b->full = false;
         ssize_t n = nghttp2_session_mem_send(c->h2->session, &p);
-        if (n < 0)
+        if (n < 0 || c->h2->starved)
             return false;
         if (n == 0) {
             *more = b->full;
@@ -293,9 +298,16 @@ bool sl_h2_out(sl_conn *c)
     sl_h2 *h = c->h2;
     uint64_t until = h->moved_out + TURN;
     bool more = true;
-    while (more && h->pending == NULL && h->moved_out < until)
-        if (!gather(c, &more) || !flush(c))
+    if (h->starved) /* by what was submitted */
+        return false;
+    while (more && h->pending == NULL && h->moved_out < until) {
+        if (!gather(c, &more)) {
+            forget(batch_of(c), 0);
             return false;
+        }
+        if (!flush(c))
+            return false;
+    }
     h->more = more;
     return true;
 }

@@ -142,7 +142,7 @@ static ssize_t read_data(nghttp2_session *session, int32_t id, uint8_t *buf, siz
     (void)id, (void)buf, (void)arg;
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     if (there == 0 && !s->all) {
-        s->waiting = true;
+        s->deferred = true;
         return NGHTTP2_ERR_DEFERRED;
     }
     if (there > length)
@@ -164,10 +164,15 @@ static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8
 
 static int frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
-    (void)arg;
+    sl_h2 *h = arg;
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        h->last_reset = SL_MAX(h->last_reset, frame->hd.stream_id);
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        sl_h2_goaway_sent(h);
     if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
         return 0;
     sl_h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    sl_h2_frame_sent(h);
     if (s == NULL)
         return 0;
     if (frame->hd.type == NGHTTP2_HEADERS)
@@ -254,10 +259,11 @@ void sl_h2_reply_submit(sl_h2_stream *s, bool last)
         reset_stream(s, NGHTTP2_INTERNAL_ERROR);
         return;
     }
+    s->conn->h2->unsent += call->reply.size;
     sl_chain_join(&s->out, &call->reply);
     s->all |= last;
-    if (s->waiting) {
-        s->waiting = false;
+    if (s->deferred) {
+        s->deferred = false;
         nghttp2_session_resume_data(s->conn->h2->session, s->id);
     }
 }

@@ -17,11 +17,19 @@
 #include "http/gzip.h"
 #include "http/http2.h"
 
-enum { ARENA_RESERVE = 4096 };
+enum {
+    ARENA_RESERVE = 4096,
+    UNSENT = 256 * 1024 /* of a stream: beyond it, its client gets no new window */
+};
 
 static const sl_http_options *options(const sl_h2_stream *s)
 {
     return &s->conn->shard->server->opts;
+}
+
+static const sl_http_limits *limits_of(const sl_h2 *h)
+{
+    return &h->conn->shard->server->opts.limits;
 }
 
 static const sl_http_limits *limits(const sl_h2_stream *s)
@@ -139,6 +147,8 @@ void sl_h2_stream_settle(sl_h2_stream *s)
     if (!s->closed || s->busy || (s->handed && !s->replied) || s->queued > 0)
         return;
     report(s);
+    if (s->whole)
+        sl_h2_count_answer(h);
     *s->prev = s->next;
     if (s->next != NULL)
         s->next->prev = s->prev;
@@ -161,12 +171,29 @@ static void cancel(sl_h2_stream *s)
     s->busy = was;
 }
 
-/* nghttp2 knows it no more. */
+static void stop_waiting(sl_h2_stream *s)
+{
+    sl_h2 *h = s->conn->h2;
+    for (sl_h2_stream **p = &h->waiting; *p != NULL; p = &(*p)->wait_next)
+        if (*p == s) {
+            *p = s->wait_next;
+            if (*p == NULL)
+                h->waiting_end = p;
+            break;
+        }
+    s->waits = false;
+}
+
+/* nghttp2 knows it no more. What is in frames already still has to be written. */
 static void closed(sl_h2_stream *s)
 {
     s->closed = true;
-    if (s->queued == 0)
-        sl_chain_reset(&s->out); /* never to be sent */
+    if (s->queued == 0) {
+        sl_h2_stream_sent(s, s->out.size);
+        sl_chain_reset(&s->out);
+    }
+    if (s->waits)
+        stop_waiting(s);
     cancel(s);
     sl_h2_stream_settle(s);
 }
@@ -175,13 +202,33 @@ void sl_h2_streams_gone(sl_h2 *h)
 {
     sl_h2_stream *s = h->streams;
     while (s != NULL) {
+        sl_h2_stream *next = s->next;
         if (s->closed) {
-            s = s->next;
-            continue;
+            sl_h2_stream_settle(s); /* what waited to be written does not any more */
+            s = next;
+        } else {
+            closed(s);
+            s = h->streams; /* the handler may have answered others, too */
         }
-        closed(s);
-        s = h->streams; /* the handler may have answered others, too */
     }
+}
+
+/* ---- windows ---- */
+
+/* The client may send again what the handler of on_data has done with, unless it does not read. */
+static void renew_window(sl_h2_stream *s)
+{
+    if (s->unconsumed == 0 || s->paused || s->closed || s->out.size > UNSENT)
+        return;
+    nghttp2_session_consume_stream(s->conn->h2->session, s->id, s->unconsumed);
+    s->unconsumed = 0;
+}
+
+void sl_h2_stream_sent(sl_h2_stream *s, size_t n)
+{
+    s->moved_out += n;
+    s->conn->h2->unsent -= n;
+    renew_window(s);
 }
 
 /* ---- replies ---- */
@@ -195,6 +242,8 @@ static void advance(sl_conn *c)
 /* The handler, or we in its place, has said what there is to say. */
 static void finish(sl_h2_stream *s)
 {
+    if (s->call.close)
+        sl_h2_goaway(s->conn->h2);
     if (s->closed)
         sl_h2_stream_settle(s);
     else
@@ -213,10 +262,10 @@ void sl_h2_reply(sl_http_call *call)
     advance(c);
 }
 
-void sl_h2_send(sl_http_call *call)
+void sl_http_send(sl_http_call *call)
 {
     sl_h2_stream *s = call->reserved[0];
-    assert(s->handed && !s->replied && sl_loop_is_mine(s->conn->shard->loop));
+    assert(call->version == 20 && s->handed && !s->replied && sl_loop_is_mine(s->conn->shard->loop));
     if (s->closed) {
         sl_chain_reset(&call->reply);
         return;
@@ -225,10 +274,20 @@ void sl_h2_send(sl_http_call *call)
     advance(s->conn);
 }
 
-void sl_http_send(sl_http_call *call)
+void sl_http_pause(sl_http_call *call, bool paused)
 {
+    sl_h2_stream *s = call->reserved[0];
     assert(call->version == 20);
-    sl_h2_send(call);
+    s->paused = paused;
+    renew_window(s);
+    if (!s->busy)
+        advance(s->conn);
+}
+
+bool sl_h2_charge(sl_http_call *call, size_t bytes)
+{
+    sl_h2_stream *s = call->reserved[0];
+    return sl_body_charge(&s->decoded, bytes);
 }
 
 size_t sl_http_unsent(const sl_http_call *call)
@@ -315,6 +374,35 @@ static int unpack(sl_h2_stream *s)
     return 0;
 }
 
+/* A client that does not take its replies could make us hold as many as it has streams. */
+static bool must_wait(const sl_h2 *h)
+{
+    size_t max = limits_of(h)->max_unsent;
+    return h->waiting != NULL || (max > 0 && h->unsent > max);
+}
+
+static void wait_for_turn(sl_h2_stream *s)
+{
+    sl_h2 *h = s->conn->h2;
+    if (h->waiting == NULL)
+        h->waiting_end = &h->waiting;
+    s->waits = true;
+    *h->waiting_end = s;
+    h->waiting_end = &s->wait_next;
+}
+
+void sl_h2_streams_resume(sl_h2 *h)
+{
+    size_t max = limits_of(h)->max_unsent;
+    while (h->waiting != NULL && h->unsent <= max) {
+        sl_h2_stream *s = h->waiting;
+        h->waiting = s->wait_next;
+        s->wait_next = NULL;
+        s->waits = false;
+        hand_over(s);
+    }
+}
+
 /* The request's last byte is there. */
 static void complete(sl_h2_stream *s)
 {
@@ -336,6 +424,8 @@ static void complete(sl_h2_stream *s)
     int status = s->head.gzip && !s->drop ? unpack(s) : 0;
     if (status != 0)
         sl_h2_stream_fail(s, status, "out of memory");
+    else if (must_wait(s->conn->h2))
+        wait_for_turn(s);
     else
         hand_over(s);
 }
@@ -449,15 +539,17 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghtt
                      nghttp2_rcbuf *value_buf, uint8_t flags, void *arg)
 {
     sl_h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    (void)flags, (void)arg;
+    (void)flags;
     if (s == NULL)
         return 0;
     nghttp2_vec name = nghttp2_rcbuf_get_buf(name_buf), value = nghttp2_rcbuf_get_buf(value_buf);
     s->head_size += name.len + value.len + 32; /* as RFC 9113 section 6.5.2 counts */
+    if (s->head_size / 4 > limits(s)->max_head)
+        sl_h2_calm_down(arg, "header list too large");
     if (s->head_done || s->head.status != 0)
         return 0; /* trailers; or it is refused already */
     if (s->head_size > limits(s)->max_head) {
-        s->head.status = 431;
+        s->head.status = 431; /* what follows is only counted */
         s->head.error = "request head too large";
         return 0;
     }
@@ -488,7 +580,14 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 {
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
-    sl_h2_stream *s = open_stream(arg, frame->hd.stream_id);
+    sl_h2 *h = arg;
+    /* Those that the client has reset and a handler still has count, too. */
+    if (h->last_words || h->n_streams >= limits_of(h)->max_streams) {
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                  NGHTTP2_REFUSED_STREAM);
+        return 0;
+    }
+    sl_h2_stream *s = open_stream(h, frame->hd.stream_id);
     if (s == NULL)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     nghttp2_session_set_stream_user_data(session, s->id, s);
@@ -525,13 +624,17 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 {
     sl_h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
     (void)flags, (void)arg;
-    nghttp2_session_consume(session, id, n);
+    nghttp2_session_consume_connection(session, n);
+    if (s == NULL || s->replied || s->call.on_data == NULL)
+        nghttp2_session_consume_stream(session, id, n);
     if (s == NULL || s->replied)
         return 0;
     s->moved_in += n;
     s->call.wire_bytes += n;
     if (s->call.on_data != NULL) {
+        s->unconsumed += n;
         pass_on(s, (sl_str){(const char *)p, n}, false);
+        renew_window(s);
     } else if (!s->drop) {
         const char *error;
         int status = keep_body(s, (const char *)p, n, &error);
@@ -545,7 +648,8 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
-    (void)arg;
+    if (frame->hd.type == NGHTTP2_PING && frame->hd.flags & NGHTTP2_FLAG_ACK)
+        sl_h2_ping_acked(arg, frame->ping.opaque_data);
     if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
         return 0;
     sl_h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
@@ -564,7 +668,9 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error, void *arg)
 {
     sl_h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
-    (void)error, (void)arg;
+    sl_h2 *h = arg;
+    if (s != NULL ? !s->whole : error != NGHTTP2_REFUSED_STREAM)
+        sl_h2_count_reset(h);
     if (s != NULL)
         closed(s);
     return 0;
@@ -585,7 +691,7 @@ void sl_h2_stream_callbacks(nghttp2_session_callbacks *cb)
 /* Called at the end of each window: what was waited for during all of it must have moved. */
 void sl_h2_streams_rate(sl_h2 *h)
 {
-    const sl_http_limits *l = &h->conn->shard->server->opts.limits;
+    const sl_http_limits *l = limits_of(h);
     uint64_t least = l->min_rate * (SL_RATE_WINDOW_NS / 1000000000u);
     for (sl_h2_stream *s = h->streams, *next; s != NULL; s = next) {
         next = s->next;

@@ -5,6 +5,7 @@
  * by hash, which is uneven for the few long-lived connections that gateways hold.
  */
 #include <assert.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -30,7 +31,32 @@ void sl_http_limits_default(sl_http_limits *l)
         .min_rate = 100,
         .max_connections = 65536,
         .max_streams = 1000,
+        .max_unsent = 64 << 20,
+        .max_resets = 1000,
+        .max_useless = 10000,
     };
+}
+
+void sl_http_h2_options_default(sl_http_h2_options *o)
+{
+    *o = (sl_http_h2_options){
+        .keepalive_time_ms = 2 * 3600 * 1000,
+        .keepalive_timeout_ms = 20 * 1000,
+        .min_ping_interval_without_data_ms = 5 * 60 * 1000,
+        .max_ping_strikes = 2,
+        .max_connection_age_ms = INT_MAX,
+        .max_connection_age_grace_ms = INT_MAX,
+        .max_connection_idle_ms = INT_MAX,
+    };
+}
+
+/* An owner that says nothing about HTTP/2 serves others than gRPC's clients. */
+static void fill_h2_options(sl_http_h2_options *o)
+{
+    if (o->keepalive_time_ms != 0)
+        return;
+    sl_http_h2_options_default(o);
+    o->max_ping_strikes = 0;
 }
 
 const sl_str *sl_http_header_find(const sl_http_call *call, const char *name)
@@ -221,6 +247,7 @@ static sl_http_server *new_server(int n_loops, const sl_http_options *opts)
     if (v == NULL)
         return NULL;
     v->opts = *opts;
+    fill_h2_options(&v->opts.h2);
     v->budget.max = (int64_t)opts->limits.max_inflight;
     v->n_shards = n_loops;
     v->shards = sl_try_calloc((size_t)n_loops, sizeof *v->shards);
@@ -325,6 +352,7 @@ static void free_shard(sl_shard *s)
         sl_h2_stream_free(stream);
     }
     sl_free(s->batch);
+    sl_free(s->reserve);
     sl_free(s->scratch);
 }
 

@@ -58,6 +58,8 @@ static inline void answer_big(sl_http_call *call)
 {
     size_t n = strtoul(call->target.p + 5, NULL, 10);
     char *p = sl_chain_reserve(&call->reply, n);
+    if (p == NULL)
+        return;
     memset(p, 'b', n);
     sl_chain_commit(&call->reply, n);
 }
@@ -65,6 +67,8 @@ static inline void answer_big(sl_http_call *call)
 static inline void fx_cancel(sl_http_call *call)
 {
     ((fixture *)call->user)->n_cancelled++;
+    if (call->on_data != NULL)
+        sl_http_reply(call);
 }
 
 /* A piece of /stream. */
