@@ -326,6 +326,8 @@ static void make_rest(server *s)
                          .access = s->access.mode == SL_ACCESS_OFF ? NULL : &s->access};
     sl_json_limits_default(&o.json);
     o.json.max_depth = f->max_json_depth;
+    sl_pb_limits_default(&o.pb);
+    o.as_content = f->enable_serialization_as_tensor_content;
     sl_rest_init(&s->rest, &o);
 }
 

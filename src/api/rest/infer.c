@@ -1,6 +1,7 @@
 /* infer.c - see infer.h */
 #include "api/rest/infer.h"
 
+#include "api/rest/binary.h"
 #include "base/clock.h"
 #include "codec/examples_json.h"
 
@@ -46,7 +47,11 @@ static sl_code decode(sl_rest_call *r)
         return sl_fail(&r->st, SL_INVALID_ARGUMENT,
                        "the gzip body cannot be decompressed: it is damaged, cut off, or larger "
                        "than the limit");
-    sl_code rc = r->predict.method == SL_METHOD_PREDICT ? decode_predict(r) : decode_examples(r);
+    sl_code rc;
+    if (r->binary)
+        rc = sl_rest_decode_binary(r);
+    else
+        rc = r->predict.method == SL_METHOD_PREDICT ? decode_predict(r) : decode_examples(r);
     r->decode_ns = sl_now_ns() - begin;
     return rc;
 }
@@ -76,7 +81,7 @@ static void ran(sl_predict *p, sl_code rc)
     sl_rest_call *r = (sl_rest_call *)((char *)p - offsetof(sl_rest_call, predict));
     if (rc == SL_OK) {
         uint64_t begin = sl_now_ns();
-        rc = encode(r);
+        rc = r->binary ? sl_rest_encode_binary(r) : encode(r);
         r->encode_ns = sl_now_ns() - begin;
     }
     sl_rest_finish(r, rc);
@@ -99,6 +104,8 @@ void sl_rest_infer(sl_rest_call *r)
     const sl_rest_options *opt = &r->rest->opt;
     sl_http_call *call = r->http;
     r->json.n_inputs = 0;
+    r->pb.n_inputs = 0;
+    r->binary = opt->extra_routes && sl_rest_is_binary(call);
     r->examples = (sl_tensor){0};
     sl_predict_init(&r->predict, opt->service, call->arena, &r->st);
     r->predict.method = r->route.method;

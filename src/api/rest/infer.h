@@ -13,6 +13,7 @@
 
 #include "api/rest/rest.h"
 #include "api/rest/route.h"
+#include "codec/predict_pb.h"
 #include "guard/guard.h"
 
 /* Everything that a REST request needs besides its sl_http_call; lives in the call's arena. */
@@ -23,7 +24,9 @@ typedef struct sl_rest_call {
     sl_status st;
     sl_predict predict;
     sl_json_predict json; /* predict: what was sent */
+    sl_pb_predict pb;     /* the same, as protobuf */
     sl_tensor examples;   /* classify, regress */
+    bool binary;          /* protobuf both ways (binary.h) */
     bool row_format;
     pthread_t loop; /* the thread that may reply directly */
     sl_job decode_job;

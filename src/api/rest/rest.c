@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "api/rest/binary.h"
 #include "api/rest/infer.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -111,6 +112,7 @@ static void release(sl_rest_call *r)
     if (r->route.kind == SL_ROUTE_INFER) {
         if (r->json.n_inputs)
             sl_json_predict_release(&r->json);
+        sl_rest_release_binary(r);
         sl_tensor_release(&r->examples);
     }
     if (r->route.kind == SL_ROUTE_INFER || r->route.kind == SL_ROUTE_METADATA)
@@ -129,7 +131,8 @@ void sl_rest_finish(sl_rest_call *r, sl_code rc)
             sl_json_encode_error(&r->st, &call->reply);
     }
     call->status = sl_rest_http_status(rc);
-    call->content_type = "application/json";
+    bool binary = rc == SL_OK && r->route.kind == SL_ROUTE_INFER && r->binary;
+    call->content_type = binary ? "application/x-protobuf" : "application/json";
     add_headers(r);
     uint64_t total_ns = sl_now_ns() - call->started_ns;
     count(r, rc, total_ns);

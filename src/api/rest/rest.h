@@ -12,6 +12,7 @@
 
 #include "api/access_log.h"
 #include "codec/predict_json.h"
+#include "codec/predict_pb.h"
 #include "guard/guard.h"
 #include "http/http.h"
 #include "service/service.h"
@@ -19,9 +20,11 @@
 typedef struct sl_rest_options {
     sl_service *service;
     sl_json_limits json;
+    sl_pb_limits pb;          /* of protobuf bodies */
+    bool as_content;          /* --enable_serialization_as_tensor_content, in protobuf replies */
     bool cors;                /* --rest_api_enable_cors_support */
     const char *metrics_path; /* from the monitoring configuration; NULL: not enabled */
-    bool extra_routes;        /* /healthz, /readyz, /startupz, /metrics */
+    bool extra_routes;        /* /healthz, /readyz, /startupz, /metrics; protobuf bodies */
     size_t here_bytes;        /* larger bodies are decoded on a worker; 64 KiB */
     uint64_t here_round_ns;   /* a loop that has spent this on models hands over; 500 us */
     sl_access_log *access;    /* or NULL */
