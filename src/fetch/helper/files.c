@@ -301,6 +301,7 @@ static int ended(team *m, CURLcode *how)
 static sl_code turn(team *m, fetch_build build, fetch_learn learn, sl_status *st)
 {
     int running, i;
+    bool any = false;
     CURLcode how;
     sl_code rc = launch_due(m, build, st);
     if (rc)
@@ -308,6 +309,7 @@ static sl_code turn(team *m, fetch_build build, fetch_learn learn, sl_status *st
     curl_multi_perform(m->multi, &running);
     while ((i = ended(m, &how)) >= 0) {
         bool again;
+        any = true;
         rc = judge(&m->list[i], how, learn, &again, st);
         if (rc && !again)
             return rc;
@@ -317,7 +319,8 @@ static sl_code turn(team *m, fetch_build build, fetch_learn learn, sl_status *st
     if (atomic_load(&m->op->cancelled))
         return sl_fail(st, SL_CANCELLED, "cancelled");
     m->op->progress(m->op);
-    curl_multi_poll(m->multi, NULL, 0, 100, NULL);
+    if (!any) /* else there is room for another one */
+        curl_multi_poll(m->multi, NULL, 0, 100, NULL);
     return SL_OK;
 }
 

@@ -110,6 +110,9 @@ static sl_code begin(fetch_op *op, fetch_request *r, sl_status *st)
     if (rc == SL_OK)
         rc = fetch_aws_keys(&shared.aws, op, &r->keys, st);
     r->signs = true;
+    /* Of no body. S3 insists on it, and libcurl 7.88 does not send it by itself. */
+    sl_text_puts(&r->headers, "x-amz-content-sha256: "
+                              "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n");
     if (rc == SL_OK && *r->keys.token)
         sl_text_printf(&r->headers, "x-amz-security-token: %s\n", r->keys.token);
     return rc;
