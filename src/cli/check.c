@@ -17,11 +17,13 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/flags_cli.h"
+#include "fetch/place.h"
 #include "savedmodel/savedmodel.h"
 #include "server/auth.h"
 #include "server/config.h"
 #include "server/engines.h"
 #include "server/model_dir.h"
+#include "server/remote.h"
 
 /* ---- models ---- */
 
@@ -45,13 +47,25 @@ static sl_code check_version(const sl_loader *l, const sl_model_config *m, const
     return rc;
 }
 
-static sl_code check_model(const sl_loader *l, const sl_model_config *m, sl_status *st)
+static sl_code check_remote(const sl_flags *f, const sl_model_config *m, sl_status *st)
+{
+    sl_code rc = sl_remote_check(m->base_path, f->remote_helper, st);
+    if (rc == SL_OK)
+        printf("model %s: %s is fetched when the server runs, and was not looked at\n", m->name,
+               m->base_path);
+    return rc;
+}
+
+static sl_code check_model(const sl_flags *f, const sl_loader *l, const sl_model_config *m,
+                           sl_status *st)
 {
     const char *dir = m->base_path;
     char *path;
     int64_t version;
     if (strncmp(dir, "file://", 7) == 0)
         dir += 7;
+    if (sl_fetch_is_remote(dir))
+        return check_remote(f, m, st);
     if (dir[0] != '/')
         return sl_fail(st, SL_UNIMPLEMENTED, "%s is not looked at: only local paths are", dir);
     sl_code rc = sl_model_dir_find(dir, &path, &version, st);
@@ -85,7 +99,7 @@ static int check_models(const sl_flags *f, const sl_server_config *c)
             wrong += complain("model", m->name, &st);
             continue;
         }
-        if (check_model(&loader, m, &st))
+        if (check_model(f, &loader, m, &st))
             wrong += complain("model", m->name, &st);
         sl_engines_stop(&engines);
     }

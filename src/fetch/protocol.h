@@ -13,7 +13,7 @@
  *                                      <--    HELLO     protocol version
  *     LIST     id, url, dir            -->
  *                                      <--    PROGRESS  id, done, total       (any number)
- *                                      <--    LISTED    id, names, total (bytes fetched)
+ *                                      <--    LISTED    id, names; changed, total (bytes fetched)
  *     GET      id, url, dir, name      -->
  *                                      <--    GOT       id, changed, total
  *     TIDY     id, dir, names, numbers -->

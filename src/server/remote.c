@@ -23,6 +23,17 @@ bool sl_remote_is_wanted(const sl_model_list *l)
     return false;
 }
 
+sl_code sl_remote_check(const char *base_path, const char *helper, sl_status *st)
+{
+    sl_fetch_place place;
+    char *path = NULL;
+    sl_code rc = sl_fetch_place_parse(sl_str_of(base_path), &place, st);
+    if (rc == SL_OK)
+        rc = remote_helper_find(helper, &path, st);
+    sl_free(path);
+    return rc;
+}
+
 /* ---- the cache directory ---- */
 
 /* Ours, a directory, and nobody else may write to it: models are as good as programs. */
@@ -154,10 +165,12 @@ static remote_mirror *need(sl_remote *r, const char *url)
     m->ok = cell("/sluice/remote/rounds", SL_COUNTER, url);
     m->bad = cell("/sluice/remote/failed_rounds", SL_COUNTER, url);
     m->seconds = cell("/sluice/remote/fetch_seconds", SL_HISTOGRAM, url);
-    if (r->opts.poll_seconds < 0)
+    if (r->opts.poll_seconds < 0) { /* what is there is all that there will be */
         m->due_ns = UINT64_MAX;
-    else
+        remote_let_it_be_seen(m);
+    } else {
         rmdir(m->versions_dir); /* an empty one is no mirror: a source would not wait for it */
+    }
     m->next = r->mirrors;
     r->mirrors = m;
     return m;
@@ -254,7 +267,11 @@ void sl_remote_follow(sl_remote *r, const sl_model_list *l)
         add_want(m, &l->models[i]);
         if (r->opts.poll_seconds >= 0)
             m->due_ns = 0; /* another policy may want other versions */
+        m->again = r->opts.poll_seconds >= 0 && m->phase != REMOTE_IDLE;
     }
+    for (remote_mirror *m = r->mirrors; m != NULL; m = m->next)
+        if (m->n_wants == 0 && m->phase != REMOTE_IDLE)
+            remote_helper_send(r, &(sl_fetch_msg){.kind = SL_FETCH_CANCEL, .id = m->op});
     pthread_mutex_unlock(&r->lock);
     if (write(r->wake, &one, sizeof one) < 0)
         sl_log(SL_ERROR, "eventfd: %s", strerror(errno));

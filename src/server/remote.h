@@ -52,6 +52,9 @@ void sl_remote_free(sl_remote *r);
 /* Does any of them lie elsewhere? */
 bool sl_remote_is_wanted(const sl_model_list *l);
 
+/* For `sluice check`: is the base path one, and is there a helper? Looks at no store. */
+sl_code sl_remote_check(const char *base_path, const char *helper, sl_status *st);
+
 /* Checks the base paths and fills in `mirror` of those that lie elsewhere. For a reload each must
  * lie below one of the roots, or be one that was there at the start: INVALID_ARGUMENT otherwise.
  * `r` may be NULL: then none may be remote. Main thread. */

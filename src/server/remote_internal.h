@@ -54,6 +54,7 @@ typedef struct remote_mirror {
     remote_version *list;
     int count, at; /* the version that is being fetched */
     bool changed, failed;
+    bool again; /* what is wanted has changed during the round: another one follows at once */
     uint64_t begun_ns, said_ns;
 
     bool tried; /* a whole round is over, whatever came of it */
@@ -92,7 +93,9 @@ uint64_t remote_round_tend(sl_remote *r, uint64_t now);
 void remote_round_hear(sl_remote *r, const sl_fetch_msg *m);
 /* The helper has gone: whatever was running has failed. */
 void remote_round_abandon(sl_remote *r, const char *why);
-/* Marks the versions that the models' policies want. Pure. */
+/* A source waits for a mirror that does not exist: from now on it need not. */
+void remote_let_it_be_seen(const remote_mirror *m);
+/* Does any model's policy want this version of the listing? Pure. */
 bool remote_is_wanted(const remote_mirror *m, int which);
 
 /* remote_helper.c */

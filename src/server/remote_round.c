@@ -99,8 +99,7 @@ static void begin_round(sl_remote *r, remote_mirror *m)
     ask(r, m, &(sl_fetch_msg){.kind = SL_FETCH_LIST});
 }
 
-/* A source waits for a mirror that does not exist: from now on it need not. */
-static void let_it_be_seen(const remote_mirror *m)
+void remote_let_it_be_seen(const remote_mirror *m)
 {
     if ((mkdir(m->dir, 0755) != 0 && errno != EEXIST) ||
         (mkdir(m->versions_dir, 0755) != 0 && errno != EEXIST))
@@ -109,6 +108,11 @@ static void let_it_be_seen(const remote_mirror *m)
 
 static void schedule(sl_remote *r, remote_mirror *m)
 {
+    if (m->again) {
+        m->again = false;
+        m->due_ns = 0;
+        return;
+    }
     uint64_t wait = (uint64_t)SL_MAX(r->opts.poll_seconds, 0) * SECOND_NS;
     if (m->failures) {
         uint64_t after = SECOND_NS << SL_MIN(m->failures, 9u);
@@ -136,13 +140,13 @@ static void end_round(sl_remote *r, remote_mirror *m)
     m->tried = true;
     m->failures = m->failed ? m->failures + 1 : 0;
     sl_cell_add(m->failed ? m->bad : m->ok, 1);
-    if (m->failed && is_power_of_ten(m->failures))
+    if (m->failed && m->error.code != SL_CANCELLED && is_power_of_ten(m->failures))
         sl_log(SL_WARNING, "%s: %s: %s%s", m->url, sl_code_name(m->error.code), m->error.msg,
                m->failures > 1 ? " (again and again)" : "");
     remote_round_free_list(m);
     schedule(r, m);
     if (first)
-        let_it_be_seen(m);
+        remote_let_it_be_seen(m);
     if ((first || changed) && r->opts.changed != NULL) {
         pthread_mutex_unlock(&r->lock);
         r->opts.changed(r->opts.arg);
@@ -176,7 +180,17 @@ static int ask_for_use(sl_remote *r, const remote_mirror *m, int64_t **out)
     return SL_MIN(used, SL_FETCH_NAMES);
 }
 
-/* All that is wanted is there: what is neither wanted nor half-way through an upload is hidden. */
+static bool is_among(const int64_t *numbers, int count, int64_t number)
+{
+    for (int i = 0; i < count; i++)
+        if (numbers[i] == number)
+            return true;
+    return false;
+}
+
+/* All that is wanted is there. Hidden is what the store no longer has, and what is neither wanted,
+ * nor half-way through an upload, nor still in use: until its successor has been loaded, a version
+ * may be needed again. */
 static void tidy(sl_remote *r, remote_mirror *m)
 {
     sl_fetch_msg msg = {.kind = SL_FETCH_TIDY};
@@ -188,7 +202,8 @@ static void tidy(sl_remote *r, remote_mirror *m)
     }
     msg.names = sl_calloc((size_t)m->count, sizeof *msg.names);
     for (int i = 0; i < m->count; i++)
-        if (m->list[i].partial || remote_is_wanted(m, i))
+        if (m->list[i].partial || remote_is_wanted(m, i) ||
+            is_among(msg.numbers, msg.n_numbers, m->list[i].number))
             msg.names[msg.n_names++] = sl_str_of(m->list[i].name);
     m->phase = REMOTE_TIDYING;
     ask(r, m, &msg);
@@ -218,24 +233,31 @@ static void go_on(sl_remote *r, remote_mirror *m)
         end_round(r, m);
 }
 
+static void say_fetched(const remote_mirror *m, uint64_t bytes)
+{
+    double seconds = (double)(sl_now_ns() - m->begun_ns) / 1e9;
+    bool one = m->phase == REMOTE_GETTING;
+    sl_cell_sample(m->seconds, seconds);
+    sl_log(SL_INFO, "fetched %s%s%s: %llu MB in %.1f s", m->url, one ? " version " : "",
+           one ? m->list[m->at].name : "", MB(bytes), seconds);
+}
+
 static void hear_listing(sl_remote *r, remote_mirror *m, const sl_fetch_msg *msg)
 {
     take_listing(m, msg);
+    if (msg->changed) { /* an archive: listing it means fetching it */
+        m->changed = true;
+        say_fetched(m, msg->total);
+        remote_let_it_be_seen(m);
+    }
     sl_cell_add(m->bytes, (int64_t)SL_MIN(msg->total, (uint64_t)INT64_MAX));
     if (m->count == 0)
         fail(m, SL_NOT_FOUND, "there is no version: what is here is kept", SL_STR(""));
     go_on(r, m);
 }
 
-static void say_fetched(const remote_mirror *m, uint64_t bytes, double seconds)
-{
-    sl_log(SL_INFO, "fetched %s version %s: %llu MB in %.1f s", m->url, m->list[m->at].name,
-           MB(bytes), seconds);
-}
-
 static void hear_got(sl_remote *r, remote_mirror *m, const sl_fetch_msg *msg)
 {
-    double seconds = (double)(sl_now_ns() - m->begun_ns) / 1e9;
     if (m->phase == REMOTE_TIDYING) {
         end_round(r, m);
         return;
@@ -243,10 +265,9 @@ static void hear_got(sl_remote *r, remote_mirror *m, const sl_fetch_msg *msg)
     m->list[m->at].done = true;
     if (msg->changed) {
         m->changed = true;
-        say_fetched(m, msg->total, seconds);
+        say_fetched(m, msg->total);
         sl_cell_add(m->bytes, (int64_t)SL_MIN(msg->total, (uint64_t)INT64_MAX));
-        sl_cell_sample(m->seconds, seconds);
-        let_it_be_seen(m);
+        remote_let_it_be_seen(m);
     }
     go_on(r, m);
 }

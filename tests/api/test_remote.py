@@ -2,11 +2,12 @@
 import importlib.util
 import json
 import pathlib
+import subprocess
 import sys
 
 import pytest
 
-from conftest import ROOT, model_config
+from conftest import ROOT, SLUICE, model_config
 
 spec = importlib.util.spec_from_file_location("stores", ROOT / "tests/support/stores.py")
 stores = importlib.util.module_from_spec(spec)
@@ -28,6 +29,14 @@ def available(server, model):
     return sorted(v for v, state in versions(server, model).items() if state == "AVAILABLE")
 
 
+def check(config, tmp_path):
+    path = tmp_path / "check.pbtxt"
+    path.write_text(config)
+    ran = subprocess.run([SLUICE, "check", f"--model_config_file={path}"], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
 @pytest.fixture(scope="module")
 def s3():
     with stores.s3() as store:
@@ -39,6 +48,7 @@ def test_s3_from_the_bucket_to_an_answer(s3, start, tmp_path):
     s3.put("a/half/README", b"not a version")
     config = model_config(("half", "s3://models/a/half"))
     cache = f"--remote_cache_dir={tmp_path}/cache"
+    assert "was not looked at" in check(config, tmp_path)
     server = start(*FAST, cache, config=config, env=s3.env)
     assert json.loads(server.ask("POST", "/v1/models/half:predict", ROW).text)["predictions"] == [2.5, 3.0]
     assert "fetched s3://models/a/half version 1" in server.log
@@ -50,6 +60,10 @@ def test_s3_from_the_bucket_to_an_answer(s3, start, tmp_path):
         assert available(server, "half") == [1] or not files
         s3.put(f"a/half/2/{path}", data)
     until(lambda: available(server, "half") == [2])
+
+    page = server.ask("GET", "/metrics").text
+    assert ':sluice:remote:rounds{base_path="s3://models/a/half"}' in page
+    assert ':sluice:remote:failed_rounds{base_path="s3://models/a/half"} 0' in page
 
     # What is deleted in the bucket is no longer served, once there is something else to serve ...
     s3.put_version("a/half/1", HALF)

@@ -88,6 +88,7 @@ static void do_list(fetch_op *op)
             list[i] = sl_str_of(names.list[i]);
         say(&(sl_fetch_msg){.kind = SL_FETCH_LISTED,
                             .id = op->id,
+                            .changed = op->changed,
                             .names = list,
                             .n_names = names.count,
                             .total = op->done});
