@@ -43,13 +43,13 @@ sl_code fetch_listing_add(fetch_listing *l, sl_str key, sl_str path, uint64_t si
                        SL_STR_ARG(key));
     if (tag.n >= FETCH_TAG || memchr(tag.p ? tag.p : "", '\n', tag.n) != NULL)
         return sl_fail(st, SL_INVALID_ARGUMENT, "an object's tag is too long");
+    if (size > UINT64_MAX / 4 - l->bytes)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "sizes that cannot be");
     fetch_object *list = l->count < FETCH_MOST_OBJECTS
                              ? sl_try_grow(l->list, (size_t)l->count, &l->cap, sizeof *list)
                              : NULL;
     if (list == NULL)
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "too many objects");
-    if (size > UINT64_MAX / 4 - l->bytes)
-        return sl_fail(st, SL_INVALID_ARGUMENT, "sizes that cannot be");
     l->list = list;
     fetch_object *o = &list[l->count++];
     *o = (fetch_object){
