@@ -7,7 +7,13 @@
 
 #include "base/mem.h"
 
-enum { GZIP_FORMAT = 15 + 16, FAST = 1 };
+enum { WINDOW = 15, FAST = 1 };
+
+/* What zlib calls the window also says which form the stream has. */
+static int window(sl_zip how)
+{
+    return how == SL_ZIP_GZIP ? WINDOW + 16 : WINDOW;
+}
 
 /* zlib's memory goes the way of all memory, so that a test can make it fail. */
 static void *z_alloc(void *unused, unsigned count, unsigned size)
@@ -55,10 +61,10 @@ static sl_code inflate_all(z_stream *z, sl_str in, size_t max, sl_body *out)
     }
 }
 
-sl_code sl_gunzip(sl_str in, size_t max, sl_body *out)
+sl_code sl_unzip(sl_zip how, sl_str in, size_t max, sl_body *out)
 {
     z_stream z = {.zalloc = z_alloc, .zfree = z_free};
-    int rc = inflateInit2(&z, GZIP_FORMAT);
+    int rc = inflateInit2(&z, window(how));
     if (rc != Z_OK)
         return SL_RESOURCE_EXHAUSTED;
     sl_code code = inflate_all(&z, in, max, out);
@@ -100,11 +106,11 @@ static bool deflate_chain(z_stream *z, const sl_chain *in, sl_chain *out)
     return deflate_piece(z, (sl_str){"", 0}, Z_FINISH, out);
 }
 
-bool sl_gzip_chain(sl_chain *c)
+bool sl_zip_chain(sl_zip how, sl_chain *c)
 {
     z_stream z = {.zalloc = z_alloc, .zfree = z_free};
     sl_chain packed = {0};
-    if (deflateInit2(&z, FAST, Z_DEFLATED, GZIP_FORMAT, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (deflateInit2(&z, FAST, Z_DEFLATED, window(how), 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return false;
     bool ok = deflate_chain(&z, c, &packed) && packed.size < c->size;
     deflateEnd(&z);

@@ -10,13 +10,26 @@
 #include "base/chain.h"
 #include "http/body.h"
 
-/* Unpacks exactly one gzip member that fills `in`. SL_DATA_LOSS: it is none, is cut, is followed by
- * something, or would become more than `max` bytes. SL_RESOURCE_EXHAUSTED: no memory, or no room in
- * the budget. On failure *out is empty. */
-sl_code sl_gunzip(sl_str in, size_t max, sl_body *out);
+typedef enum sl_zip {
+    SL_ZIP_GZIP,
+    SL_ZIP_DEFLATE /* what HTTP and gRPC call so: zlib's form, RFC 1950 */
+} sl_zip;
+
+/* Unpacks exactly one gzip member, or zlib stream, that fills `in`. SL_DATA_LOSS: it is none, is cut,
+ * is followed by something, or would become more than `max` bytes.
+ * SL_RESOURCE_EXHAUSTED: no memory, or no room in the budget. On failure *out holds nothing. */
+sl_code sl_unzip(sl_zip how, sl_str in, size_t max, sl_body *out);
+static inline sl_code sl_gunzip(sl_str in, size_t max, sl_body *out)
+{
+    return sl_unzip(SL_ZIP_GZIP, in, max, out);
+}
 
 /* Packs the chain in place. False if it did not shrink or memory could not be had: it is unchanged.
  */
-bool sl_gzip_chain(sl_chain *c);
+bool sl_zip_chain(sl_zip how, sl_chain *c);
+static inline bool sl_gzip_chain(sl_chain *c)
+{
+    return sl_zip_chain(SL_ZIP_GZIP, c);
+}
 
 #endif
