@@ -450,3 +450,24 @@ void sl_metrics_write(sl_chain *out)
         pthread_mutex_unlock(&registry_lock);
     }
 }
+
+bool sl_metric_first_value(sl_str name, int64_t *value)
+{
+    pthread_mutex_lock(&registry_lock);
+    const sl_metric *m = registry;
+    while (m != NULL && !sl_str_is(name, m->name))
+        m = m->next;
+    pthread_mutex_unlock(&registry_lock);
+    if (m == NULL || m->kind == SL_HISTOGRAM)
+        return false;
+    table *t = atomic_load_explicit(&m->table, memory_order_acquire);
+    const sl_cell *first = NULL;
+    for (size_t i = 0; i <= t->mask; i++) {
+        const sl_cell *c = atomic_load_explicit(&t->slots[i], memory_order_acquire);
+        if (c != NULL && (first == NULL || by_values(&c, &first) < 0))
+            first = c;
+    }
+    if (first != NULL)
+        *value = total(first, 0);
+    return first != NULL;
+}

@@ -37,6 +37,10 @@ void sl_cell_sample(sl_cell *c, double value); /* histogram */
 /* The whole page in TensorFlow Serving's text form (metrics.md section 2). */
 void sl_metrics_write(sl_chain *out);
 
+/* The value of the first cell, in the page's order, of the counter or gauge with that name; false:
+ * there is none. Any thread. */
+bool sl_metric_first_value(sl_str name, int64_t *value);
+
 /* `count` limits first * factor^i, for ever. */
 const double *sl_metric_exponential(double first, double factor, int count);
 
