@@ -401,7 +401,9 @@ void sl_predict_start(sl_predict *p, sl_where where)
     sl_service *s = p->service;
     uint64_t now = sl_now_ns();
     p->started_ns = now;
-    p->run.deadline_ns = s->run_timeout_ns ? now + s->run_timeout_ns : 0;
+    p->run.deadline_ns = p->deadline_ns       ? p->deadline_ns
+                         : s->run_timeout_ns ? now + s->run_timeout_ns
+                                             : 0;
     p->run.cancelled = p->cancelled;
     p->run.threads = s->run_threads > 0 ? s->run_threads : 1;
     if (p->version->batcher != NULL) {

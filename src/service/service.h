@@ -29,7 +29,8 @@ typedef struct sl_service {
     sl_manager *manager;
     sl_workers *workers;
     bool check_method_name;    /* --enable_signature_method_name_check */
-    uint64_t run_timeout_ns;   /* of one model execution, queueing included; 0: none */
+    uint64_t run_timeout_ns;   /* of one model execution, queueing included, where the front end sets
+                                  no deadline; 0: none */
     int64_t in_place_ns;       /* a run that costs less may stay on the loop; 0: never */
     int64_t in_place_elements; /* ... if its outputs have no more elements than this */
     int run_threads;           /* how many threads one run may use */
@@ -54,8 +55,10 @@ struct sl_predict {
     const sl_signature *signature; /* of that version */
     sl_run run;                    /* outputs are ours until fini */
     const atomic_bool *cancelled;  /* or NULL; set by the front end */
+    uint64_t deadline_ns;          /* set by the front end; 0: service->run_timeout_ns from the start */
     size_t bytes;                  /* what the request holds while it waits */
     void (*done)(sl_predict *p, sl_code rc);
+    void *user;                /* the front end's own */
     uint64_t queue_ns, run_ns; /* measured */
     uint64_t started_ns;
     sl_job job;         /* on a worker, or */
