@@ -79,6 +79,8 @@ void sl_access_write(sl_access_log *log, const sl_access_entry *e)
         put_number(&t, j, "version", (uint64_t)e->version);
     put_text(&t, j, "signature", e->signature);
     put_number(&t, j, "status", (uint64_t)e->status);
+    if (e->grpc_status != NULL)
+        put_text(&t, j, "grpc_status", sl_str_of(e->grpc_status));
     put_number(&t, j, "bytes_in", e->bytes_in);
     put_number(&t, j, "bytes_out", e->bytes_out);
     put_number(&t, j, "decode_us", e->decode_us);

@@ -29,12 +29,14 @@ typedef struct sl_access_entry {
     sl_str id, peer, method, target, model, signature;
     int64_t version; /* 0: none was chosen */
     int status;
+    const char *grpc_status; /* "OK", "NOT_FOUND"; NULL: not a gRPC call */
     uint64_t bytes_in, bytes_out;
     uint64_t decode_us, queue_us, run_us, encode_us, total_us;
     const char *error; /* or NULL */
 } sl_access_entry;
 
-/* Is a line wanted for a request with this status? Counts it, for sampling. */
+/* Is a line wanted for a request with this status (of a gRPC call: what REST would have answered)?
+ * Counts it, for sampling. */
 bool sl_access_wants(sl_access_log *log, int status);
 /* Writes the line to the log (base/log.h). Any thread, never blocks. */
 void sl_access_write(sl_access_log *log, const sl_access_entry *e);

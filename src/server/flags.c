@@ -170,11 +170,12 @@ static sl_code check_transport(sl_flags *f, sl_status *st)
     return check_channel_arguments(f, st);
 }
 
-/* Equal ports: the original logs this and runs without REST. */
+/* Equal ports: the original logs this and runs without REST. Here one port serves both, which is what
+ * somebody who asks for it under our name gets. */
 static sl_code check_equal_ports(sl_flags *f, sl_status *st)
 {
     if (f->rest_api_port == 0 || f->rest_api_port != f->port || f->rest_address[0] ||
-        f->grpc_address[0])
+        f->grpc_address[0] || !f->as_original)
         return SL_OK;
     const char *text =
         "server_options.http_port cannot be same as grpc_port. Please use a different "

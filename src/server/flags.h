@@ -56,7 +56,8 @@ typedef struct sl_flags {
     bool rest_api_enable_cors_support;
     int64_t rest_api_compress_min_bytes; /* 0: replies are not compressed */
     const char *grpc_channel_arguments;  /* checked: see sl_flags_channel_argument */
-    int32_t grpc_max_threads;            /* 0: 4 x CPUs */
+    int32_t grpc_max_threads;            /* 0: no limit */
+    int64_t grpc_max_message_bytes;
     bool use_alts_credentials;           /* true is refused by sl_flags_check */
     const char *ssl_config_file;
     bool enable_grpc_healthcheck_service;
@@ -125,6 +126,8 @@ typedef struct sl_flags {
     int64_t max_queue_bytes;
     int64_t max_queue_wait_ms;
     int64_t max_head_bytes, max_body_bytes, max_decoded_bytes;
+    int64_t max_compression_ratio; /* 0: any */
+    int64_t max_expanded_bytes;
     int64_t max_inflight_bytes; /* 0: none */
     int32_t max_json_depth;
     int32_t max_connections;

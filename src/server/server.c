@@ -19,12 +19,13 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "api/rest/rest.h"
+#include "api/api.h"
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "net/loop.h"
 #include "server/auth.h"
+#include "server/channel_args.h"
 #include "server/config.h"
 #include "server/engines.h"
 #include "server/loader.h"
@@ -41,11 +42,14 @@ typedef struct server {
     sl_manager *manager;
     sl_reload *reload;
     sl_remote *remote; /* NULL: no base path lies elsewhere, and none may */
+    _Atomic(sl_reload *) reload_open; /* the same, as soon as loops may use it */
     sl_workers *workers;
     sl_service service;
     sl_access_log access;
     sl_auth *auth;
     sl_rest rest;
+    sl_grpc grpc;
+    sl_api api;
     sl_loop **loops;
     int n_loops, n_loops_started;
     sl_http_server *http[MAX_LISTENERS];
@@ -59,15 +63,14 @@ typedef struct server {
 
 /* ---- listening ---- */
 
-static void http_options(server *s, sl_http_options *o)
+static void http_options(server *s, bool for_grpc, sl_http_options *o)
 {
     const sl_flags *f = s->flags;
-    *o = (sl_http_options){
-
-        .on_head = sl_rest_on_head,
-        .on_call = sl_rest_on_call,
-        .on_error = sl_rest_on_error,
-        .arg = &s->rest};
+    *o = (sl_http_options){.on_call = sl_api_on_call,
+                           .on_head = sl_api_on_head,
+                           .on_error = sl_api_on_error,
+                           .on_call_error = sl_api_on_call_error,
+                           .arg = &s->api};
     sl_http_limits_default(&o->limits);
     o->limits.max_head = (size_t)f->max_head_bytes;
     o->limits.max_body = (size_t)f->max_body_bytes;
@@ -78,70 +81,117 @@ static void http_options(server *s, sl_http_options *o)
     o->limits.min_rate = (uint64_t)f->min_rate;
     o->limits.max_connections = f->max_connections;
     o->limits.compress_min = (size_t)f->rest_api_compress_min_bytes;
+    if (!for_grpc)
+        return;
+    o->limits.max_body = s->grpc.opt.frame.max_message + SL_GRPC_PREFIX;
+    sl_channel_args_apply(f, &o->limits);
 }
 
-static sl_code listen_on(server *s, const char *address, int *port, sl_status *st)
+static sl_code listen_on(server *s, bool for_grpc, const char *address, int *port, sl_status *st)
 {
     sl_http_options o;
     if (s->n_http == MAX_LISTENERS)
         return sl_fail(st, SL_INVALID_ARGUMENT, "more than %d addresses to listen on",
                        MAX_LISTENERS);
-    http_options(s, &o);
+    http_options(s, for_grpc, &o);
     sl_code rc = sl_http_listen(s->loops, s->n_loops, address, &o, &s->http[s->n_http], port, st);
     if (rc == SL_OK)
         s->n_http++;
     return rc;
 }
 
-static sl_code listen_everywhere(server *s, int *port, sl_status *st)
+/* All interfaces: IPv6's wildcard takes both; where there is no IPv6, IPv4's. */
+static sl_code listen_on_port(server *s, bool for_grpc, int port, sl_status *st)
+{
+    char address[32];
+    snprintf(address, sizeof address, "[::]:%d", port);
+    if (listen_on(s, for_grpc, address, NULL, st) == SL_OK)
+        return SL_OK;
+    snprintf(address, sizeof address, "0.0.0.0:%d", port);
+    return listen_on(s, for_grpc, address, NULL, st);
+}
+
+static sl_code listen_on_list(server *s, bool for_grpc, const char *list, sl_status *st)
 {
     char address[300];
-    const sl_flags *f = s->flags;
-    if (f->rest_api_port == 0 && *f->rest_address == '\0')
-        return sl_fail(st, SL_INVALID_ARGUMENT,
-                       "nothing to serve: give --rest_api_port; gRPC is not part of this version");
-    if (f->rest_address == NULL || *f->rest_address == '\0') {
-        /* All interfaces: IPv6's wildcard takes both; where there is no IPv6, IPv4's. */
-        snprintf(address, sizeof address, "[::]:%d", f->rest_api_port);
-        if (listen_on(s, address, port, st) == SL_OK)
-            return SL_OK;
-        snprintf(address, sizeof address, "0.0.0.0:%d", f->rest_api_port);
-        return listen_on(s, address, port, st);
-    }
     size_t at = 0;
     sl_str item;
-    while (sl_flags_item(f->rest_address, &at, &item)) {
+    while (sl_flags_item(list, &at, &item)) {
         snprintf(address, sizeof address, "%.*s", (int)item.n, item.p);
-        sl_code rc = listen_on(s, address, port, st);
+        sl_code rc = listen_on(s, for_grpc, address, NULL, st);
         if (rc)
             return rc;
     }
     return SL_OK;
 }
 
-/* Opens REST. A failure ends `sluice serve`; the original goes on without REST, which helps nobody
- * while there is nothing else to serve. */
+static bool wants_rest(const sl_flags *f)
+{
+    return f->rest_api_port != 0 || *f->rest_address != '\0';
+}
+
+/* Opens REST. A failure ends `sluice serve`; the original only writes a line and goes on. */
 static sl_code open_rest(server *s, sl_status *st)
 {
-    int port = s->flags->rest_api_port;
-    sl_code rc = listen_everywhere(s, &port, st);
-    if (rc) {
-        sl_log(SL_ERROR, "Failed to start HTTP Server at localhost:%d: %s", port, st->msg);
-        return rc;
+    const sl_flags *f = s->flags;
+    if (!wants_rest(f) || (f->rest_api_port == f->port && !*f->rest_address && !*f->grpc_address))
+        return SL_OK; /* none, or on the port that is open already */
+    sl_code rc = *f->rest_address ? listen_on_list(s, false, f->rest_address, st)
+                                  : listen_on_port(s, false, f->rest_api_port, st);
+    if (rc == SL_OK)
+        return SL_OK;
+    sl_log(SL_ERROR, "Failed to start HTTP Server at localhost:%d: %s", f->rest_api_port, st->msg);
+    return rc;
+}
+
+static sl_code open_grpc(server *s, sl_status *st)
+{
+    char path[300];
+    const sl_flags *f = s->flags;
+    sl_code rc = SL_OK;
+    if (*f->grpc_address)
+        rc = listen_on_list(s, true, f->grpc_address, st);
+    else if (f->port != 0)
+        rc = listen_on_port(s, true, f->port, st);
+    if (rc == SL_OK && *f->grpc_socket_path) {
+        snprintf(path, sizeof path, "unix:%s", f->grpc_socket_path);
+        rc = listen_on(s, true, path, NULL, st);
     }
-    for (; s->n_loops_started < s->n_loops; s->n_loops_started++) {
+    return rc;
+}
+
+static sl_code open_ports(server *s, sl_status *st)
+{
+    sl_code rc = open_grpc(s, st);
+    if (rc == SL_OK) {
+        rc = open_rest(s, st);
+        if (rc && s->flags->as_original && !s->flags->strict_startup && s->n_http > 0)
+            rc = SL_OK; /* gRPC is served without it */
+    }
+    for (; rc == SL_OK && s->n_loops_started < s->n_loops; s->n_loops_started++) {
         char name[24];
         snprintf(name, sizeof name, "loop/%d", s->n_loops_started);
         rc = sl_loop_start(s->loops[s->n_loops_started], name, st);
         if (rc)
             return rc;
     }
-    return SL_OK;
+    return rc;
 }
 
 static void say_ready(const server *s)
 {
-    sl_log(SL_INFO, "Exporting HTTP/REST API at:localhost:%d ...", s->flags->rest_api_port);
+    const sl_flags *f = s->flags;
+    size_t at = 0;
+    sl_str item;
+    if (*f->grpc_address)
+        while (sl_flags_item(f->grpc_address, &at, &item))
+            sl_log(SL_INFO, "Running gRPC ModelServer at %.*s ...", SL_STR_ARG(item));
+    else if (f->port != 0)
+        sl_log(SL_INFO, "Running gRPC ModelServer at 0.0.0.0:%d ...", f->port);
+    if (*f->grpc_socket_path)
+        sl_log(SL_INFO, "Running gRPC ModelServer at UNIX socket %s ...", f->grpc_socket_path);
+    if (wants_rest(f))
+        sl_log(SL_INFO, "Exporting HTTP/REST API at:localhost:%d ...", f->rest_api_port);
 }
 
 /* ---- the first configuration ---- */
@@ -158,7 +208,8 @@ static void *wait_for_models(void *arg)
     }
     if (s->flags->as_original) {
         sl_status st;
-        if (open_rest(s, &st)) {
+        if (open_ports(s, &st)) {
+            sl_log(SL_ERROR, "%s", st.msg);
             atomic_store(&s->listening_failed, true);
             kill(getpid(), SIGTERM);
             return NULL;
@@ -298,7 +349,9 @@ static sl_code make_reload(server *s, sl_status *st)
                            .path = f->model_config_file,
                            .poll_seconds = f->model_config_file_poll_wait_seconds,
                            .timeout_ns = (uint64_t)f->reload_timeout_s * 1000000000u};
-    return sl_reload_new(&o, &s->reload, st);
+    sl_code rc = sl_reload_new(&o, &s->reload, st);
+    atomic_store(&s->reload_open, s->reload);
+    return rc;
 }
 
 static void make_rest(server *s)
@@ -331,6 +384,44 @@ static void make_rest(server *s)
     sl_rest_init(&s->rest, &o);
 }
 
+/* For HandleReloadConfigRequest, which may come as soon as a port is open. */
+static sl_code reload_config(void *arg, sl_str wire, sl_text *report, sl_status *st)
+{
+    server *s = arg;
+    sl_reload *r = atomic_load(&s->reload_open);
+    if (r == NULL)
+        return sl_fail(st, SL_UNAVAILABLE, "server is starting: no configuration is in force yet");
+    return sl_reload_wire(r, wire, report, st);
+}
+
+static void make_grpc(server *s)
+{
+    const sl_flags *f = s->flags;
+    sl_grpc_options o = {
+        .service = &s->service,
+        .frame = {.max_message = sl_channel_args_max_message(f),
+                  .max_decompressed = (size_t)f->max_decoded_bytes,
+                  .max_ratio = f->max_compression_ratio},
+        .as_content = f->enable_serialization_as_tensor_content,
+        .encoding = sl_channel_args_encoding(f),
+        .max_calls = f->grpc_max_threads,
+        .no_health = sl_flags_given(f, "enable_grpc_healthcheck_service") &&
+                     !f->enable_grpc_healthcheck_service,
+        .guard = sl_auth_guard(s->auth),
+        .here_bytes = 64 * 1024,
+        .here_round_ns = 500000,
+        .access = s->rest.opt.access,
+        .started = &s->rest.started,
+        .draining = &s->rest.draining,
+        .reload = reload_config,
+        .reload_arg = s};
+    sl_pb_limits_default(&o.pb);
+    o.pb.max_expanded_bytes = (size_t)f->max_expanded_bytes;
+    sl_channel_args_tell(f);
+    sl_grpc_init(&s->grpc, &o);
+    s->api = (sl_api){.rest = &s->rest, .grpc = &s->grpc};
+}
+
 static sl_code make(server *s, sl_status *st)
 {
     sl_code rc = sl_config_load(s->flags, &s->config, st);
@@ -350,10 +441,12 @@ static sl_code make(server *s, sl_status *st)
         rc = make_manager(s, st);
     if (rc == SL_OK)
         rc = make_loops(s, st);
-    if (rc == SL_OK)
+    if (rc == SL_OK) {
         make_rest(s);
+        make_grpc(s);
+    }
     if (rc == SL_OK && !s->flags->as_original)
-        rc = open_rest(s, st);
+        rc = open_ports(s, st);
     if (rc == SL_OK)
         rc = make_reload(s, st);
     return rc;
@@ -399,6 +492,8 @@ static void unmake(server *s)
     for (int i = 0; i < s->n_loops_started; i++)
         sl_loop_stop(s->loops[i]);
     sl_workers_free(s->workers);
+    if (s->api.grpc != NULL)
+        sl_grpc_fini(&s->grpc);
     for (int i = 0; i < s->n_http; i++)
         sl_http_free(s->http[i]);
     for (int i = 0; i < s->n_loops; i++)
@@ -464,8 +559,7 @@ static int run(server *s, const sigset_t *signals)
     return atomic_load(&s->listening_failed) ? 1 : 0;
 }
 
-/* Where REST listens when nobody says: 8501, as everybody expects. The original's 0 means no REST,
- * which here would leave nothing to serve. */
+/* Where REST listens when nobody says: 8501, as everybody expects; the original's 0 means no REST. */
 static void choose_port(sl_flags *f)
 {
     if (f->rest_api_port == 0 && *f->rest_address == '\0' && !f->as_original)

@@ -133,14 +133,6 @@ static void only_what_this_server_has_no_place_for_is_without_effect(void **stat
         "thread_pool_factory_config_file",
         "xla_cpu_compilation_enabled",
         "xla_gpu_compilation_enabled",
-        /* until there is gRPC */
-        "port",
-        "grpc_socket_path",
-        "grpc_address",
-        "grpc_channel_arguments",
-        "grpc_max_threads",
-        "enable_grpc_healthcheck_service",
-        "enable_serialization_as_tensor_content",
     };
     (void)state;
     for (int i = 0; i < sl_flag_count; i++) {
@@ -318,17 +310,31 @@ static void alts_and_tflite_are_errors_not_shrugs(void **state)
     assert_int_equal(sl_flags_check(&f, &st), SL_OK);
 }
 
-static void equal_ports_mean_no_rest_or_no_start(void **state)
+static void equal_ports_mean_no_rest_or_no_start_for_the_original(void **state)
 {
+    static const char original[] = "/usr/bin/tensorflow_model_server";
     (void)state;
-    assert_int_equal(parse("--port=8500", "--rest_api_port=8500", "--model_base_path=/m"), SL_OK);
+    assert_int_equal(parse_as(original, &f, &st, "--port=8500", "--rest_api_port=8500",
+                              "--model_base_path=/m"),
+                     SL_OK);
     assert_int_equal(sl_flags_check(&f, &st), SL_OK);
     assert_int_equal(f.rest_api_port, 0);
-    check_fails(
-        SL_INVALID_ARGUMENT,
-        "server_options.http_port cannot be same as grpc_port. Please use a different port for "
-        "HTTP/REST API. Skipped exporting HTTP/REST API.",
-        "--rest_api_port=8500", "--model_base_path=/m", "--strict_startup");
+    assert_int_equal(parse_as(original, &f, &st, "--rest_api_port=8500", "--model_base_path=/m",
+                              "--strict_startup"),
+                     SL_OK);
+    assert_int_equal(sl_flags_check(&f, &st), SL_INVALID_ARGUMENT);
+    assert_string_equal(
+        st.msg, "server_options.http_port cannot be same as grpc_port. Please use a different port "
+                "for HTTP/REST API. Skipped exporting HTTP/REST API.");
+}
+
+static void equal_ports_mean_one_port_for_both_for_us(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        parse("--rest_api_port=8500", "--model_base_path=/m", "--strict_startup"), SL_OK);
+    assert_int_equal(sl_flags_check(&f, &st), SL_OK);
+    assert_int_equal(f.rest_api_port, 8500);
 }
 
 static void channel_arguments_are_checked_and_found(void **state)
@@ -451,7 +457,8 @@ int main(void)
         cmocka_unit_test(a_server_needs_a_place_to_listen),
         cmocka_unit_test(a_server_needs_models),
         cmocka_unit_test(alts_and_tflite_are_errors_not_shrugs),
-        cmocka_unit_test(equal_ports_mean_no_rest_or_no_start),
+        cmocka_unit_test(equal_ports_mean_no_rest_or_no_start_for_the_original),
+        cmocka_unit_test(equal_ports_mean_one_port_for_both_for_us),
         cmocka_unit_test(channel_arguments_are_checked_and_found),
         cmocka_unit_test(only_bfloat16_is_a_mixed_precision),
         cmocka_unit_test(thread_counts_follow_the_rule),

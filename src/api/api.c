@@ -1,0 +1,37 @@
+/* api.c - see api.h */
+#include "api/api.h"
+
+int sl_api_on_head(sl_http_call *call, const char **message, void *arg)
+{
+    sl_api *a = arg;
+    call->user = NULL;
+    if (!sl_grpc_is_call(call))
+        return sl_rest_on_head(call, message, a->rest);
+    *message = "out of memory";
+    return sl_grpc_on_head(a->grpc, call);
+}
+
+void sl_api_on_call(sl_http_call *call, void *arg)
+{
+    sl_api *a = arg;
+    if (call->user != NULL) /* set in on_head */
+        sl_grpc_on_call(a->grpc, call);
+    else
+        sl_rest_on_call(call, a->rest);
+}
+
+void sl_api_on_error(int status, const char *message, sl_chain *body, const char **content_type,
+                     void *arg)
+{
+    sl_api *a = arg;
+    sl_rest_on_error(status, message, body, content_type, a->rest);
+}
+
+bool sl_api_on_call_error(sl_http_call *call, int status, const char *message, void *arg)
+{
+    (void)arg;
+    if (!sl_grpc_is_call(call))
+        return false;
+    sl_grpc_on_call_error(call, status, message);
+    return true;
+}

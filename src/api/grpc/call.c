@@ -1,0 +1,157 @@
+/* call.c - see call.h */
+#include "api/grpc/call.h"
+
+#include "api/grpc/status.h"
+#include "api/rest/rest.h"
+#include "base/clock.h"
+#include "metrics/metrics.h"
+
+/* ---- the guard ---- */
+
+sl_code sl_grpc_may(sl_grpc_call *c, sl_permission what, sl_str model, sl_str label)
+{
+    sl_guard *g = c->grpc->opt.guard;
+    if (g == NULL)
+        return SL_OK;
+    sl_code rc = sl_guard_may(g, &c->admission, what, model, label, &c->st);
+    return rc || model.n == 0 ? rc : sl_guard_count(g, &c->admission, model, &c->st);
+}
+
+/* ---- the end ---- */
+
+static void count(sl_grpc_call *c, sl_code rc, uint64_t total_ns)
+{
+    if (c->method == NULL || c->method->api == NULL || c->model.p == NULL)
+        return; /* what does not decode is counted nowhere, as in the original */
+    sl_str counted[] = {c->model, sl_str_of(sl_code_name(rc))};
+    sl_cell_add(sl_metric_cell(c->grpc->request_count, counted), 1);
+    if (rc)
+        return;
+    sl_str timed[] = {c->model, sl_str_of(c->method->api), SL_STR("GRPC")};
+    sl_cell_sample(sl_metric_cell(c->grpc->request_latency, timed), (double)total_ns / 1000.0);
+}
+
+static void log_access(sl_grpc_call *c, sl_code rc, uint64_t total_ns)
+{
+    const sl_http_call *call = c->http;
+    sl_access_entry e = {.id = c->id,
+                         .peer = call->peer,
+                         .method = SL_STR("POST"),
+                         .target = call->target,
+                         .model = c->model,
+                         .signature = c->signature,
+                         .version = c->version,
+                         .status = call->status,
+                         .grpc_status = sl_code_name(rc),
+                         .bytes_in = call->wire_bytes,
+                         .bytes_out = call->reply.size,
+                         .decode_us = c->decode_ns / 1000,
+                         .queue_us = c->queue_ns / 1000,
+                         .run_us = c->run_ns / 1000,
+                         .encode_us = c->encode_ns / 1000,
+                         .total_us = total_ns / 1000,
+                         .error = rc ? c->st.msg : NULL};
+    sl_access_write(c->grpc->opt.access, &e);
+}
+
+static void add_line(sl_chain *lines, const char *name, sl_str value)
+{
+    sl_chain_puts(lines, name);
+    sl_chain_add(lines, value.p, value.n);
+    sl_chain_puts(lines, "\r\n");
+}
+
+/* The reply's own metadata, before the status. */
+static void open_head(sl_grpc_call *c)
+{
+    sl_http_call *call = c->http;
+    call->status = 200;
+    call->content_type = "application/grpc";
+    add_line(&call->head, "x-request-id: ", c->id);
+    sl_chain_puts(&call->head, "grpc-accept-encoding: identity, deflate, gzip\r\n");
+    if (c->out != SL_GRPC_IDENTITY)
+        add_line(&call->head, "grpc-encoding: ", sl_str_of(sl_grpc_encoding_name(c->out)));
+}
+
+static void write_status(sl_grpc_call *c, sl_code rc)
+{
+    sl_http_call *call = c->http;
+    if (c->http_status) { /* not understood as gRPC at all: answered in HTTP's terms */
+        call->status = c->http_status;
+        call->content_type = NULL;
+        return;
+    }
+    if (!c->opened)
+        open_head(c);
+    sl_grpc_put_status(&call->trailers, rc, &c->st);
+    if (rc == SL_RESOURCE_EXHAUSTED && c->admission.retry_after_s > 0)
+        sl_chain_printf(&call->trailers, "grpc-retry-pushback-ms: %u000\r\n",
+                        c->admission.retry_after_s);
+}
+
+void sl_grpc_finish(sl_grpc_call *c, sl_code rc)
+{
+    sl_http_call *call = c->http;
+    sl_grpc *g = c->grpc;
+    if (rc == SL_OK && call->reply.failed)
+        rc = sl_fail(&c->st, SL_RESOURCE_EXHAUSTED, "out of memory: the reply does not fit");
+    if (rc && !c->opened)
+        sl_chain_reset(&call->reply);
+    c->ended = true;
+    write_status(c, rc);
+    uint64_t total_ns = sl_now_ns() - call->started_ns;
+    count(c, rc, total_ns);
+    if (g->opt.access != NULL && sl_access_wants(g->opt.access, sl_rest_http_status(rc)))
+        log_access(c, rc, total_ns);
+    if (c->method != NULL && c->method->release != NULL)
+        c->method->release(c);
+    sl_body_reset(&c->unpacked);
+    if (c->admitted)
+        sl_guard_leave(g->opt.guard, &c->admission);
+    if (c->counted)
+        atomic_fetch_sub_explicit(&g->running, 1, memory_order_relaxed);
+    if (pthread_equal(c->loop, pthread_self()))
+        sl_http_reply(call);
+    else
+        sl_http_reply_posted(call);
+}
+
+void sl_grpc_send(sl_grpc_call *c)
+{
+    if (!c->opened)
+        open_head(c);
+    c->opened = true;
+    sl_http_send(c->http);
+}
+
+/* ---- one message as the reply ---- */
+
+sl_chain *sl_grpc_reply_begin(sl_grpc_call *c, sl_grpc_reply *r)
+{
+    *r = (sl_grpc_reply){.begin_ns = sl_now_ns()};
+    if (c->out != SL_GRPC_IDENTITY)
+        return &r->aside;
+    r->frame = sl_grpc_frame_begin(&c->http->reply);
+    return &c->http->reply;
+}
+
+sl_code sl_grpc_reply_end(sl_grpc_call *c, sl_grpc_reply *r, sl_code rc)
+{
+    if (rc == SL_OK && c->out != SL_GRPC_IDENTITY)
+        rc = sl_grpc_frame_join(&c->http->reply, &r->aside, c->out, &c->st);
+    else if (rc == SL_OK)
+        rc = sl_grpc_frame_end(&c->http->reply, &r->frame, &c->st);
+    sl_chain_reset(&r->aside);
+    c->encode_ns = sl_now_ns() - r->begin_ns;
+    return rc;
+}
+
+sl_code sl_grpc_reply_text(sl_grpc_call *c, sl_text *t)
+{
+    sl_grpc_reply r;
+    sl_chain *out = sl_grpc_reply_begin(c, &r);
+    sl_chain_add(out, t->p, t->n);
+    out->failed |= t->failed;
+    sl_text_fini(t);
+    return sl_grpc_reply_end(c, &r, SL_OK);
+}

@@ -1,0 +1,163 @@
+/*
+ * multi_inference.c - several heads of one model on the same Examples
+ *
+ * The runs follow one another: each is started when the one before it is done, on whichever thread
+ * that is. A run in place is done before it returns, so a loop goes on with the next one instead of
+ * a call inside a call.
+ *
+ * Source: grpc.md 5; metrics.md 3 (request_example_counts).
+ */
+#include "api/grpc/infer.h"
+#include "base/clock.h"
+#include "metrics/metrics.h"
+#include "service/multi.h"
+
+typedef struct multi {
+    sl_grpc_call call;
+    sl_predict version; /* holds the version for all runs */
+    sl_pb_multi sent;
+    sl_predict *runs;
+    size_t n_prepared, at;
+    bool decoded; /* `sent` holds a tensor */
+    sl_where where;
+    atomic_int turn; /* of the run at `at`: who comes second, its start or its end, goes on */
+    sl_code rc;      /* of the last run */
+} multi;
+
+static sl_code prepare(multi *m)
+{
+    sl_grpc_call *c = &m->call;
+    sl_pb_multi *s = &m->sent;
+    sl_code rc = sl_pb_decode_multi(c->message, c->message_buffer, &c->grpc->opt.pb, c->http->arena,
+                                    s, &c->st);
+    if (rc)
+        return rc;
+    m->decoded = true;
+    c->model = s->tasks[0].spec.name;
+    c->signature = s->tasks[0].spec.signature_name;
+    sl_model_spec wanted = sl_grpc_spec(&s->tasks[0].spec);
+    rc = sl_grpc_may(c, SL_MAY_PREDICT, wanted.model, wanted.label);
+    if (rc)
+        return rc;
+    rc = sl_predict_resolve_version(&m->version, &wanted);
+    if (rc)
+        return rc;
+    c->version = m->version.version->number;
+    sl_multi_task *tasks = sl_arena_try_alloc(c->http->arena, s->n_tasks * sizeof *tasks);
+    if (tasks == NULL)
+        return sl_fail(&c->st, SL_RESOURCE_EXHAUSTED, "out of memory: %zu tasks", s->n_tasks);
+    for (size_t i = 0; i < s->n_tasks; i++)
+        tasks[i] = (sl_multi_task){.model = s->tasks[i].spec.name,
+                                   .signature = s->tasks[i].spec.signature_name,
+                                   .method_name = s->tasks[i].method_name};
+    rc = sl_multi_prepare(&m->version, tasks, s->n_tasks, &s->examples, &m->runs);
+    m->n_prepared = rc ? 0 : s->n_tasks;
+    return rc;
+}
+
+static sl_code result_of(const sl_grpc_call *c, sl_predict *p, sl_pb_result *r)
+{
+    *r = (sl_pb_result){.used = sl_grpc_used(c, p)};
+    return p->method == SL_METHOD_CLASSIFY ? sl_predict_classify_result(p, &r->classes, &r->scores)
+                                           : sl_predict_regress_result(p, &r->values);
+}
+
+static sl_code encode(multi *m)
+{
+    sl_grpc_call *c = &m->call;
+    size_t n = m->n_prepared;
+    sl_pb_result *results = sl_arena_try_alloc(c->http->arena, n * sizeof *results);
+    if (results == NULL)
+        return sl_fail(&c->st, SL_RESOURCE_EXHAUSTED, "out of memory: %zu results", n);
+    sl_code rc = SL_OK;
+    for (size_t i = 0; i < n && rc == SL_OK; i++)
+        rc = result_of(c, &m->runs[i], &results[i]);
+    if (rc)
+        return rc;
+    sl_grpc_reply r;
+    sl_chain *out = sl_grpc_reply_begin(c, &r);
+    return sl_grpc_reply_end(c, &r, sl_pb_encode_multi(results, n, out, &c->st));
+}
+
+static void count_examples(const multi *m)
+{
+    sl_grpc *g = m->call.grpc;
+    sl_str model[] = {m->call.model};
+    int64_t n = m->sent.examples.dims[0];
+    sl_cell_sample(sl_metric_cell(g->example_counts, model), (double)n);
+    sl_cell_add(sl_metric_cell(g->example_total, model), n);
+}
+
+static void end(multi *m, sl_code rc)
+{
+    for (size_t i = 0; i < m->n_prepared; i++) {
+        m->call.queue_ns += m->runs[i].queue_ns;
+        m->call.run_ns += m->runs[i].run_ns;
+    }
+    if (rc == SL_OK)
+        rc = encode(m);
+    if (rc == SL_OK)
+        count_examples(m);
+    sl_grpc_finish(&m->call, rc);
+}
+
+static void ran(sl_predict *p, sl_code rc);
+
+/* Runs one after the other, for as long as they are done when sl_predict_start returns. */
+static void go(multi *m)
+{
+    while (m->rc == SL_OK && m->at < m->n_prepared) {
+        sl_predict *p = &m->runs[m->at];
+        p->done = ran;
+        p->bytes = m->call.message.n;
+        atomic_store(&m->turn, 0);
+        sl_predict_start(p, m->where);
+        if (atomic_fetch_add(&m->turn, 1) == 0)
+            return; /* it is still running: ran() goes on */
+    }
+    end(m, m->rc);
+}
+
+static void ran(sl_predict *p, sl_code rc)
+{
+    multi *m = p->user;
+    m->rc = rc;
+    m->at++;
+    if (atomic_fetch_add(&m->turn, 1) == 1) {
+        m->where = SL_RUN_HERE; /* no loop, or a batch that does not ask */
+        go(m);
+    }
+}
+
+static void begin(sl_grpc_call *c, sl_where where)
+{
+    multi *m = (multi *)c;
+    uint64_t begin_ns = sl_now_ns();
+    sl_grpc_predict_init(c, &m->version);
+    m->version.user = m;
+    m->where = where;
+    m->rc = prepare(m);
+    c->decode_ns = sl_now_ns() - begin_ns;
+    if (m->rc)
+        sl_grpc_finish(c, m->rc);
+    else
+        go(m);
+}
+
+static void release(sl_grpc_call *c)
+{
+    multi *m = (multi *)c;
+    sl_multi_release(m->runs, m->n_prepared);
+    if (m->decoded)
+        sl_tensor_release(&m->sent.examples);
+    if (m->version.service != NULL)
+        sl_predict_fini(&m->version);
+}
+
+const sl_grpc_method sl_grpc_multi_inference = {
+    .path = "/tensorflow.serving.PredictionService/MultiInference",
+    .size = sizeof(multi),
+    .infers = true,
+    .needs_models = true,
+    .begin = begin,
+    .release = release};

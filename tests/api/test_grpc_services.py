@@ -1,0 +1,295 @@
+"""Classify, Regress, MultiInference, GetModelMetadata and ModelService, with TensorFlow Serving's own client."""
+import json
+import time
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow_serving.apis import (classification_pb2, get_model_metadata_pb2, get_model_status_pb2, inference_pb2,
+                                     model_management_pb2, regression_pb2)
+from tensorflow_serving.config import model_server_config_pb2
+
+from conftest import ROOT, model_config
+from grpc_client import MODEL, PREDICTION, Client, fails, grpc_server, predict_request
+
+MODELS, COMPAT = ROOT / "tests/models", ROOT / "tests/compat/models"
+C = grpc.StatusCode
+HALF = COMPAT / "half_plus_two"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    broken = tmp_path_factory.mktemp("broken")
+    (broken / "1").mkdir()
+    (broken / "1" / "saved_model.pb").write_bytes(b"\xff\xff")
+    s = grpc_server("--max_num_load_retries=0", "--incomplete_version_timeout_s=1", "--access_log=all", config=model_config(
+        ("half_plus_two", HALF, "model_version_policy { specific { versions: 123 } }"),
+        ("classifier", COMPAT / "classifier"), ("linear", MODELS / "linear"), ("broken", broken)))
+    yield s
+    s.grpc.close()
+    assert s.stop() == 0
+
+
+def example(**features):
+    e = tf.train.Example()
+    for name, value in features.items():
+        e.features.feature[name].float_list.value.append(value)
+    return e
+
+
+def fill(request, examples, model="half_plus_two", signature="", context=None):
+    request.model_spec.name = model
+    request.model_spec.signature_name = signature
+    if context is None:
+        request.input.example_list.examples.extend(examples)
+    else:
+        request.input.example_list_with_context.examples.extend(examples)
+        request.input.example_list_with_context.context.CopyFrom(context)
+    return request
+
+
+def classify(*a, **kw):
+    return fill(classification_pb2.ClassificationRequest(), *a, **kw)
+
+
+def regress(*a, **kw):
+    return fill(regression_pb2.RegressionRequest(), *a, **kw)
+
+
+# ---- Classify and Regress ----
+
+def test_regress(server):
+    reply = server.grpc.prediction.Regress(regress([example(x=2), example(x=6)], signature="regress_x_to_y"), timeout=20)
+    assert [r.value for r in reply.result.regressions] == [3, 5]
+    assert (reply.model_spec.name, reply.model_spec.version.value, reply.model_spec.signature_name) == (
+        "half_plus_two", 123, "regress_x_to_y")
+
+
+def test_classify(server):
+    reply = server.grpc.prediction.Classify(classify([example(x=2)], signature="classify_x_to_y"), timeout=20)
+    assert [[c.score for c in r.classes] for r in reply.result.classifications] == [[3]]
+
+
+def test_a_context_is_merged_into_every_example(server):
+    request = regress([example(), example(x=8)], signature="regress_x_to_y", context=example(x=2))
+    reply = server.grpc.prediction.Regress(request, timeout=20)
+    assert [r.value for r in reply.result.regressions] == [3, 6]
+
+
+@pytest.mark.parametrize("method, request_, code, text", [
+    ("Regress", regress([]), C.INVALID_ARGUMENT, None),
+    ("Regress", regress([], signature="regress_x_to_y"), C.INVALID_ARGUMENT, "Input is empty."),
+    ("Classify", classify([], signature="classify_x_to_y"), C.INVALID_ARGUMENT, "Input is empty."),
+    ("Regress", regress([example(x=1)], signature="nope"), C.INVALID_ARGUMENT,
+     "No signature was found with the name: nope"),
+    ("Classify", classify([example(x=1)], signature="nope"), C.INVALID_ARGUMENT,
+     "No signature was found with the name: nope"),
+    ("Regress", regress([example(x=1)], model="nobody"), C.NOT_FOUND, "Servable not found for request: Latest(nobody)"),
+    ("Regress", regress([example(x=1)], model=""), C.INVALID_ARGUMENT, "ModelSpec has no name specified."),
+    ("Regress", regression_pb2.RegressionRequest(), C.INVALID_ARGUMENT, "Missing ModelSpec"),
+    ("Classify", classification_pb2.ClassificationRequest(), C.INVALID_ARGUMENT, "Missing ModelSpec"),
+    ("Regress", regress([example()], signature="regress_x_to_y"), C.INVALID_ARGUMENT,
+     lambda t: t.startswith("Name: <unknown>, Feature: x (data type: float) is required but could not be found.")),
+])
+def test_errors(server, method, request_, code, text):
+    with fails(code, text):
+        getattr(server.grpc.prediction, method)(request_, timeout=20)
+
+
+def test_signatures_of_another_form(server):
+    with fails(C.INVALID_ARGUMENT, lambda t: t.startswith("No regression inputs found in SignatureDef: ")):
+        server.grpc.prediction.Regress(regress([example(x=1)]), timeout=20)
+    with fails(C.INVALID_ARGUMENT, lambda t: t.startswith("No classification inputs found in SignatureDef: ")):
+        server.grpc.prediction.Classify(classify([example(x=1)]), timeout=20)
+
+
+def test_an_example_that_does_not_decode_is_internal(server):
+    body = regress([], signature="regress_x_to_y").SerializeToString() + b"\x12\x06\x0a\x04\x0a\x02\xff\xff"
+    with fails(C.INTERNAL, ""):
+        server.grpc.raw(PREDICTION + "Regress", body)
+
+
+# ---- MultiInference ----
+
+def multi(*tasks, examples=(example(x=2), example(x=6)), model="half_plus_two"):
+    request = inference_pb2.MultiInferenceRequest()
+    for signature, method, *name in tasks:
+        t = request.tasks.add(method_name="tensorflow/serving/" + method)
+        t.model_spec.name = name[0] if name else model
+        t.model_spec.signature_name = signature
+    request.input.example_list.examples.extend(examples)
+    return request
+
+
+def test_multi_inference_answers_task_by_task(server):
+    reply = server.grpc.prediction.MultiInference(
+        multi(("regress_x_to_y", "regress"), ("classify_x_to_y", "classify"), ("regress_x_to_y2", "regress")), timeout=20)
+    a, b, c = reply.results
+    assert [r.value for r in a.regression_result.regressions] == [3, 5]
+    assert [r.classes[0].score for r in b.classification_result.classifications] == [3, 5]
+    assert [r.value for r in c.regression_result.regressions] == [4, 6]
+    assert [r.model_spec.signature_name for r in reply.results] == ["regress_x_to_y", "classify_x_to_y", "regress_x_to_y2"]
+    assert all(r.model_spec.version.value == 123 and r.model_spec.name == "half_plus_two" for r in reply.results)
+    page = server.ask("GET", "/metrics").text
+    assert ':tensorflow:serving:request_example_count_total{model="half_plus_two"} 2' in page
+
+
+REGRESS = ("regress_x_to_y", "regress")
+
+
+@pytest.mark.parametrize("request_, code, text", [
+    (multi(), C.INVALID_ARGUMENT, "ModelSpec has no name specified."),
+    (multi(("a", "regress", "")), C.INVALID_ARGUMENT, "ModelSpec has no name specified."),
+    (multi(REGRESS, ("a", "regress", "")), C.INVALID_ARGUMENT, "Found ModelSpec with an empty model name."),
+    (multi(REGRESS, ("regress_x_to_y2", "regress", "linear")), C.INVALID_ARGUMENT,
+     "All ModelSpecs in a MultiInferenceRequest must access the same model name."),
+    (multi(REGRESS, REGRESS), C.INVALID_ARGUMENT, "Duplicate evaluation of signature: regress_x_to_y"),
+    (multi(REGRESS, ("nope", "regress")), C.INVALID_ARGUMENT, "Requested signature not found in model graph: nope"),
+    (multi(REGRESS, ("classify_x_to_y", "predict")), C.UNIMPLEMENTED,
+     "Unsupported signature method_name: tensorflow/serving/predict"),
+    (multi(REGRESS, model="nobody"), C.NOT_FOUND, "Servable not found for request: Latest(nobody)"),
+    (multi(REGRESS, examples=()), C.INVALID_ARGUMENT, "Input is empty."),
+    (multi(REGRESS, examples=(example(),)), C.INVALID_ARGUMENT, None),
+])
+def test_multi_inference_errors(server, request_, code, text):
+    with fails(code, text):
+        server.grpc.prediction.MultiInference(request_, timeout=20)
+
+
+# ---- GetModelMetadata ----
+
+def metadata(model, *fields):
+    request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=fields)
+    request.model_spec.name = model
+    return request
+
+
+def test_metadata_is_all_signatures_in_an_any(server):
+    reply = server.grpc.prediction.GetModelMetadata(metadata("linear", "signature_def"), timeout=20)
+    assert (reply.model_spec.name, reply.model_spec.version.value, reply.model_spec.signature_name) == ("linear", 1, "")
+    packed = reply.metadata["signature_def"]
+    assert packed.type_url == "type.googleapis.com/tensorflow.serving.SignatureDefMap"
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    assert packed.Unpack(signatures)
+    assert "serving_default" in signatures.signature_def and "__saved_model_init_op" in signatures.signature_def
+    assert "input_example" in signatures.signature_def["serving_default"].inputs
+    rest = json.loads(server.ask("GET", "/v1/models/linear/metadata").text)
+    assert set(rest["metadata"]["signature_def"]["signature_def"]) == set(signatures.signature_def)
+
+
+@pytest.mark.parametrize("request_, code, text", [
+    (get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"]), C.INVALID_ARGUMENT,
+     "Missing ModelSpec"),
+    (metadata("linear"), C.INVALID_ARGUMENT, "GetModelMetadataRequest must specify at least one metadata_field"),
+    (metadata("linear", "signature_def", "x"), C.INVALID_ARGUMENT, "Metadata field x is not supported"),
+    (metadata("", "signature_def"), C.INVALID_ARGUMENT, "ModelSpec has no name specified."),
+    (metadata("nobody", "signature_def"), C.NOT_FOUND, "Servable not found for request: Latest(nobody)"),
+])
+def test_metadata_errors(server, request_, code, text):
+    with fails(code, text):
+        server.grpc.prediction.GetModelMetadata(request_, timeout=20)
+
+
+# ---- GetModelStatus ----
+
+def status(model=None, version=None, label=None):
+    request = get_model_status_pb2.GetModelStatusRequest()
+    if model is not None:
+        request.model_spec.name = model
+    if version is not None:
+        request.model_spec.version.value = version
+    if label is not None:
+        request.model_spec.version_label = label
+    return request
+
+
+def test_status(server):
+    for request in (status("half_plus_two"), status("half_plus_two", version=123), status("half_plus_two", label="x")):
+        (v,) = server.grpc.model.GetModelStatus(request, timeout=20).model_version_status
+        assert (v.version, v.state, v.status.error_code, v.status.error_message) == (123, 30, 0, "")
+        assert v.HasField("status")
+    end = time.monotonic() + 30
+    while True:  # a directory that has just been written is looked at twice
+        (v,) = server.grpc.model.GetModelStatus(status("broken"), timeout=20).model_version_status
+        if v.state == 50 or time.monotonic() > end:
+            break
+        time.sleep(0.05)
+    assert (v.state, v.status.error_code) == (50, 15) and "saved_model.pb" in v.status.error_message
+
+
+@pytest.mark.parametrize("request_, code, text", [
+    (status(), C.INVALID_ARGUMENT, "Missing ModelSpec"),
+    (status(""), C.NOT_FOUND, "Could not find any versions of model "),
+    (status("nobody"), C.NOT_FOUND, "Could not find any versions of model nobody"),
+    (status("half_plus_two", version=7), C.NOT_FOUND, "Could not find version 7 of model half_plus_two"),
+])
+def test_status_errors(server, request_, code, text):
+    with fails(code, text):
+        server.grpc.model.GetModelStatus(request_, timeout=20)
+
+
+# ---- HandleReloadConfigRequest ----
+
+def reload(text, *metrics):
+    request = model_management_pb2.ReloadConfigRequest(metric_names=metrics)
+    text_format.Parse(text, request.config)
+    return request
+
+
+@pytest.fixture
+def own():
+    s = grpc_server(config=model_config(("a", HALF, "model_version_policy { all {} }")))
+    yield s
+    s.grpc.close()
+    assert s.stop() == 0
+
+
+def test_a_reload_changes_what_is_served_and_measures_itself(own):
+    x = {"x": tf.make_tensor_proto(np.float32([1]))}
+    reply = own.grpc.model.HandleReloadConfigRequest(
+        reload(model_config(("b", HALF), ("c", MODELS / "linear")), "/tensorflow/serving/request_count", "/nothing"),
+        timeout=60)
+    assert (reply.status.error_code, reply.status.error_message) == (0, "")
+    assert [(m.name, m.int64_value_increase) for m in reply.metric] == [
+        ("/tensorflow/serving/request_count", 0), ("/nothing", 0)]
+    assert own.grpc.prediction.Predict(predict_request("b", x), timeout=20)
+    for _ in range(100):
+        try:
+            own.grpc.prediction.Predict(predict_request("a", x), timeout=20)
+        except grpc.RpcError as e:
+            assert e.code() == C.NOT_FOUND
+            break
+
+
+@pytest.mark.parametrize("text, code, message", [
+    ("", C.INVALID_ARGUMENT, "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+     "Only ModelConfigList is currently supported"),
+    ('model_config_list { config { name: "x" base_path: "rel" model_platform: "tensorflow" } }', C.INVALID_ARGUMENT,
+     "Expected model x to have an absolute path or URI; got base_path()=rel"),
+    ('model_config_list { config { name: "x" base_path: "/a" } }', C.INVALID_ARGUMENT, None),
+])
+def test_a_reload_that_is_refused_changes_nothing(own, text, code, message):
+    with fails(code, message):
+        own.grpc.model.HandleReloadConfigRequest(reload(text), timeout=60)
+    assert own.grpc.state("a") == 1
+
+
+def test_a_reload_whose_model_does_not_load_says_so(own, tmp_path):
+    with fails(C.UNKNOWN, lambda t: "1 model(s) did not become available" in t and "name: x" in t):
+        own.grpc.model.HandleReloadConfigRequest(reload(model_config(("a", HALF), ("x", tmp_path))), timeout=60)
+
+
+def test_two_reloads_wait_for_one_another(own):
+    calls = [own.grpc.model.HandleReloadConfigRequest.future(reload(model_config((n, HALF))), timeout=60)
+             for n in "bcdbcd"]
+    assert [c.result().status.error_code for c in calls] == [0] * 6
+    assert own.grpc.state() == 1
+
+
+def test_other_services_are_unimplemented(server):
+    for method in ("/tensorflow.ProfilerService/Profile", "/tensorflow.serving.SessionService/SessionRun",
+                   PREDICTION + "PredictStreamed", MODEL + "Nothing", "/x", "/x/y/z"):
+        with fails(C.UNIMPLEMENTED, ""):
+            server.grpc.raw(method, b"")
