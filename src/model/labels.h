@@ -10,7 +10,7 @@
 
 #include "model/manager.h"
 
-/* Versions by number, ascending. */
+/* Versions by number, in any order. */
 typedef struct sl_numbers {
     const int64_t *list;
     int count;

@@ -43,6 +43,7 @@ static void append(sl_managed *v, uint64_t not_before)
         m->queue = v;
     m->queue_tail = v;
     m->queued++;
+    m->untried += v->attempts == 0;
     pthread_cond_signal(&m->load_work);
 }
 
@@ -61,6 +62,7 @@ bool sl_manager_dequeue(sl_managed *v)
         m->queue_tail = before;
     v->queued = false;
     m->queued--;
+    m->untried -= v->attempts == 0;
     return true;
 }
 
@@ -106,6 +108,7 @@ static sl_managed *next_due(sl_manager *m, uint64_t *when)
 
 static void fail_for_good(sl_managed *v, sl_code code, const char *message)
 {
+    v->demanded = false;
     sl_log(SL_ERROR, "Encountered an error for servable version " SL_ID ": %s: %s", SL_ID_ARG(v),
            sl_code_name(code), message);
     sl_log(SL_ERROR, "Servable " SL_ID " cannot be loaded: %s: %s", SL_ID_ARG(v),
@@ -132,6 +135,9 @@ static uint64_t pause_after(const sl_manager_options *o, unsigned attempts)
 /* With the lock: an attempt failed. */
 static void failed(sl_managed *v, const sl_status *why)
 {
+    sl_manager_use(v, 0);
+    v->model->manager->any_refused |= v->refused;
+    sl_manager_tell(v, why->code, why->msg);
     const sl_manager_options *o = &v->model->manager->opts;
     sl_log(SL_ERROR, "Loading servable: " SL_ID " failed: %s: %s", SL_ID_ARG(v),
            sl_code_name(why->code), why->msg);
@@ -152,10 +158,13 @@ static void failed(sl_managed *v, const sl_status *why)
 static void succeeded(sl_managed *v)
 {
     v->serving = sl_serving_new(&v->version, sl_manager_on_drained, v);
+    if (sl_served_on_demand(v->model))
+        sl_serving_note_uses(v->serving);
     sl_log(SL_INFO, "Successfully loaded servable version " SL_ID, SL_ID_ARG(v));
     v->state = SL_STATE_AVAILABLE; /* published before anybody is told of it */
     sl_manager_publish(v->model);
     sl_managed_set_state(v, SL_STATE_AVAILABLE, SL_OK, NULL);
+    sl_manager_tell(v, SL_OK, NULL);
 }
 
 /* Without the lock: a version that was loaded although nobody wants it any more. */
@@ -166,9 +175,14 @@ static void unload_unwanted(sl_managed *v)
     o->unload(o->arg, &v->version);
 }
 
+/* What a load took. */
+typedef struct taken {
+    uint64_t us, bytes;
+} taken;
+
 /* Without the lock. */
-static sl_code attempt(sl_managed *v, const sl_model_config *config, const char *path,
-                       uint64_t *took_us, sl_text *why, sl_status *st)
+static sl_code attempt(sl_managed *v, const sl_model_config *config, const char *path, taken *t,
+                       sl_text *why, sl_status *st)
 {
     const sl_manager_options *o = &v->model->manager->opts;
     uint64_t start = sl_now_ns();
@@ -182,16 +196,20 @@ static sl_code attempt(sl_managed *v, const sl_model_config *config, const char 
     }
     v->version = (sl_version){.model = v->model->name, .number = v->number, .path = path};
     sl_code rc = o->load(o->arg, config, &v->version, why, st);
-    *took_us = (sl_now_ns() - start) / 1000;
+    const sl_engine *e = rc == SL_OK ? v->version.engine : NULL;
+    t->us = (sl_now_ns() - start) / 1000;
+    t->bytes = e != NULL && e->memory != NULL ? e->memory(v->version.session) : 0;
     st->code = rc; /* also of a loader that gave no reason */
     return rc;
 }
 
-static void note(sl_managed *v, sl_code rc, uint64_t took_us, const sl_text *why)
+static void note(sl_managed *v, sl_code rc, const taken *t, const sl_text *why)
 {
     const sl_engine *e = rc == SL_OK ? v->version.engine : NULL;
-    v->load_us = took_us;
-    v->bytes = e != NULL && e->memory != NULL ? e->memory(v->version.session) : 0;
+    v->load_us = t->us;
+    v->bytes = t->bytes;
+    if (t->bytes)
+        sl_manager_use(v, t->bytes); /* what was estimated is known now */
     sl_free(v->engine);
     sl_free(v->why);
     v->engine = e ? sl_strdup(e->name) : NULL;
@@ -203,23 +221,26 @@ static void load_one(sl_manager *m, sl_managed *v)
 {
     sl_status st = {0};
     sl_text why = {0};
-    uint64_t took_us;
+    taken t = {0};
     sl_manager_dequeue(v);
     v->attempts++;
+    v->refused = false;
     sl_managed_set_state(v, SL_STATE_LOADING, SL_OK, NULL);
     /* What is queued is aspired, so the model is configured. */
     sl_kept_config *config = sl_config_acquire(v->model->config);
     m->loading++;
     pthread_mutex_unlock(&m->lock);
-    sl_code rc = attempt(v, &config->c, v->path, &took_us, &why, &st);
+    sl_code rc = attempt(v, &config->c, v->path, &t, &why, &st);
 
     pthread_mutex_lock(&m->lock);
-    note(v, rc, took_us, &why);
+    note(v, rc, &t, &why);
     if (rc == SL_OK && !v->aspired) {
         pthread_mutex_unlock(&m->lock);
         unload_unwanted(v);
         pthread_mutex_lock(&m->lock);
+        sl_manager_use(v, 0);
         sl_managed_set_state(v, SL_STATE_END, SL_CANCELLED, "Loading of servable cancelled");
+        sl_manager_retry_refused(m);
     } else if (rc == SL_OK) {
         succeeded(v);
     } else {
@@ -238,16 +259,9 @@ static void load_one(sl_manager *m, sl_managed *v)
 
 void sl_manager_check_initial(sl_manager *m)
 {
-    if (!m->initial || m->loading > 0 || m->models == NULL)
-        return;
-    for (const sl_served *model = m->models; model != NULL; model = model->next)
-        if (model->config != NULL && (!model->looked_at || model->settling))
-            return;
     /* What waits for a further attempt does not count: it may wait for minutes. */
-    for (const sl_managed *v = m->queue; v != NULL; v = v->next_queued)
-        if (v->attempts == 0)
-            return;
-    m->initial = false;
+    if (m->initial && m->loading == 0 && m->models != NULL && m->not_ready == 0 && m->untried == 0)
+        m->initial = false;
 }
 
 /* Threads of the first hour that have ended. */
@@ -322,6 +336,16 @@ void sl_manager_on_drained(void *managed)
     sem_post(&m->unload_work);
 }
 
+/* With the lock: a version is unloaded. One that was only given up can be had again. */
+static void ended(sl_managed *v)
+{
+    bool again = v->evicted && v->aspired && sl_served_on_demand(v->model);
+    v->evicted = false;
+    v->attempts = 0;
+    sl_managed_set_state(v, again ? SL_STATE_START : SL_STATE_END, SL_OK,
+                         again ? "it is loaded when it is asked for" : NULL);
+}
+
 static void unload_one(sl_manager *m, sl_managed *v)
 {
     sl_log(SL_INFO, "Done quiescing servable version " SL_ID, SL_ID_ARG(v));
@@ -335,8 +359,10 @@ static void unload_one(sl_manager *m, sl_managed *v)
     pthread_mutex_lock(&m->lock);
     v->serving = NULL;
     v->bytes = 0;
-    sl_managed_set_state(v, SL_STATE_END, SL_OK, NULL);
+    sl_manager_use(v, 0);
+    ended(v);
     sl_manager_reconcile(v->model);
+    sl_manager_retry_refused(m);
     pthread_mutex_unlock(&m->lock);
     sl_manager_collect(m);
 }

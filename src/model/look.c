@@ -25,7 +25,10 @@
 #include "model/version_dir.h"
 #include "savedmodel/complete.h"
 
-enum { PATIENCE_MS = 1000 }; /* between two looks at what is being copied */
+enum {
+    PATIENCE_MS = 1000, /* between two looks at what is being copied */
+    OLD_S = 60          /* what has not changed for so long is not being copied */
+};
 
 /* A version that was seen and has not been taken. */
 typedef struct sl_candidate {
@@ -42,6 +45,7 @@ typedef struct look {
     sl_manager *m;
     sl_served *model;
     uint64_t now;
+    bool on_demand;
     bool settling;
     int refused;
 } look;
@@ -158,13 +162,16 @@ static void look_again_at(look *l, uint64_t when)
         model->look_again_ns = when;
 }
 
-static void check(look *l, candidate *c)
+static void check(const look *l, candidate *c, int64_t newest_us)
 {
     const sl_manager_options *o = &l->m->opts;
     sl_status st = {0};
     sl_free(c->why);
     c->why = NULL;
-    c->complete = !o->only_complete ||
+    /* Looking inside is most of the work: of one on demand that has lain there for long, the load will
+     * tell. There may be ten thousand of them. */
+    bool old = l->on_demand && newest_us > 0 && sl_wall_us() - newest_us > OLD_S * INT64_C(1000000);
+    c->complete = !o->only_complete || old ||
                   sl_saved_model_check_complete(c->path, o->tags, o->n_tags, &st) != SL_UNAVAILABLE;
     if (!c->complete)
         c->why = sl_strdup(st.msg);
@@ -180,7 +187,7 @@ static bool consider(look *l, candidate *c, sl_tree t)
     if (fresh) {
         c->look = t.look;
         c->since_ns = l->now;
-        check(l, c);
+        check(l, c, t.newest_us);
     }
     uint64_t quiet = l->now - c->since_ns;
     int64_t age_us = sl_wall_us() - t.newest_us;
@@ -291,6 +298,7 @@ static void apply(look *l, sl_kept_config *config, sl_code rc, sl_aspired_set *s
     if (model->config == config) { /* it was not replaced meanwhile */
         model->looked_at = true;
         model->settling = l->settling;
+        sl_manager_recount(model);
         list_incomplete(model);
         if (rc == SL_OK && (set->count > 0 || wants_nothing(&config->c)))
             sl_manager_set_aspired(model, set);
@@ -303,7 +311,10 @@ static void apply(look *l, sl_kept_config *config, sl_code rc, sl_aspired_set *s
 
 void sl_manager_look_at(sl_served *model, sl_kept_config *config)
 {
-    look l = {.m = model->manager, .model = model, .now = sl_now_ns()};
+    look l = {.m = model->manager,
+              .model = model,
+              .now = sl_now_ns(),
+              .on_demand = config->c.load == SL_LOAD_ON_DEMAND};
     sl_aspired_set set = {0};
     sl_text remarks = {0};
     sl_status why;
@@ -323,5 +334,4 @@ void sl_manager_look_at(sl_served *model, sl_kept_config *config)
     sl_text_fini(&remarks);
     apply(&l, config, rc, &set);
     sl_aspired_fini(&set);
-    sl_manager_collect(model->manager);
 }

@@ -66,9 +66,13 @@ void sl_manager_discard(sl_manager *m, sl_garbage g)
 void sl_manager_collect(sl_manager *m)
 {
     pthread_mutex_lock(&m->lock);
+    sl_manager_flush(m);
     sl_garbage *g = m->garbage;
+    sl_awaited *told = m->to_wake;
     m->garbage = NULL;
+    m->to_wake = NULL;
     pthread_mutex_unlock(&m->lock);
+    sl_manager_wake(told);
     if (g == NULL)
         return;
     sl_readers_wait();
@@ -94,25 +98,60 @@ void sl_managed_set_state(sl_managed *v, sl_state state, sl_code code, const cha
     pthread_cond_broadcast(&v->model->manager->changed);
 }
 
+bool sl_served_on_demand(const sl_served *model)
+{
+    return model->config != NULL && model->config->c.load == SL_LOAD_ON_DEMAND;
+}
+
+bool sl_managed_is_idle(const sl_managed *v)
+{
+    return v->managed && v->aspired && !v->demanded && sl_served_on_demand(v->model) &&
+           (v->state == SL_STATE_START || (v->state == SL_STATE_UNLOADING && v->evicted));
+}
+
+/* What can be had of a model: now, or on demand. Numbers ascending. */
 typedef struct available {
     sl_serving **servings;
-    int64_t *numbers; /* ascending */
+    int64_t *numbers;
     int count;
+    int64_t *waiting;
+    int n_waiting;
+    bool latest_waits;
 } available;
+
+static bool is_waiting(const sl_managed *v)
+{
+    return v->managed && v->aspired && v->state != SL_STATE_AVAILABLE &&
+           sl_served_on_demand(v->model);
+}
 
 static available list_available(const sl_served *model)
 {
-    int n = 0;
-    for (const sl_managed *v = model->versions; v != NULL; v = v->next)
+    int n = 0, k = 0;
+    const sl_managed *latest = NULL; /* that is available */
+    for (const sl_managed *v = model->versions; v != NULL; v = v->next) {
         n += v->state == SL_STATE_AVAILABLE;
-    available a = {sl_calloc((size_t)n, sizeof(sl_serving *)),
-                   sl_calloc((size_t)n, sizeof *a.numbers), n};
+        k += is_waiting(v);
+        if (v->state == SL_STATE_AVAILABLE && latest == NULL)
+            latest = v;
+    }
+    available a = {.servings = sl_calloc((size_t)n, sizeof(sl_serving *)),
+                   .numbers = sl_calloc((size_t)n, sizeof *a.numbers),
+                   .count = n,
+                   .waiting = sl_calloc((size_t)k, sizeof *a.waiting),
+                   .n_waiting = k};
     for (const sl_managed *v = model->versions; v != NULL; v = v->next)
         if (v->state == SL_STATE_AVAILABLE) {
             n--; /* the list is descending */
             a.servings[n] = v->serving;
             a.numbers[n] = v->number;
+        } else if (is_waiting(v)) {
+            a.waiting[--k] = v->number;
         }
+    /* One that serves, and is to be replaced, serves until its successor is there. */
+    a.latest_waits = a.n_waiting > 0 &&
+                     (latest == NULL ||
+                      (latest->aspired && a.waiting[a.n_waiting - 1] > latest->number));
     return a;
 }
 
@@ -120,23 +159,75 @@ static void free_available(available a)
 {
     sl_free(a.servings);
     sl_free(a.numbers);
+    sl_free(a.waiting);
+}
+
+static sl_route *make_route(sl_served *model)
+{
+    static const sl_model_config gone = {0};
+    available a = list_available(model);
+    int64_t *can_be_had = sl_calloc((size_t)a.count + (size_t)a.n_waiting, sizeof *can_be_had);
+    int n = 0;
+    for (int i = 0; i < a.count; i++)
+        can_be_had[n++] = a.numbers[i];
+    for (int i = 0; i < a.n_waiting; i++)
+        can_be_had[n++] = a.waiting[i];
+    sl_labels_assign(model->config ? &model->config->c : &gone, &model->labels,
+                     (sl_numbers){can_be_had, n}, model->manager->opts.labels_for_unavailable);
+    sl_free(can_be_had);
+    sl_route *route = NULL;
+    if (a.count || a.n_waiting || model->labels.count)
+        route = sl_route_new(model->name, a.servings, a.numbers, a.count, model->labels.list,
+                             model->labels.count);
+    if (a.n_waiting)
+        sl_route_set_waiting(route, a.waiting, a.n_waiting, a.latest_waits);
+    free_available(a);
+    return route;
+}
+
+void sl_manager_publish_later(sl_served *model)
+{
+    sl_manager *m = model->manager;
+    if (model->unpublished)
+        return;
+    model->unpublished = true;
+    model->next_unpublished = m->to_publish;
+    m->to_publish = model;
+}
+
+void sl_manager_flush(sl_manager *m)
+{
+    size_t n = 0;
+    for (const sl_served *model = m->to_publish; model != NULL; model = model->next_unpublished)
+        n++;
+    if (n == 0)
+        return;
+    sl_table *old = atomic_load_explicit(&m->table, memory_order_relaxed);
+    sl_table *table = sl_table_copy(old, n);
+    for (sl_served *model = m->to_publish; model != NULL; model = model->next_unpublished) {
+        model->unpublished = false;
+        sl_route *before = sl_table_put(table, model->name, make_route(model));
+        if (before != NULL)
+            sl_manager_discard(m, (sl_garbage){.route = before});
+    }
+    m->to_publish = NULL;
+    atomic_store(&m->table, table);
+    sl_manager_discard(m, (sl_garbage){.table = old});
+    pthread_cond_broadcast(&m->changed);
 }
 
 void sl_manager_publish(sl_served *model)
 {
-    static const sl_model_config gone = {0};
+    sl_manager_publish_later(model);
+    sl_manager_flush(model->manager);
+}
+
+void sl_manager_recount(sl_served *model)
+{
     sl_manager *m = model->manager;
-    available a = list_available(model);
-    sl_labels_assign(model->config ? &model->config->c : &gone, &model->labels,
-                     (sl_numbers){a.numbers, a.count}, m->opts.labels_for_unavailable);
-    sl_route *route = NULL, *old_route;
-    if (a.count || model->labels.count)
-        route = sl_route_new(model->name, a.servings, a.numbers, a.count, model->labels.list,
-                             model->labels.count);
-    sl_table *old = atomic_load_explicit(&m->table, memory_order_relaxed);
-    atomic_store(&m->table, sl_table_with(old, model->name, route, &old_route));
-    sl_manager_discard(m, (sl_garbage){.table = old, .route = old_route});
-    free_available(a);
+    bool now = model->config != NULL && (!model->looked_at || model->settling);
+    m->not_ready += (int)now - (int)model->not_ready;
+    model->not_ready = now;
 }
 
 /* ---- aspired sets ---- */
@@ -186,12 +277,16 @@ static void manage(sl_served *model, const sl_aspired *wanted)
     v->attempts = 0;
     v->not_before = 0;
     v->load_us = v->bytes = 0;
-    sl_managed_set_state(v, SL_STATE_START, SL_OK, NULL);
+    v->demanded = v->evicted = v->refused = false;
+    sl_managed_set_state(v, SL_STATE_START, SL_OK,
+                         sl_served_on_demand(model) ? "it is loaded when it is asked for" : NULL);
 }
 
 static void un_aspire(sl_managed *v)
 {
     v->aspired = false;
+    v->demanded = false;
+    sl_manager_tell(v, SL_UNAVAILABLE, "the version is no longer served");
     bool was_queued = sl_manager_dequeue(v);
     if (v->state == SL_STATE_START)
         sl_managed_set_state(v, SL_STATE_END, SL_CANCELLED, "Loading of servable cancelled");
@@ -248,6 +343,8 @@ static bool take_pending(sl_served *model)
         else if (strcmp(v->path, set->list[i].path) != 0)
             move(v, &set->list[i]);
     }
+    if (sl_served_on_demand(model))
+        sl_manager_publish_later(model);
     sl_aspired_fini(set);
     model->has_pending = false;
     return true;
@@ -266,7 +363,7 @@ static sl_stage stage_of(const sl_managed *v)
 {
     switch (v->state) {
     case SL_STATE_START:
-        return v->queued ? SL_STAGE_BUSY : SL_STAGE_NEW;
+        return v->queued || sl_managed_is_idle(v) ? SL_STAGE_BUSY : SL_STAGE_NEW;
     case SL_STATE_LOADING:
         return SL_STAGE_BUSY;
     case SL_STATE_AVAILABLE:
@@ -278,7 +375,7 @@ static sl_stage stage_of(const sl_managed *v)
     }
 }
 
-static void begin_unload(sl_managed *v)
+void sl_manager_begin_unload(sl_managed *v)
 {
     sl_log(SL_INFO, "Quiescing servable version " SL_ID, SL_ID_ARG(v));
     sl_managed_set_state(v, SL_STATE_UNLOADING, SL_OK, NULL);
@@ -292,6 +389,21 @@ static sl_transition transition_of(const sl_served *model)
     const sl_manager_options *o = &model->manager->opts;
     sl_transition own = model->config ? model->config->c.transition : SL_TRANSITION_DEFAULT;
     return own != SL_TRANSITION_DEFAULT ? own : o->transition;
+}
+
+/* On demand: the successor of a version that is in use is wanted without being asked for. */
+static void demand_successor(sl_served *model)
+{
+    bool leaving = false, there = false;
+    sl_managed *highest = NULL;
+    for (sl_managed *v = model->versions; v != NULL; v = v->next) {
+        leaving |= v->managed && !v->aspired && v->state == SL_STATE_AVAILABLE;
+        there |= v->aspired && (v->state == SL_STATE_AVAILABLE || v->state == SL_STATE_LOADING);
+        if (highest == NULL && sl_managed_is_idle(v))
+            highest = v;
+    }
+    if (leaving && !there && highest != NULL)
+        highest->demanded = true;
 }
 
 /* One action of the policy; false: there is nothing to do. */
@@ -312,7 +424,7 @@ static bool act(sl_served *model)
     if (action == SL_ACTION_LOAD)
         sl_manager_enqueue(versions[which]);
     else if (action == SL_ACTION_UNLOAD)
-        begin_unload(versions[which]);
+        sl_manager_begin_unload(versions[which]);
     sl_free(list);
     sl_free(versions);
     return action != SL_ACTION_NONE;
@@ -323,6 +435,8 @@ void sl_manager_reconcile(sl_served *model)
     do
         drop_finished(model);
     while (take_pending(model));
+    if (sl_served_on_demand(model))
+        demand_successor(model);
     while (act(model))
         ;
     sl_manager_check_initial(model->manager);
@@ -415,7 +529,11 @@ static void configure_model(sl_manager *m, const sl_model_config *c)
     sl_log(SL_INFO, " (Re-)adding model: %s", c->name);
     sl_config_release(model->config);
     model->config = sl_config_keep(c);
-    sl_manager_publish(model); /* labels */
+    model->round = m->round;
+    if (c->load == SL_LOAD_ON_DEMAND)
+        sl_manager_start_timer(m);
+    sl_manager_recount(model);
+    sl_manager_publish_later(model); /* labels */
 }
 
 /* Of versions that are only remembered: those in this state. */
@@ -435,16 +553,9 @@ static void remove_model(sl_served *model)
     model->config = NULL;
     model->settling = false;
     drop_unmanaged(model, SL_STATE_START);
-    sl_manager_publish(model);
+    sl_manager_recount(model);
+    sl_manager_publish_later(model);
     sl_manager_set_aspired(model, &nothing);
-}
-
-static bool is_listed(const sl_model_config *models, int count, const char *name)
-{
-    for (int i = 0; i < count; i++)
-        if (strcmp(models[i].name, name) == 0)
-            return true;
-    return false;
 }
 
 static sl_code check(sl_manager *m, const sl_model_config *models, int count, sl_status *st)
@@ -462,11 +573,13 @@ sl_code sl_manager_configure(sl_manager *m, const sl_model_config *models, int c
     if (rc == SL_OK) {
         pthread_mutex_lock(&m->lock);
         sl_log(SL_INFO, "Adding/updating models.");
-        for (sl_served *model = m->models; model != NULL; model = model->next)
-            if (model->config != NULL && !is_listed(models, count, model->name))
-                remove_model(model);
+        m->round++;
         for (int i = 0; i < count; i++)
             configure_model(m, &models[i]);
+        for (sl_served *model = m->models; model != NULL; model = model->next)
+            if (model->config != NULL && model->round != m->round)
+                remove_model(model);
+        sl_manager_flush(m);
         sl_manager_want_look(m);
         pthread_mutex_unlock(&m->lock);
         sl_manager_collect(m);
@@ -488,9 +601,9 @@ void sl_manager_mend(sl_served *model, int64_t number, uint64_t look)
     sl_log(SL_INFO, "The directory of servable version " SL_ID " has changed: trying again",
            SL_ID_ARG(v));
     v->look = look;
-    v->attempts = 0;
     if (waiting)
         sl_manager_dequeue(v);
+    v->attempts = 0;
     sl_managed_set_state(v, SL_STATE_START, SL_OK, NULL);
     sl_manager_reconcile(model);
 }
@@ -537,7 +650,8 @@ uint64_t sl_manager_forget(sl_manager *m, uint64_t now)
         uint64_t when = forget_versions(model, now);
         if (when && (next == 0 || when < next))
             next = when;
-        if (model->config != NULL || model->versions != NULL || model->has_pending) {
+        if (model->config != NULL || model->versions != NULL || model->has_pending ||
+            model->unpublished) {
             before = model;
             continue;
         }
@@ -547,6 +661,7 @@ uint64_t sl_manager_forget(sl_manager *m, uint64_t now)
             m->models = after;
         if (m->last_model == model)
             m->last_model = before;
+        m->forgotten++;
         sl_map_remove(&m->by_name, sl_str_of(model->name));
         free_model(model);
     }
@@ -567,6 +682,7 @@ sl_code sl_manager_new(const sl_manager_options *opts, sl_manager **out, sl_stat
     sl_cond_init(&m->changed);
     sl_cond_init(&m->load_work);
     sl_cond_init(&m->source_work);
+    sl_cond_init(&m->timer_work);
     sem_init(&m->unload_work, 0, 0);
     sl_code rc = sl_manager_start_loaders(m, st);
     if (rc == SL_OK)
@@ -608,6 +724,7 @@ void sl_manager_free(sl_manager *m)
     if (m == NULL)
         return;
     sl_manager_stop_source(m);
+    sl_manager_stop_timer(m);
     unload_everything(m);
     sl_manager_stop_loaders(m);
     sl_manager_collect(m);
@@ -620,6 +737,7 @@ void sl_manager_free(sl_manager *m)
     sl_map_fini(&m->by_name);
     sem_destroy(&m->unload_work);
     pthread_cond_destroy(&m->source_work);
+    pthread_cond_destroy(&m->timer_work);
     pthread_cond_destroy(&m->load_work);
     pthread_cond_destroy(&m->changed);
     pthread_mutex_destroy(&m->lock);

@@ -55,6 +55,35 @@ sl_code sl_manager_acquire(sl_manager *m, const sl_model_spec *spec, const sl_ve
                            sl_status *st);
 void sl_manager_release(sl_manager *m, const sl_version *v);
 
+/*
+ * A version on demand (sl_model_config.load) is loaded when it is first asked for. acquire() does not
+ * wait for that: it fails, UNAVAILABLE. Who can wait asks before:
+ *
+ *     if (sl_manager_await(m, &spec, &a))
+ *         return;                          a.ready(&a) will be called: acquire then
+ *     acquire
+ *
+ * A request that waits costs no thread.
+ */
+typedef struct sl_awaited sl_awaited;
+struct sl_awaited {
+    /* Called exactly once after await() said true, perhaps before that returns: the version is
+     * available, or `code` and `message` say why not. A thread of the manager: it must not block. */
+    void (*ready)(sl_awaited *a);
+    uint64_t deadline_ns; /* 0: none */
+    sl_code code;         /* set by the manager, also when await() says false */
+    char message[400];
+    sl_awaited *next; /* the manager's from here on */
+    void *version;
+};
+
+/* Asks for the version that `spec` means, if that is one on demand and not available. False: nothing
+ * is to be waited for; acquire() tells, or, if a->code is set, that is the reason. Any thread; takes a
+ * short lock only for such versions. */
+bool sl_manager_await(sl_manager *m, const sl_model_spec *spec, sl_awaited *a);
+/* Whoever waits is told that the server ends, and nobody can begin to. */
+void sl_manager_stop_waiting(sl_manager *m);
+
 typedef enum sl_state {
     SL_STATE_UNKNOWN = 0,
     SL_STATE_START = 10,
@@ -143,9 +172,13 @@ typedef struct sl_manager_options {
     int unload_threads;       /* 0: 1 */
     unsigned max_retries;     /* after the first attempt */
     int64_t retry_interval_us;
-    int64_t poll_seconds; /* of base paths; 0: once; < 0: never */
-    sl_transition
-        transition; /* of models whose configuration does not say; DEFAULT: AVAILABILITY */
+    int64_t poll_seconds;        /* of base paths; 0: once; < 0: never */
+    /* What all sessions together may use; 0: no limit. A load that does not fit is refused, after the
+     * versions on demand that were used least recently and are not in use have been given up. */
+    uint64_t memory_budget;
+    int max_awaiting; /* requests that wait for a load at the same time; 0: 1024 */
+
+    sl_transition transition; /* of models whose configuration does not say; DEFAULT: AVAILABILITY */
 
     /* A version is taken only when all of it is there (savedmodel/complete.h) and its directory has
      * not changed for settle_ns. One that stays incomplete, unchanged, for give_up_ns is loaded all
@@ -163,6 +196,14 @@ typedef struct sl_manager_options {
     void *explain_arg;
     bool wait_for_retries; /* sl_manager_wait: a version has failed only when no attempt is left */
 } sl_manager_options;
+
+/*
+ * For options.load, before it begins to use memory: may this version use so much? Gives up versions
+ * on demand to make room, and waits a few seconds for what is just being unloaded. RESOURCE_EXHAUSTED
+ * "Insufficient resources to load servable {name: m version: 1}: it needs ..." The version is tried
+ * again when memory becomes free. `v` is the one that load() was given.
+ */
+sl_code sl_manager_reserve(sl_version *v, uint64_t bytes, sl_status *st);
 
 sl_code sl_manager_new(const sl_manager_options *opts, sl_manager **out, sl_status *st);
 /* Unloads everything, waiting for handles. */

@@ -61,6 +61,12 @@ struct sl_managed {
     char *engine, *why; /* texts for the status, or NULL */
     uint64_t load_us, bytes;
 
+    /* On demand, and the budget */
+    bool demanded;     /* somebody wants it loaded */
+    bool evicted;      /* it is being unloaded, to be had again */
+    bool refused;      /* the last attempt failed because the budget was used up */
+    uint64_t reserved; /* counted in the manager's `used` */
+
     sl_managed *next_drained; /* in the unload threads' list */
 };
 
@@ -75,6 +81,10 @@ struct sl_served {
     bool looked_at; /* its base path, since it was configured */
     sl_labels labels;
 
+    unsigned round;  /* the configuration that listed it last */
+    bool not_ready;  /* counted in the manager's `not_ready` */
+    bool unpublished;
+    sl_served *next_unpublished;
     bool settling; /* a complete version only waits until its directory has been quiet */
 
     /* The source's thread only. */
@@ -101,6 +111,10 @@ struct sl_manager {
     pthread_cond_t changed;      /* any version's state, a look that ended, the end */
     sl_map by_name;
     sl_served *models, *last_model;
+    sl_served *to_publish; /* routes that have changed, and are published together */
+    unsigned round;        /* counts configurations */
+    unsigned forgotten;    /* counts models that were freed */
+    int not_ready;         /* configured models that were not looked at yet, or settle */
     sl_garbage *garbage;
     uint64_t forget_at; /* nothing may be forgotten before; the source's */
     bool ending;
@@ -108,7 +122,8 @@ struct sl_manager {
     /* loading */
     pthread_cond_t load_work;
     sl_managed *queue, *queue_tail;
-    int queued; /* versions in it */
+    int queued;  /* versions in it */
+    int untried; /* of them, those whose first attempt this will be */
     int idle_loaders, extra_loaders;
     int loading;  /* loads that are running */
     bool initial; /* until everything of the first configuration has been tried once */
@@ -122,6 +137,19 @@ struct sl_manager {
     pthread_t *unloaders;
     int n_unloaders;
 
+    /* on demand */
+    atomic_bool has_on_demand; /* any model is configured so; never cleared */
+    sl_awaited *awaited;       /* requests that wait */
+    sl_awaited *to_wake;       /* those that do no longer; collect() tells them */
+    int n_awaited;
+    bool no_waiting;
+    pthread_t timer;
+    bool has_timer;
+    pthread_cond_t timer_work;
+
+    uint64_t used; /* of the budget */
+    bool any_refused; /* some version waits for memory */
+
     /* source */
     pthread_t source;
     bool has_source, source_ending;
@@ -133,6 +161,15 @@ struct sl_manager {
 void sl_manager_set_aspired(sl_served *model, sl_aspired_set *set); /* takes the set over */
 void sl_manager_reconcile(sl_served *model);
 void sl_manager_publish(sl_served *model);
+/* The same, but together with others: at the next flush (collect() does one, too). */
+void sl_manager_publish_later(sl_served *model);
+void sl_manager_flush(sl_manager *m);
+/* After a change of `looked_at`, `settling` or `config`. */
+void sl_manager_recount(sl_served *model);
+bool sl_served_on_demand(const sl_served *model);
+/* It can be had, and nobody has asked for it. */
+bool sl_managed_is_idle(const sl_managed *v);
+void sl_manager_begin_unload(sl_managed *v);
 sl_managed *sl_manager_find_version(const sl_served *model, int64_t number); /* NULL: none */
 /* The version's entry, a new one (state UNKNOWN) if there is none. */
 sl_managed *sl_manager_need_version(sl_served *model, int64_t number);
@@ -158,6 +195,19 @@ void sl_manager_cancel_retry(sl_managed *v);
 void sl_manager_check_initial(sl_manager *m);
 /* A table's callback: any thread, never blocks */
 void sl_manager_on_drained(void *managed);
+
+/* demand.c; with the lock */
+/* Its outcome is known: whoever waits for it shall be told, OK or why not. */
+void sl_manager_tell(sl_managed *v, sl_code code, const char *message);
+void sl_manager_start_timer(sl_manager *m);
+/* demand.c; without */
+void sl_manager_stop_timer(sl_manager *m);
+void sl_manager_wake(sl_awaited *list);
+
+/* budget.c; with the lock */
+void sl_manager_use(sl_managed *v, uint64_t bytes); /* from now on */
+/* After memory has become free: those that were refused are tried again. */
+void sl_manager_retry_refused(sl_manager *m);
 
 /* look.c; the source's thread, without the lock */
 void sl_manager_look_at(sl_served *model, sl_kept_config *config);

@@ -117,7 +117,7 @@ static outcome outcome_of(const sl_served *model, const sl_managed **culprit)
     bool under_way = model->has_pending || model->settling;
     *culprit = NULL;
     for (const sl_managed *v = model->versions; v != NULL; v = v->next) {
-        if (v->state == SL_STATE_AVAILABLE)
+        if (v->state == SL_STATE_AVAILABLE || sl_managed_is_idle(v))
             return AVAILABLE;
         if (!v->managed && v->state == SL_STATE_START) { /* it is being copied */
             under_way |= model->manager->opts.wait_for_retries;
@@ -157,22 +157,41 @@ static void complain(sl_text *t, const sl_served *model, outcome o, const sl_man
                        v->message ? v->message : "");
 }
 
-/* How many models are neither available nor have failed. */
-static int pending(const sl_manager *m)
+/* How far sl_manager_wait has come in the list of models. */
+typedef struct position {
+    const sl_served *at;
+    unsigned forgotten;
+} position;
+
+static const sl_served *next_pending(const sl_served *model)
 {
     const sl_managed *culprit;
-    int n = 0;
-    for (const sl_served *model = m->models; model != NULL; model = model->next)
-        n += model->config != NULL && outcome_of(model, &culprit) == PENDING;
-    return n;
+    while (model != NULL && (model->config == NULL || outcome_of(model, &culprit) != PENDING))
+        model = model->next;
+    return model;
+}
+
+/* Is any model neither available nor failed, or not published yet? Goes on from where it stood, so
+ * that ten thousand models that become available one after the other are not ten thousand walks. */
+static bool is_pending(const sl_manager *m, position *p)
+{
+    if (m->not_ready > 0 || m->to_publish != NULL)
+        return true;
+    if (p->at == NULL || p->forgotten != m->forgotten)
+        *p = (position){m->models, m->forgotten};
+    p->at = next_pending(p->at);
+    if (p->at == NULL) /* from the start once more: what was available may not be any longer */
+        p->at = next_pending(m->models);
+    return p->at != NULL;
 }
 
 sl_code sl_manager_wait(sl_manager *m, uint64_t deadline_ns, sl_status *st)
 {
     sl_text list = {0};
+    position p = {0};
     int n = 0;
     pthread_mutex_lock(&m->lock);
-    while (pending(m) > 0 && sl_cond_wait_until(&m->changed, &m->lock, deadline_ns))
+    while (is_pending(m, &p) && sl_cond_wait_until(&m->changed, &m->lock, deadline_ns))
         ;
     for (const sl_served *model = m->models; model != NULL; model = model->next) {
         const sl_managed *culprit;
@@ -203,7 +222,7 @@ static sl_progress progress_of(const sl_served *model, const sl_managed **culpri
         if (!v->managed || !v->aspired)
             continue;
         any = true;
-        if (v->state == SL_STATE_AVAILABLE)
+        if (v->state == SL_STATE_AVAILABLE || sl_managed_is_idle(v))
             continue;
         under_way |= is_under_way(v);
         failed |= !is_under_way(v);

@@ -27,7 +27,9 @@ static uint64_t earlier(uint64_t a, uint64_t b)
  * 0: no need to. */
 static uint64_t look_round(sl_manager *m, bool all)
 {
+    enum { TOGETHER = 128 }; /* models whose routes are published at once */
     uint64_t again = 0;
+    int looked = 0;
     pthread_mutex_lock(&m->lock);
     for (sl_served *model = m->models; model != NULL && !m->source_ending; model = model->next) {
         bool due = all || (model->look_again_ns && model->look_again_ns <= sl_now_ns());
@@ -37,12 +39,18 @@ static uint64_t look_round(sl_manager *m, bool all)
             sl_manager_look_at(model, config);
             sl_config_release(config);
             pthread_mutex_lock(&m->lock);
+            if (m->garbage != NULL || ++looked % TOGETHER == 0) {
+                pthread_mutex_unlock(&m->lock);
+                sl_manager_collect(m);
+                pthread_mutex_lock(&m->lock);
+            }
         }
         if (model->config == NULL)
             model->look_again_ns = 0;
         again = earlier(again, model->look_again_ns);
     }
     pthread_mutex_unlock(&m->lock);
+    sl_manager_collect(m);
     return again;
 }
 

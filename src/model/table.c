@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "model/readers.h"
@@ -16,12 +17,14 @@ typedef struct stripe {
     _Alignas(128) sl_version version; /* first: a handle is a pointer to it */
     atomic_long refs;
     sl_serving *serving;
+    _Atomic uint64_t used_ns; /* last acquired, if the serving notes that */
 } stripe;
 
 struct sl_serving {
     void (*drained)(void *arg);
     void *arg;
     unsigned mask;
+    bool notes_uses;
     atomic_int live;
     stripe stripes[];
 };
@@ -63,13 +66,38 @@ sl_serving *sl_serving_new(const sl_version *v, void (*drained)(void *arg), void
     s->drained = drained;
     s->arg = arg;
     s->mask = n - 1;
+    s->notes_uses = false;
     atomic_init(&s->live, (int)n);
     for (unsigned i = 0; i < n; i++) {
         s->stripes[i].version = *v;
         s->stripes[i].serving = s;
         atomic_init(&s->stripes[i].refs, 1);
+        atomic_init(&s->stripes[i].used_ns, 0);
     }
     return s;
+}
+
+void sl_serving_note_uses(sl_serving *s)
+{
+    s->notes_uses = true;
+}
+
+uint64_t sl_serving_last_use(const sl_serving *s)
+{
+    uint64_t last = 0;
+    for (unsigned i = 0; i <= s->mask; i++) {
+        uint64_t t = atomic_load_explicit(&s->stripes[i].used_ns, memory_order_relaxed);
+        last = SL_MAX(last, t);
+    }
+    return last;
+}
+
+bool sl_serving_in_use(const sl_serving *s)
+{
+    for (unsigned i = 0; i <= s->mask; i++)
+        if (atomic_load_explicit(&s->stripes[i].refs, memory_order_relaxed) > 1)
+            return true;
+    return false;
 }
 
 void sl_serving_free(sl_serving *s)
@@ -120,10 +148,20 @@ sl_route *sl_route_new(const char *model, sl_serving *const *versions, const int
     return r;
 }
 
+void sl_route_set_waiting(sl_route *r, const int64_t *numbers, int count, bool latest)
+{
+    r->waiting = sl_calloc((size_t)count, sizeof *r->waiting);
+    for (int i = 0; i < count; i++)
+        r->waiting[i] = numbers[i];
+    r->n_waiting = count;
+    r->latest_waits = count > 0 && latest;
+}
+
 void sl_route_free(sl_route *r)
 {
     if (r == NULL)
         return;
+    sl_free(r->waiting);
     for (int i = 0; i < r->n_labels; i++)
         sl_free((char *)r->labels[i].label);
     sl_free(r->labels);
@@ -142,23 +180,69 @@ static void place(sl_table *t, sl_route *r)
     t->count++;
 }
 
-sl_table *sl_table_with(const sl_table *old, const char *model, sl_route *route, sl_route **gone)
+static size_t capacity_for(size_t count)
 {
-    size_t count = (old ? old->count : 0) + 1, cap = 8;
+    size_t cap = 8;
     while (cap < count * 2)
         cap *= 2;
+    return cap;
+}
+
+sl_table *sl_table_copy(const sl_table *old, size_t more)
+{
+    size_t cap = capacity_for((old ? old->count : 0) + more);
+    bool same = old != NULL && cap <= old->mask + 1;
+    if (same)
+        cap = old->mask + 1;
     sl_table *t = sl_calloc(1, sizeof *t + cap * sizeof t->slots[0]);
     t->mask = cap - 1;
-    *gone = NULL;
-    for (size_t i = 0; old != NULL && i <= old->mask; i++) {
-        sl_route *r = old->slots[i];
-        if (r != NULL && strcmp(r->model, model) == 0)
-            *gone = r;
-        else if (r != NULL)
-            place(t, r);
+    if (same) {
+        memcpy(t->slots, old->slots, cap * sizeof t->slots[0]);
+        t->count = old->count;
     }
-    if (route != NULL)
+    for (size_t i = 0; old != NULL && !same && i <= old->mask; i++)
+        if (old->slots[i] != NULL)
+            place(t, old->slots[i]);
+    return t;
+}
+
+/* Closes the gap: whatever stood behind it because of it moves up. */
+static void remove_slot(sl_table *t, size_t gap)
+{
+    t->slots[gap] = NULL;
+    t->count--;
+    for (size_t i = (gap + 1) & t->mask; t->slots[i] != NULL; i = (i + 1) & t->mask) {
+        size_t home = t->slots[i]->hash & t->mask;
+        /* Is the gap on its way from home to where it stands? */
+        if (((i - home) & t->mask) >= ((i - gap) & t->mask)) {
+            t->slots[gap] = t->slots[i];
+            t->slots[i] = NULL;
+            gap = i;
+        }
+    }
+}
+
+sl_route *sl_table_put(sl_table *t, const char *model, sl_route *route)
+{
+    size_t n = strlen(model);
+    uint64_t hash = sl_hash(model, n);
+    size_t i = hash & t->mask;
+    while (t->slots[i] != NULL && (t->slots[i]->hash != hash || strcmp(t->slots[i]->model, model)))
+        i = (i + 1) & t->mask;
+    sl_route *gone = t->slots[i];
+    if (gone != NULL && route != NULL)
+        t->slots[i] = route;
+    else if (gone != NULL)
+        remove_slot(t, i);
+    else if (route != NULL)
         place(t, route);
+    return gone;
+}
+
+sl_table *sl_table_with(const sl_table *old, const char *model, sl_route *route, sl_route **gone)
+{
+    sl_table *t = sl_table_copy(old, 1);
+    *gone = sl_table_put(t, model, route);
     return t;
 }
 
@@ -211,44 +295,83 @@ static bool find_label(const sl_route *r, sl_str label, int64_t *number)
     return false;
 }
 
-/* Which version a spec means. Inside enter and leave. */
-static sl_serving *choose(const sl_route *r, const sl_model_spec *spec, int64_t *number,
-                          bool *specific, bool *unlabelled)
+/* What a spec means. */
+typedef struct choice {
+    sl_serving *serving; /* NULL: none that is available */
+    int64_t number;
+    bool specific, unlabelled;
+    bool waits; /* it is on demand */
+} choice;
+
+static bool is_waiting(const sl_route *r, int64_t number)
 {
-    *number = spec->version;
-    *specific = spec->has_version || spec->label.n > 0;
-    *unlabelled = spec->label.n > 0 && !find_label(r, spec->label, number);
-    if (r == NULL || *unlabelled)
-        return NULL;
-    if (*specific)
-        return find_number(r, *number);
-    return r->n_versions ? r->versions[r->n_versions - 1] : NULL;
+    for (int i = 0; i < r->n_waiting; i++)
+        if (r->waiting[i] == number)
+            return true;
+    return false;
+}
+
+/* Inside enter and leave. */
+static choice choose(const sl_route *r, const sl_model_spec *spec)
+{
+    choice c = {.number = spec->version, .specific = spec->has_version || spec->label.n > 0};
+    c.unlabelled = spec->label.n > 0 && !find_label(r, spec->label, &c.number);
+    if (r == NULL || c.unlabelled)
+        return c;
+    if (c.specific) {
+        c.serving = find_number(r, c.number);
+        c.waits = c.serving == NULL && is_waiting(r, c.number);
+    } else if (r->latest_waits) {
+        c.number = r->waiting[r->n_waiting - 1];
+        c.waits = true;
+    } else if (r->n_versions) {
+        c.serving = r->versions[r->n_versions - 1];
+    }
+    return c;
+}
+
+bool sl_table_waits(_Atomic(sl_table *) *current, const sl_model_spec *spec, int64_t *number)
+{
+    if (spec->model.n == 0)
+        return false;
+    sl_reader *me = sl_readers_enter();
+    choice c = choose(find(atomic_load(current), spec->model), spec);
+    sl_readers_leave(me);
+    *number = c.number;
+    return c.waits;
+}
+
+static sl_code refuse(const choice *c, const sl_model_spec *spec, sl_status *st)
+{
+    if (c->unlabelled)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "Unrecognized servable version label: %.*s",
+                       SL_STR_ARG(spec->label));
+    if (c->waits)
+        return sl_fail(st, SL_UNAVAILABLE,
+                       "Servable is loaded on demand and not available yet: %.*s version %lld",
+                       SL_STR_ARG(spec->model), (long long)c->number);
+    if (c->specific)
+        return sl_fail(st, SL_NOT_FOUND, "Servable not found for request: Specific(%.*s, %lld)",
+                       SL_STR_ARG(spec->model), (long long)c->number);
+    return sl_fail(st, SL_NOT_FOUND, "Servable not found for request: Latest(%.*s)",
+                   SL_STR_ARG(spec->model));
 }
 
 sl_code sl_table_acquire(_Atomic(sl_table *) *current, const sl_model_spec *spec,
                          const sl_version **out, sl_status *st)
 {
-    int64_t number;
-    bool specific, unlabelled;
     if (spec->model.n == 0)
         return sl_fail(st, SL_INVALID_ARGUMENT, "ModelSpec has no name specified.");
     sl_reader *me = sl_readers_enter();
-    const sl_table *t = atomic_load(current);
-    sl_serving *s = choose(find(t, spec->model), spec, &number, &specific, &unlabelled);
+    choice c = choose(find(atomic_load(current), spec->model), spec);
+    sl_serving *s = c.serving;
     if (s != NULL) {
         stripe *p = &s->stripes[own_stripe() & s->mask];
         atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+        if (s->notes_uses)
+            atomic_store_explicit(&p->used_ns, sl_now_ns(), memory_order_relaxed);
         *out = &p->version;
     }
     sl_readers_leave(me);
-    if (s != NULL)
-        return SL_OK;
-    if (unlabelled)
-        return sl_fail(st, SL_INVALID_ARGUMENT, "Unrecognized servable version label: %.*s",
-                       SL_STR_ARG(spec->label));
-    if (specific)
-        return sl_fail(st, SL_NOT_FOUND, "Servable not found for request: Specific(%.*s, %lld)",
-                       SL_STR_ARG(spec->model), (long long)number);
-    return sl_fail(st, SL_NOT_FOUND, "Servable not found for request: Latest(%.*s)",
-                   SL_STR_ARG(spec->model));
+    return s != NULL ? SL_OK : refuse(&c, spec, st);
 }

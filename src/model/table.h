@@ -26,6 +26,12 @@ typedef struct sl_serving sl_serving;
  * `drained` was called: on the thread of the last release, which may be a request's: it must not
  * block. */
 sl_serving *sl_serving_new(const sl_version *v, void (*drained)(void *arg), void *arg);
+/* Before it is published: each acquire notes the time. */
+void sl_serving_note_uses(sl_serving *s);
+/* When it was acquired last, as far as that was noted (0: never), and whether a handle is out now.
+ * Any time until retire. */
+uint64_t sl_serving_last_use(const sl_serving *s);
+bool sl_serving_in_use(const sl_serving *s);
 /* Gives up the table's references. After sl_readers_wait() has shown that no reader of an older
  * table is left. */
 void sl_serving_retire(sl_serving *s);
@@ -42,11 +48,17 @@ typedef struct sl_route {
     int64_t *numbers; /* ascending */
     int n_labels;
     sl_label *labels;
+    int n_waiting; /* versions on demand that are not available */
+    int64_t *waiting;
+    bool latest_waits; /* the latest version is one of them */
 } sl_route;
 
 /* Copies everything; `versions` ascending by number. */
 sl_route *sl_route_new(const char *model, sl_serving *const *versions, const int64_t *numbers,
                        int n_versions, const sl_label *labels, int n_labels);
+/* Before it is published: these versions can be had when they are asked for; the last one is the
+ * latest of all if `latest` says so. */
+void sl_route_set_waiting(sl_route *r, const int64_t *numbers, int count, bool latest);
 void sl_route_free(sl_route *r);
 
 typedef struct sl_table sl_table;
@@ -54,10 +66,17 @@ typedef struct sl_table sl_table;
 /* The table with the model's route replaced by `route` (NULL: removed). `old` may be NULL. The
  * route that was there, which the old table still uses, is stored in *gone, or NULL. */
 sl_table *sl_table_with(const sl_table *old, const char *model, sl_route *route, sl_route **gone);
+/* The same in parts, for many changes at once: a copy with room for `more` routes (old may be NULL),
+ * then for each model sl_table_put, which returns the route that was there. */
+sl_table *sl_table_copy(const sl_table *old, size_t more);
+sl_route *sl_table_put(sl_table *t, const char *model, sl_route *route);
 /* Frees the table, not its routes. */
 void sl_table_free(sl_table *t);
 /* Frees the routes too: at the end. */
 void sl_table_free_all(sl_table *t);
+
+/* Is what `spec` means a version on demand that is not available? Then its number is in *number. */
+bool sl_table_waits(_Atomic(sl_table *) *current, const sl_model_spec *spec, int64_t *number);
 
 /* sl_manager_acquire over the table that *current points to. */
 sl_code sl_table_acquire(_Atomic(sl_table *) *current, const sl_model_spec *spec,

@@ -89,6 +89,8 @@ typedef struct sl_flags {
     int version_transition;                       /* sl_transition */
     int64_t version_settle_ms;
     int64_t incomplete_version_timeout_s; /* 0: none */
+    int64_t memory_budget;                /* 0: by the cgroup; < 0: none */
+    int64_t on_demand_wait_ms;            /* 0: no limit */
     int64_t ended_version_ttl_s;          /* 0: for ever */
     bool flush_filesystem_caches;         /* no effect */
     bool enable_model_warmup;

@@ -177,6 +177,13 @@ const sl_flag sl_flag_table[] = {
         "seconds for which a version that has ended is still listed. 0: for ever, as TensorFlow "
         "Serving does",
         OURS),
+    ROW(INT64, memory_budget, LOADING, "0",
+        "bytes that all loaded models together may use; a load that does not fit is refused. 0: four "
+        "fifths of the memory that the cgroup allows; less: no limit",
+        OURS, .shown = "4/5 of the cgroup's limit", .min = -1),
+    ROW(INT64, on_demand_wait_ms, LOADING, "10000",
+        "how long a request waits for a model with load: ON_DEMAND to be loaded; then 503. 0: no limit",
+        OURS),
     ROW(BOOL, flush_filesystem_caches, LOADING, "true", "flush the file system layer's caches",
         .no_effect = "this server keeps no caches of the file system"),
     ROW(BOOL, enable_model_warmup, LOADING, "true",

@@ -14,6 +14,16 @@ static const char *engine_for(const sl_loader *l, const sl_model_config *config)
     return config->engine != NULL && *config->engine != '\0' ? config->engine : l->engine;
 }
 
+static sl_code reserve(const sl_loader *l, const sl_engine_entry *e, const sl_saved_model *model,
+                       sl_version *v, sl_status *st)
+{
+    uint64_t bytes = 0;
+    if (l->reserve == NULL || e->engine->estimate == NULL)
+        return SL_OK;
+    sl_code rc = e->engine->estimate(e->self, model, &bytes, st);
+    return rc ? rc : l->reserve(v, bytes, st);
+}
+
 /* The model is open: choose, load, keep what must outlive it. */
 static sl_code load_opened(const sl_loader *l, const sl_model_config *config,
                            const sl_saved_model *model, sl_version *v, sl_text *why, sl_status *st)
@@ -21,6 +31,8 @@ static sl_code load_opened(const sl_loader *l, const sl_model_config *config,
     const sl_engine_entry *e;
     sl_load_options options = l->options;
     sl_code rc = sl_engines_choose(&l->engines, engine_for(l, config), model, &e, why, NULL, st);
+    if (rc == SL_OK)
+        rc = reserve(l, e, model, v, st);
     if (rc)
         return rc;
     options.model_name = v->model;

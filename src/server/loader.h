@@ -19,6 +19,8 @@ typedef struct sl_loader {
     int n_tags;
     sl_load_options options; /* model_name and version are filled in per load */
     const sl_platform *platform;
+    /* Asked before a version begins to use memory (sl_manager_reserve), or NULL. */
+    sl_code (*reserve)(sl_version *v, uint64_t bytes, sl_status *st);
     sl_batch_scheduler *batches; /* NULL: no batching */
     bool warm_up;                /* replay what the version's assets.extra has recorded */
     sl_warmup_options warmup;

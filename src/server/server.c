@@ -314,11 +314,20 @@ static sl_code make_remote(server *s, sl_status *st)
     return sl_remote_start(&o, &s->remote, st);
 }
 
+static uint64_t budget(const sl_flags *f)
+{
+    if (f->memory_budget)
+        return f->memory_budget > 0 ? (uint64_t)f->memory_budget : 0;
+    return sl_memory_limit() / 5 * 4; /* requests need some, too */
+}
+
 static sl_code make_manager(server *s, sl_status *st)
 {
     const sl_flags *f = s->flags;
+    s->loader.reserve = sl_manager_reserve;
     sl_manager_options o = {
         .load = sl_loader_load,
+        .memory_budget = budget(f),
         .unload = sl_loader_unload,
         .arg = &s->loader,
         .load_threads = f->num_load_threads,
@@ -363,6 +372,7 @@ static void make_rest(server *s)
         .check_method_name = f->enable_signature_method_name_check,
         .run_timeout_ns =
             f->rest_api_timeout_in_ms > 0 ? (uint64_t)f->rest_api_timeout_in_ms * 1000000u : 0,
+        .on_demand_wait_ns = nanoseconds(f->on_demand_wait_ms, 1000000),
         .in_place_ns = 100000,
         .in_place_elements = 64 * 1024 / 12, /* a reply of 64 KiB, at 12 bytes a float */
         .run_threads = 1};
@@ -489,6 +499,8 @@ static void drain(server *s, const sigset_t *signals)
 
 static void unmake(server *s)
 {
+    if (s->manager != NULL)
+        sl_manager_stop_waiting(s->manager); /* what goes on now is still answered */
     for (int i = 0; i < s->n_loops_started; i++)
         sl_loop_stop(s->loops[i]);
     sl_workers_free(s->workers);

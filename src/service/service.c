@@ -40,7 +40,40 @@ sl_code sl_predict_resolve_version(sl_predict *p, const sl_model_spec *spec)
 {
     if (p->version != NULL)
         return SL_OK;
-    return sl_manager_acquire(p->service->manager, spec, &p->version, p->st);
+    sl_code rc = sl_manager_acquire(p->service->manager, spec, &p->version, p->st);
+    if (rc == SL_UNAVAILABLE && p->awaited.code)
+        return sl_fail(p->st, rc, "Servable %.*s is loaded on demand, which failed: %s: %s",
+                       SL_STR_ARG(spec->model), sl_code_name(p->awaited.code), p->awaited.message);
+    return rc;
+}
+
+/* ---- waiting for a version on demand ---- */
+
+static void go_on(sl_job *job, sl_code verdict)
+{
+    sl_predict *p = (sl_predict *)((char *)job - offsetof(sl_predict, job));
+    if (verdict)
+        sl_fail(p->st, verdict, "the request waited too long and was not started");
+    p->again(p, verdict);
+}
+
+static void awaited(sl_awaited *a)
+{
+    sl_predict *p = (sl_predict *)((char *)a - offsetof(sl_predict, awaited));
+    p->job = (sl_job){.run = go_on, .bytes = p->bytes, .cancelled = p->cancelled};
+    sl_code rc = p->service->workers ? sl_workers_submit(p->service->workers, &p->job, p->st) : SL_OK;
+    if (rc || p->service->workers == NULL)
+        p->again(p, rc);
+}
+
+bool sl_predict_await(sl_predict *p, const sl_model_spec *spec,
+                      void (*again)(sl_predict *p, sl_code rc))
+{
+    uint64_t wait = p->service->on_demand_wait_ns;
+    p->again = again;
+    p->awaited.ready = awaited;
+    p->awaited.deadline_ns = wait ? sl_now_ns() + wait : 0;
+    return sl_manager_await(p->service->manager, spec, &p->awaited);
 }
 
 /* ---- signatures ---- */

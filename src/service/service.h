@@ -33,6 +33,7 @@ typedef struct sl_service {
                                   no deadline; 0: none */
     int64_t in_place_ns;       /* a run that costs less may stay on the loop; 0: never */
     int64_t in_place_elements; /* ... if its outputs have no more elements than this */
+    uint64_t on_demand_wait_ns; /* how long a request waits for its model to be loaded; 0: no limit */
     int run_threads;           /* how many threads one run may use */
 } sl_service;
 
@@ -63,12 +64,23 @@ struct sl_predict {
     uint64_t started_ns;
     sl_job job;         /* on a worker, or */
     sl_batch_task task; /* in a batch */
+    sl_awaited awaited; /* while the version is loaded on demand */
+    void (*again)(sl_predict *p, sl_code rc);
     /* classify and regress: what was asked */
     int64_t n_examples;
 };
 
 void sl_predict_init(sl_predict *p, sl_service *s, sl_arena *arena, sl_status *st);
 void sl_predict_fini(sl_predict *p);
+
+/*
+ * Before anything is resolved: must the version be loaded first, because it is one on demand? Then
+ * true, and again(p, rc) is called exactly once, perhaps before this returns: on a worker, with SL_OK,
+ * when it is time to go on; or on any thread, with a code and p->st set, when the request must be
+ * refused. Nothing of the request occupies a thread meanwhile. False: go on now.
+ */
+bool sl_predict_await(sl_predict *p, const sl_model_spec *spec,
+                      void (*again)(sl_predict *p, sl_code rc));
 
 /* Finds the version for `spec` (once; later calls keep it) and the signature, "serving_default"
  * for an empty name. For SL_METHOD_PREDICT over REST: a signature without inputs is refused.

@@ -195,3 +195,68 @@ def test_odd_names_are_no_versions_and_broken_ones_say_why(start, tmp_path):
         assert versions(server, name) == {}
         assert f"No versions of servable {name} found under base path" in server.log
     assert answer(server, "good") == [2.5]
+
+
+def test_a_model_on_demand_is_loaded_by_its_first_request(start):
+    more = "load: ON_DEMAND"
+    server = start(config=model_config(("m", MODELS / "half_plus_two", more), ("n", MODELS / "counter")))
+    status = versions(server, "m")[1]
+    assert status["state"] == "START"
+    assert status["status"] == {
+        "error_code": "OK",
+        "error_message": "it is loaded when it is asked for",
+    }
+    replies = []
+    clients = [
+        threading.Thread(target=lambda: replies.append(answer(server, "m"))) for _ in range(20)
+    ]
+    for c in clients:
+        c.start()
+    for c in clients:
+        c.join()
+    assert replies == [[2.5]] * 20
+    assert state(server, "m", 1) == "AVAILABLE"
+    assert server.log.count("Loading servable version {name: m version: 1}") == 1
+
+
+def test_metadata_of_a_model_on_demand(start):
+    server = start(config=model_config(("m", MODELS / "half_plus_two", "load: ON_DEMAND")))
+    reply = server.ask("GET", "/v1/models/m/metadata")
+    assert reply.status == 200 and "serving_default" in reply.text
+
+
+def test_a_model_on_demand_that_is_broken_says_why(start, tmp_path):
+    shutil.copytree(MODELS / "half_plus_two", tmp_path / "m")
+    (tmp_path / "m/1/export.meta").touch()
+    server = start(config=model_config(("m", tmp_path / "m", "load: ON_DEMAND")))
+    for _ in range(2):
+        reply = server.ask("POST", "/v1/models/m:predict", '{"instances": [1.0]}')
+        assert reply.status == 503 and reply.headers["Retry-After"] == "1"
+        assert "Session Bundle is deprecated and removed." in reply.text
+
+
+def test_models_on_demand_share_a_budget(start):
+    """Of the ten only a few fit; every request is answered all the same."""
+    models = [(f"m{i}", MODELS / "keras_mlp", "load: ON_DEMAND") for i in range(10)]
+    server = start("--memory_budget=150000", config=model_config(*models))
+    for _ in range(3):
+        for name, *_ in models:
+            reply = server.ask("GET", f"/v1/models/{name}/metadata")
+            assert reply.status == 200, reply.text
+    states = [state(server, name, 1) for name, *_ in models]
+    assert "START" in states and "AVAILABLE" in states
+    assert "Giving up servable version" in server.log
+
+
+def test_a_model_that_does_not_fit_says_so(start):
+    server = start(
+        "--memory_budget=1000",
+        "--max_num_load_retries=0",
+        config=model_config(("m", MODELS / "keras_mlp")),
+    )
+    until(lambda: state(server, "m", 1) == "END")
+    status = versions(server, "m")[1]["status"]
+    assert status["error_code"] == "RESOURCE_EXHAUSTED"
+    assert status["error_message"].startswith(
+        "Insufficient resources to load servable {name: m version: 1}: it needs "
+    )

@@ -99,6 +99,17 @@ static void decode_on_worker(sl_job *job, sl_code verdict)
         sl_predict_start(&r->predict, SL_RUN_HERE);
 }
 
+static void loaded(sl_predict *p, sl_code rc)
+{
+    sl_rest_call *r = (sl_rest_call *)((char *)p - offsetof(sl_rest_call, predict));
+    if (rc == SL_OK)
+        rc = decode(r);
+    if (rc)
+        sl_rest_finish(r, rc);
+    else
+        sl_predict_start(p, SL_RUN_HERE);
+}
+
 void sl_rest_infer(sl_rest_call *r)
 {
     const sl_rest_options *opt = &r->rest->opt;
@@ -112,6 +123,8 @@ void sl_rest_infer(sl_rest_call *r)
     r->predict.cancelled = &call->cancelled;
     r->predict.bytes = call->body.n;
     r->predict.done = ran;
+    if (sl_predict_await(&r->predict, &r->route.spec, loaded))
+        return;
     bool small = call->body.n <= opt->here_bytes;
     if (!small && opt->service->workers != NULL) {
         r->decode_job = (sl_job){

@@ -5,6 +5,8 @@
  *                |                  |                                   ^
  *     worker     +-- large body --> decode -> run here --> finish ------+ posted
  *                                   +-- not cheap --> run -> finish ----+ posted
+ *
+ * A model on demand that is not loaded: the request waits on no thread, and goes on on a worker.
  */
 #ifndef SL_API_REST_INFER_H
 #define SL_API_REST_INFER_H

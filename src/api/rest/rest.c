@@ -169,14 +169,23 @@ static void status(sl_rest_call *r)
     sl_rest_finish(r, rc);
 }
 
-static void metadata(sl_rest_call *r)
+static void describe(sl_predict *p, sl_code rc)
 {
-    sl_predict_init(&r->predict, r->rest->opt.service, r->http->arena, &r->st);
-    sl_code rc = sl_predict_resolve_version(&r->predict, &r->route.spec);
+    sl_rest_call *r = (sl_rest_call *)((char *)p - offsetof(sl_rest_call, predict));
+    if (rc == SL_OK)
+        rc = sl_predict_resolve_version(p, &r->route.spec);
     if (rc == SL_OK)
         rc = sl_json_encode_metadata(r->route.spec.model, r->predict.version->number,
                                      r->predict.version->signatures, &r->http->reply, &r->st);
     sl_rest_finish(r, rc);
+}
+
+static void metadata(sl_rest_call *r)
+{
+    sl_predict_init(&r->predict, r->rest->opt.service, r->http->arena, &r->st);
+    r->predict.cancelled = &r->http->cancelled;
+    if (!sl_predict_await(&r->predict, &r->route.spec, describe))
+        describe(&r->predict, SL_OK);
 }
 
 static void options(sl_rest_call *r)

@@ -36,6 +36,7 @@ typedef struct fixture {
     pthread_cond_t moved;
     sl_code outcome[NUMBERS];
     bool held[NUMBERS];
+    uint64_t needs[NUMBERS]; /* bytes that it reserves, if any */
     int started[NUMBERS], loaded[NUMBERS], unloaded[NUMBERS];
     int running, most_running;
     char path[256];  /* of the last load */
@@ -48,6 +49,10 @@ static inline sl_code fake_load(void *arg, const sl_model_config *config, sl_ver
     fixture *f = arg;
     size_t n = (size_t)v->number % NUMBERS;
     pthread_mutex_lock(&f->lock);
+    uint64_t needs = f->needs[n];
+    pthread_mutex_unlock(&f->lock);
+    sl_code short_of_memory = needs ? sl_manager_reserve(v, needs, st) : SL_OK;
+    pthread_mutex_lock(&f->lock);
     f->started[n]++;
     f->running++;
     f->most_running = SL_MAX(f->most_running, f->running);
@@ -56,7 +61,7 @@ static inline sl_code fake_load(void *arg, const sl_model_config *config, sl_ver
     pthread_cond_broadcast(&f->moved);
     while (f->held[n])
         pthread_cond_wait(&f->moved, &f->lock);
-    sl_code rc = f->outcome[n];
+    sl_code rc = short_of_memory ? short_of_memory : f->outcome[n];
     f->running--;
     f->loaded[n] += rc == SL_OK;
     pthread_mutex_unlock(&f->lock);
@@ -64,6 +69,8 @@ static inline sl_code fake_load(void *arg, const sl_model_config *config, sl_ver
     v->user = sl_malloc(1); /* a leak check of its own */
     if (rc) {
         sl_free(v->user);
+        if (short_of_memory)
+            return rc;
         return sl_fail(st, rc, "version %lld is broken", (long long)v->number);
     }
     return SL_OK;
