@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,7 +29,12 @@ sl_code sl_thread_start(pthread_t *out, const char *name, void *(*fn)(void *), v
 
 void sl_thread_be_nice(void)
 {
-    /* On Linux a nice value belongs to a thread. Failing costs nothing but politeness. */
+    /* On Linux both belong to a thread, though glibc knows no ioprio_set: 1 is "this thread", and class 3
+     * gets the disk when nobody else wants it. Not SCHED_IDLE: on a busy machine a load would never end,
+     * and who waits for a lock that such a thread holds would wait as long. Failing costs nothing but
+     * politeness. */
+    enum { WHO_PROCESS = 1, CLASS_IDLE = 3, CLASS_SHIFT = 13 };
+    syscall(SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE << CLASS_SHIFT);
     if (setpriority(PRIO_PROCESS, (id_t)gettid(), NICE))
         return;
 }

@@ -13,7 +13,7 @@
 sl_code sl_thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *arg,
                         sl_status *st) SL_MUST_CHECK;
 
-/* Gives the calling thread less of the processor than those that answer requests. What it starts
+/* Gives the calling thread less of the processor, and of the disk, than those that answer requests. What it starts
  * (threads, processes) inherits that, and an unprivileged process cannot take it back. */
 void sl_thread_be_nice(void);
 

@@ -352,7 +352,6 @@ static void unload_one(sl_manager *m, sl_managed *v)
     sl_log(SL_INFO, "Unloading servable version " SL_ID, SL_ID_ARG(v));
     sl_serving_free(v->serving);
     m->opts.unload(m->opts.arg, &v->version);
-    malloc_trim(0);
     sl_log(SL_INFO, "Calling MallocExtension_ReleaseToSystem() after servable unload with %llu",
            (unsigned long long)v->bytes);
     sl_log(SL_INFO, "Done unloading servable version " SL_ID, SL_ID_ARG(v));
@@ -381,6 +380,18 @@ static sl_managed *pop_drained(sl_manager *m)
     return v;
 }
 
+/* What lay in the heap goes back to the system when the last of a row of unloads is done: trimming
+ * goes through all arenas, so not after each of a thousand models, and not when the process ends. */
+static void give_back_heap(sl_manager *m)
+{
+    int more = 0;
+    pthread_mutex_lock(&m->lock);
+    bool last = m->source_ending;
+    pthread_mutex_unlock(&m->lock);
+    if (!last && sem_getvalue(&m->unload_work, &more) == 0 && more <= 0)
+        malloc_trim(0);
+}
+
 static void *unload(void *arg)
 {
     sl_manager *m = arg;
@@ -392,6 +403,7 @@ static void *unload(void *arg)
         if ((v = pop_drained(m)) == NULL)
             return NULL; /* a post without a version: the end */
         unload_one(m, v);
+        give_back_heap(m);
     }
 }
 

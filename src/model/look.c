@@ -17,8 +17,11 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/manager_internal.h"
@@ -162,16 +165,13 @@ static void look_again_at(look *l, uint64_t when)
         model->look_again_ns = when;
 }
 
-static void check(const look *l, candidate *c, int64_t newest_us)
+static void check(const look *l, candidate *c)
 {
     const sl_manager_options *o = &l->m->opts;
     sl_status st = {0};
     sl_free(c->why);
     c->why = NULL;
-    /* Looking inside is most of the work: of one on demand that has lain there for long, the load will
-     * tell. There may be ten thousand of them. */
-    bool old = l->on_demand && newest_us > 0 && sl_wall_us() - newest_us > OLD_S * INT64_C(1000000);
-    c->complete = !o->only_complete || old ||
+    c->complete = !o->only_complete ||
                   sl_saved_model_check_complete(c->path, o->tags, o->n_tags, &st) != SL_UNAVAILABLE;
     if (!c->complete)
         c->why = sl_strdup(st.msg);
@@ -187,7 +187,7 @@ static bool consider(look *l, candidate *c, sl_tree t)
     if (fresh) {
         c->look = t.look;
         c->since_ns = l->now;
-        check(l, c, t.newest_us);
+        check(l, c);
     }
     uint64_t quiet = l->now - c->since_ns;
     int64_t age_us = sl_wall_us() - t.newest_us;
@@ -224,12 +224,33 @@ static known how_known(look *l, int64_t number, const char *path, uint64_t *seen
     return k;
 }
 
+/* Looking inside is most of the work, and there may be ten thousand versions on demand: of one that
+ * has lain there for long, the load will tell. */
+static bool has_lain_there(const look *l, const char *path)
+{
+    static const char *const names[] = {"", "saved_model.pb", "variables"};
+    int64_t newest_us = 0;
+    struct stat s;
+    if (!l->on_demand || l->model->candidates != NULL)
+        return false;
+    for (size_t i = 0; i < SL_COUNTOF(names); i++) {
+        char *file = sl_path_join(path, names[i]);
+        bool there = file != NULL && stat(file, &s) == 0;
+        sl_free(file);
+        if (!there && i < 2)
+            return false;
+        if (there)
+            newest_us = SL_MAX(newest_us, (int64_t)s.st_ctim.tv_sec * 1000000);
+    }
+    return sl_wall_us() - newest_us > OLD_S * INT64_C(1000000);
+}
+
 static bool accept(void *arg, int64_t number, const char *path)
 {
     look *l = arg;
     uint64_t seen;
     known k = how_known(l, number, path, &seen);
-    if (k == FINE)
+    if (k == FINE || (k == UNKNOWN && has_lain_there(l, path)))
         return true;
     sl_tree t = sl_saved_model_tree(path);
     if (k == BROKEN && t.look == seen)
@@ -242,6 +263,69 @@ static bool accept(void *arg, int64_t number, const char *path)
     }
     l->refused += k == UNKNOWN && !taken;
     return taken || k == BROKEN;
+}
+
+/* ---- looks that can be saved ---- */
+
+/* Where a directory's times change when an entry comes or goes, and at once: not on NFS, not where an
+ * object store is made to look like files. */
+static bool keeps_times(const char *dir)
+{
+    static const unsigned long kinds[] = {0xef53 /* ext */, 0x58465342 /* xfs */,
+                                          0x9123683e /* btrfs */, 0x01021994 /* tmpfs */,
+                                          0x794c7630 /* overlayfs */, 0x2fc12fc1 /* zfs */,
+                                          0xf2f52010 /* f2fs */};
+    struct statfs s;
+    if (statfs(dir, &s))
+        return false;
+    for (size_t i = 0; i < SL_COUNTOF(kinds); i++)
+        if ((unsigned long)s.f_type == kinds[i])
+            return true;
+    return false;
+}
+
+static bool is_same_directory(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* A version that failed is looked at inside, whatever its base path says. */
+static bool has_broken_version(sl_served *model)
+{
+    bool broken = false;
+    pthread_mutex_lock(&model->manager->lock);
+    for (const sl_managed *v = model->versions; v != NULL; v = v->next)
+        broken |= v->managed && v->aspired &&
+                  (v->state == SL_STATE_END || (v->queued && v->attempts > 0));
+    pthread_mutex_unlock(&model->manager->lock);
+    return broken;
+}
+
+/* Is there nothing new to see? With thousands of models that is the usual answer, for one stat. */
+static bool can_skip(sl_served *model, const sl_kept_config *config, const struct stat *now)
+{
+    enum { MOST = 60 }; /* and then it is looked at all the same */
+    return model->quiet && model->looked_with == config && model->candidates == NULL &&
+           is_same_directory(&model->base, now) && model->skipped++ < MOST &&
+           !has_broken_version(model);
+}
+
+/* A change within the grain of the clock leaves no trace, so what changed just now may change again. */
+static void remember_base(sl_served *model, const sl_kept_config *config, const char *dir,
+                          const struct stat *before)
+{
+    int64_t changed_us = (int64_t)before->st_ctim.tv_sec * 1000000 + before->st_ctim.tv_nsec / 1000;
+    model->base = *before;
+    model->looked_with = config;
+    model->skipped = 0;
+    sl_manager *m = model->manager;
+    if (m->known_device != before->st_dev) {
+        m->known_device = before->st_dev;
+        m->keeps_times = keeps_times(dir);
+    }
+    model->quiet = sl_wall_us() - changed_us > 2000000 && m->keeps_times;
 }
 
 /* ---- the whole ---- */
@@ -318,9 +402,18 @@ void sl_manager_look_at(sl_served *model, sl_kept_config *config)
     sl_aspired_set set = {0};
     sl_text remarks = {0};
     sl_status why;
+    struct stat base;
     if (config->c.mirror != NULL && sl_version_dir_exists(config->c.mirror, NULL))
         return; /* nothing can be said yet */
+    char *dir = config->c.mirror ? sl_strdup(config->c.mirror) : NULL;
+    bool local = (dir || sl_version_dir_local(config->c.base_path, &dir, NULL) == SL_OK) &&
+                 stat(dir, &base) == 0;
+    if (local && can_skip(model, config, &base)) {
+        sl_free(dir);
+        return;
+    }
     model->look_again_ns = 0;
+    model->quiet = false;
     sl_code rc = sl_policy_select(&config->c, accept, &l, &set, &remarks, &why);
     if (rc)
         sl_text_printf(&remarks,
@@ -332,6 +425,9 @@ void sl_manager_look_at(sl_served *model, sl_kept_config *config)
         add_remarks(&l, &remarks);
     remark(model, &remarks);
     sl_text_fini(&remarks);
+    if (local && rc == SL_OK)
+        remember_base(model, config, dir, &base);
+    sl_free(dir);
     apply(&l, config, rc, &set);
     sl_aspired_fini(&set);
 }

@@ -24,6 +24,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 #include "base/map.h"
 #include "model/config.h"
@@ -92,6 +93,10 @@ struct sl_served {
     unsigned long repeats;
     struct sl_candidate *candidates; /* versions that were seen and not taken yet */
     uint64_t look_again_ns;          /* before the next round; 0: no need to */
+    struct stat base;                /* of the base path, at the last look; if `quiet` */
+    const sl_kept_config *looked_with;
+    bool quiet;       /* nothing can have changed while `base` is the same */
+    unsigned skipped; /* looks, because of that */
 };
 
 /* What nobody can reach any more once all readers have looked away. */
@@ -155,6 +160,8 @@ struct sl_manager {
     bool has_source, source_ending;
     pthread_cond_t source_work;
     uint64_t looks_wanted, looks_done;
+    dev_t known_device; /* the source's: where it looked last, and whether directories there */
+    bool keeps_times;   /* have times to be relied on */
 };
 
 /* manager.c; with the lock */

@@ -59,7 +59,7 @@ static void *watch(void *arg)
     sl_manager *m = arg;
     uint64_t period = m->opts.poll_seconds > 0 ? (uint64_t)m->opts.poll_seconds * 1000000000u : 0;
     uint64_t next = period ? sl_now_ns() + period : 0, again = 0;
-    sl_thread_be_nice();
+    bool nice = false;
     pthread_mutex_lock(&m->lock);
     while (!m->source_ending) {
         uint64_t now = sl_now_ns(), forget = sl_manager_forget(m, now);
@@ -72,6 +72,10 @@ static void *watch(void *arg)
         pthread_mutex_unlock(&m->lock);
         again = look_round(m, all);
         pthread_mutex_lock(&m->lock);
+        if (all && !nice) {
+            nice = true; /* from now on there is somebody to be polite to */
+            sl_thread_be_nice();
+        }
         if (all) {
             m->looks_done = wanted;
             next = period ? sl_now_ns() + period : 0;
