@@ -180,6 +180,58 @@ def test_wrong_bytes_are_never_served(s3, serve):
     until(lambda: predict(server) == ANSWER)
 
 
+def test_another_part_than_was_asked_for_is_not_taken(s3, serve):
+    seen = set()
+
+    def fault(handler, reply, body):
+        if not is_object(handler) or len(body) < 1000 or handler.path + "!" in seen:
+            return False
+        status, sent = (206, body[10:]) if "Range" in handler.headers else (200, body)
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(sent)))
+        if status == 206:
+            seen.add(handler.path + "!")
+            handler.send_header("Content-Range", f"bytes 10-{len(body) - 1}/{len(body)}")
+        handler.end_headers()
+        handler.wfile.write(sent[:len(sent) // 2])
+        handler.close_connection = True
+        return True
+
+    s3.fault = fault
+    server = serve(models={"half": s3.path}, env=s3.env)
+    assert "another part came than was asked for" in state(server)["error"]
+    until(lambda: predict(server) == ANSWER)
+
+
+def test_certificates_are_verified(serve, tmp_path):
+    import datetime
+    import ipaddress
+    import ssl
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    cert = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+            .not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(1))
+            .add_extension(address, False).add_extension(x509.BasicConstraints(True, None), True).sign(key, hashes.SHA256()))
+    pem = tmp_path / "cert.pem"
+    pem.write_bytes(cert.public_bytes(serialization.Encoding.PEM) +
+                    key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    with stores.web() as site:
+        site.files["/half.tar.gz"] = stores.tar(("1", HALF))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        site.server.socket = context.wrap_socket(site.server.socket, server_side=True)
+        models = {"half": site.url.replace("http://", "https://") + "/half.tar.gz"}
+        server = serve(models=models, env={})
+        assert "FAILED_PRECONDITION" in state(server)["error"] and "certificate" in state(server)["error"]
+        server = serve(models=models, env={"AWS_CA_BUNDLE": "", "SSL_CERT_FILE": str(pem)}, cache="other")
+        assert predict(server) == ANSWER, server.log
+
+
 def test_a_file_that_changes_while_it_is_fetched_is_not_mixed(s3, bucket, serve):
     once = []
 

@@ -100,6 +100,10 @@ static size_t on_data(char *p, size_t size, size_t n, void *arg)
     if (t->reply.status == 200 && t->got && !t->running) /* not from where we were: all of it */
         if (!begin_anew(t))
             return 0;
+    if (t->reply.status == 206 && !t->running && t->reply.from != t->got) {
+        sl_fail(&t->why, SL_DATA_LOSS, "%s: another part came than was asked for", t->what);
+        return 0;
+    }
     t->running = true;
     if (!t->begun && fetch_checks_begin(&t->checks, t->object, &t->reply, &t->why))
         return 0;

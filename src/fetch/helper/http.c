@@ -89,6 +89,13 @@ static void take_header(fetch_reply *r, sl_str name, sl_str value)
     if (sl_str_eq_nocase(name, SL_STR("content-length")) && sl_str_to_int64(value, &length) &&
         length >= 0)
         r->length = (uint64_t)length;
+    if (sl_str_eq_nocase(name, SL_STR("content-range")) && sl_str_starts(value, "bytes ")) {
+        size_t n = 6;
+        while (n < value.n && value.p[n] >= '0' && value.p[n] <= '9')
+            n++;
+        if (sl_str_to_int64((sl_str){value.p + 6, n - 6}, &length))
+            r->from = (uint64_t)length;
+    }
     /* Then the ETag looks like an MD5 and is none. */
     if (sl_str_eq_nocase(name, SL_STR("x-amz-server-side-encryption-customer-algorithm")) ||
         (sl_str_eq_nocase(name, SL_STR("x-amz-server-side-encryption")) &&
@@ -113,7 +120,8 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     n *= size;
     if (n > 5 && memcmp(p, "HTTP/", 5) == 0) { /* another head: of a 100, or of a proxy */
         sl_text body = r->body;
-        *r = (fetch_reply){.body = body, .length = UINT64_MAX, .etag_is_md5 = true};
+        *r = (fetch_reply){
+            .body = body, .length = UINT64_MAX, .from = UINT64_MAX, .etag_is_md5 = true};
         return n;
     }
     const char *colon = memchr(p, ':', n);
@@ -190,7 +198,9 @@ sl_code fetch_easy_set(CURL *c, fetch_op *op, const fetch_request *r, fetch_repl
 {
     const char *bundle = getenv("AWS_CA_BUNDLE");
     long patience = (long)op->settings->patience_s;
-    reply->length = UINT64_MAX;
+    if (bundle == NULL || *bundle == '\0')
+        bundle = getenv("SSL_CERT_FILE");
+    reply->length = reply->from = UINT64_MAX;
     reply->etag_is_md5 = true;
     if (r->url.failed || r->headers.failed || r->body.failed || !add_headers(&r->headers, headers))
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
