@@ -284,6 +284,8 @@ void sl_remote_explain(void *remote, const char *base_path, sl_text *out)
     const remote_mirror *m = find(r, base_path);
     if (m != NULL && m->error.code != SL_OK)
         sl_text_printf(out, "%s: %s", sl_code_name(m->error.code), m->error.msg);
+    else if (m != NULL && m->done)
+        sl_text_printf(out, "it is being fetched: %llu of %llu MB", MB(m->done), MB(m->total));
     else if (m != NULL && !m->tried)
         sl_text_puts(out, "it is being fetched");
     pthread_mutex_unlock(&r->lock);

@@ -17,6 +17,8 @@
 #include "model/version_dir.h"
 #include "server/remote.h"
 
+#define MB(bytes) (unsigned long long)(((bytes) + 500000) / 1000000)
+
 /* What one model wants of a mirror. */
 typedef struct remote_want {
     char *model;
@@ -56,6 +58,7 @@ typedef struct remote_mirror {
     bool changed, failed;
     bool again; /* what is wanted has changed during the round: another one follows at once */
     uint64_t begun_ns, said_ns;
+    uint64_t done, total; /* bytes of what is being fetched */
 
     bool tried; /* a whole round is over, whatever came of it */
     unsigned failures;

@@ -18,8 +18,6 @@
 static const uint64_t SECOND_NS = 1000000000u;
 enum { SAY_EVERY_S = 10, LONGEST_AFTER_FAILURE_S = 300 };
 
-#define MB(bytes) (unsigned long long)(((bytes) + 500000) / 1000000)
-
 void remote_round_free_list(remote_mirror *m)
 {
     for (int i = 0; i < m->count; i++)
@@ -86,6 +84,7 @@ static void ask(sl_remote *r, remote_mirror *m, sl_fetch_msg *msg)
 {
     m->op = msg->id = ++r->next_op;
     m->begun_ns = m->said_ns = sl_now_ns();
+    m->done = m->total = 0;
     msg->url = sl_str_of(m->url);
     msg->dir = sl_str_of(m->dir);
     remote_helper_send(r, msg);
@@ -297,6 +296,8 @@ static void hear_progress(remote_mirror *m, const sl_fetch_msg *msg)
 {
     uint64_t now = sl_now_ns();
     bool is_first = m->said_ns == m->begun_ns;
+    m->done = msg->done;
+    m->total = msg->total;
     if (!is_first && now - m->said_ns < SAY_EVERY_S * SECOND_NS)
         return;
     m->said_ns = now + is_first;

@@ -93,6 +93,13 @@ def test_an_archive_is_fetched_again_only_when_it_is_new(start, tmp_path):
         assert server.log.count("fetched http") <= 2
 
 
+def test_without_the_helper_the_start_says_so(tmp_path):
+    ran = subprocess.run([SLUICE, "serve", "--remote_helper=/nonexistent/sluice-fetch", "--model_base_path=s3://b/m",
+                          f"--remote_cache_dir={tmp_path}/cache", "--rest_api_port=0", "--rest_address=127.0.0.1:0"],
+                         capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1 and "/nonexistent/sluice-fetch" in ran.stderr.splitlines()[-1]
+
+
 @pytest.fixture(scope="module")
 def gs():
     port = stores.free_port()

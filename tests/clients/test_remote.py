@@ -418,6 +418,33 @@ def test_a_version_replaced_in_place_is_served_after_it_was_loaded_anew(s3, buck
     assert predict(again) == ANSWER and "fetched s3://" not in again.log
 
 
+def test_the_tensorflow_engine_loads_from_the_cache(s3, serve):
+    server = serve("--engine=tensorflow", models={"half": s3.path}, env=s3.env)
+    assert predict(server) == ANSWER
+
+
+def test_a_model_that_comes_by_reload_tells_how_far_it_is(s3, bucket, serve):
+    release = threading.Event()
+
+    def fault(handler, reply, body):
+        if "/more/" in handler.path and is_object(handler):
+            release.wait(60)
+
+    bucket.put_version(f"{s3.prefix}/more/1", HALF)
+    s3.fault = fault
+    server = serve(f"--remote_root={s3.path}", "--reload_timeout_s=1", models={"half": s3.path}, env=s3.env)
+    config = pathlib.Path(server.command[-1].split("=", 1)[1])
+    config.write_text(served.model_config(("half", s3.path), ("more", f"{s3.path}/more")))
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: "it is being fetched" in state(server, "more").get("error", ""))
+    # One that nobody wants any more is given up, and does not come.
+    config.write_text(served.model_config(("half", s3.path)))
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: state(server, "more").get("error", "") == "Could not find any versions of model more")
+    release.set()
+    assert predict(server) == ANSWER and predict(server, "more") == 404
+
+
 def test_the_helper_may_die(s3, serve):
     server = serve(models={"half": s3.path}, env=s3.env)
     first = children(server)
