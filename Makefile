@@ -15,7 +15,7 @@ deps-test: ; @tools/deps test && tools/venv
 deps-clients: ; @tools/deps clients && tools/venv
 deps-deep: ; @tools/deps deep && tools/venv
 
-run: all ## serve the example models on REST 8501
+run: all ## serve the example models on REST 8501 and gRPC 8500
 	@tools/run $(BUILD)/sluice
 
 test: deps-test layers ## unit, API, both engines, corpora, with ASan and UBSan

@@ -11,18 +11,50 @@ static const sl_grpc_encoding algorithms[] = {SL_GRPC_IDENTITY, SL_GRPC_DEFLATE,
 typedef struct argument {
     const char *key;
     int64_t min, max;
-    void (*apply)(sl_http_limits *l, int64_t value); /* or NULL: looked at elsewhere */
+    void (*apply)(sl_http_options *o, int64_t value); /* or NULL: looked at elsewhere */
 } argument;
 
-static void max_head(sl_http_limits *l, int64_t value)
+static void max_head(sl_http_options *o, int64_t v)
 {
-    l->max_head = (size_t)value;
+    o->limits.max_head = (size_t)v;
 }
+
+static void max_streams(sl_http_options *o, int64_t v)
+{
+    o->limits.max_streams = (int)v;
+}
+
+#define SETS(member)                                    \
+    static void member(sl_http_options *o, int64_t v)   \
+    {                                                   \
+        o->h2.member = (int)v;                          \
+    }
+SETS(keepalive_time_ms)
+SETS(keepalive_timeout_ms)
+SETS(permit_without_calls)
+SETS(min_ping_interval_without_data_ms)
+SETS(max_ping_strikes)
+SETS(max_connection_age_ms)
+SETS(max_connection_age_grace_ms)
+SETS(max_connection_idle_ms)
 
 static const argument arguments[] = {
     {"grpc.default_compression_algorithm", 0, SL_COUNTOF(algorithms) - 1, NULL},
     {"grpc.max_receive_message_length", -1, INT32_MAX, NULL},
     {"grpc.max_metadata_size", 1, INT32_MAX, max_head},
+    {"grpc.max_concurrent_streams", 1, INT32_MAX, max_streams},
+    {"grpc.keepalive_time_ms", 1, INT32_MAX, keepalive_time_ms},
+    {"grpc.keepalive_timeout_ms", 1, INT32_MAX, keepalive_timeout_ms},
+    {"grpc.keepalive_permit_without_calls", 0, 1, permit_without_calls},
+    {"grpc.http2.min_ping_interval_without_data_ms", 0, INT32_MAX,
+     min_ping_interval_without_data_ms},
+    /* what gRPC called it before */
+    {"grpc.http2.min_recv_ping_interval_without_data_ms", 0, INT32_MAX,
+     min_ping_interval_without_data_ms},
+    {"grpc.http2.max_ping_strikes", 0, INT32_MAX, max_ping_strikes},
+    {"grpc.max_connection_age_ms", 1, INT32_MAX, max_connection_age_ms},
+    {"grpc.max_connection_age_grace_ms", 0, INT32_MAX, max_connection_age_grace_ms},
+    {"grpc.max_connection_idle_ms", 1, INT32_MAX, max_connection_idle_ms},
 };
 
 static bool value_of(const sl_flags *f, const argument *a, int64_t *out)
@@ -66,12 +98,12 @@ void sl_channel_args_tell(const sl_flags *f)
     }
 }
 
-void sl_channel_args_apply(const sl_flags *f, sl_http_limits *l)
+void sl_channel_args_apply(const sl_flags *f, sl_http_options *o)
 {
     int64_t value;
     for (size_t i = 0; i < SL_COUNTOF(arguments); i++)
         if (arguments[i].apply != NULL && value_of(f, &arguments[i], &value))
-            arguments[i].apply(l, value);
+            arguments[i].apply(o, value);
 }
 
 sl_grpc_encoding sl_channel_args_encoding(const sl_flags *f)

@@ -14,7 +14,7 @@
 /* Logs what has no meaning here, and what has no value that could be used. Once, at start. */
 void sl_channel_args_tell(const sl_flags *f);
 /* Changes what the arguments say of connections on the gRPC port. */
-void sl_channel_args_apply(const sl_flags *f, sl_http_limits *l);
+void sl_channel_args_apply(const sl_flags *f, sl_http_options *o);
 /* grpc.default_compression_algorithm */
 sl_grpc_encoding sl_channel_args_encoding(const sl_flags *f);
 /* --grpc_max_message_bytes; if that was not given, grpc.max_receive_message_length */

@@ -84,7 +84,8 @@ static void http_options(server *s, bool for_grpc, sl_http_options *o)
     if (!for_grpc)
         return;
     o->limits.max_body = s->grpc.opt.frame.max_message + SL_GRPC_PREFIX;
-    sl_channel_args_apply(f, &o->limits);
+    sl_http_h2_options_default(&o->h2);
+    sl_channel_args_apply(f, o);
 }
 
 static sl_code listen_on(server *s, bool for_grpc, const char *address, int *port, sl_status *st)

@@ -1,5 +1,6 @@
 """Classify, Regress, MultiInference, GetModelMetadata and ModelService, with TensorFlow Serving's own client."""
 import json
+import subprocess
 import time
 
 import grpc
@@ -11,7 +12,7 @@ from tensorflow_serving.apis import (classification_pb2, get_model_metadata_pb2,
                                      model_management_pb2, regression_pb2)
 from tensorflow_serving.config import model_server_config_pb2
 
-from conftest import ROOT, model_config
+from conftest import ROOT, SLUICE, Server, free_port, model_config
 from grpc_client import MODEL, PREDICTION, Client, fails, grpc_server, predict_request
 
 MODELS, COMPAT = ROOT / "tests/models", ROOT / "tests/compat/models"
@@ -281,11 +282,73 @@ def test_a_reload_whose_model_does_not_load_says_so(own, tmp_path):
         own.grpc.model.HandleReloadConfigRequest(reload(model_config(("a", HALF), ("x", tmp_path))), timeout=60)
 
 
-def test_two_reloads_wait_for_one_another(own):
+def test_reloads_at_the_same_time(own):
     calls = [own.grpc.model.HandleReloadConfigRequest.future(reload(model_config((n, HALF))), timeout=60)
              for n in "bcdbcd"]
     assert [c.result().status.error_code for c in calls] == [0] * 6
     assert own.grpc.state() == 1
+
+
+# ---- the guard ----
+
+def test_the_guard_is_asked(tmp_path):
+    def token(name):
+        done = subprocess.run([SLUICE, "token", name, f"--file={tmp_path}/tokens"], capture_output=True, text=True)
+        return [("authorization", "Bearer " + done.stdout.strip())]
+
+    ci, boss = token("ci"), token("boss")
+    (tmp_path / "auth.pbtxt").write_text("""
+        token_file: "tokens"
+        rule { principal: "token:ci" allow: [PREDICT] model: "half*" }
+        rule { principal: "token:boss" allow: [PREDICT, METADATA, STATUS, ADMIN] }
+        """)
+    s = grpc_server(f"--auth_config_file={tmp_path}/auth.pbtxt", config=model_config(
+        ("half_plus_two", HALF), ("linear", MODELS / "linear")))
+    predict, model = s.grpc.prediction, s.grpc.model
+    request = predict_request("half_plus_two", {"x": tf.make_tensor_proto(np.float32([1]))})
+    assert predict.Predict(request, timeout=20, metadata=ci)
+    with fails(C.UNAUTHENTICATED):
+        predict.Predict(request, timeout=20)
+    with fails(C.UNAUTHENTICATED):
+        predict.Predict(request, timeout=20, metadata=[("authorization", "Bearer slt_" + "A" * 43)])
+    calls = [(predict.Predict, predict_request("linear")), (predict.Regress, regress([], model="linear")),
+             (predict.MultiInference, multi(("a", "regress"), model="linear")),
+             (predict.GetModelMetadata, metadata("half_plus_two", "signature_def")),
+             (model.GetModelStatus, status("half_plus_two")),
+             (model.HandleReloadConfigRequest, reload(model_config(("half_plus_two", HALF))))]
+    for call, request in calls:
+        with fails(C.PERMISSION_DENIED):
+            call(request, timeout=20, metadata=ci)
+    for call, request in calls[3:]:
+        assert call(request, timeout=60, metadata=boss)
+    assert s.grpc.state() == 1  # for anybody
+    s.grpc.close()
+    assert s.stop() == 0
+
+
+def test_reloads_come_from_this_machine_only():
+    import socket as sockets
+
+    try:  # an address of this machine that is no loopback address
+        with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))
+            address = probe.getsockname()[0]
+    except OSError:
+        address = "127.0.0.1"
+    if address.startswith("127."):
+        return  # it has none
+    for flags, allowed in (([], False), (["--allow_remote_admin"], True)):
+        port = free_port()
+        s = Server(f"--grpc_address={address}:{port}", *flags, config=model_config(("half_plus_two", HALF)))
+        client = Client(f"{address}:{port}")
+        request = reload(model_config(("half_plus_two", HALF)))
+        if allowed:
+            assert client.model.HandleReloadConfigRequest(request, timeout=60)
+        else:
+            with fails(C.PERMISSION_DENIED, lambda t: "--allow_remote_admin" in t):
+                client.model.HandleReloadConfigRequest(request, timeout=60)
+        client.close()
+        assert s.stop() == 0
 
 
 def test_other_services_are_unimplemented(server):

@@ -53,7 +53,6 @@ struct sl_grpc_call {
     sl_admission admission;
     bool admitted; /* the guard knows the call: it is to be told of the end */
     sl_job job;
-    struct sl_grpc_call *next; /* in the queue of reloads */
     /* for metrics and the access log */
     char made_id[17];
     sl_str id, model, signature;
@@ -94,7 +93,7 @@ extern const sl_grpc_method sl_grpc_model_metadata, sl_grpc_model_status, sl_grp
 extern const sl_grpc_method sl_grpc_health_check, sl_grpc_health_watch;
 extern const sl_grpc_method sl_grpc_reflection_v1, sl_grpc_reflection_v1alpha;
 
-/* Waits for the reload in progress, answers the others. From sl_grpc_fini. */
+/* Waits for the reloads in progress. From sl_grpc_fini. */
 void sl_grpc_reloads_end(sl_grpc *g);
 
 #endif

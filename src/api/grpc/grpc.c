@@ -53,7 +53,6 @@ void sl_grpc_init(sl_grpc *g, const sl_grpc_options *opt)
     static const char *const example_labels[] = {"model", NULL};
     memset(g, 0, sizeof *g);
     g->opt = *opt;
-    g->last_reload = &g->reloads;
     pthread_mutex_init(&g->lock, NULL);
     pthread_cond_init(&g->changed, NULL);
     g->request_count =

@@ -41,7 +41,7 @@ typedef struct sl_grpc_options {
     /* The first configuration has been loaded, or has failed; not ready any more. */
     const atomic_bool *started, *draining;
     /* Applies a ModelServerConfig, which holds a model_config_list, and returns when that is done;
-     * what it has to say goes into *report, for the log. On a thread that may block; one at a time.
+     * what it has to say goes into *report, for the log. On a thread that may block, several at once.
      * NULL: UNIMPLEMENTED. */
     sl_code (*reload)(void *arg, sl_str model_server_config, sl_text *report, sl_status *st);
     void *reload_arg;
@@ -51,13 +51,9 @@ typedef struct sl_grpc {
     sl_grpc_options opt;
     atomic_int running; /* against max_calls */
     struct sl_metric *request_count, *request_latency, *example_counts, *example_total;
-    /* Reloads wait for one another, on a thread of their own: workers are for requests. */
-    pthread_mutex_t lock; /* guards the next three */
+    pthread_mutex_t lock; /* guards the next two */
     pthread_cond_t changed;
-    struct sl_grpc_call *reloads, **last_reload;
-    bool ending;
-    bool reloader_runs; /* the thread was started; under lock until fini */
-    pthread_t reloader;
+    int reloads; /* under way */
 } sl_grpc;
 
 void sl_grpc_init(sl_grpc *g, const sl_grpc_options *opt);

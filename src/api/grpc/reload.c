@@ -1,13 +1,12 @@
 /*
  * reload.c - HandleReloadConfigRequest
  *
- * A reload may take minutes (it waits for the models that are new), and there is only ever one: they
- * queue for a thread of their own, which is started by the first of them.
+ * A reload may take minutes: it waits for the models that are new. So each has a thread of its own,
+ * since workers are for requests; who changes the configuration first is the callback's business.
  *
  * Source: grpc.md 7.2; config.md 4.
  */
 #include <errno.h>
-#include <string.h>
 
 #include "api/grpc/call.h"
 #include "base/log.h"
@@ -15,7 +14,7 @@
 #include "codec/model_pb.h"
 #include "metrics/metrics.h"
 
-enum { MOST_WAITING = 64 };
+enum { MOST_AT_ONCE = 64 };
 
 typedef struct reload {
     sl_grpc_call call;
@@ -23,7 +22,7 @@ typedef struct reload {
     sl_pb_metric *metrics;
 } reload;
 
-/* ---- on the reloader's thread ---- */
+/* ---- on its own thread ---- */
 
 static int64_t value_of(sl_str metric)
 {
@@ -61,25 +60,12 @@ static void apply(reload *r)
 
 static void *work(void *arg)
 {
-    sl_grpc *g = arg;
+    reload *r = arg;
+    sl_grpc *g = r->call.grpc;
+    apply(r); /* the call may be gone */
     pthread_mutex_lock(&g->lock);
-    for (;;) {
-        while (g->reloads == NULL && !g->ending)
-            pthread_cond_wait(&g->changed, &g->lock);
-        sl_grpc_call *c = g->reloads;
-        if (c == NULL)
-            break;
-        g->reloads = c->next;
-        if (g->reloads == NULL)
-            g->last_reload = &g->reloads;
-        bool ending = g->ending;
-        pthread_mutex_unlock(&g->lock);
-        if (ending)
-            sl_grpc_finish(c, sl_fail(&c->st, SL_UNAVAILABLE, "server is shutting down"));
-        else
-            apply((reload *)c);
-        pthread_mutex_lock(&g->lock);
-    }
+    g->reloads--;
+    pthread_cond_signal(&g->changed);
     pthread_mutex_unlock(&g->lock);
     return NULL;
 }
@@ -87,40 +73,27 @@ static void *work(void *arg)
 void sl_grpc_reloads_end(sl_grpc *g)
 {
     pthread_mutex_lock(&g->lock);
-    g->ending = true;
-    pthread_cond_signal(&g->changed);
-    bool runs = g->reloader_runs;
+    while (g->reloads > 0)
+        pthread_cond_wait(&g->changed, &g->lock);
     pthread_mutex_unlock(&g->lock);
-    if (runs)
-        pthread_join(g->reloader, NULL);
 }
 
 /* ---- on the loop ---- */
 
-static sl_code queue(sl_grpc_call *c)
+static sl_code start(reload *r)
 {
-    sl_grpc *g = c->grpc;
-    sl_code rc = SL_OK;
-    int waiting = 0;
+    sl_grpc *g = r->call.grpc;
+    pthread_t thread;
+    int e = EAGAIN;
     pthread_mutex_lock(&g->lock);
-    for (sl_grpc_call *i = g->reloads; i != NULL; i = i->next)
-        waiting++;
-    if (waiting >= MOST_WAITING)
-        rc = sl_fail(&c->st, SL_RESOURCE_EXHAUSTED, "%d reloads are waiting already", waiting);
-    if (rc == SL_OK && !g->reloader_runs) {
-        int e = pthread_create(&g->reloader, NULL, work, g);
-        g->reloader_runs = e == 0;
-        if (e != 0)
-            rc = sl_fail(&c->st, SL_RESOURCE_EXHAUSTED, "cannot start a thread: %s", strerror(e));
-    }
-    if (rc == SL_OK) {
-        c->next = NULL;
-        *g->last_reload = c;
-        g->last_reload = &c->next;
-        pthread_cond_signal(&g->changed);
-    }
+    if (g->reloads < MOST_AT_ONCE)
+        e = pthread_create(&thread, NULL, work, r);
+    g->reloads += e == 0;
     pthread_mutex_unlock(&g->lock);
-    return rc;
+    if (e != 0)
+        return sl_fail(&r->call.st, SL_RESOURCE_EXHAUSTED, "too many reloads at once");
+    pthread_detach(thread);
+    return SL_OK;
 }
 
 static sl_code check(reload *r)
@@ -143,9 +116,10 @@ static sl_code check(reload *r)
 static void begin(sl_grpc_call *c, sl_where where)
 {
     (void)where;
-    sl_code rc = check((reload *)c);
+    reload *r = (reload *)c;
+    sl_code rc = check(r);
     if (rc == SL_OK)
-        rc = queue(c);
+        rc = start(r);
     if (rc)
         sl_grpc_finish(c, rc);
 }
