@@ -54,11 +54,14 @@ def test_a_watcher_sees_a_model_come_and_the_server_go(tmp_path):
     (base / "1").symlink_to(MY_MODEL / "1")
     assert next(call).status == SERVING
     assert s.grpc.state() == SERVING
+    open_stream = s.grpc.channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")(
+        iter(threading.Event().wait, None), timeout=60)  # asks for nothing and never ends
     ended = []
     threading.Thread(target=lambda: ended.append(s.stop())).start()
     with fails(grpc.StatusCode.UNAVAILABLE):
         for _ in call:
             pass
+    assert open_stream.code() == grpc.StatusCode.UNAVAILABLE
     s.process.wait(30)
     s.grpc.close()
 

@@ -8,6 +8,7 @@
 #include "api/grpc/health.h"
 
 #include "api/grpc/call.h"
+#include "base/clock.h"
 #include "format/wire.h"
 #include "http/timer.h"
 
@@ -113,9 +114,11 @@ static void look(watch *w);
 static void look_again(sl_http_call *call)
 {
     watch *w = call->user;
-    if (atomic_load(w->call.grpc->opt.draining))
-        sl_grpc_finish(&w->call,
-                       sl_fail(&w->call.st, SL_UNAVAILABLE, "server is shutting down"));
+    sl_grpc_call *c = &w->call;
+    if (atomic_load(c->grpc->opt.draining))
+        sl_grpc_finish(c, sl_fail(&c->st, SL_UNAVAILABLE, "server is shutting down"));
+    else if (sl_now_ns() >= c->deadline_ns)
+        sl_grpc_finish(c, sl_fail(&c->st, SL_DEADLINE_EXCEEDED, "Deadline Exceeded"));
     else
         look(w);
 }

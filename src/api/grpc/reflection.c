@@ -14,12 +14,13 @@
 #include "http/timer.h"
 
 enum { MOST_UNSENT = 4 * 1024 * 1024, MOST_MESSAGE = 64 * 1024 };
+#define LOOK_NS UINT64_C(500000000)
 
 typedef struct reflection {
     sl_grpc_call call;
     sl_grpc_deframer in;
     bool sent[SL_DESCRIPTORS_MAX];
-    sl_http_timer *timer; /* for the deadline */
+    sl_http_timer *timer; /* for the deadline and the end of the server */
 } reflection;
 
 /* Fields of ServerReflectionRequest and ServerReflectionResponse. */
@@ -180,21 +181,29 @@ static void left(sl_http_call *call)
     sl_grpc_finish(c, sl_fail(&c->st, SL_CANCELLED, "the client left"));
 }
 
-static void expired(sl_http_call *call)
+/* A stream that nobody ends is ended when its time is over, or the server's. */
+static void look(sl_http_call *call)
 {
-    sl_grpc_call *c = call->user;
-    sl_grpc_finish(c, sl_fail(&c->st, SL_DEADLINE_EXCEEDED, "Deadline Exceeded"));
+    reflection *r = call->user;
+    sl_grpc_call *c = &r->call;
+    if (atomic_load(c->grpc->opt.draining))
+        sl_grpc_finish(c, sl_fail(&c->st, SL_UNAVAILABLE, "server is shutting down"));
+    else if (sl_now_ns() >= c->deadline_ns)
+        sl_grpc_finish(c, sl_fail(&c->st, SL_DEADLINE_EXCEEDED, "Deadline Exceeded"));
+    else
+        sl_http_timer_start(r->timer, LOOK_NS, look);
 }
 
 static void begin(sl_grpc_call *c, sl_where where)
 {
     reflection *r = (reflection *)c;
     (void)where;
-    uint64_t now = sl_now_ns();
     c->http->on_cancel = left;
     r->timer = sl_http_timer_new(c->http);
-    if (r->timer != NULL)
-        sl_http_timer_start(r->timer, c->deadline_ns > now ? c->deadline_ns - now : 0, expired);
+    if (r->timer == NULL)
+        sl_grpc_finish(c, sl_fail(&c->st, SL_RESOURCE_EXHAUSTED, "out of memory: a stream"));
+    else
+        sl_http_timer_start(r->timer, LOOK_NS, look);
 }
 
 static void release(sl_grpc_call *c)
