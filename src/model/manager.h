@@ -255,7 +255,7 @@ sl_progress sl_manager_progress(sl_manager *m, const char *model, bool *serves, 
 void sl_manager_poke(sl_manager *m);
 
 /* Calls fn for every model that is configured or still has versions, for lists and metrics: name,
- * how many versions are available, how many have not ended. Takes a short lock, under which fn is
+ * how many versions are available (or will be as soon as they are asked for), how many have not ended. Takes a short lock, under which fn is
  * called: not for the request path, and fn must not call the manager. */
 void sl_manager_each(sl_manager *m,
                      void (*fn)(void *arg, const char *model, int available, int versions),

@@ -90,7 +90,8 @@ void sl_manager_each(sl_manager *m,
     for (const sl_served *model = m->models; model != NULL; model = model->next) {
         int available = 0, versions = 0;
         for (const sl_managed *v = model->versions; v != NULL; v = v->next) {
-            available += v->state == SL_STATE_AVAILABLE;
+            available += v->state == SL_STATE_AVAILABLE ||
+                         (v->state == SL_STATE_START && sl_served_on_demand(model));
             versions += v->state != SL_STATE_END;
         }
         if (model->config != NULL || versions > 0)

@@ -73,6 +73,8 @@ bool sl_predict_await(sl_predict *p, const sl_model_spec *spec,
     p->again = again;
     p->awaited.ready = awaited;
     p->awaited.deadline_ns = wait ? sl_now_ns() + wait : 0;
+    if (p->deadline_ns && (wait == 0 || p->deadline_ns < p->awaited.deadline_ns))
+        p->awaited.deadline_ns = p->deadline_ns;
     return sl_manager_await(p->service->manager, spec, &p->awaited);
 }
 

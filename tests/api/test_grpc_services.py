@@ -289,6 +289,30 @@ def test_reloads_at_the_same_time(own):
     assert own.grpc.state() == 1
 
 
+# ---- versions on demand ----
+
+def test_a_model_on_demand_is_loaded_by_its_first_call():
+    more = "load: ON_DEMAND"
+    s = grpc_server("--memory_budget=1000000", config=model_config(
+        *[(n, HALF, more) for n in "abcd"], ("broken", MODELS, more)))
+    assert s.grpc.state() == 1 and s.grpc.state("a") == 1
+    x = predict_request("a", {"x": tf.make_tensor_proto(np.float32([1]))})
+    calls = [s.grpc.prediction.Predict.future(x, timeout=20) for _ in range(20)]
+    assert [c.result().outputs["y"].float_val for c in calls] == [[2.5]] * 20
+    assert s.log.count("Loading servable version {name: a ") == 1
+    reply = s.grpc.prediction.Regress(regress([example(x=2)], model="b", signature="regress_x_to_y"), timeout=20)
+    assert reply.result.regressions[0].value == 3
+    assert s.grpc.prediction.GetModelMetadata(metadata("c", "signature_def"), timeout=20).metadata
+    reply = s.grpc.prediction.MultiInference(multi(("regress_x_to_y", "regress"), model="d"), timeout=20)
+    assert reply.results[0].regression_result.regressions[0].value == 3
+    with fails(C.INVALID_ARGUMENT):
+        s.grpc.prediction.Regress(regress([], model="b", signature="regress_x_to_y"), timeout=20)
+    with fails(C.NOT_FOUND):
+        s.grpc.prediction.Predict(predict_request("broken"), timeout=20)
+    s.grpc.close()
+    assert s.stop() == 0
+
+
 # ---- the guard ----
 
 def test_the_guard_is_asked(tmp_path):

@@ -17,6 +17,44 @@ sl_code sl_grpc_may(sl_grpc_call *c, sl_permission what, sl_str model, sl_str la
     return rc || model.n == 0 ? rc : sl_guard_count(g, &c->admission, model, &c->st);
 }
 
+/* ---- versions on demand ---- */
+
+static void resume(sl_grpc_call *c, sl_where where)
+{
+    if (c->waited)
+        sl_grpc_finish(c, c->waited);
+    else
+        c->method->begin(c, where);
+}
+
+static void waited(sl_predict *p, sl_code rc)
+{
+    sl_grpc_call *c = p->user;
+    c->waited = rc;
+    if (atomic_fetch_add(&c->turn, 1) == 1)
+        resume(c, SL_RUN_HERE); /* a worker; with a code it does not matter */
+}
+
+bool sl_grpc_await(sl_grpc_call *c, sl_predict *p, const sl_model_spec *wanted)
+{
+    if (c->looked)
+        return false;
+    c->looked = true;
+    p->user = c;
+    c->waiting = sl_predict_await(p, wanted, waited);
+    return c->waiting;
+}
+
+bool sl_grpc_unwound(sl_grpc_call *c, sl_where where)
+{
+    if (!c->waiting)
+        return false;
+    c->waiting = false;
+    if (atomic_fetch_add(&c->turn, 1) == 1)
+        resume(c, where);
+    return true;
+}
+
 /* ---- the end ---- */
 
 static void count(sl_grpc_call *c, sl_code rc, uint64_t total_ns)

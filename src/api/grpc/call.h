@@ -23,7 +23,7 @@ typedef struct sl_grpc_method {
     bool infers;       /* runs models: counts against max_calls, its message may be large */
     bool open;         /* for anybody: the guard is not asked who it is */
     bool needs_models; /* UNAVAILABLE until the first configuration has been loaded */
-    /* The message is in c->message. `where`: SL_RUN_HERE on a worker, else what a loop may do. Leads
+    /* The message is in c->message. Called twice if it unwinds for sl_grpc_await: c->looked then. `where`: SL_RUN_HERE on a worker, else what a loop may do. Leads
      * to one sl_grpc_finish. */
     void (*begin)(sl_grpc_call *c, sl_where where);
     /* (optional) The client's messages are a stream: called for each piece of the body. begin is
@@ -53,6 +53,11 @@ struct sl_grpc_call {
     sl_admission admission;
     bool admitted; /* the guard knows the call: it is to be told of the end */
     sl_job job;
+    /* While a version is loaded on demand: who comes second, the method that unwinds or the end of
+     * the wait, goes on. */
+    atomic_int turn;
+    bool looked, waiting;
+    sl_code waited; /* how the wait ended */
     /* for metrics and the access log */
     char made_id[17];
     sl_str id, model, signature;
@@ -67,6 +72,15 @@ void sl_grpc_each_service(const sl_grpc *g, void (*fn)(void *arg, sl_str name), 
 
 /* May this call do that to the model, and how much of it already? OK without a guard. */
 sl_code sl_grpc_may(sl_grpc_call *c, sl_permission what, sl_str model, sl_str label);
+
+/*
+ * Must the version be loaded first, because it is one on demand? Then true, and begin() is called again
+ * when it is there, with everything as it was. The method unwinds at once, and ends with
+ *     if (sl_grpc_unwound(c, where)) return;      the call is somebody else's by now
+ * p->user is c. Only the first time; then what is not there fails.
+ */
+bool sl_grpc_await(sl_grpc_call *c, sl_predict *p, const sl_model_spec *wanted);
+bool sl_grpc_unwound(sl_grpc_call *c, sl_where where);
 
 /* Ends the call: c->st if rc, else what call->reply holds. The call may be gone when it returns. */
 void sl_grpc_finish(sl_grpc_call *c, sl_code rc);

@@ -26,11 +26,22 @@ sl_model_spec sl_grpc_spec(const sl_pb_model_spec *spec)
 
 void sl_grpc_predict_init(sl_grpc_call *c, sl_predict *p)
 {
+    if (c->looked)
+        return;
     sl_predict_init(p, c->grpc->opt.service, c->http->arena, &c->st);
     p->rpc = true;
     p->cancelled = &c->http->cancelled;
     p->deadline_ns = c->deadline_ns;
     p->bytes = c->message.n;
+}
+
+sl_code sl_grpc_approach(sl_grpc_call *c, sl_predict *p, sl_permission what,
+                         const sl_model_spec *wanted)
+{
+    if (c->looked)
+        return SL_OK;
+    sl_code rc = sl_grpc_may(c, what, wanted->model, wanted->label);
+    return rc == SL_OK && sl_grpc_await(c, p, wanted) ? SL_UNAVAILABLE : rc;
 }
 
 sl_pb_used sl_grpc_used(const sl_grpc_call *c, const sl_predict *p)
@@ -47,7 +58,7 @@ static sl_code resolve(infer *i, const sl_pb_model_spec *spec)
     sl_model_spec wanted = sl_grpc_spec(spec);
     i->call.model = spec->name;
     i->call.signature = spec->signature_name;
-    sl_code rc = sl_grpc_may(&i->call, SL_MAY_PREDICT, spec->name, spec->label);
+    sl_code rc = sl_grpc_approach(&i->call, &i->predict, SL_MAY_PREDICT, &wanted);
     if (rc)
         return rc;
     rc = sl_predict_resolve(&i->predict, &wanted, spec->signature_name);
@@ -83,8 +94,10 @@ static sl_code decode_predict(infer *i)
 static sl_code decode_examples(infer *i)
 {
     sl_grpc_call *c = &i->call;
-    sl_code rc = sl_pb_decode_examples(c->message, c->message_buffer, &c->grpc->opt.pb,
-                                       c->http->arena, &i->examples, &c->st);
+    sl_code rc = SL_OK;
+    if (!i->decoded) /* else it is from the first time */
+        rc = sl_pb_decode_examples(c->message, c->message_buffer, &c->grpc->opt.pb, c->http->arena,
+                                   &i->examples, &c->st);
     if (rc)
         return rc;
     i->decoded = true;
@@ -143,6 +156,8 @@ static void begin(sl_grpc_call *c, sl_where where, sl_method method)
     i->predict.method = method;
     i->predict.done = ran;
     sl_code rc = method == SL_METHOD_PREDICT ? decode_predict(i) : decode_examples(i);
+    if (sl_grpc_unwound(c, where))
+        return;
     c->decode_ns = sl_now_ns() - begin_ns;
     if (rc)
         sl_grpc_finish(c, rc);

@@ -21,7 +21,7 @@ static sl_code encode_metadata(metadata *m)
         return rc;
     c->model = spec.name;
     sl_model_spec wanted = sl_grpc_spec(&spec);
-    rc = sl_grpc_may(c, SL_MAY_METADATA, wanted.model, wanted.label);
+    rc = sl_grpc_approach(c, &m->predict, SL_MAY_METADATA, &wanted);
     if (rc)
         return rc;
     rc = sl_predict_resolve_version(&m->predict, &wanted);
@@ -37,9 +37,10 @@ static sl_code encode_metadata(metadata *m)
 static void begin_metadata(sl_grpc_call *c, sl_where where)
 {
     metadata *m = (metadata *)c;
-    (void)where;
     sl_grpc_predict_init(c, &m->predict);
-    sl_grpc_finish(c, encode_metadata(m));
+    sl_code rc = encode_metadata(m);
+    if (!sl_grpc_unwound(c, where))
+        sl_grpc_finish(c, rc);
 }
 
 static void release_metadata(sl_grpc_call *c)

@@ -28,15 +28,17 @@ static sl_code prepare(multi *m)
 {
     sl_grpc_call *c = &m->call;
     sl_pb_multi *s = &m->sent;
-    sl_code rc = sl_pb_decode_multi(c->message, c->message_buffer, &c->grpc->opt.pb, c->http->arena,
-                                    s, &c->st);
+    sl_code rc = SL_OK;
+    if (!m->decoded) /* else it is from the first time */
+        rc = sl_pb_decode_multi(c->message, c->message_buffer, &c->grpc->opt.pb, c->http->arena, s,
+                                &c->st);
     if (rc)
         return rc;
     m->decoded = true;
     c->model = s->tasks[0].spec.name;
     c->signature = s->tasks[0].spec.signature_name;
     sl_model_spec wanted = sl_grpc_spec(&s->tasks[0].spec);
-    rc = sl_grpc_may(c, SL_MAY_PREDICT, wanted.model, wanted.label);
+    rc = sl_grpc_approach(c, &m->version, SL_MAY_PREDICT, &wanted);
     if (rc)
         return rc;
     rc = sl_predict_resolve_version(&m->version, &wanted);
@@ -134,9 +136,11 @@ static void begin(sl_grpc_call *c, sl_where where)
     multi *m = (multi *)c;
     uint64_t begin_ns = sl_now_ns();
     sl_grpc_predict_init(c, &m->version);
-    m->version.user = m;
+    m->version.user = c; /* which is m, too */
     m->where = where;
     m->rc = prepare(m);
+    if (sl_grpc_unwound(c, where))
+        return;
     c->decode_ns = sl_now_ns() - begin_ns;
     if (m->rc)
         sl_grpc_finish(c, m->rc);
