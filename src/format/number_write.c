@@ -6,6 +6,7 @@
  * 128 bits, and a shift separates integer part and fraction: nothing is lost, so rounding is
  * correct, ties (to even) included. That covers doubles from 1e-11 to 1e17 and floats up to 1e9; a
  * float's 24 bits leave room for k up to 44, hence down to 1e-36. The rest asks sl_number_digits.
+ * Most floats need less: write_float_fast.
  *
  * Whether the six-digit text would read back as the same value is not tried but known: it does if
  * it lies within half a unit in the last place of m (a quarter below a power of two), and the unit
@@ -348,55 +349,52 @@ static inline char *put9_fixed(char *p, unsigned v, int exponent)
     return p + (small ? n : end);
 }
 
-static __attribute__((noinline)) bool float_reads_back(u128 v, int shift, int k, uint32_t m,
-                                                       unsigned six)
-{
-    scaled s = {.v = v, .shift = shift, .ulp = pow5[k], .up = 0};
-    return reads_back(&s, m, m == 0x800000, six * 1000ull);
-}
+/* 10^0 to 10^22 are doubles. The floats next to 10^-13 to 10^8: a guess, which may be one too low,
+ * is held against them. */
+static const double exact_pow10[23] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                       1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                       1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+static const float rounded_pow10[22] = {1e-13f, 1e-12f, 1e-11f, 1e-10f, 1e-9f, 1e-8f, 1e-7f, 1e-6f,
+                                        1e-5f,  1e-4f,  1e-3f,  1e-2f,  1e-1f, 1e0f,  1e1f,  1e2f,
+                                        1e3f,   1e4f,   1e5f,   1e6f,   1e7f,  1e8f};
 
 /*
- * write_exactly for a float from about 1e-18 to 1e8, where 64 bits hold integer part and fraction
- * each: a third of the time.
+ * write_exactly for a float from 1e-13 to 1e8 with the arithmetic of doubles: the processor's own
+ * conversions cost a fraction of 128-bit shifts.
+ *
+ * x = f * 10^k has nine digits in front of its point. 10^k is exact and the product off by at most
+ * 2^-24, so the nearest integer is known unless x is that near to a tie; up to k = 8 the product is
+ * exact, and the processor rounds ties to even as printf does. Half a unit of a float is at most 60
+ * of the ninth digit, so where six digits read back, the rest is nowhere near a tie.
  */
-static inline bool write_float_fast(char **p, float f, uint32_t m, int e)
+static inline bool write_float_fast(char **p, float f, int e)
 {
-    /* 10^-18 to 10^8: holds the guess, which may be one too low, against the value */
-    static const float pow10f[27] = {1e-18f, 1e-17f, 1e-16f, 1e-15f, 1e-14f, 1e-13f, 1e-12f,
-                                     1e-11f, 1e-10f, 1e-9f,  1e-8f,  1e-7f,  1e-6f,  1e-5f,
-                                     1e-4f,  1e-3f,  1e-2f,  1e-1f,  1e0f,   1e1f,   1e2f,
-                                     1e3f,   1e4f,   1e5f,   1e6f,   1e7f,   1e8f};
     int exponent = guess_exponent(e + 23);
-    if (exponent < -19 || exponent > 6)
+    if (exponent < -14 || exponent > 6)
         return false;
-    exponent += f >= pow10f[exponent + 19];
-    int k = 8 - exponent;
-    u128 v = (u128)((uint64_t)m) * pow5[k];
-    int shift = -(e + k); /* k >= 1: m * 2^e < 10^8, so e <= 3 */
-    if (shift < 1)
+    exponent += f >= rounded_pow10[exponent + 14];
+    int k = 8 - exponent; /* 1 to 22 */
+    double x = (double)f * exact_pow10[k];
+    int whole = (int)__builtin_lrint(x), precision = 9;
+    double off = x - whole;
+    if (k > 8 && __builtin_fabs(__builtin_fabs(off) - 0.5) < 1e-6)
         return false;
-    uint64_t whole = (uint64_t)(v >> shift);
-    if (whole < 100000000 || shift > 63) /* a power of ten that is no float */
+    if (whole < 100000000) /* a power of ten that is no float */
         return false;
-    uint64_t fraction = (uint64_t)v & (((uint64_t)1 << shift) - 1);
-    uint64_t half = (uint64_t)1 << (shift - 1);
-    unsigned six = (unsigned)whole / 1000, rest = (unsigned)whole % 1000;
-    six += (rest > 500) | ((rest == 500) & ((fraction != 0) | (six & 1)));
-    /* Half a unit of m is at most 60 of the ninth digit: farther away, six digits cannot do. */
-    int off = (int)(six * 1000) - (int)whole, precision = 9;
-    whole += (fraction > half) | ((fraction == half) & (whole & 1));
-    if (off <= 64 && off >= -64) {
-        if (float_reads_back(v, shift, k, m, six)) {
-            whole = six * 1000ull;
+    int six = (whole + 500) / 1000, left = whole - six * 1000;
+    if (left <= 64 && left >= -64) {
+        double back = k >= 3 ? (double)six / exact_pow10[k - 3] : (double)six * exact_pow10[3 - k];
+        if ((float)back == f) {
+            whole = six * 1000;
             precision = 6;
         }
     }
-    if (exponent >= -4 && exponent < 8 && exponent < precision && whole < 1000000000)
+    if (exponent >= -4 && exponent < precision && whole < 1000000000)
         *p = put9_fixed(*p, (unsigned)whole, exponent);
     else if (precision == 6)
-        *p = put_six(*p, whole / 1000, exponent);
+        *p = put_six(*p, (uint64_t)whole / 1000, exponent);
     else
-        *p = put_all(*p, whole, 9, exponent);
+        *p = put_all(*p, (uint64_t)whole, 9, exponent);
     return true;
 }
 
@@ -424,15 +422,15 @@ char *sl_number_write_float(char *p, float v)
 {
     uint32_t bits;
     memcpy(&bits, &v, 4);
-    if (bits >> 31)
-        *p++ = '-';
+    *p = '-';
+    p += bits >> 31;
     uint32_t m = bits & 0x7FFFFF;
     int e = (int)(bits >> 23 & 0xFF);
     if (e == 0xFF)
         return put_non_finite(p - (bits >> 31), m != 0, bits >> 31);
     if (e == 0 && m == 0)
         return put_text(p, "0.0");
-    if (e != 0 && write_float_fast(&p, v < 0 ? -v : v, m | 0x800000, e - 150))
+    if (e != 0 && write_float_fast(&p, __builtin_fabsf(v), e - 150))
         return p;
     if (e != 0 && write_exactly(&p, m | 0x800000, e - 150, 23, 9))
         return p;
