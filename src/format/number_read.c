@@ -353,11 +353,26 @@ static const char *read_any(const char *begin, const char *end, sl_number *out, 
     return p;
 }
 
+/* read_decimal where less than SAFE bytes are left, as in most small requests: in a copy with zeros
+ * behind, which end a token as the end of the text does. */
+static const char *read_last_decimal(const char *p, const char *end, sl_decimal *d)
+{
+    char copy[2 * SAFE] = {0};
+    memcpy(copy, p, (size_t)(end - p));
+    const char *q = read_decimal(copy, d);
+    return q ? p + (q - copy) : NULL;
+}
+
+static inline const char *read_ordinary(const char *p, const char *end, sl_decimal *d)
+{
+    return end - p >= SAFE ? read_decimal(p, d) : read_last_decimal(p, end, d);
+}
+
 const char *sl_number_read(const char *p, const char *end, sl_number *out, const char **error,
                            const char **where)
 {
     sl_decimal d;
-    const char *q = end - p >= SAFE ? read_decimal(p, &d) : NULL;
+    const char *q = read_ordinary(p, end, &d);
     if (q == NULL)
         return read_any(p, end, out, error, where);
     if (!d.real) { /* 18 digits at most */
@@ -374,7 +389,7 @@ const char *sl_number_read(const char *p, const char *end, sl_number *out, const
 const char *sl_number_read_float(const char *p, const char *end, float *out)
 {
     sl_decimal d;
-    const char *q = end - p >= SAFE ? read_decimal(p, &d) : NULL;
+    const char *q = read_ordinary(p, end, &d);
     if (q != NULL && sl_decimal_to_float(&d, out))
         return q;
     sl_number n;
