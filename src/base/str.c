@@ -144,7 +144,13 @@ uint64_t sl_hash(const void *data, size_t n)
         h = fold(h ^ w ^ 0x8EBC6AF09C88C6E3u, h | 0x589965CC75374CC3u);
     }
     w = 0;
-    for (size_t i = 0; i < n; i++)
-        w |= (uint64_t)p[i] << (8 * i);
+    if (n >= 4) { /* the first four and the last four, which may overlap; n is in h */
+        uint32_t first, last;
+        memcpy(&first, p, 4);
+        memcpy(&last, p + n - 4, 4);
+        w = first | (uint64_t)last << 32;
+    } else if (n > 0) {
+        w = p[0] | (uint64_t)p[n / 2] << 8 | (uint64_t)p[n - 1] << 16;
+    }
     return fold(h ^ w, 0x1D8E4E27C47D124Fu ^ seed());
 }

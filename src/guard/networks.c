@@ -10,8 +10,8 @@ static bool parse_plain(sl_str text, sl_ip *out)
         return false;
     memcpy(buf, text.p, text.n);
     buf[text.n] = '\0';
-    if (inet_pton(AF_INET6, buf, out->b) == 1)
-        return true;
+    if (memchr(buf, ':', text.n) != NULL)
+        return inet_pton(AF_INET6, buf, out->b) == 1;
     memset(out->b, 0, 10);
     memset(out->b + 10, 0xff, 2);
     return inet_pton(AF_INET, buf, out->b + 12) == 1;
