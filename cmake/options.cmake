@@ -25,9 +25,15 @@ elseif(SLUICE_SANITIZE STREQUAL "thread")
   add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
   add_link_options(-fsanitize=thread)
 else()
-  # Hardening where no sanitizer stands in its place.
-  add_compile_options(-fstack-protector-strong $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
-  add_link_options(-Wl,-z,relro,-z,now -pie)
+  # Hardening where no sanitizer stands in its place. PIE: CMAKE_POSITION_INDEPENDENT_CODE and -pie.
+  add_compile_options(-fstack-protector-strong -fstack-clash-protection $<$<CONFIG:Release>:-U_FORTIFY_SOURCE>
+                      $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=3>) # 3 is 2 where the compiler does not know it
+  include(CheckCCompilerFlag)
+  check_c_compiler_flag(-fcf-protection=full SLUICE_HAS_CF_PROTECTION) # x86 only
+  if(SLUICE_HAS_CF_PROTECTION)
+    add_compile_options(-fcf-protection=full)
+  endif()
+  add_link_options(-Wl,-z,relro,-z,now,-z,noexecstack -pie)
 endif()
 if(SLUICE_FAULTS)
   add_compile_definitions(SLUICE_FAULTS)
