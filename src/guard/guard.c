@@ -156,15 +156,22 @@ static void look_behind_proxies(const sl_policy *p, const sl_http_call *call, sl
 static sl_code find_address(const sl_policy *p, const sl_http_call *call, sl_admission *a,
                             sl_status *st)
 {
-    bool is_ip = sl_ip_parse(call->peer, &a->ip);
-    a->address = without_port(call->peer);
+    sl_str peer = call->peer;
+    a->address = without_port(peer);
+    bool is_v4 = a->address.n < peer.n && peer.p[0] != '[';
+    if (is_v4 && p->proxies.count + p->allow.count + p->deny.count == 0) {
+        /* The usual case: nothing to hold it against, so it need not be read. */
+        a->local = sl_str_starts(peer, "127.");
+        return SL_OK;
+    }
+    bool is_ip = sl_ip_parse(peer, &a->ip);
     bool proxied = is_ip && sl_networks_have(&p->proxies, &a->ip);
     if (proxied)
         look_behind_proxies(p, call, a);
     /* Behind a proxy on this machine everybody seems to come from it: the exception for local
      * administrators ends where proxies are configured. */
     a->local = p->proxies.count == 0 &&
-               (is_ip ? sl_ip_is_loopback(&a->ip) : sl_str_is(call->peer, "unix"));
+               (is_ip ? sl_ip_is_loopback(&a->ip) : sl_str_is(peer, "unix"));
     if (!is_ip)
         return SL_OK;
     if (sl_networks_have(&p->deny, &a->ip) ||
