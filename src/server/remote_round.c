@@ -298,13 +298,13 @@ static void hear_progress(remote_mirror *m, const sl_fetch_msg *msg)
     bool is_first = m->said_ns == m->begun_ns;
     m->done = msg->done;
     m->total = msg->total;
-    if (!is_first && now - m->said_ns < SAY_EVERY_S * SECOND_NS)
+    if (msg->done == 0 || (!is_first && now - m->said_ns < SAY_EVERY_S * SECOND_NS))
         return;
     m->said_ns = now + is_first;
     if (m->phase == REMOTE_GETTING)
         sl_log(SL_INFO, "fetching %s version %s: %llu of %llu MB", m->url, m->list[m->at].name,
                MB(msg->done), MB(msg->total));
-    else if (msg->done)
+    else
         sl_log(SL_INFO, "fetching %s: %llu of %llu MB", m->url, MB(msg->done), MB(msg->total));
 }
 

@@ -569,3 +569,21 @@ def test_a_disk_that_fills_up(tmp_path):
             until(lambda: not any(p.is_file() and p.stat().st_size > 1 << 20 for p in inside.rglob("*")), 20)
         finally:
             assert server.stop() == 0
+
+
+def test_the_log_says_how_far_a_long_fetch_is(serve):
+    with stores.web() as site:
+        data = stores.tar(("1", HALF)) + b"\0" * 3_000_000
+
+        def slowly(handler):
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(len(data)))
+            handler.end_headers()
+            for at in range(0, len(data), 500_000):
+                handler.wfile.write(data[at:at + 500_000])
+                time.sleep(0.25)
+
+        site.files["/half.tar.gz"] = slowly
+        server = serve(models={"half": f"{site.url}/half.tar.gz"}, env={})
+        assert predict(server) == ANSWER
+        assert f"fetching {site.url}/half.tar.gz: " in server.log and " of 3 MB" in server.log
