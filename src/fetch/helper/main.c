@@ -192,6 +192,23 @@ static char *copy(sl_str s)
     return sl_strndup(s.p ? s.p : "", s.n);
 }
 
+static sl_code enqueue(fetch_op *op, sl_status *st)
+{
+    pthread_mutex_lock(&self.lock);
+    bool room = self.count < MOST_WAITING;
+    if (room) {
+        if (self.last != NULL)
+            self.last->next = op;
+        else
+            self.ops = op;
+        self.last = op;
+        self.count++;
+        start_some();
+    }
+    pthread_mutex_unlock(&self.lock);
+    return room ? SL_OK : sl_fail(st, SL_RESOURCE_EXHAUSTED, "too many requests");
+}
+
 static void add_op(const sl_fetch_msg *m)
 {
     fetch_op *op = sl_calloc(1, sizeof *op);
@@ -209,20 +226,12 @@ static void add_op(const sl_fetch_msg *m)
         op->names[op->n_names] = (sl_str){copy(m->names[op->n_names]), m->names[op->n_names].n};
     for (; op->n_numbers < m->n_numbers; op->n_numbers++)
         op->numbers[op->n_numbers] = m->numbers[op->n_numbers];
-    if (op->dir[0] != '/' || self.count >= MOST_WAITING)
-        sl_fail(&st, SL_INVALID_ARGUMENT, "no directory, or too many requests");
-    else if (sl_fetch_place_parse(sl_str_of(op->url), &op->place, &st) == SL_OK) {
-        pthread_mutex_lock(&self.lock);
-        if (self.last != NULL)
-            self.last->next = op;
-        else
-            self.ops = op;
-        self.last = op;
-        self.count++;
-        start_some();
-        pthread_mutex_unlock(&self.lock);
+    if (op->dir[0] != '/')
+        sl_fail(&st, SL_INVALID_ARGUMENT, "no directory");
+    else
+        sl_fetch_place_parse(sl_str_of(op->url), &op->place, &st);
+    if (st.code == SL_OK && enqueue(op, &st) == SL_OK)
         return;
-    }
     say_failed(op, &st);
     free_op(op);
 }
