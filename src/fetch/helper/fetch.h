@@ -22,7 +22,7 @@ typedef struct fetch_settings {
 
 typedef struct fetch_op fetch_op;
 struct fetch_op {
-    fetch_op *next; /* in the queue's lists */
+    fetch_op *next; /* the queue's */
     sl_fetch_kind kind;
     uint64_t id;
     char *url, *dir, *name; /* copies, "" where the request has none */
@@ -33,7 +33,6 @@ struct fetch_op {
     int n_numbers;
     const fetch_settings *settings;
     atomic_bool cancelled;
-    bool running;
 
     uint64_t done, total; /* bytes, for PROGRESS */
     uint64_t said_ns;

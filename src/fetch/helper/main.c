@@ -1,9 +1,7 @@
 /*
  * main.c - sluice-fetch: hears what the server wants, has it done, says what came of it
  *
- * The main thread reads descriptor 0. A request waits in the queue until there is a thread for it:
- * at most OPS run at once, and at most OPS_OF_ONE of them for one bucket or host, so that a store
- * that hangs does not keep the others waiting. Each thread ends with its request.
+ * The main thread reads descriptor 0; requests are worked on by threads (queue.h).
  *
  * The end of descriptor 0 is the end of the program, whatever is going on: what was not published
  * is removed by the next one.
@@ -24,17 +22,14 @@
 #include "base/thread.h"
 #include "fetch/helper/archive.h"
 #include "fetch/helper/mirror.h"
+#include "fetch/helper/queue.h"
 
-enum { OPS = 16, OPS_OF_ONE = 4, MOST_WAITING = 100000 };
 static const uint64_t PROGRESS_NS = 500000000u;
 
 static struct {
-    pthread_mutex_t lock; /* guards the list */
-    fetch_op *ops, *last; /* waiting and running, in the order in which they came */
-    int count, running;
     pthread_mutex_t writing;
     fetch_settings settings; /* set before the first request, then constant */
-} self = {.lock = PTHREAD_MUTEX_INITIALIZER, .writing = PTHREAD_MUTEX_INITIALIZER};
+} self = {.writing = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- talking ---- */
 
@@ -110,6 +105,14 @@ static void do_get(fetch_op *op)
                             .total = op->changed ? op->done : 0});
 }
 
+static void run(fetch_op *op)
+{
+    if (op->kind == SL_FETCH_LIST)
+        do_list(op);
+    else
+        do_get(op);
+}
+
 static void free_op(fetch_op *op)
 {
     for (int i = 0; i < op->n_names; i++)
@@ -122,91 +125,11 @@ static void free_op(fetch_op *op)
     sl_free(op);
 }
 
-/* ---- the queue ---- */
-
-static void start_some(void);
-
-static void forget(fetch_op *op)
-{
-    fetch_op **at = &self.ops, *before = NULL;
-    while (*at != op) {
-        before = *at;
-        at = &(*at)->next;
-    }
-    *at = op->next;
-    if (self.last == op)
-        self.last = before;
-    self.count--;
-    self.running--;
-}
-
-static void *run(void *arg)
-{
-    fetch_op *op = arg;
-    if (op->kind == SL_FETCH_LIST)
-        do_list(op);
-    else
-        do_get(op);
-    pthread_mutex_lock(&self.lock);
-    forget(op);
-    start_some();
-    pthread_mutex_unlock(&self.lock);
-    free_op(op);
-    return NULL;
-}
-
-static int running_at(const fetch_op *like)
-{
-    int n = 0;
-    for (const fetch_op *op = self.ops; op != NULL; op = op->next)
-        n += op->running && op->place.scheme == like->place.scheme &&
-             sl_str_eq(op->place.bucket, like->place.bucket);
-    return n;
-}
-
-/* With the lock. */
-static void start_some(void)
-{
-    pthread_attr_t detached;
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    for (fetch_op *op = self.ops; op != NULL && self.running < OPS; op = op->next) {
-        pthread_t thread;
-        if (op->running || running_at(op) >= OPS_OF_ONE)
-            continue;
-        if (pthread_create(&thread, &detached, run, op) != 0) {
-            if (self.running == 0)
-                _exit(1); /* nobody is left who would start it later */
-            break;
-        }
-        op->running = true;
-        self.running++;
-    }
-    pthread_attr_destroy(&detached);
-}
-
 /* ---- hearing ---- */
 
 static char *copy(sl_str s)
 {
     return sl_strndup(s.p ? s.p : "", s.n);
-}
-
-static sl_code enqueue(fetch_op *op, sl_status *st)
-{
-    pthread_mutex_lock(&self.lock);
-    bool room = self.count < MOST_WAITING;
-    if (room) {
-        if (self.last != NULL)
-            self.last->next = op;
-        else
-            self.ops = op;
-        self.last = op;
-        self.count++;
-        start_some();
-    }
-    pthread_mutex_unlock(&self.lock);
-    return room ? SL_OK : sl_fail(st, SL_RESOURCE_EXHAUSTED, "too many requests");
 }
 
 static void add_op(const sl_fetch_msg *m)
@@ -230,19 +153,10 @@ static void add_op(const sl_fetch_msg *m)
         sl_fail(&st, SL_INVALID_ARGUMENT, "no directory");
     else
         sl_fetch_place_parse(sl_str_of(op->url), &op->place, &st);
-    if (st.code == SL_OK && enqueue(op, &st) == SL_OK)
+    if (st.code == SL_OK && fetch_queue_add(op, &st) == SL_OK)
         return;
     say_failed(op, &st);
     free_op(op);
-}
-
-static void cancel(uint64_t id)
-{
-    pthread_mutex_lock(&self.lock);
-    for (fetch_op *op = self.ops; op != NULL; op = op->next)
-        if (op->id == id)
-            atomic_store(&op->cancelled, true);
-    pthread_mutex_unlock(&self.lock);
 }
 
 static void set_up(const sl_fetch_msg *m)
@@ -271,7 +185,7 @@ static void hear(const sl_fetch_msg *m)
             add_op(m);
         break;
     case SL_FETCH_CANCEL:
-        cancel(m->id);
+        fetch_queue_cancel(m->id);
         break;
     default:
         break;
@@ -317,5 +231,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "sluice-fetch: %s\n", st.msg);
         return 1;
     }
+    fetch_queue_start(run, free_op);
     _exit(serve()); /* other threads may be anywhere */
 }
