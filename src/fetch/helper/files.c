@@ -176,13 +176,8 @@ static sl_code complete(transfer *t, sl_status *st)
     if (t->begun)
         rc = fetch_checks_end(&t->checks, t->what, st);
     t->begun = false;
-    if (rc == SL_DATA_LOSS) { /* another try from the start: a proxy may have cut it */
+    if (rc == SL_DATA_LOSS) /* another try from the start: a proxy may have cut it */
         begin_anew(t);
-        return rc;
-    }
-    if (rc == SL_OK && fsync(t->fd) != 0)
-        rc = sl_fail(st, errno == ENOSPC ? SL_RESOURCE_EXHAUSTED : SL_INTERNAL, "%s: %s", t->path,
-                     strerror(errno));
     return rc;
 }
 

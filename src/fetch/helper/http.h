@@ -95,8 +95,8 @@ sl_code fetch_listing_add(fetch_listing *l, sl_str key, sl_str path, uint64_t si
 void fetch_listing_fini(fetch_listing *l);
 
 /* Fetches all objects into the directory `fd`, some at a time, each checked against its size and
- * whatever checksum there is, and written out to the disk. A transfer that breaks goes on where it
- * was. */
+ * whatever checksum there is. A transfer that breaks goes on where it was. Nothing is synchronised
+ * with the disk yet: fetch_publish does that. */
 sl_code fetch_files(fetch_op *op, const fetch_listing *l, int fd, fetch_build build,
                     fetch_learn learn, sl_status *st);
 

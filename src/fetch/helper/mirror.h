@@ -35,8 +35,7 @@ sl_code fetch_staging_open(const char *dir, fetch_staging *s, sl_status *st);
 /* Removes it with all that is still in it. */
 void fetch_staging_close(fetch_staging *s);
 
-/* Writes out the directories below `path` (its files have been), moves it to data/ and sets the
- * link. `path` is gone then. */
+/* Writes out all that is below `path`, moves it to data/ and sets the link. `path` is gone then. */
 sl_code fetch_publish(const char *dir, const char *path, const char *name, const char *fingerprint,
                       sl_status *st);
 
@@ -45,7 +44,7 @@ sl_code fetch_tidy(fetch_op *op, sl_status *st);
 
 /* Removes a tree; missing is fine. Follows no link. */
 void fetch_remove_tree(const char *path);
-/* fsync of every directory below and of `path` itself; of files too, if `files`. */
-sl_code fetch_sync_tree(const char *path, bool files, sl_status *st);
+/* Returns when all of it is on the disk. */
+sl_code fetch_sync_tree(const char *path, sl_status *st);
 
 #endif

@@ -131,7 +131,7 @@ static sl_code copy_data(unpacking *u, int fd, const char *name, sl_status *st)
         if (rc)
             return rc;
     }
-    return fsync(fd) ? fail_errno(name, st) : SL_OK;
+    return SL_OK;
 }
 
 static sl_code unpack_file(unpacking *u, struct archive_entry *e, const char *name, sl_status *st)
