@@ -2,12 +2,15 @@
  * fuzz_format_textpb.c - any bytes as each kind of configuration file
  *
  * What the parser accepts must be a wire form that protobuf-c accepts, and an error must say where.
+ * What is printed from it must be read back to the same wire form. The bytes are also printed as if
+ * they were a wire form.
  */
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "format/textpb.h"
+#include "format/textpb_print.h"
 #include "proto/model_server_config.pb-c.h"
 #include "proto/server_config.pb-c.h"
 
@@ -24,6 +27,29 @@ static const ProtobufCMessageDescriptor *const types[] = {
 static const ProtobufCMessageDescriptor *const known[] = {
     &tensorflow__serving__saved_model_bundle_source_adapter_config__descriptor};
 
+static void print_and_read_again(const sl_text *wire, const ProtobufCMessageDescriptor *type)
+{
+    sl_text text = {0}, again = {0};
+    sl_status st;
+    if (sl_textpb_print((sl_str){wire->n ? wire->p : "", wire->n}, type, &text, &st))
+        abort();
+    if (sl_textpb_parse((sl_str){text.n ? text.p : "", text.n}, type, known, SL_COUNTOF(known),
+                        &again, &st))
+        abort();
+    if (!sl_str_eq((sl_str){wire->p, wire->n}, (sl_str){again.p, again.n}))
+        abort();
+    sl_text_fini(&text);
+    sl_text_fini(&again);
+}
+
+static void print_anything(sl_str bytes, const ProtobufCMessageDescriptor *type)
+{
+    sl_text text = {0};
+    sl_status st;
+    (void)!sl_textpb_print(bytes, type, &text, &st);
+    sl_text_fini(&text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     for (size_t i = 0; i < SL_COUNTOF(types); i++) {
@@ -37,10 +63,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             if (m == NULL)
                 abort();
             protobuf_c_message_free_unpacked(m, NULL);
+            print_and_read_again(&wire, types[i]);
         } else if (st.msg[0] < '0' || st.msg[0] > '9') {
             abort();
         }
         sl_text_fini(&wire);
+        print_anything((sl_str){(const char *)data, size}, types[i]);
     }
     return 0;
 }
