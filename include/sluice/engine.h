@@ -100,6 +100,11 @@ typedef struct sl_engine {
     /* (optional) One line about how this session runs (device, library version, fused steps), for
      * inspect and status. Owned by the session. */
     const char *(*describe)(sl_session *s);
+
+    /* (optional) Does running the signature leave everything as it was: no variable, table or other
+     * resource written, no effect outside? Only then may it be run though nobody asked (warm-up,
+     * shadow traffic). Any thread, never blocks. Absent: never. */
+    bool (*pure)(sl_session *s, int signature);
 } sl_engine;
 
 #endif

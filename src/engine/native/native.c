@@ -15,6 +15,7 @@
 #include "engine/native/exec.h"
 #include "engine/native/freeze.h"
 #include "engine/native/init.h"
+#include "engine/pure.h"
 #include "sluice/version.h"
 
 enum {
@@ -30,6 +31,7 @@ struct sl_session {
     pthread_mutex_t state;
     sl_limits limits;
     uint64_t weights; /* bytes */
+    bool *pure;       /* by position of the signature */
     char text[160];
 };
 
@@ -408,6 +410,7 @@ static void native_close(sl_session *s)
     for (int i = 0; s->execs != NULL && i < s->n_execs; i++)
         sl_exec_free(s->execs[i]);
     sl_free(s->execs);
+    sl_free(s->pure);
     sl_resources_free(s->resources);
     pthread_mutex_destroy(&s->state);
     sl_free(s);
@@ -429,6 +432,8 @@ static sl_code native_load(void *self, const sl_saved_model *model, const sl_loa
         rc = initialise(s, model, st);
     if (rc == SL_OK)
         rc = settle(s, st);
+    if (rc == SL_OK && (s->pure = sl_pure_signatures(model)) == NULL)
+        rc = no_memory(st);
     if (rc) {
         native_close(s);
         return rc;
@@ -514,6 +519,11 @@ static sl_code native_estimate(void *self, const sl_saved_model *model, uint64_t
     return SL_OK;
 }
 
+static bool native_pure(sl_session *s, int signature)
+{
+    return signature >= 0 && signature < s->n_execs && s->pure[signature];
+}
+
 static uint64_t native_memory(sl_session *s)
 {
     uint64_t n = sizeof *s + s->weights;
@@ -538,4 +548,5 @@ const sl_engine sl_engine_native = {
     .cost = native_cost,
     .memory = native_memory,
     .describe = native_describe,
+    .pure = native_pure,
 };

@@ -274,4 +274,5 @@ const sl_engine sl_engine_tensorflow = {
     .cost = cost,
     .memory = tf_memory,
     .describe = tf_describe,
+    .pure = tf_pure,
 };

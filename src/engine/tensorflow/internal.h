@@ -107,6 +107,7 @@ struct sl_session {
     int params;    /* memfd: what every process of this version is told */
     tf_counts *signatures;
     int n_signatures;
+    bool *pure; /* opposite signatures */
     atomic_uint_fast64_t typical_ns; /* of a run, smoothed: how long looking is worth while */
 
     /* engine->lock */
@@ -216,6 +217,7 @@ sl_code tf_load(void *self, const sl_saved_model *model, const sl_load_options *
 void tf_close(sl_session *s);
 uint64_t tf_memory(sl_session *s);
 const char *tf_describe(sl_session *s);
+bool tf_pure(sl_session *s, int signature);
 /* engine->lock held; waits until the host runs, or says why not. */
 sl_code tf_host_wait(tf_engine *e, sl_status *st);
 

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "engine/pure.h"
 #include "engine/tensorflow/internal.h"
 #include "engine/tensorflow/ipc.h"
 #include "savedmodel/savedmodel.h"
@@ -47,6 +48,7 @@ static void free_session(sl_session *s)
     sl_free(s->described[0]);
     sl_free(s->described[1]);
     sl_free(s->signatures);
+    sl_free(s->pure);
     sl_free(s->written);
     sl_free(s->label);
     sl_free(s);
@@ -125,7 +127,8 @@ sl_code tf_load(void *self, const sl_saved_model *model, const sl_load_options *
     if (rc)
         return rc;
     sl_session *s = new_session(e, model, opts);
-    if (s->params < 0) {
+    s->pure = sl_pure_signatures(model);
+    if (s->params < 0 || s->pure == NULL) {
         free_session(s);
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: load parameters");
     }
@@ -144,6 +147,11 @@ sl_code tf_load(void *self, const sl_saved_model *model, const sl_load_options *
     }
     *out = s;
     return SL_OK;
+}
+
+bool tf_pure(sl_session *s, int signature)
+{
+    return signature >= 0 && signature < s->n_signatures && s->pure[signature];
 }
 
 void tf_close(sl_session *s)
