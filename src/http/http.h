@@ -174,6 +174,7 @@ void sl_http_h2_options_default(sl_http_h2_options *o);
 typedef struct sl_http_options {
     sl_http_limits limits;
     sl_http_h2_options h2; /* all zeros: the defaults, but any number of PINGs */
+    unsigned unix_mode; /* permissions of a unix socket's file, 0600; 0: as the umask says */
     /* Called on the loop for every complete request. Must lead to one sl_http_reply(). */
     void (*on_call)(sl_http_call *call, void *arg);
     /* (optional) The head is there, the body perhaps not; called for every request: return 0 to go

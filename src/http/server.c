@@ -268,6 +268,7 @@ sl_code sl_http_listen(struct sl_loop *const *loops, int n_loops, const char *ad
     sl_address a;
     assert(n_loops > 0 && n_loops <= MAX_LOOPS);
     sl_code rc = sl_address_parse(address, &a, st);
+    a.mode = opts->unix_mode;
     if (rc != SL_OK || (rc = sl_listen_sockets(&a, n_loops, fds, st)) != SL_OK)
         return rc;
     bool shared = a.any.sa_family == AF_UNIX && n_loops > 1;

@@ -3,6 +3,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "model/traffic.h"
 
 static char *copy(const char *s)
 {
@@ -27,6 +28,7 @@ sl_kept_config *sl_config_keep(const sl_model_config *c)
     for (size_t i = 0; i < labels; i++)
         l[i] = (sl_label){sl_strdup(c->labels[i].label), c->labels[i].version};
     k->c.labels = l;
+    k->c.traffic = sl_traffic_keep(c->traffic);
     return k;
 }
 
@@ -44,6 +46,7 @@ void sl_config_release(sl_kept_config *k)
     for (int i = 0; i < k->c.n_labels; i++)
         sl_free((char *)k->c.labels[i].label);
     sl_free((sl_label *)k->c.labels);
+    sl_traffic_config_free((sl_traffic_config *)k->c.traffic);
     sl_free((int64_t *)k->c.versions);
     sl_free((char *)k->c.engine);
     sl_free((char *)k->c.mirror);
@@ -79,6 +82,8 @@ sl_code sl_config_check(const sl_model_config *models, int count, sl_status *st)
             rc = sl_fail(st, SL_INVALID_ARGUMENT,
                          "Expected model %s to have an absolute path or URI; got base_path()=%s",
                          models[i].name, models[i].base_path);
+    for (int i = 0; i < count && rc == SL_OK; i++)
+        rc = sl_traffic_check(&models[i], st);
     sl_map_fini(&seen);
     return rc;
 }

@@ -16,7 +16,8 @@ sl_kept_config *sl_config_keep(const sl_model_config *c);
 sl_kept_config *sl_config_acquire(sl_kept_config *k);
 void sl_config_release(sl_kept_config *k);
 
-/* Names unique, base paths absolute or URIs: INVALID_ARGUMENT in the words of config.md 4. */
+/* Names unique, base paths absolute or URIs: INVALID_ARGUMENT in the words of config.md 4. Then the
+ * traffic's own rules (traffic.h). */
 sl_code sl_config_check(const sl_model_config *models, int count, sl_status *st);
 
 #endif

@@ -53,6 +53,11 @@ void sl_manager_release(sl_manager *m, const sl_version *v)
     sl_version_release(v);
 }
 
+bool sl_manager_shadow(sl_manager *m, const sl_version *answered, sl_shadow_target *out)
+{
+    return sl_table_shadow(&m->table, answered, out);
+}
+
 /* ---- publishing ---- */
 
 void sl_manager_discard(sl_manager *m, sl_garbage g)
@@ -181,6 +186,12 @@ static sl_route *make_route(sl_served *model)
                              model->labels.count);
     if (a.n_waiting)
         sl_route_set_waiting(route, a.waiting, a.n_waiting, a.latest_waits);
+    if (route != NULL && model->config != NULL)
+        route->traffic =
+            sl_traffic_new(model->name, model->config->c.traffic,
+                           &(sl_numbers){a.numbers, a.count},
+                           &(sl_numbers){a.waiting, a.n_waiting}, model->labels.list,
+                           model->labels.count);
     free_available(a);
     return route;
 }

@@ -43,10 +43,16 @@ typedef struct sl_model_spec {
     bool has_version;
     int64_t version; /* if has_version */
     sl_str label;    /* n > 0: by label */
+    /* For a traffic split with a sticky key (traffic.h): the value of the request's header of that
+     * name, n == 0 if it has none. Called inside acquire: no lock, no allocation. NULL: there are
+     * no headers. */
+    sl_str (*header)(const void *arg, const char *name);
+    const void *header_arg;
 } sl_model_spec;
 
 /*
- * Finds the version that a request is for. Errors in the words of rest.md 3.3:
+ * Finds the version that a request is for: the one that it names by number or label; else an arm of
+ * the model's traffic split, if it has one; else the highest. Errors in the words of rest.md 3.3:
  *   NOT_FOUND         Servable not found for request: Latest(m) | Specific(m, 7)
  *   INVALID_ARGUMENT  Unrecognized servable version label: <L>; ModelSpec has no name specified.
  * Any thread. The handle is released by sl_manager_release, on any thread, soon.
@@ -83,6 +89,14 @@ struct sl_awaited {
 bool sl_manager_await(sl_manager *m, const sl_model_spec *spec, sl_awaited *a);
 /* Whoever waits is told that the server ends, and nobody can begin to. */
 void sl_manager_stop_waiting(sl_manager *m);
+
+/* A version that shall see a copy of a request which version `answered` has just answered
+ * (traffic.h); false: none. The handle is released as any other. Any thread, never blocks. */
+typedef struct sl_shadow_target {
+    const sl_version *version;
+    double rtol, atol;
+} sl_shadow_target;
+bool sl_manager_shadow(sl_manager *m, const sl_version *answered, sl_shadow_target *out);
 
 typedef enum sl_state {
     SL_STATE_UNKNOWN = 0,
@@ -151,6 +165,7 @@ typedef struct sl_model_config {
     int n_labels;
     sl_transition transition;
     sl_load_when load;
+    const struct sl_traffic_config *traffic; /* split and shadow (traffic.h); NULL: none */
 } sl_model_config;
 
 typedef struct sl_manager_options {
@@ -226,9 +241,9 @@ void sl_manager_look(sl_manager *m);
 void sl_manager_look_soon(sl_manager *m);
 
 /*
- * Waits until every configured model has a version that is AVAILABLE, or has failed (its first
- * attempt; with wait_for_retries its last), or has no version, or until `deadline_ns`. Returns OK
- * if all are available; UNKNOWN "<n> servable(s) did not become available: {{{name: <m> version:
+ * Waits until each wanted version of every configured model is AVAILABLE or has failed (its first
+ * attempt; with wait_for_retries its last), or until `deadline_ns`. Returns OK if every model then
+ * has a version that is available; UNKNOWN "<n> servable(s) did not become available: {{{name: <m> version:
  * <v>} due to error: <CODE>: <message>}, }" otherwise; for a model without versions {{name: <m>}
  * due to error: NOT_FOUND: Unable to find a numerical version path for servable <m> at: <base
  * path>}. deadline_ns 0: none. A long list is cut at the status' 1023 bytes.

@@ -6,6 +6,7 @@
  *   source.c    the thread that looks at base paths, and when
  *   look.c      what it sees at one: which versions are aspired, which are still being copied
  *   report.c    status, waiting, lists
+ *   overview.c  everything at once, for those who look from outside
  *
  * A version (sl_managed) that is managed stays in memory, and so does its model (sl_served): whoever
  * loads or unloads it may hold a pointer without the lock. One that has ended is forgotten after a
@@ -190,6 +191,9 @@ void sl_managed_set_state(sl_managed *v, sl_state state, sl_code code, const cha
 void sl_manager_discard(sl_manager *m, sl_garbage g);
 /* manager.c; without the lock: waits for readers and frees */
 void sl_manager_collect(sl_manager *m);
+
+/* report.c; with the lock. What a status says of a version, copied; *failed if memory ran out. */
+sl_version_info sl_managed_describe(const sl_managed *v, sl_arena *arena, bool *failed);
 
 /* load.c */
 sl_code sl_manager_start_loaders(sl_manager *m, sl_status *st);

@@ -12,7 +12,7 @@ static const char *copy(sl_arena *arena, const char *s, bool *failed)
     return c;
 }
 
-static sl_version_info describe(const sl_managed *v, sl_arena *arena, bool *failed)
+sl_version_info sl_managed_describe(const sl_managed *v, sl_arena *arena, bool *failed)
 {
     return (sl_version_info){
         .number = v->number,
@@ -63,7 +63,7 @@ static sl_code list_versions(const sl_served *model, const sl_model_spec *spec, 
         sl_mul_size(n, sizeof *list, &bytes) ? sl_arena_try_alloc(arena, bytes) : NULL;
     for (v = model->versions; v != NULL && list != NULL; v = v->next)
         if (!spec->has_version || v->number == spec->version)
-            list[k++] = describe(v, arena, &failed);
+            list[k++] = sl_managed_describe(v, arena, &failed);
     if (list == NULL || failed)
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory for the status of %zu versions",
                        n);
@@ -115,23 +115,25 @@ static bool is_under_way(const sl_managed *v)
 /* How it stands with a model, and for a failure which version's error to show. */
 static outcome outcome_of(const sl_served *model, const sl_managed **culprit)
 {
-    bool under_way = model->has_pending || model->settling;
+    bool under_way = model->has_pending, available = false, copied = model->settling;
     *culprit = NULL;
     for (const sl_managed *v = model->versions; v != NULL; v = v->next) {
-        if (v->state == SL_STATE_AVAILABLE || sl_managed_is_idle(v))
-            return AVAILABLE;
+        available |= v->state == SL_STATE_AVAILABLE || sl_managed_is_idle(v);
         if (!v->managed && v->state == SL_STATE_START) { /* it is being copied */
-            under_way |= model->manager->opts.wait_for_retries;
+            copied |= model->manager->opts.wait_for_retries;
             if (*culprit == NULL)
                 *culprit = v;
         }
-        if (!v->managed || !v->aspired)
+        if (!v->managed || !v->aspired || v->state == SL_STATE_AVAILABLE || sl_managed_is_idle(v))
             continue;
         under_way |= is_under_way(v);
         if (*culprit == NULL)
             *culprit = v;
     }
-    return under_way || !model->looked_at ? PENDING : FAILED;
+    /* All its versions, as in the original: labels and a split may need any of them. */
+    if (under_way || !model->looked_at || (copied && !available))
+        return PENDING;
+    return available ? AVAILABLE : FAILED;
 }
 
 static void complain(sl_text *t, const sl_served *model, outcome o, const sl_managed *v)
@@ -220,6 +222,8 @@ static sl_progress progress_of(const sl_served *model, const sl_managed **culpri
     if (model == NULL || model->config == NULL)
         return SL_PROGRESS_REMOVED;
     for (const sl_managed *v = model->versions; v != NULL; v = v->next) {
+        if (!v->managed && v->state == SL_STATE_START && *culprit == NULL)
+            *culprit = v; /* it is being copied */
         if (!v->managed || !v->aspired)
             continue;
         any = true;
@@ -230,7 +234,7 @@ static sl_progress progress_of(const sl_served *model, const sl_managed **culpri
         if (*culprit == NULL)
             *culprit = v;
     }
-    if (under_way || model->has_pending || !model->looked_at)
+    if (under_way || model->has_pending || model->settling || !model->looked_at)
         return SL_PROGRESS_PENDING;
     return failed || !any ? SL_PROGRESS_FAILED : SL_PROGRESS_AVAILABLE;
 }
@@ -263,7 +267,7 @@ sl_progress sl_manager_progress(sl_manager *m, const char *name, bool *serves, s
     sl_progress p = progress_of(model, &culprit);
     *serves = false;
     for (const sl_managed *v = model ? model->versions : NULL; v != NULL; v = v->next)
-        *serves |= v->state == SL_STATE_AVAILABLE;
+        *serves |= v->state == SL_STATE_AVAILABLE || sl_managed_is_idle(v);
     if (p == SL_PROGRESS_FAILED || p == SL_PROGRESS_PENDING)
         complain(complaint, model, p == SL_PROGRESS_FAILED ? FAILED : PENDING, culprit);
     pthread_mutex_unlock(&m->lock);

@@ -31,6 +31,7 @@ struct sl_serving {
 
 struct sl_table {
     size_t mask, count;
+    bool has_shadows; /* of any route: requests of the others need not look */
     sl_route *slots[];
 };
 
@@ -164,6 +165,7 @@ void sl_route_free(sl_route *r)
     sl_free(r->waiting);
     for (int i = 0; i < r->n_labels; i++)
         sl_free((char *)r->labels[i].label);
+    sl_traffic_free(r->traffic);
     sl_free(r->labels);
     sl_free(r->versions);
     sl_free(r->numbers);
@@ -178,6 +180,7 @@ static void place(sl_table *t, sl_route *r)
         i = (i + 1) & t->mask;
     t->slots[i] = r;
     t->count++;
+    t->has_shadows |= sl_traffic_has_shadow(r->traffic);
 }
 
 static size_t capacity_for(size_t count)
@@ -199,6 +202,7 @@ sl_table *sl_table_copy(const sl_table *old, size_t more)
     if (same) {
         memcpy(t->slots, old->slots, cap * sizeof t->slots[0]);
         t->count = old->count;
+        t->has_shadows = old->has_shadows;
     }
     for (size_t i = 0; old != NULL && !same && i <= old->mask; i++)
         if (old->slots[i] != NULL)
@@ -230,6 +234,7 @@ sl_route *sl_table_put(sl_table *t, const char *model, sl_route *route)
     while (t->slots[i] != NULL && (t->slots[i]->hash != hash || strcmp(t->slots[i]->model, model)))
         i = (i + 1) & t->mask;
     sl_route *gone = t->slots[i];
+    t->has_shadows |= route != NULL && sl_traffic_has_shadow(route->traffic);
     if (gone != NULL && route != NULL)
         t->slots[i] = route;
     else if (gone != NULL)
@@ -311,9 +316,10 @@ static bool is_waiting(const sl_route *r, int64_t number)
     return false;
 }
 
-/* Inside enter and leave. */
-static choice choose(const sl_route *r, const sl_model_spec *spec)
+/* Inside enter and leave. `to_await`: it is only asked which version is to be loaded. */
+static choice choose(const sl_route *r, const sl_model_spec *spec, bool to_await)
 {
+    int arm;
     choice c = {.number = spec->version, .specific = spec->has_version || spec->label.n > 0};
     c.unlabelled = spec->label.n > 0 && !find_label(r, spec->label, &c.number);
     if (r == NULL || c.unlabelled)
@@ -321,6 +327,10 @@ static choice choose(const sl_route *r, const sl_model_spec *spec)
     if (c.specific) {
         c.serving = find_number(r, c.number);
         c.waits = c.serving == NULL && is_waiting(r, c.number);
+    } else if ((arm = sl_traffic_choose(r->traffic, spec, to_await, &c.number)) !=
+               SL_TRAFFIC_NO_SPLIT) {
+        c.serving = arm >= 0 ? r->versions[arm] : NULL;
+        c.waits = arm == SL_TRAFFIC_WAITS;
     } else if (r->latest_waits) {
         c.number = r->waiting[r->n_waiting - 1];
         c.waits = true;
@@ -335,7 +345,7 @@ bool sl_table_waits(_Atomic(sl_table *) *current, const sl_model_spec *spec, int
     if (spec->model.n == 0)
         return false;
     sl_reader *me = sl_readers_enter();
-    choice c = choose(find(atomic_load(current), spec->model), spec);
+    choice c = choose(find(atomic_load(current), spec->model), spec, true);
     sl_readers_leave(me);
     *number = c.number;
     return c.waits;
@@ -357,21 +367,41 @@ static sl_code refuse(const choice *c, const sl_model_spec *spec, sl_status *st)
                    SL_STR_ARG(spec->model));
 }
 
+/* Inside enter and leave. */
+static const sl_version *take(sl_serving *s)
+{
+    stripe *p = &s->stripes[own_stripe() & s->mask];
+    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+    if (s->notes_uses)
+        atomic_store_explicit(&p->used_ns, sl_now_ns(), memory_order_relaxed);
+    return &p->version;
+}
+
 sl_code sl_table_acquire(_Atomic(sl_table *) *current, const sl_model_spec *spec,
                          const sl_version **out, sl_status *st)
 {
     if (spec->model.n == 0)
         return sl_fail(st, SL_INVALID_ARGUMENT, "ModelSpec has no name specified.");
     sl_reader *me = sl_readers_enter();
-    choice c = choose(find(atomic_load(current), spec->model), spec);
+    choice c = choose(find(atomic_load(current), spec->model), spec, false);
     sl_serving *s = c.serving;
-    if (s != NULL) {
-        stripe *p = &s->stripes[own_stripe() & s->mask];
-        atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
-        if (s->notes_uses)
-            atomic_store_explicit(&p->used_ns, sl_now_ns(), memory_order_relaxed);
-        *out = &p->version;
-    }
+    if (s != NULL)
+        *out = take(s);
     sl_readers_leave(me);
     return s != NULL ? SL_OK : refuse(&c, spec, st);
+}
+
+bool sl_table_shadow(_Atomic(sl_table *) *current, const sl_version *answered,
+                     sl_shadow_target *out)
+{
+    int at = -1;
+    sl_reader *me = sl_readers_enter();
+    const sl_table *t = atomic_load(current);
+    const sl_route *r = t != NULL && t->has_shadows ? find(t, sl_str_of(answered->model)) : NULL;
+    if (r != NULL)
+        at = sl_traffic_shadow(r->traffic, answered->number, &out->rtol, &out->atol);
+    if (at >= 0)
+        out->version = take(r->versions[at]);
+    sl_readers_leave(me);
+    return at >= 0;
 }

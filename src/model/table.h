@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 
 #include "model/manager.h"
+#include "model/traffic.h"
 
 typedef struct sl_serving sl_serving;
 
@@ -51,9 +52,11 @@ typedef struct sl_route {
     int n_waiting; /* versions on demand that are not available */
     int64_t *waiting;
     bool latest_waits; /* the latest version is one of them */
+    sl_traffic *traffic; /* or NULL */
 } sl_route;
 
-/* Copies everything; `versions` ascending by number. */
+/* Copies everything; `versions` ascending by number. The route's traffic may be set afterwards: it
+ * is then the route's. */
 sl_route *sl_route_new(const char *model, sl_serving *const *versions, const int64_t *numbers,
                        int n_versions, const sl_label *labels, int n_labels);
 /* Before it is published: these versions can be had when they are asked for; the last one is the
@@ -82,5 +85,8 @@ bool sl_table_waits(_Atomic(sl_table *) *current, const sl_model_spec *spec, int
 sl_code sl_table_acquire(_Atomic(sl_table *) *current, const sl_model_spec *spec,
                          const sl_version **out, sl_status *st);
 void sl_version_release(const sl_version *v);
+/* sl_manager_shadow over the table that *current points to. */
+bool sl_table_shadow(_Atomic(sl_table *) *current, const sl_version *answered,
+                     sl_shadow_target *out);
 
 #endif

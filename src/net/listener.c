@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -192,7 +193,10 @@ static int bind_unix(const sl_address *a)
     int fd = new_socket(a);
     if (fd < 0)
         return -1;
-    if (bind(fd, &a->any, a->len) == 0 && listen(fd, BACKLOG) == 0)
+    /* The socket's own permissions become the file's when it is made: there is no moment at which
+     * somebody else could connect. */
+    if ((a->mode == 0 || fchmod(fd, a->mode) == 0) && bind(fd, &a->any, a->len) == 0 &&
+        listen(fd, BACKLOG) == 0)
         return fd;
     int e = errno;
     close(fd);

@@ -24,7 +24,8 @@ typedef struct sl_address {
         struct sockaddr_storage storage;
     };
     socklen_t len;
-    int port; /* 0: any free one, or not a TCP address */
+    int port;      /* 0: any free one, or not a TCP address */
+    unsigned mode; /* of a unix socket's file; 0: as the umask says. Set it before listening */
     char text[128];
 } sl_address;
 

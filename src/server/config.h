@@ -44,6 +44,8 @@ sl_code sl_model_list_from_text(sl_str text, sl_model_list *out, sl_status *st);
 /* One model, policy latest: --model_name, --model_base_path. */
 sl_code sl_model_list_single(const char *name, const char *base_path, sl_model_list *out,
                              sl_status *st);
+/* Appends the list as protobuf text. */
+sl_code sl_model_list_print(const sl_model_list *l, sl_text *out, sl_status *st);
 void sl_model_list_fini(sl_model_list *l);
 
 /* config.md section 4, step 5: INVALID_ARGUMENT if a model that stays changes its platform. Steps

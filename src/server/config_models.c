@@ -7,7 +7,9 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "format/textpb_print.h"
 #include "format/wire.h"
+#include "model/traffic.h"
 #include "proto/model_server_config.pb-c.h"
 #include "server/config.h"
 #include "server/config_read.h"
@@ -162,6 +164,65 @@ static void take_policy(const pb_policy *policy, sl_model_config *out)
     }
 }
 
+/* protoc-c's names are long. */
+#define SHADOW_BY(what) TENSORFLOW__SERVING__SHADOW_CONFIG__TARGET_##what
+#define SPLIT_BY(what) TENSORFLOW__SERVING__TRAFFIC_CONFIG__SPLIT__TARGET_##what
+
+static sl_code take_split(sl_arena *arena, const pb_model *m, sl_traffic_config *out, sl_status *st)
+{
+    const Tensorflow__Serving__TrafficConfig *t = m->traffic;
+    size_t n = t ? t->n_split : 0;
+    sl_split_arm *arms = sl_arena_try_alloc(arena, (n + 1) * sizeof *arms);
+    if (arms == NULL)
+        return out_of_memory(st);
+    for (size_t i = 0; i < n; i++) {
+        if (t->split[i]->target_case == SPLIT_BY(_NOT_SET))
+            return sl_fail(st, SL_INVALID_ARGUMENT,
+                           "traffic of model %s: split %zu has neither version nor label", m->name,
+                           i + 1);
+        bool labelled = t->split[i]->target_case == SPLIT_BY(LABEL);
+        arms[i].target.label = labelled ? t->split[i]->label : NULL;
+        arms[i].target.version = labelled ? 0 : t->split[i]->version;
+        arms[i].weight = t->split[i]->weight;
+    }
+    out->arms = arms;
+    out->n_arms = (int)n;
+    out->sticky_header = t ? t->sticky_header : "";
+    return SL_OK;
+}
+
+static sl_code take_shadow(const pb_model *m, sl_traffic_config *out, sl_status *st)
+{
+    const Tensorflow__Serving__ShadowConfig *s = m->shadow;
+    if (s == NULL)
+        return SL_OK;
+    if (s->target_case == SHADOW_BY(_NOT_SET))
+        return sl_fail(st, SL_INVALID_ARGUMENT, "shadow of model %s: neither version nor label",
+                       m->name);
+    bool labelled = s->target_case == SHADOW_BY(LABEL);
+    out->has_shadow = true;
+    out->shadow = (sl_target){labelled ? s->label : NULL, labelled ? 0 : s->version};
+    out->shadow_percent = s->percent_given_case ? s->percent : 100;
+    out->rtol = s->rtol_given_case ? s->rtol : 1e-4;
+    out->atol = s->atol_given_case ? s->atol : 1e-6;
+    return SL_OK;
+}
+
+static sl_code take_traffic(sl_arena *arena, const pb_model *m, sl_model_config *out, sl_status *st)
+{
+    if (m->traffic == NULL && m->shadow == NULL)
+        return SL_OK;
+    sl_traffic_config *c = sl_arena_try_alloc(arena, sizeof *c);
+    if (c == NULL)
+        return out_of_memory(st);
+    *c = (sl_traffic_config){0};
+    out->traffic = c;
+    sl_code rc = take_split(arena, m, c, st);
+    if (rc == SL_OK)
+        rc = take_shadow(m, c, st);
+    return rc ? rc : sl_traffic_check(out, st);
+}
+
 static sl_code take_model(sl_model_list *l, const pb_model *m, sl_status *st)
 {
     sl_model_config *out = &l->models[l->count];
@@ -173,13 +234,13 @@ static sl_code take_model(sl_model_list *l, const pb_model *m, sl_status *st)
         return sl_fail(st, SL_INVALID_ARGUMENT,
                        "model %s asks for engine \"%s\": choose auto, native or tensorflow",
                        m->name, m->engine);
-    *out = (sl_model_config){
-        .name = m->name,
-        .base_path = m->base_path,
-        .engine = *m->engine ? m->engine : NULL,
-        .transition = (sl_transition)m->version_transition,
-        .load = m->load == TENSORFLOW__SERVING__MODEL_CONFIG__LOAD__ON_DEMAND ? SL_LOAD_ON_DEMAND
-                                                                              : SL_LOAD_EAGER};
+    *out = (sl_model_config){.name = m->name,
+                             .base_path = m->base_path,
+                             .engine = *m->engine ? m->engine : NULL,
+                             .transition = (sl_transition)m->version_transition,
+                             .load = m->load == TENSORFLOW__SERVING__MODEL_CONFIG__LOAD__ON_DEMAND
+                                         ? SL_LOAD_ON_DEMAND
+                                         : SL_LOAD_EAGER};
     take_policy(m->model_version_policy, out);
     if (m->logging_config != NULL)
         sl_log(
@@ -188,7 +249,8 @@ static sl_code take_model(sl_model_list *l, const pb_model *m, sl_status *st)
             "form; see --access_log",
             m->name);
     l->count++;
-    return take_labels(&l->arena, m, out, st);
+    rc = take_labels(&l->arena, m, out, st);
+    return rc ? rc : take_traffic(&l->arena, m, out, st);
 }
 
 static sl_code take_list(sl_model_list *l, pb_model *const *models, size_t n, sl_status *st)
@@ -226,7 +288,12 @@ static sl_code take_server(sl_model_list *l, const pb_server *s, sl_status *st)
     }
 }
 
-/* ---- the three sources ---- */
+/* ---- the three sources, and the way back ---- */
+
+sl_code sl_model_list_print(const sl_model_list *l, sl_text *out, sl_status *st)
+{
+    return sl_textpb_print(l->wire, &tensorflow__serving__model_server_config__descriptor, out, st);
+}
 
 sl_code sl_model_list_read(const char *path, sl_model_list *out, sl_status *st)
 {

@@ -66,6 +66,8 @@ typedef struct sl_flags {
     const char *auth_config_file; /* "": everybody may all but administer */
     bool allow_remote_admin;
 
+    const char *admin_address; /* loopback or unix socket; "": none */
+
     /* ---- what to serve ---- */
     const char *model_name;
     const char *model_base_path;
@@ -124,6 +126,7 @@ typedef struct sl_flags {
     /* ---- threads and limits (ours) ---- */
     int32_t loop_threads;   /* 0: CPUs */
     int32_t worker_threads; /* 0: CPUs */
+    int32_t shadow_threads, shadow_max_queue;
     int32_t max_queue;      /* requests that wait for a worker */
     int64_t max_queue_bytes;
     int64_t max_queue_wait_ms;

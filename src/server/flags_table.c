@@ -109,6 +109,10 @@ const sl_flag sl_flag_table[] = {
         "TensorFlow "
         "Serving does",
         OURS),
+    ROW(STRING, admin_address, TRANSPORT, "",
+        "where the admin interface listens: a loopback address (127.0.0.1:9000, [::1]:9000) or "
+        "unix:/path. Empty: nowhere",
+        OURS),
 
     ROW(STRING, model_name, MODELS, "default", "name of the model at --model_base_path"),
     ROW(STRING, model_base_path, MODELS, "",
@@ -249,6 +253,11 @@ const sl_flag sl_flag_table[] = {
         .shown = "CPUs"),
     ROW(INT32, worker_threads, LIMITS, "0", "threads that run models; 0: one for each CPU", OURS,
         .shown = "CPUs"),
+    ROW(INT32, shadow_threads, LIMITS, "1",
+        "threads, of low priority, that run copies of requests on a model's shadow version", OURS,
+        .min = 1),
+    ROW(INT32, shadow_max_queue, LIMITS, "64",
+        "copies that may wait for a shadow thread; more are dropped", OURS, .min = 1),
     ROW(INT32, max_queue, LIMITS, "1024", "requests that may wait for a worker; more: 503", OURS,
         .min = 1),
     ROW(INT64, max_queue_bytes, LIMITS, "1073741824",

@@ -313,12 +313,19 @@ sl_code sl_reload_text(void *reload_, sl_str text, sl_text *report, sl_status *s
     return reload(reload_, rc, &wanted, report, st);
 }
 
-void sl_reload_current(void *reload_, sl_text *wire)
+sl_code sl_reload_current(void *reload_, bool as_text, sl_text *out, sl_status *st)
 {
     sl_reload *r = reload_;
+    sl_code rc = SL_OK;
     pthread_mutex_lock(&r->lock);
-    sl_text_add(wire, r->current.wire.n ? r->current.wire.p : "", r->current.wire.n);
+    if (as_text)
+        rc = sl_model_list_print(&r->current, out, st);
+    else
+        sl_text_add(out, r->current.wire.n ? r->current.wire.p : "", r->current.wire.n);
     pthread_mutex_unlock(&r->lock);
+    if (rc == SL_OK && out->failed)
+        rc = sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: the configuration");
+    return rc;
 }
 
 /* ---- the file ---- */

@@ -68,7 +68,8 @@ sl_code sl_reload_text(void *reload, sl_str text, sl_text *report, sl_status *st
 /* Reads the file now and applies it, as SIGHUP does, but waits. */
 sl_code sl_reload_file(sl_reload *r, sl_text *report, sl_status *st);
 
-/* Appends the configuration that is in force, a ModelServerConfig in its wire form. Any thread. */
-void sl_reload_current(void *reload, sl_text *wire);
+/* Appends the configuration that is in force, a ModelServerConfig as protobuf text or in its wire
+ * form. Any thread. RESOURCE_EXHAUSTED. */
+sl_code sl_reload_current(void *reload, bool as_text, sl_text *out, sl_status *st);
 
 #endif

@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "api/admin/admin.h"
 #include "api/api.h"
 #include "base/clock.h"
 #include "base/cpu.h"
@@ -30,6 +31,7 @@
 #include "server/engines.h"
 #include "server/loader.h"
 #include "server/reload.h"
+#include "service/shadow.h"
 
 enum { MAX_LISTENERS = 16 };
 
@@ -43,6 +45,7 @@ typedef struct server {
     sl_reload *reload;
     sl_remote *remote; /* NULL: no base path lies elsewhere, and none may */
     _Atomic(sl_reload *) reload_open; /* the same, as soon as loops may use it */
+    sl_shadows *shadows;
     sl_workers *workers;
     sl_service service;
     sl_access_log access;
@@ -50,6 +53,8 @@ typedef struct server {
     sl_rest rest;
     sl_grpc grpc;
     sl_api api;
+    sl_admin admin;
+    sl_workers *admin_workers; /* NULL without --admin_address */
     sl_loop **loops;
     int n_loops, n_loops_started;
     sl_http_server *http[MAX_LISTENERS];
@@ -99,6 +104,53 @@ static sl_code listen_on(server *s, bool for_grpc, const char *address, int *por
     if (rc == SL_OK)
         s->n_http++;
     return rc;
+}
+
+static sl_code start_loops(server *s, sl_status *st)
+{
+    for (; s->n_loops_started < s->n_loops; s->n_loops_started++) {
+        char name[24];
+        snprintf(name, sizeof name, "loop/%d", s->n_loops_started);
+        sl_code rc = sl_loop_start(s->loops[s->n_loops_started], name, st);
+        if (rc)
+            return rc;
+    }
+    return SL_OK;
+}
+
+/* One loop is enough for it. */
+static sl_code open_admin(server *s, sl_status *st)
+{
+    enum { THREADS = 4, MOST_WAITING = 64, MOST_BYTES = 64 << 20 };
+    const char *address = s->flags->admin_address;
+    sl_workers_options w = {
+        .threads = THREADS, .max_queue = MOST_WAITING, .max_wait_ns = UINT64_MAX};
+    sl_http_options o;
+    sl_admin_options a = {.rest = &s->rest,
+                          .reload_text = sl_reload_text,
+                          .reload_wire = sl_reload_wire,
+                          .current = sl_reload_current};
+    int port = 0;
+    if (!address[0])
+        return SL_OK;
+    sl_code rc = sl_admin_check_address(address, st);
+    if (rc == SL_OK)
+        rc = sl_workers_new(&w, &s->admin_workers, st);
+    if (rc)
+        return rc;
+    a.workers = s->admin_workers;
+    sl_admin_init(&s->admin, &a);
+    http_options(s, &o);
+    o.on_call = sl_admin_on_call;
+    o.arg = &s->admin;
+    o.limits.max_body = o.limits.max_decoded = MOST_BYTES;
+    o.unix_mode = 0600;
+    rc = sl_http_listen(s->loops, 1, address, &o, &s->http[s->n_http], &port, st);
+    if (rc)
+        return rc;
+    s->n_http++;
+    sl_log(SL_INFO, "Exporting admin interface at:%s (port %d)", address, port);
+    return start_loops(s, st);
 }
 
 /* All interfaces: IPv6's wildcard takes both; where there is no IPv6, IPv4's. */
@@ -163,20 +215,14 @@ static sl_code open_grpc(server *s, sl_status *st)
 
 static sl_code open_ports(server *s, sl_status *st)
 {
+    int others = s->n_http;
     sl_code rc = open_grpc(s, st);
     if (rc == SL_OK) {
         rc = open_rest(s, st);
-        if (rc && s->flags->as_original && !s->flags->strict_startup && s->n_http > 0)
+        if (rc && s->flags->as_original && !s->flags->strict_startup && s->n_http > others)
             rc = SL_OK; /* gRPC is served without it */
     }
-    for (; rc == SL_OK && s->n_loops_started < s->n_loops; s->n_loops_started++) {
-        char name[24];
-        snprintf(name, sizeof name, "loop/%d", s->n_loops_started);
-        rc = sl_loop_start(s->loops[s->n_loops_started], name, st);
-        if (rc)
-            return rc;
-    }
-    return rc;
+    return rc ? rc : start_loops(s, st);
 }
 
 static void say_ready(const server *s)
@@ -251,6 +297,13 @@ static sl_code make_workers(server *s, sl_status *st)
                             .max_bytes = (size_t)f->max_queue_bytes,
                             .max_wait_ns = (uint64_t)f->max_queue_wait_ms * 1000000u};
     return sl_workers_new(&o, &s->workers, st);
+}
+
+static sl_code make_shadows(server *s, sl_status *st)
+{
+    sl_shadows_options o = {.threads = s->flags->shadow_threads,
+                            .max_queue = s->flags->shadow_max_queue};
+    return sl_shadows_new(&o, &s->shadows, st);
 }
 
 static sl_code make_batches(server *s, sl_status *st)
@@ -361,6 +414,8 @@ static sl_code make_reload(server *s, sl_status *st)
                            .timeout_ns = (uint64_t)f->reload_timeout_s * 1000000000u};
     sl_code rc = sl_reload_new(&o, &s->reload, st);
     atomic_store(&s->reload_open, s->reload);
+    s->admin.opt.arg = s->reload;
+    atomic_store(&s->admin.open, rc == SL_OK);
     return rc;
 }
 
@@ -370,6 +425,7 @@ static void make_rest(server *s)
     s->service = (sl_service){
         .manager = s->manager,
         .workers = s->workers,
+        .shadows = s->shadows,
         .check_method_name = f->enable_signature_method_name_check,
         .run_timeout_ns =
             f->rest_api_timeout_in_ms > 0 ? (uint64_t)f->rest_api_timeout_in_ms * 1000000u : 0,
@@ -447,6 +503,8 @@ static sl_code make(server *s, sl_status *st)
     if (rc == SL_OK)
         rc = make_workers(s, st);
     if (rc == SL_OK)
+        rc = make_shadows(s, st);
+    if (rc == SL_OK)
         rc = make_batches(s, st);
     if (rc == SL_OK)
         rc = make_manager(s, st);
@@ -456,6 +514,8 @@ static sl_code make(server *s, sl_status *st)
         make_rest(s);
         make_grpc(s);
     }
+    if (rc == SL_OK)
+        rc = open_admin(s, st);
     if (rc == SL_OK && !s->flags->as_original)
         rc = open_ports(s, st);
     if (rc == SL_OK)
@@ -504,9 +564,12 @@ static void unmake(server *s)
         sl_manager_stop_waiting(s->manager); /* what goes on now is still answered */
     for (int i = 0; i < s->n_loops_started; i++)
         sl_loop_stop(s->loops[i]);
+    if (s->admin_workers != NULL)
+        sl_workers_free(s->admin_workers);
     sl_workers_free(s->workers);
     if (s->api.grpc != NULL)
         sl_grpc_fini(&s->grpc);
+    sl_shadows_free(s->shadows);
     for (int i = 0; i < s->n_http; i++)
         sl_http_free(s->http[i]);
     for (int i = 0; i < s->n_loops; i++)
@@ -565,6 +628,7 @@ static int run(server *s, const sigset_t *signals)
         _exit(0);
     }
     pthread_join(s->starter, NULL);
+    atomic_store(&s->admin.open, false);
     sl_reload_stop(s->reload);
     drain(s, signals);
     if (s->start_code && s->flags->strict_startup)

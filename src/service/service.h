@@ -23,11 +23,13 @@
 #include "batch/scheduler.h"
 #include "batch/workers.h"
 #include "model/manager.h"
+#include "model/overview.h" /* for the lists of api/ */
 #include "sluice/engine.h"
 
 typedef struct sl_service {
     sl_manager *manager;
     sl_workers *workers;
+    struct sl_shadows *shadows; /* shadow.h; NULL: none */
     bool check_method_name;    /* --enable_signature_method_name_check */
     uint64_t run_timeout_ns;   /* of one model execution, queueing included, where the front end sets
                                   no deadline; 0: none */

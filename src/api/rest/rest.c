@@ -10,7 +10,9 @@
 #include "base/mem.h"
 #include "codec/examples_json.h"
 #include "codec/metadata_json.h"
+#include "format/number.h"
 #include "metrics/metrics.h"
+#include "service/shadow.h"
 
 static const char *const method_names[] = {"GET",    "HEAD",    "POST", "PUT",
                                            "DELETE", "OPTIONS", "PATCH"};
@@ -50,6 +52,26 @@ static void add_guard_headers(sl_http_call *call, const sl_admission *a)
     }
 }
 
+/* Does the answer come from a version? A client that named none learns which one it was. */
+static bool has_version(const sl_rest_call *r)
+{
+    return (r->route.kind == SL_ROUTE_INFER || r->route.kind == SL_ROUTE_METADATA) &&
+           r->predict.version != NULL;
+}
+
+static void add_version(sl_http_call *call, int64_t number)
+{
+    static const char name[] = "x-sluice-version: ";
+    char *to = sl_chain_reserve(&call->head, sizeof name + SL_NUMBER_ROOM), *at = to;
+    if (to == NULL)
+        return;
+    memcpy(at, name, sizeof name - 1);
+    at = sl_number_write_int64(at + sizeof name - 1, number);
+    *at++ = '\r';
+    *at++ = '\n';
+    sl_chain_commit(&call->head, (size_t)(at - to));
+}
+
 static void add_headers(sl_rest_call *r)
 {
     sl_http_call *call = r->http;
@@ -60,6 +82,8 @@ static void add_headers(sl_rest_call *r)
     if (call->status == 503)
         sl_chain_puts(&call->head, "Retry-After: 1\r\n");
     add_guard_headers(call, &r->admission);
+    if (has_version(r))
+        add_version(call, r->predict.version->number);
     char *to = sl_chain_reserve(&call->head, r->id.n + 16);
     if (to == NULL)
         return;
@@ -138,6 +162,8 @@ void sl_rest_finish(sl_rest_call *r, sl_code rc)
     count(r, rc, total_ns);
     if (rest->opt.access != NULL && sl_access_wants(rest->opt.access, call->status))
         log_access(r, rc, total_ns);
+    bool infer = r->route.kind == SL_ROUTE_INFER;
+    sl_shadow *copy = rc == SL_OK && infer ? sl_shadow_take(&r->predict) : NULL;
     release(r);
     if (rest->opt.guard != NULL)
         sl_guard_leave(rest->opt.guard, &r->admission);
@@ -145,6 +171,7 @@ void sl_rest_finish(sl_rest_call *r, sl_code rc)
         sl_http_reply(call);
     else
         sl_http_reply_posted(call);
+    sl_shadow_start(copy); /* the answer is on its way */
 }
 
 /* ---- what needs no model ---- */
@@ -200,6 +227,13 @@ static void options(sl_rest_call *r)
     add_headers(r);
     count(r, good ? SL_OK : SL_INVALID_ARGUMENT, sl_now_ns() - call->started_ns);
     sl_http_reply(call);
+}
+
+/* For a traffic split with a sticky key. */
+static sl_str header_value(const void *call, const char *name)
+{
+    const sl_str *value = sl_http_header_find(call, name);
+    return value != NULL ? *value : (sl_str){"", 0};
 }
 
 static void take_id(sl_rest_call *r)
@@ -281,6 +315,8 @@ static void rest(sl_rest *rest_, sl_http_call *call)
         return;
     }
     sl_route_parse(call->method, call->target, call->arena, &r->route);
+    r->route.spec.header = header_value;
+    r->route.spec.header_arg = call;
     sl_code refused = admit(r);
     if (refused) {
         r->route.kind = SL_ROUTE_MALFORMED; /* nothing to release */
@@ -361,7 +397,7 @@ static void metrics_page(sl_rest *r, sl_http_call *call)
     sl_http_reply(call);
 }
 
-static bool probe(sl_rest *r, sl_http_call *call)
+bool sl_rest_probe(sl_rest *r, sl_http_call *call)
 {
     bool started = atomic_load(&r->started), draining = atomic_load(&r->draining);
     if (sl_str_is(call->path, "/healthz"))
@@ -412,7 +448,7 @@ void sl_rest_on_call(sl_http_call *call, void *arg)
         rest(r, call);
         return;
     }
-    if (r->opt.extra_routes && probe(r, call))
+    if (r->opt.extra_routes && sl_rest_probe(r, call))
         return;
     call->status = 404;
     call->close = true; /* as the original does */

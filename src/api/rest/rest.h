@@ -48,6 +48,9 @@ void sl_rest_on_call(sl_http_call *call, void *arg);
 void sl_rest_on_error(int status, const char *message, sl_chain *body, const char **content_type,
                       void *arg);
 
+/* Answers /healthz, /readyz, /startupz and /metrics; false: it is another path. */
+bool sl_rest_probe(sl_rest *r, sl_http_call *call);
+
 /* rest.md 2.7 */
 int sl_rest_http_status(sl_code code);
 

@@ -40,6 +40,40 @@ static void refusals_have_the_originals_words(void **state)
     }
 }
 
+static void *let_go_of_1(void *arg)
+{
+    fixture *f = arg;
+    until(f, "m", 2, SL_STATE_AVAILABLE);
+    hold(f, 1, false);
+    return NULL;
+}
+
+/* Labels, or a split of the traffic, may need any of the versions. */
+static void the_start_waits_for_all_versions_that_are_wanted(void **state)
+{
+    fixture *f = *state;
+    pthread_t thread;
+    make_version(f, "m", "1");
+    make_version(f, "m", "2");
+    hold(f, 1, true);
+    assert_int_equal(configure(f, "m", (sl_model_config){.policy = SL_POLICY_ALL}, &st), SL_OK);
+    pthread_create(&thread, NULL, let_go_of_1, f);
+    assert_int_equal(sl_manager_wait(f->m, 0, &st), SL_OK);
+    assert_int_equal(answers(f, specific("m", 1)), 1);
+    pthread_join(thread, NULL);
+}
+
+static void a_version_that_fails_does_not_matter_if_another_serves(void **state)
+{
+    fixture *f = *state;
+    make_version(f, "m", "1");
+    make_version(f, "m", "2");
+    outcome(f, 2, SL_INTERNAL);
+    assert_int_equal(configure(f, "m", (sl_model_config){.policy = SL_POLICY_ALL}, &st), SL_OK);
+    assert_int_equal(sl_manager_wait(f->m, 0, &st), SL_OK);
+    assert_int_equal(answers(f, latest("m")), 1);
+}
+
 static void old_version_serves_until_the_new_one_is_available(void **state)
 {
     fixture *f = *state;
@@ -793,6 +827,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(newest_version_answers_once_it_is_loaded),
         TEST(refusals_have_the_originals_words),
+        TEST(the_start_waits_for_all_versions_that_are_wanted),
+        TEST(a_version_that_fails_does_not_matter_if_another_serves),
         TEST(old_version_serves_until_the_new_one_is_available),
         TEST(old_version_keeps_serving_when_the_new_one_fails),
         TEST(version_is_unloaded_only_after_its_last_handle),

@@ -316,13 +316,13 @@ static void the_file_is_read_and_what_is_in_force_can_be_asked(void **state)
     write_config(t, list(model(t, "b", ""), ""));
     assert_int_equal(sl_reload_file(t->r, &t->report, &t->st), SL_OK);
     assert_int_equal(answers(t->f, latest("b")), 2);
-    sl_reload_current(t->r, &wire);
+    assert_int_equal(sl_reload_current(t->r, false, &wire, &t->st), SL_OK);
     sl_text_fini(&t->report);
     assert_int_equal(reload(t, list(model(t, "a", ""), "")), SL_OK);
     sl_text_fini(&t->report);
     assert_int_equal(sl_reload_wire(t->r, (sl_str){wire.p, wire.n}, &t->report, &t->st), SL_OK);
     assert_int_equal(answers(t->f, latest("b")), 2);
-    sl_reload_current(t->r, &again);
+    assert_int_equal(sl_reload_current(t->r, false, &again, &t->st), SL_OK);
     assert_true(sl_str_eq((sl_str){wire.p, wire.n}, (sl_str){again.p, again.n}));
     sl_text_fini(&wire);
     sl_text_fini(&again);

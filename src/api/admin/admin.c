@@ -1,0 +1,205 @@
+/* admin.c - see admin.h */
+#include "api/admin/admin.h"
+
+#include <arpa/inet.h>
+
+#include "base/mem.h"
+#include "codec/examples_json.h"
+
+typedef struct admin_call admin_call;
+struct admin_call {
+    sl_admin *admin;
+    sl_http_call *http;
+    sl_job job;
+    sl_status st;
+    sl_code (*answer)(admin_call *c); /* fills in the reply */
+    sl_str name;                      /* of a model; n == 0: all */
+};
+
+/* ---- who may come in ---- */
+
+static bool is_loopback_ip(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (strcmp(host, "localhost") == 0)
+        return true;
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return (ntohl(v4.s_addr) >> 24) == 127;
+    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+/* "127.0.0.1:80", "[::1]:80", "localhost", with or without a port. */
+static bool is_loopback(sl_str address)
+{
+    char host[INET6_ADDRSTRLEN + 2];
+    const char *begin = address.p, *end = address.p + address.n;
+    if (address.n > 0 && *begin == '[') {
+        begin++;
+        end = memchr(begin, ']', (size_t)(end - begin));
+    } else if (address.n > 0 && memchr(begin, ':', address.n) != NULL) {
+        end = memchr(begin, ':', address.n);
+    }
+    size_t n = end != NULL ? (size_t)(end - begin) : sizeof host;
+    if (n >= sizeof host)
+        return false;
+    memcpy(host, begin, n);
+    host[n] = '\0';
+    return is_loopback_ip(host);
+}
+
+sl_code sl_admin_check_address(const char *address, sl_status *st)
+{
+    if (strncmp(address, "unix:", 5) == 0 || is_loopback(sl_str_of(address)))
+        return SL_OK;
+    return sl_fail(st, SL_INVALID_ARGUMENT,
+                   "admin_address=%s: only a loopback address (127.0.0.1:9000, [::1]:9000) or a "
+                   "unix socket (unix:/path): whoever reaches it may change everything",
+                   address);
+}
+
+static sl_code check_caller(sl_http_call *call, sl_status *st)
+{
+    const sl_str *host = sl_http_header_find(call, "host");
+    if (sl_http_header_find(call, "origin") != NULL)
+        return sl_fail(st, SL_PERMISSION_DENIED, "the admin interface is not for web pages");
+    if (!sl_str_is(call->peer, "unix") && host != NULL && !is_loopback(*host))
+        return sl_fail(st, SL_PERMISSION_DENIED,
+                       "the admin interface answers only to a loopback address, not to host "
+                       "\"%.*s\"",
+                       SL_STR_ARG(*host));
+    return SL_OK;
+}
+
+/* ---- answers; on a worker ---- */
+
+static sl_code answer_models(admin_call *c)
+{
+    sl_manager *m = c->admin->opt.rest->opt.service->manager;
+    c->http->content_type = "application/json";
+    return sl_admin_write_models(m, c->name, c->http->arena, &c->http->reply, &c->st);
+}
+
+static sl_code answer_config(admin_call *c)
+{
+    const sl_admin_options *o = &c->admin->opt;
+    const sl_str *accept = sl_http_header_find(c->http, "accept");
+    bool binary = accept != NULL && sl_str_is(*accept, "application/x-protobuf");
+    sl_text out = {0};
+    sl_code rc = o->current(o->arg, !binary, &out, &c->st);
+    c->http->content_type = binary ? "application/x-protobuf" : "text/plain; charset=utf-8";
+    sl_chain_add(&c->http->reply, out.n ? out.p : "", out.n);
+    sl_text_fini(&out);
+    return rc;
+}
+
+static bool is_binary(const sl_http_call *call)
+{
+    const sl_str *type = sl_http_header_find(call, "content-type");
+    return type != NULL && (sl_str_starts(*type, "application/x-protobuf") ||
+                            sl_str_starts(*type, "application/octet-stream"));
+}
+
+/* The report is the body whether it went well or not; the status says which. */
+static sl_code answer_reload(admin_call *c)
+{
+    const sl_admin_options *o = &c->admin->opt;
+    sl_http_call *call = c->http;
+    sl_text report = {0};
+    if (call->body_undecodable)
+        return sl_fail(&c->st, SL_INVALID_ARGUMENT, "the gzip body cannot be decompressed");
+    sl_code rc = is_binary(call) ? o->reload_wire(o->arg, call->body, &report, &c->st)
+                                 : o->reload_text(o->arg, call->body, &report, &c->st);
+    call->status = sl_rest_http_status(rc);
+    call->content_type = "application/json";
+    sl_chain_add(&call->reply, report.n ? report.p : "", report.n);
+    sl_text_fini(&report);
+    return SL_OK;
+}
+
+/* ---- the way of a call ---- */
+
+static void set_error(admin_call *c, sl_code rc)
+{
+    sl_chain_reset(&c->http->reply);
+    sl_json_encode_error(&c->st, &c->http->reply);
+    c->http->status = sl_rest_http_status(rc);
+    c->http->content_type = "application/json";
+}
+
+static void refuse(admin_call *c, sl_code rc)
+{
+    set_error(c, rc);
+    sl_http_reply(c->http);
+}
+
+static void answer(sl_job *job, sl_code verdict)
+{
+    admin_call *c = (admin_call *)((char *)job - offsetof(admin_call, job));
+    c->http->status = 200;
+    sl_code rc = verdict ? sl_fail(&c->st, verdict, "the request waited too long") : c->answer(c);
+    if (rc == SL_OK && c->http->reply.failed)
+        rc = sl_fail(&c->st, SL_RESOURCE_EXHAUSTED, "out of memory: the reply does not fit");
+    if (rc)
+        set_error(c, rc);
+    sl_http_reply_posted(c->http);
+}
+
+static void submit(admin_call *c, sl_code (*fn)(admin_call *))
+{
+    c->answer = fn;
+    c->job = (sl_job){.run = answer, .bytes = c->http->body.n};
+    sl_code rc = sl_workers_submit(c->admin->opt.workers, &c->job, &c->st);
+    if (rc)
+        refuse(c, rc);
+}
+
+static void wrong_method(admin_call *c, const char *allowed)
+{
+    sl_fail(&c->st, SL_INVALID_ARGUMENT, "the method must be %s", allowed);
+    set_error(c, SL_INVALID_ARGUMENT);
+    c->http->status = 405;
+    sl_chain_printf(&c->http->head, "Allow: %s\r\n", allowed);
+    sl_http_reply(c->http);
+}
+
+static void config(admin_call *c)
+{
+    bool post = c->http->method == SL_HTTP_POST;
+    if (!post && c->http->method != SL_HTTP_GET)
+        wrong_method(c, "GET, POST");
+    else if (!atomic_load(&c->admin->open))
+        refuse(c, sl_fail(&c->st, SL_UNAVAILABLE, "the server is starting, or is about to end"));
+    else
+        submit(c, post ? answer_reload : answer_config);
+}
+
+void sl_admin_init(sl_admin *a, const sl_admin_options *opt)
+{
+    a->opt = *opt;
+    atomic_init(&a->open, false);
+}
+
+void sl_admin_on_call(sl_http_call *call, void *arg)
+{
+    sl_admin *a = arg;
+    static const char models[] = "/sluice/v1/models";
+    const size_t n = sizeof models - 1;
+    admin_call *c = sl_arena_alloc(call->arena, sizeof *c);
+    *c = (admin_call){.admin = a, .http = call};
+    sl_code rc = check_caller(call, &c->st);
+    if (rc) {
+        refuse(c, rc);
+    } else if (sl_str_is(call->path, "/sluice/v1/config")) {
+        config(c);
+    } else if (sl_str_starts(call->path, models) && (call->path.n == n || call->path.p[n] == '/')) {
+        if (call->path.n > n + 1)
+            c->name = (sl_str){call->path.p + n + 1, call->path.n - n - 1};
+        if (call->method == SL_HTTP_GET)
+            submit(c, answer_models);
+        else
+            wrong_method(c, "GET");
+    } else if (!sl_rest_probe(a->opt.rest, call)) {
+        refuse(c, sl_fail(&c->st, SL_NOT_FOUND, "there is no %.*s here", SL_STR_ARG(call->path)));
+    }
+}
