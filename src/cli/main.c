@@ -19,6 +19,7 @@ static const struct {
     {"serve", sl_cmd_serve, "serve models over REST (sluice serve --help)"},
     {"inspect", sl_cmd_inspect, "show what a SavedModel can be asked, and which engine can run it"},
     {"predict", sl_cmd_predict, "make one request, of a directory or of a server"},
+    {"warmup", sl_cmd_warmup, "write a model's warm-up file from requests in JSON"},
     {"check", sl_cmd_check, "read flags and configuration files, and say what is wrong with them"},
     {"token", sl_cmd_token, "make an API token"},
     {"can", sl_cmd_can, "say whether somebody may do something, and why"},

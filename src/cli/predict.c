@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/document.h"
 #include "cli/local.h"
 #include "codec/examples_json.h"
 #include "codec/predict_json.h"
@@ -49,42 +50,6 @@ static sl_code read_data(const char *data, sl_text *out, sl_status *st)
     sl_text_add(out, file->data, file->size);
     sl_buffer_release(file);
     return SL_OK;
-}
-
-static void put_string(sl_text *out, const char *s)
-{
-    sl_chain c = {0};
-    sl_json_encode_string(sl_str_of(s), &c);
-    char *copy = sl_malloc(c.size + 1);
-    sl_chain_copy(&c, copy);
-    sl_text_add(out, copy, c.size);
-    sl_free(copy);
-    sl_chain_reset(&c);
-}
-
-/* [...] -> {"instances": [...]}; the signature's name becomes the first member. */
-static void make_document(const sl_text *data, const char *signature, sl_text *out)
-{
-    size_t at = data->n ? strspn(data->p, " \t\r\n") : 0;
-    bool list = at < data->n && data->p[at] == '[', object = at < data->n && data->p[at] == '{';
-    if (list || (object && signature))
-        sl_text_puts(out, "{");
-    if ((list || object) && signature) {
-        sl_text_puts(out, "\"signature_name\": ");
-        put_string(out, signature);
-        size_t next = at + 1;
-        while (next < data->n && strchr(" \t\r\n", data->p[next]))
-            next++;
-        if (list || (next < data->n && data->p[next] != '}'))
-            sl_text_puts(out, ", ");
-    }
-    if (list)
-        sl_text_puts(out, "\"instances\": ");
-    if (object && signature)
-        at++; /* its brace has been written */
-    sl_text_add(out, data->p ? data->p + at : "", data->n - at);
-    if (list)
-        sl_text_puts(out, "}");
 }
 
 /* ---- a model in a directory ---- */
@@ -194,7 +159,7 @@ static int run(const char *target, const char *signature, const char *data, int 
     sl_status st = {0};
     int exit_status;
     sl_code rc = read_data(data, &raw, &st);
-    make_document(&raw, signature, &document);
+    sl_cli_document((sl_str){raw.p, raw.n}, signature, &document);
     if (rc == SL_OK && (raw.failed || document.failed))
         rc = sl_fail(&st, SL_RESOURCE_EXHAUSTED, "out of memory");
     sl_str body = {document.p ? document.p : "", document.n};

@@ -46,3 +46,17 @@ bool sl_tfrecord_next(sl_tfrecord *r, sl_str *record, sl_code *rc, sl_status *st
     r->at += HEADER + (size_t)length + FOOTER;
     return true;
 }
+
+static void put_checksummed(sl_text *file, const void *p, size_t n)
+{
+    uint32_t crc = sl_crc32c_mask(sl_crc32c(0, p, n));
+    sl_text_add(file, p, n);
+    sl_text_add(file, (const char *)&crc, sizeof crc);
+}
+
+void sl_tfrecord_put(sl_text *file, sl_str record)
+{
+    uint64_t length = record.n;
+    put_checksummed(file, &length, sizeof length);
+    put_checksummed(file, record.n ? record.p : "", record.n);
+}

@@ -1,5 +1,5 @@
 /*
- * tfrecord.h - reading a TFRecord file that is in memory
+ * tfrecord.h - reading and writing a TFRecord file that is in memory
  *
  *     sl_tfrecord r = {.file = bytes};
  *     while (sl_tfrecord_next(&r, &record, &rc, st))
@@ -29,5 +29,8 @@ typedef struct sl_tfrecord {
  * requested
  */
 bool sl_tfrecord_next(sl_tfrecord *r, sl_str *record, sl_code *rc, sl_status *st);
+
+/* Appends one record to what will be a file. */
+void sl_tfrecord_put(sl_text *file, sl_str record);
 
 #endif

@@ -46,6 +46,7 @@ sl_code sl_engines_start(sl_engines *e, const sl_flags *flags, const sl_platform
                     .session_config = platform->session_config}};
     loader->platform = platform;
     loader->warm_up = platform->warmup;
+    loader->synthetic_warmup = flags->synthetic_warmup;
     loader->warmup =
         (sl_warmup_options){.iterations = platform->warmup_iterations,
                             .threads = 1, /* as when serving */

@@ -97,6 +97,7 @@ typedef struct sl_flags {
     bool flush_filesystem_caches;         /* no effect */
     bool enable_model_warmup;
     int32_t num_request_iterations_for_warmup; /* <= 0: 1 */
+    bool synthetic_warmup;
     bool remove_unused_fields_from_bundle_metagraph;
     bool skip_initialize_tpu;                                   /* no effect */
     bool prefer_tflite_model;                                   /* true is refused */

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "metrics/metrics.h"
 #include "savedmodel/savedmodel.h"
+#include "server/synthetic.h"
 
 static const char *engine_for(const sl_loader *l, const sl_model_config *config)
 {
@@ -87,6 +88,8 @@ static sl_code warm_up(sl_loader *l, sl_version *v, sl_status *st)
     sl_code rc = sl_warmup_replay(v, v->path, &l->warmup, &records, st);
     if (rc)
         sl_loader_unload(l, v);
+    else if (records < 0 && l->synthetic_warmup)
+        sl_warmup_synthetic(v, &l->warmup);
     return rc;
 }
 

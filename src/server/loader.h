@@ -23,6 +23,7 @@ typedef struct sl_loader {
     sl_code (*reserve)(sl_version *v, uint64_t bytes, sl_status *st);
     sl_batch_scheduler *batches; /* NULL: no batching */
     bool warm_up;                /* replay what the version's assets.extra has recorded */
+    bool synthetic_warmup;       /* if there is nothing: with requests of zeros */
     sl_warmup_options warmup;
 } sl_loader;
 

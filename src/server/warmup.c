@@ -399,6 +399,7 @@ static sl_code replay_path(const sl_version *v, const char *path, const sl_warmu
     sl_code rc = sl_file_read(path, MOST_FILE_BYTES, &file, st);
     if (rc == SL_NOT_FOUND) {
         sl_log(SL_INFO, "No warmup data file found at %s", path);
+        *records = -1;
         return SL_OK;
     }
     if (rc)

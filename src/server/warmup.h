@@ -22,7 +22,7 @@ typedef struct sl_warmup_options {
 
 /*
  * Replays what `dir`, the version's directory, has; if there is no file, logs so and is SL_OK.
- * *records: how many were read. Load thread; takes as long as the model does, without a deadline.
+ * *records: how many were read; -1: there is no file. Load thread; takes as long as the model does, without a deadline.
  * Any failure is one of the load; the first one ends the replay. Whatever the request's failure is,
  * or INVALID_ARGUMENT   Failed to parse warmup record: <bytes> from <path>   (shortened) Number of
  * warmup records exceeds the maximum (1000) at <path> UNIMPLEMENTED      Unsupported log_type for

@@ -2,12 +2,13 @@
 import json
 import re
 import shutil
+import subprocess
 import time
 
 import pytest
 
 import warmup_records as wr
-from conftest import ROOT, model_config
+from conftest import ROOT, SLUICE, model_config
 
 HALF = ROOT / "tests/models/half_plus_two"
 STATEFUL = ROOT / "tests/models/stateful"
@@ -159,3 +160,100 @@ def test_a_thousand_records_are_not_too_many(start, with_warmup):
     wait(server)
     assert ready(server, "m")[0]
     assert "Number of warmup records read: 1000." in server.log
+
+
+# ---- versions that bring no requests ----
+
+def test_without_recorded_requests_each_signature_is_run_with_zeros_once(start, tmp_path):
+    shutil.copytree(HALF, tmp_path / "half")
+    server = start(config=model_config(("m", tmp_path / "half")))
+    # serving_default and regress_x2_to_y3; the others take strings.
+    assert "Warmed up 2 signatures of {name: m version: 1} with requests of zeros." in server.log
+    assert server.log.index("Warmed up 2 signatures") < server.log.index("Successfully loaded servable version {name: m")
+    assert half(server)[0] == 200
+
+
+def test_a_signature_that_counts_its_calls_is_left_alone(start):
+    server = start(config=model_config(("m", STATEFUL)))
+    assert "Warmed up" not in server.log
+    first = json.loads(server.ask("POST", "/v1/models/m:predict", '{"inputs": {"step": 1}}').text)["outputs"]
+    other = start("--synthetic_warmup=false", config=model_config(("m", STATEFUL)))
+    assert json.loads(other.ask("POST", "/v1/models/m:predict", '{"inputs": {"step": 1}}').text)["outputs"] == first
+
+
+@pytest.mark.parametrize("flag", ["--synthetic_warmup=false", "--enable_model_warmup=false"])
+def test_flags_turn_it_off(start, flag):
+    server = start(flag, config=model_config(("m", HALF)))
+    assert "Warmed up" not in server.log
+
+
+def test_tensorflow_models_are_warmed_up_too(start):
+    server = start("--engine=tensorflow", config=model_config(("m", HALF)))
+    assert "Warmed up 2 signatures of {name: m version: 1}" in server.log
+
+
+# ---- sluice warmup ----
+
+REQUESTS = """{"instances": [[1.0], [2.0]]}
+
+[[3.0]]
+{"signature_name": "classify_x_to_y", "examples": [{"x": 1.0}, {"x": 2.0}]}
+{"signature_name": "regress_x_to_y", "context": {"x": 5.0}, "examples": [{}]}
+{"signature_name": "regress_x2_to_y3", "inputs": [[7.0]]}
+"""
+
+
+def warmup(*args):
+    ended = subprocess.run([SLUICE, "warmup", *map(str, args)], capture_output=True, text=True, timeout=120)
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def test_requests_in_json_become_a_file_that_tensorflow_reads_and_a_server_replays(start, tmp_path):
+    copy, requests = tmp_path / "half", tmp_path / "requests.jsonl"
+    shutil.copytree(HALF, copy)
+    requests.write_text(REQUESTS)
+    path = copy / "1/assets.extra/tf_serving_warmup_requests"
+    assert warmup(copy, requests) == (0, f"5 requests written to {path}\n", "")
+    assert warmup(copy, requests)[0] == 1 and "--force" in warmup(copy, requests)[2]
+
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+    logs = [prediction_log_pb2.PredictionLog.FromString(r.numpy()) for r in tf.data.TFRecordDataset(str(path))]
+    assert [log.WhichOneof("log_type") for log in logs] == [
+        "predict_log", "predict_log", "classify_log", "regress_log", "predict_log"]
+    first = logs[0].predict_log.request
+    assert first.model_spec.name == "half" and first.model_spec.signature_name == "serving_default"
+    assert tf.make_ndarray(first.inputs["x"]).tolist() == [[1.0], [2.0]]
+    examples = logs[3].regress_log.request.input.example_list.examples
+    assert [dict(e.features.feature)["x"].float_list.value[0] for e in examples] == [5.0]
+    assert logs[4].predict_log.request.model_spec.signature_name == "regress_x2_to_y3"
+
+    server = start(config=model_config(("m", copy)))
+    assert "Number of warmup records read: 5." in server.log
+    assert "Warmed up" not in server.log
+
+
+@pytest.mark.parametrize("text, said", [
+    ('[[1.0]]\n["a"]\n', ':2: Failed to process element: 0 of \'instances\' list'),
+    ('\n\n{"instances": [[1.0]]', ":3: JSON Parse error"),
+    ('{"signature_name": "nobody", "instances": [1.0]}', ':1: Serving signature name: "nobody" not found'),
+    ('{"signature_name": "serving_default", "examples": [{"x": 1.0}]}', ":1: No classification inputs found"),
+    ('{"inputs": {"z": 1.0}}', ":1: "),
+    ("\n \n", "has no request"),
+    ("[[1.0]]\n" * 1001, ":1001: more than 1000 requests"),
+])
+def test_what_is_wrong_is_told_with_its_line_and_nothing_is_written(tmp_path, text, said):
+    copy, requests = tmp_path / "half", tmp_path / "requests.jsonl"
+    shutil.copytree(HALF, copy)
+    requests.write_text(text)
+    code, out, err = warmup(copy, requests)
+    assert code == 1 and out == "" and said in err
+    assert not list(copy.rglob("tf_serving_warmup_requests*"))
+
+
+def test_the_signature_and_the_output_can_be_given(tmp_path):
+    requests, out = tmp_path / "requests.jsonl", tmp_path / "out"
+    requests.write_text("[[1.0]]\n")
+    assert warmup(HALF, requests, "--signature=regress_x2_to_y3", "--model_name=n", f"--output={out}")[0] == 0
+    assert b"regress_x2_to_y3" in out.read_bytes() and b"\x0a\x01n" in out.read_bytes()
+    assert warmup(HALF)[0] == 2

@@ -162,6 +162,26 @@ static void a_length_beyond_all_memory_is_a_truncated_record(void **state)
     }
 }
 
+static void what_is_written_is_read(void **state)
+{
+    (void)state;
+    static const sl_str records[] = {{"one", 3}, {"", 0}, {"a\0b", 3}};
+    sl_text t = {0};
+    sl_status st;
+    sl_code rc;
+    sl_str record;
+    for (int i = 0; i < 3; i++)
+        sl_tfrecord_put(&t, records[i]);
+    sl_tfrecord r = {.file = {t.p, t.n}};
+    for (int i = 0; i < 3; i++) {
+        assert_true(sl_tfrecord_next(&r, &record, &rc, &st));
+        assert_true(sl_str_eq(record, records[i]));
+    }
+    assert_false(sl_tfrecord_next(&r, &record, &rc, &st));
+    assert_int_equal(rc, SL_OK);
+    sl_text_fini(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +192,7 @@ int main(void)
         cmocka_unit_test(an_end_behind_the_header_is_a_truncated_record),
         cmocka_unit_test(a_changed_byte_is_found_wherever_it_is),
         cmocka_unit_test(a_length_beyond_all_memory_is_a_truncated_record),
+        cmocka_unit_test(what_is_written_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
