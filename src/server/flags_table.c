@@ -110,8 +110,8 @@ const sl_flag sl_flag_table[] = {
         "Serving does",
         OURS),
     ROW(STRING, admin_address, TRANSPORT, "",
-        "where the admin interface listens: a loopback address (127.0.0.1:9000, [::1]:9000) or "
-        "unix:/path. Empty: nowhere",
+        "where the admin interface listens: unix:/path, a loopback address (127.0.0.1:9000, "
+        "[::1]:9000), or with identities in --auth_config_file any address. Empty: nowhere",
         OURS),
 
     ROW(STRING, model_name, MODELS, "default", "name of the model at --model_base_path"),

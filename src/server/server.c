@@ -133,7 +133,7 @@ static sl_code open_admin(server *s, sl_status *st)
     int port = 0;
     if (!address[0])
         return SL_OK;
-    sl_code rc = sl_admin_check_address(address, st);
+    sl_code rc = sl_admin_check_address(address, sl_auth_guard(s->auth), st);
     if (rc == SL_OK)
         rc = sl_workers_new(&w, &s->admin_workers, st);
     if (rc)

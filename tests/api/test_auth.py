@@ -1,4 +1,5 @@
 """Who may come in, and how much: the running server with an --auth_config_file."""
+import http.client
 import json
 import signal
 import socket
@@ -6,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import ROOT, SLUICE, model_config
+from conftest import ROOT, SLUICE, free_port, model_config
 from test_server import until
 
 MODELS = model_config(("my_model", ROOT / "examples/models/my_model"), ("digits", ROOT / "examples/models/digits"))
@@ -157,3 +158,24 @@ def test_can_explains_a_decision(guarded):
     done = run("can", guarded.ci, "predict", "my_model", flag)
     assert done.returncode == 2 and "standard input" in done.stderr
     assert run("can", "token:ci", "fly", flag).returncode == 2
+
+
+def test_the_admin_interface_needs_the_permission_and_may_then_be_anywhere(tmp_path, start):
+    port = free_port()
+    ci, boss = make_token(tmp_path, "ci"), make_token(tmp_path, "boss")
+    (tmp_path / "auth.pbtxt").write_text(RULES)
+    server = start(f"--auth_config_file={tmp_path}/auth.pbtxt", f"--admin_address=0.0.0.0:{port}", config=MODELS)
+
+    def ask(method, headers=None, body=None):
+        c = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        c.request(method, "/sluice/v1/config", body, {"Host": "models.example", **(headers or {})})
+        reply = c.getresponse()
+        return reply.status, reply.read(), reply.headers
+
+    status, _, headers = ask("GET")
+    assert status == 401 and headers["WWW-Authenticate"].startswith("Bearer")
+    assert ask("GET", bearer(ci))[0] == 403
+    assert ask("GET", bearer(boss))[0] == 200
+    assert ask("POST", bearer(ci), MODELS)[0] == 403
+    assert ask("POST", bearer(boss), MODELS)[0] == 200
+    assert "configuration posted by token:boss from 127.0.0.1" in server.log

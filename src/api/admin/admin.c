@@ -2,7 +2,9 @@
 #include "api/admin/admin.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "codec/examples_json.h"
 
@@ -14,6 +16,7 @@ struct admin_call {
     sl_status st;
     sl_code (*answer)(admin_call *c); /* fills in the reply */
     sl_str name;                      /* of a model; n == 0: all */
+    char who[96];                     /* asks, for the log */
 };
 
 /* ---- who may come in ---- */
@@ -48,27 +51,53 @@ static bool is_loopback(sl_str address)
     return is_loopback_ip(host);
 }
 
-sl_code sl_admin_check_address(const char *address, sl_status *st)
+static bool has_identities(sl_guard *guard)
 {
-    if (strncmp(address, "unix:", 5) == 0 || is_loopback(sl_str_of(address)))
+    return guard != NULL && sl_guard_has_identities(guard);
+}
+
+sl_code sl_admin_check_address(const char *address, sl_guard *guard, sl_status *st)
+{
+    if (strncmp(address, "unix:", 5) == 0 || is_loopback(sl_str_of(address)) ||
+        has_identities(guard))
         return SL_OK;
     return sl_fail(st, SL_INVALID_ARGUMENT,
-                   "admin_address=%s: only a loopback address (127.0.0.1:9000, [::1]:9000) or a "
-                   "unix socket (unix:/path): whoever reaches it may change everything",
+                   "admin_address=%s: without identities (--auth_config_file) only a loopback "
+                   "address (127.0.0.1:9000, [::1]:9000) or a unix socket (unix:/path): whoever "
+                   "reaches it may change everything",
                    address);
 }
 
-static sl_code check_caller(sl_http_call *call, sl_status *st)
+static sl_code ask_guard(admin_call *c, sl_guard *guard)
 {
+    sl_admission a;
+    if (guard == NULL)
+        return SL_OK;
+    sl_code rc = sl_guard_identify(guard, c->http, &a, &c->st);
+    if (rc == SL_OK)
+        rc = sl_guard_may(guard, &a, SL_MAY_ADMIN, SL_STR(""), SL_STR(""), &c->st);
+    if (rc == SL_OK)
+        snprintf(c->who, sizeof c->who, "%.*s from %.*s", SL_STR_ARG(a.principal),
+                 SL_STR_ARG(a.address));
+    sl_guard_leave(guard, &a);
+    return rc;
+}
+
+static sl_code check_caller(admin_call *c)
+{
+    sl_guard *guard = c->admin->opt.rest->opt.guard;
+    sl_http_call *call = c->http;
+    sl_status *st = &c->st;
     const sl_str *host = sl_http_header_find(call, "host");
     if (sl_http_header_find(call, "origin") != NULL)
         return sl_fail(st, SL_PERMISSION_DENIED, "the admin interface is not for web pages");
-    if (!sl_str_is(call->peer, "unix") && host != NULL && !is_loopback(*host))
+    if (!has_identities(guard) && !sl_str_is(call->peer, "unix") && host != NULL &&
+        !is_loopback(*host))
         return sl_fail(st, SL_PERMISSION_DENIED,
                        "the admin interface answers only to a loopback address, not to host "
                        "\"%.*s\"",
                        SL_STR_ARG(*host));
-    return SL_OK;
+    return ask_guard(c, guard);
 }
 
 /* ---- answers; on a worker ---- */
@@ -108,6 +137,7 @@ static sl_code answer_reload(admin_call *c)
     sl_text report = {0};
     if (call->body_undecodable)
         return sl_fail(&c->st, SL_INVALID_ARGUMENT, "the gzip body cannot be decompressed");
+    sl_log(SL_INFO, "configuration posted by %s", c->who[0] ? c->who : "the admin interface");
     sl_code rc = is_binary(call) ? o->reload_wire(o->arg, call->body, &report, &c->st)
                                  : o->reload_text(o->arg, call->body, &report, &c->st);
     call->status = sl_rest_http_status(rc);
@@ -125,6 +155,8 @@ static void set_error(admin_call *c, sl_code rc)
     sl_json_encode_error(&c->st, &c->http->reply);
     c->http->status = sl_rest_http_status(rc);
     c->http->content_type = "application/json";
+    if (rc == SL_UNAUTHENTICATED)
+        sl_chain_puts(&c->http->head, "WWW-Authenticate: Bearer realm=\"sluice\"\r\n");
 }
 
 static void refuse(admin_call *c, sl_code rc)
@@ -180,26 +212,38 @@ void sl_admin_init(sl_admin *a, const sl_admin_options *opt)
     atomic_init(&a->open, false);
 }
 
+/* What is under /sluice/v1/; false: it is not there. */
+static bool route(admin_call *c)
+{
+    static const char models[] = "/sluice/v1/models";
+    const size_t n = sizeof models - 1;
+    sl_str path = c->http->path;
+    if (sl_str_is(path, "/sluice/v1/config")) {
+        config(c);
+        return true;
+    }
+    if (!sl_str_starts(path, models) || (path.n > n && path.p[n] != '/'))
+        return false;
+    if (path.n > n + 1)
+        c->name = (sl_str){path.p + n + 1, path.n - n - 1};
+    if (c->http->method == SL_HTTP_GET)
+        submit(c, answer_models);
+    else
+        wrong_method(c, "GET");
+    return true;
+}
+
 void sl_admin_on_call(sl_http_call *call, void *arg)
 {
     sl_admin *a = arg;
-    static const char models[] = "/sluice/v1/models";
-    const size_t n = sizeof models - 1;
     admin_call *c = sl_arena_alloc(call->arena, sizeof *c);
     *c = (admin_call){.admin = a, .http = call};
-    sl_code rc = check_caller(call, &c->st);
-    if (rc) {
+    /* Probes and metrics are as public here as they are elsewhere. */
+    if (!sl_str_starts(call->path, "/sluice/") && sl_rest_probe(a->opt.rest, call))
+        return;
+    sl_code rc = check_caller(c);
+    if (rc)
         refuse(c, rc);
-    } else if (sl_str_is(call->path, "/sluice/v1/config")) {
-        config(c);
-    } else if (sl_str_starts(call->path, models) && (call->path.n == n || call->path.p[n] == '/')) {
-        if (call->path.n > n + 1)
-            c->name = (sl_str){call->path.p + n + 1, call->path.n - n - 1};
-        if (call->method == SL_HTTP_GET)
-            submit(c, answer_models);
-        else
-            wrong_method(c, "GET");
-    } else if (!sl_rest_probe(a->opt.rest, call)) {
+    else if (!route(c))
         refuse(c, sl_fail(&c->st, SL_NOT_FOUND, "there is no %.*s here", SL_STR_ARG(call->path)));
-    }
 }
