@@ -6,6 +6,7 @@
 #include "server/config.h"
 
 #include "base/log.h"
+#include "server/config_dir.h"
 #include "server/config_files.h"
 #include "server/model_dir.h"
 
@@ -28,8 +29,9 @@ sl_code sl_config_check_platforms(const sl_server_config *c, const sl_model_list
 
 static sl_code load_models(const sl_flags *f, sl_model_list *out, sl_status *st)
 {
-    if (f->model_config_file[0])
-        return sl_model_list_read(f->model_config_file, out, st);
+    sl_model_source s = {.config = f->model_config_file, .models = f->models_dir};
+    if (s.config[0] || s.models[0])
+        return sl_model_list_from(&s, NULL, out, st);
     return sl_model_list_single(f->model_name, f->model_base_path, out, st);
 }
 

@@ -208,7 +208,11 @@ sl_code sl_flags_check(sl_flags *f, sl_status *st)
     sl_code rc = check_transport(f, st);
     if (rc)
         return rc;
-    if (!f->model_base_path[0] && !f->model_config_file[0])
+    if (f->models_dir[0] && (f->model_base_path[0] || f->model_config_file[0]))
+        return sl_fail(st, SL_INVALID_ARGUMENT,
+                       "models_dir says which models to serve: leave --%s out",
+                       f->model_config_file[0] ? "model_config_file" : "model_base_path");
+    if (!f->model_base_path[0] && !f->model_config_file[0] && !f->models_dir[0])
         return sl_fail(
             st, SL_INVALID_ARGUMENT,
             "Both server_options.model_base_path and server_options.model_config_file are "

@@ -71,7 +71,8 @@ typedef struct sl_flags {
     /* ---- what to serve ---- */
     const char *model_name;
     const char *model_base_path;
-    const char *model_config_file;
+    const char *model_config_file; /* or a directory of such files */
+    const char *models_dir;        /* a directory of models; "": none */
     int32_t model_config_file_poll_wait_seconds; /* <= 0: never */
     int64_t reload_timeout_s;                    /* of waiting for a reload's models */
     int32_t file_system_poll_wait_seconds;       /* 0: once; < 0: never */

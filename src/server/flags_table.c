@@ -120,7 +120,12 @@ const sl_flag sl_flag_table[] = {
         "with "
         "--model_config_file"),
     ROW(STRING, model_config_file, MODELS, "",
-        "text protobuf ModelServerConfig: which models to serve"),
+        "text protobuf ModelServerConfig: which models to serve; or a directory of such files "
+        "(*.pbtxt, *.textproto, *.conf, *.config), whose lists are joined"),
+    ROW(STRING, models_dir, MODELS, "",
+        "absolute path of a directory of models: each directory in it that holds a version is "
+        "served under its name, instead of --model_config_file and --model_base_path",
+        OURS),
     ROW(INT32, model_config_file_poll_wait_seconds, MODELS, "0",
         "period of reading --model_config_file again. 0 or less: never"),
     ROW(INT64, reload_timeout_s, MODELS, "300",

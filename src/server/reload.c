@@ -343,10 +343,12 @@ static sl_code apply_file(sl_reload *r, bool if_changed, plan *p, bool *done, sl
 {
     sl_model_list wanted;
     *done = false;
-    sl_code rc = sl_model_list_read(r->o.path, &wanted, st);
-    if (rc)
-        return sl_wrap(st, "Failed to read ModelServerConfig file: ");
     pthread_mutex_lock(&r->lock);
+    sl_code rc = sl_model_list_from(&r->o.source, &r->current, &wanted, st);
+    if (rc) {
+        pthread_mutex_unlock(&r->lock);
+        return sl_wrap(st, "Failed to read ModelServerConfig file: ");
+    }
     sl_str before = {r->file_wire.p, r->file_wire.n};
     if (if_changed && sl_str_eq(before, wanted.wire)) {
         pthread_mutex_unlock(&r->lock);
@@ -387,6 +389,11 @@ static void complain_once(sl_reload *r, const sl_status *st, bool poked)
     sl_text_add(&r->last_complaint, now.p, now.n);
 }
 
+static const char *source_name(const sl_reload *r)
+{
+    return r->o.source.models[0] ? r->o.source.models : r->o.source.config;
+}
+
 static void read_file(sl_reload *r, bool poked)
 {
     plan p = {0};
@@ -401,7 +408,7 @@ static void read_file(sl_reload *r, bool poked)
     if (!done)
         return;
     if (!p.same)
-        sl_log(SL_INFO, "configuration reloaded from %s: %d models", r->o.path, p.count);
+        sl_log(SL_INFO, "configuration reloaded from %s: %d models", source_name(r), p.count);
     if (finish(r, &p, &report, &st))
         sl_log(SL_ERROR, "%s", st.msg);
     sl_text_fini(&report);
@@ -414,7 +421,7 @@ static void *watch(void *arg)
     sl_reload *r = arg;
     uint64_t period = r->o.poll_seconds > 0 ? (uint64_t)r->o.poll_seconds * 1000000000u : 0;
     uint64_t next = period ? sl_now_ns() + period : 0;
-    bool has_file = r->o.path[0] != '\0';
+    bool has_file = r->o.source.config[0] != '\0' || r->o.source.models[0] != '\0';
     pthread_mutex_lock(&r->poll_lock);
     while (!atomic_load(&r->ending)) {
         bool poked = r->poked, due = next && sl_now_ns() >= next;

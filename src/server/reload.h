@@ -1,7 +1,8 @@
 /*
  * reload.h - the one way in which the configuration of models changes
  *
- *     --model_config_file, at its poll or at SIGHUP --+
+ *     --model_config_file or --models_dir, at its
+ *     poll or at SIGHUP ------------------------------+
  *     HandleReloadConfigRequest                       +--> read -> check all of it -> apply -> wait
  *     POST /sluice/v1/config                        --+                                        |
  *                                                          report, a line a model  <-----------+
@@ -33,7 +34,7 @@
 #ifndef SL_SERVER_RELOAD_H
 #define SL_SERVER_RELOAD_H
 
-#include "server/config.h"
+#include "server/config_dir.h"
 #include "server/remote.h"
 
 typedef struct sl_reload sl_reload;
@@ -42,8 +43,8 @@ typedef struct sl_reload_options {
     sl_manager *manager;
     sl_server_config *config; /* platforms; its models become the reload's, and are then empty */
     sl_remote *remote;        /* NULL: no base path may lie elsewhere */
-    const char *path;         /* --model_config_file; "": none */
-    int32_t poll_seconds;     /* of `path`; <= 0: only when asked */
+    sl_model_source source;   /* --model_config_file, --models_dir */
+    int32_t poll_seconds;     /* of `source`; <= 0: only when asked */
     uint64_t timeout_ns;      /* of waiting for models */
 } sl_reload_options;
 

@@ -409,9 +409,12 @@ static sl_code make_reload(server *s, sl_status *st)
     sl_reload_options o = {.manager = s->manager,
                            .config = &s->config,
                            .remote = s->remote,
-                           .path = f->model_config_file,
+                           .source = {.config = f->model_config_file, .models = f->models_dir},
                            .poll_seconds = f->model_config_file_poll_wait_seconds,
                            .timeout_ns = (uint64_t)f->reload_timeout_s * 1000000000u};
+    /* Models come into a directory as versions do. */
+    if (f->models_dir[0] && o.poll_seconds <= 0)
+        o.poll_seconds = f->file_system_poll_wait_seconds;
     sl_code rc = sl_reload_new(&o, &s->reload, st);
     atomic_store(&s->reload_open, s->reload);
     s->admin.opt.arg = s->reload;
