@@ -140,8 +140,11 @@ static sl_code open_admin(server *s, sl_status *st)
         return rc;
     a.workers = s->admin_workers;
     sl_admin_init(&s->admin, &a);
-    http_options(s, &o);
+    http_options(s, false, &o);
     o.on_call = sl_admin_on_call;
+    o.on_head = NULL;
+    o.on_error = sl_rest_on_error;
+    o.on_call_error = NULL;
     o.arg = &s->admin;
     o.limits.max_body = o.limits.max_decoded = MOST_BYTES;
     o.unix_mode = 0600;
