@@ -291,11 +291,12 @@ static bool is_same_directory(const struct stat *a, const struct stat *b)
            a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-/* A version that failed is looked at inside, whatever its base path says. */
-static bool has_broken_version(sl_served *model)
+/* A version that failed is looked at inside, whatever its base path says. And a model that was
+ * configured afresh is looked at in any case: its configuration may lie where an older one did. */
+static bool must_be_looked_at(sl_served *model)
 {
-    bool broken = false;
     pthread_mutex_lock(&model->manager->lock);
+    bool broken = !model->looked_at;
     for (const sl_managed *v = model->versions; v != NULL; v = v->next)
         broken |= v->managed && v->aspired &&
                   (v->state == SL_STATE_END || (v->queued && v->attempts > 0));
@@ -309,7 +310,7 @@ static bool can_skip(sl_served *model, const sl_kept_config *config, const struc
     enum { MOST = 60 }; /* and then it is looked at all the same */
     return model->quiet && model->looked_with == config && model->candidates == NULL &&
            is_same_directory(&model->base, now) && model->skipped++ < MOST &&
-           !has_broken_version(model);
+           !must_be_looked_at(model);
 }
 
 /* A change within the grain of the clock leaves no trace, so what changed just now may change again. */

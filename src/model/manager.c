@@ -526,7 +526,8 @@ static bool asks_for_the_same(const sl_model_config *a, const sl_model_config *b
 {
     size_t versions = (size_t)a->n_versions * sizeof *a->versions;
     return strcmp(a->base_path, b->base_path) == 0 && a->policy == b->policy &&
-           a->num_versions == b->num_versions && a->n_versions == b->n_versions &&
+           a->load == b->load && a->num_versions == b->num_versions &&
+           a->n_versions == b->n_versions &&
            (versions == 0 || memcmp(a->versions, b->versions, versions) == 0);
 }
 
