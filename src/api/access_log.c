@@ -72,6 +72,10 @@ void sl_access_write(sl_access_log *log, const sl_access_entry *e)
     put_time(&t, j);
     put_text(&t, j, "id", e->id);
     put_text(&t, j, "client", e->peer);
+    if (e->tls != NULL)
+        put_text(&t, j, "tls", sl_str_of(e->tls));
+    if (e->tls_client != NULL)
+        put_text(&t, j, "tls_client", sl_str_of(e->tls_client));
     put_text(&t, j, "method", e->method);
     put_text(&t, j, "path", e->target);
     put_text(&t, j, "model", e->model);

@@ -32,7 +32,9 @@ typedef struct sl_access_entry {
     const char *grpc_status; /* "OK", "NOT_FOUND"; NULL: not a gRPC call */
     uint64_t bytes_in, bytes_out;
     uint64_t decode_us, queue_us, run_us, encode_us, total_us;
-    const char *error; /* or NULL */
+    const char *tls;        /* "TLSv1.3"; NULL: not encrypted */
+    const char *tls_client; /* subject of the client's certificate, or NULL */
+    const char *error;      /* or NULL */
 } sl_access_entry;
 
 /* Is a line wanted for a request with this status (of a gRPC call: what REST would have answered)?

@@ -14,12 +14,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/flags_cli.h"
 #include "fetch/place.h"
+#include "cli/outside.h"
 #include "savedmodel/savedmodel.h"
 #include "server/auth.h"
+#include "server/certificates.h"
 #include "server/config.h"
 #include "server/engines.h"
 #include "server/model_dir.h"
@@ -162,10 +165,40 @@ static int check_auth(const sl_flags *f)
     return rc != SL_OK;
 }
 
+/* ---- certificates ---- */
+
+static void print_certificates(const sl_certificate_source *source)
+{
+    int64_t t, now = sl_wall_us() / 1000000;
+    for (int i = 0; source->tls != NULL && (t = sl_tls_not_after(source->tls, i)) != 0; i++)
+        printf("%s: certificate %s: good for %" PRId64 " days\n", source->what, source->files[i],
+               (t - now) / 86400);
+}
+
+/* Keys and certificates, as the server would take them: dates, chain, do they belong together. */
+static int check_certificates(const sl_flags *f)
+{
+    sl_certificates c;
+    sl_status st = {0};
+    int wrong = 0;
+    if (sl_certificates_open(&c, f, &st)) {
+        fprintf(stderr, "sluice: TLS: %s\n", st.msg);
+        wrong = 1;
+    } else {
+        print_certificates(&c.rest);
+        print_certificates(&c.grpc);
+    }
+    sl_certificates_close(&c);
+    return wrong;
+}
+
 /* ---- the command ---- */
 
 int sl_cmd_check(int argc, char **argv)
 {
+    for (int i = 1; i < argc; i++)
+        if (strncmp(argv[i], "--from-outside", 14) == 0)
+            return sl_check_outside(argc, argv);
     sl_flags f;
     sl_status st = {0};
     sl_server_config config;
@@ -175,9 +208,10 @@ int sl_cmd_check(int argc, char **argv)
     sl_log_set_level(sl_flags_given(&f, "log_level") ? (sl_log_level)f.log_level : SL_WARNING);
     if (sl_config_load(&f, &config, &st))
         return sl_cli_refuse(&st);
+    int wrong = check_certificates(&f); /* with its warnings: a key that everybody can read ... */
     /* What follows says all this itself. */
     sl_log_set_level(SL_FATAL);
-    int wrong = check_models(&f, &config) + check_ports(&f) + check_auth(&f);
+    wrong += check_models(&f, &config) + check_ports(&f) + check_auth(&f);
     sl_config_fini(&config);
     if (wrong == 0)
         puts("ok");

@@ -151,9 +151,11 @@ static int predict_here(const char *dir, sl_str body, int argc, char **argv)
 /* ---- the command ---- */
 
 static const char usage_text[] =
-    "usage: sluice predict DIR|URL [--signature_name=NAME] [--data=JSON|@FILE|-] [--engine=...]";
+    "usage: sluice predict DIR|URL [--signature_name=NAME] [--data=JSON|@FILE|-] [--engine=...]\n"
+    "  with a URL: " SL_CLIENT_USAGE;
 
-static int run(const char *target, const char *signature, const char *data, int argc, char **argv)
+static int run(const char *target, const char *signature, const char *data,
+               const sl_client_options *client, int argc, char **argv)
 {
     sl_text raw = {0}, document = {0};
     sl_status st = {0};
@@ -170,7 +172,7 @@ static int run(const char *target, const char *signature, const char *data, int 
     else if (argc > 1)
         exit_status = sl_cli_usage("%s is of no use with a URL", argv[1]);
     else
-        exit_status = sl_client_predict(target, body);
+        exit_status = sl_client_predict(target, body, client);
     sl_text_fini(&raw);
     sl_text_fini(&document);
     return exit_status;
@@ -179,6 +181,7 @@ static int run(const char *target, const char *signature, const char *data, int 
 int sl_cmd_predict(int argc, char **argv)
 {
     const char *target = NULL, *signature = NULL, *data = NULL, *value;
+    sl_client_options client = {0};
     int flags = 1; /* argv[1 ... flags - 1]: what is for sl_local_open */
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0) {
@@ -191,6 +194,8 @@ int sl_cmd_predict(int argc, char **argv)
             data = value;
         else if (strcmp(argv[i], "--data") == 0 && i + 1 < argc)
             data = argv[++i];
+        else if (sl_client_option(&client, argc, argv, &i))
+            continue;
         else if (strncmp(argv[i], "--", 2) == 0)
             argv[flags++] = argv[i];
         else if (target != NULL || argv[i][0] == '-')
@@ -202,5 +207,5 @@ int sl_cmd_predict(int argc, char **argv)
         return sl_cli_usage("%s", usage_text);
     if (data == NULL && isatty(STDIN_FILENO))
         return sl_cli_usage("there is no request: write --data='{\"instances\": [1.0, 2.0]}'");
-    return run(target, signature, data, flags, argv);
+    return run(target, signature, data, &client, flags, argv);
 }

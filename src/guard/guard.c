@@ -258,6 +258,33 @@ static sl_code identify_token(sl_policy *p, sl_str token, sl_arena *arena, sl_ad
     return identify_jwt(p, token, digest, now_s, arena, a, st);
 }
 
+/* A verified certificate: the connection's TLS has seen to that. Each kind of name has a prefix of
+ * its own, so that no authority's slip in one field can be taken for another field. */
+static sl_code identify_certificate(const sl_tls_peer *peer, sl_arena *arena, sl_admission *a,
+                                    sl_status *st)
+{
+    enum { MOST = 66 };
+    sl_str names[MOST];
+    int n = 0;
+    bool ok = true;
+    for (int i = -2; i < peer->n_san && n < MOST; i++) {
+        const char *value = i == -2 ? peer->common_name : i == -1 ? peer->subject : peer->san[i];
+        if (value == NULL || *value == '\0')
+            continue;
+        char *name = sl_arena_try_printf(
+            arena, "%s:%s", i == -2 ? "cert" : i == -1 ? "subject" : "san", value);
+        ok = ok && name != NULL;
+        names[n++] = sl_str_of(name ? name : "");
+    }
+    if (n == 0)
+        return SL_OK; /* it says nothing about whom it is for */
+    a->identity = ok ? sl_identity_new(names, n, INT64_MAX) : NULL;
+    if (a->identity == NULL)
+        return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
+    a->principal = a->identity->names[0];
+    return SL_OK;
+}
+
 sl_code sl_guard_identify(sl_guard *g, const sl_http_call *call, sl_admission *a, sl_status *st)
 {
     *a = (sl_admission){.policy = current(g), .principal = SL_STR("anonymous")};
@@ -267,8 +294,9 @@ sl_code sl_guard_identify(sl_guard *g, const sl_http_call *call, sl_admission *a
         return rc;
     const sl_str *sent = sl_http_header_find(call, "authorization");
     sl_str token;
+    bool certificate = p->client_certificates && call->tls != NULL && call->tls->subject != NULL;
     if (sent == NULL)
-        return SL_OK;
+        return certificate ? identify_certificate(call->tls, call->arena, a, st) : SL_OK;
     if (!bearer(*sent, &token))
         return sl_fail(st, SL_UNAUTHENTICATED, "expected \"Authorization: Bearer <token>\"");
     return identify_token(p, token, call->arena, a, st);

@@ -6,6 +6,7 @@
  * is sent and no further byte is there. A shard is one loop's part of the server: nothing of it is
  * touched by another thread, but for the atomics.
  *
+ *  [HANDSHAKE ->]
  *     HEAD --head complete--> BODY --complete--> CALL --reply--> HEAD | SEND --sent--> HEAD
  *       \______________ error: reply, then ______________________________________> LINGER -> gone
  *
@@ -23,6 +24,7 @@
 #include "net/io.h"
 #include "net/listener.h"
 #include "net/loop.h"
+#include "net/tls.h"
 
 enum {
     SL_RECV_SIZE = 16 * 1024,    /* of a pooled receive buffer */
@@ -41,6 +43,7 @@ typedef enum sl_conn_state {
     SL_CONN_HTTP2,  /* not HTTP/1: http2.h */
     SL_CONN_LINGER, /* the last reply is out; input is read and dropped, so that the client sees it
                      */
+    SL_CONN_HANDSHAKE, /* waits for TLS (conn_tls.c) */
     SL_CONN_DEAD    /* to be freed when control leaves the connection */
 } sl_conn_state;
 
@@ -88,11 +91,13 @@ struct sl_conn {
     uint32_t listens; /* events awaited while the handler has a call */
     uint64_t moved;   /* bytes received or sent since the last look at the rate */
     sl_post handover; /* from the loop that accepted */
+    sl_conn *shake_next, **shake_prev; /* the shard's TLS handshakes, the oldest first */
     sl_conn_state state;
     bool grace;  /* the first window of the rate */
     bool busy;   /* control is in here: a reply only marks itself */
     bool last;   /* end after what is being sent */
     bool unread; /* ... and input was left unread: linger */
+    bool fresh;  /* the handshake is over, nothing else has come */
     bool refuse; /* one connection too many */
     bool gone;   /* the peer cannot be written to any more */
     bool http1;  /* what came first was not HTTP/2's preface */
@@ -111,6 +116,10 @@ struct sl_shard {
     int n_streams;
     struct sl_h2_batch *batch; /* or NULL: no HTTP/2 connection was there yet */
     struct sl_h2_reserve *reserve;
+    sl_conn *shakes, **shakes_end;
+    int n_shakes;
+    uint64_t tell_ns; /* when the next failed handshake may be logged */
+    unsigned untold;
     bool draining;
     size_t scratch_n; /* bytes of the present connection's reply that wait in scratch */
     char *scratch;
@@ -149,6 +158,20 @@ void sl_conn_drain(sl_conn *c);
 void sl_conn_close(sl_conn *c); /* frees it */
 /* All has been sent: reads on for a while, so that the client sees it, and closes. */
 void sl_conn_linger(sl_conn *c);
+/* Answers with an error and ends the connection. c->busy is set; whoever set it goes on. */
+void sl_conn_refuse(sl_conn *c, int status, const char *message);
+/* Ends the output; the state is DEAD or, if c->unread, LINGER then. */
+void sl_conn_end(sl_conn *c);
+
+/* ---- conn_tls.c: before the first request of an encrypted connection ---- */
+/* Goes on with the handshake: state HANDSHAKE becomes HEAD or DEAD, in time. c->busy is set. */
+void sl_conn_handshake(sl_conn *c);
+/* It did not end in time. */
+void sl_conn_handshake_late(sl_conn *c);
+/* The connection leaves its shard's list of handshakes, if it is there. */
+void sl_conn_handshake_over(sl_conn *c);
+/* A client speaks TLS to a plain port: says so in the log. */
+void sl_conn_tell_tls_on_plain(sl_conn *c);
 
 /* ---- body1.c: the body of an HTTP/1 request ---- */
 /* Prepares for the body of a request whose head, of head_n bytes, has been parsed. 0, or a status

@@ -45,8 +45,10 @@
 #include "base/arena.h"
 #include "base/chain.h"
 #include "base/str.h"
+#include "net/tls_peer.h"
 
 struct sl_loop; /* net/loop.h */
+struct sl_tls;  /* net/tls.h */
 
 typedef enum sl_http_method {
     SL_HTTP_GET,
@@ -78,6 +80,8 @@ typedef struct sl_http_call {
     uint64_t started_ns;    /* when its first byte was read */
     uint64_t complete_ns;   /* when its last byte was */
     sl_str peer;            /* "127.0.0.1:51234", "[::1]:51234", "unix" */
+    const sl_tls_peer *tls; /* what TLS agreed on, and the client's verified certificate; NULL:
+                                      the connection is not encrypted */
     struct sl_loop *loop;
     sl_arena *arena;
     atomic_bool cancelled;            /* the client left */
@@ -139,6 +143,9 @@ typedef struct sl_http_limits {
     uint64_t min_rate;        /* bytes a second, averaged over 10 s after the first 10 s, that a body
                                  must arrive with (408) and a reply must be taken with (closed);
                                  default 100 */
+    uint64_t handshake_timeout_ns; /* from connecting to the end of the TLS handshake; default 10 s */
+    int max_handshakes;       /* TLS handshakes at the same time; beyond it the oldest is cut;
+                                 default 1024 */
     int max_connections;      /* of this server; beyond it: 503 and close; default 65536 */
     size_t compress_min;      /* gzip replies of at least this many bytes for clients that accept it;
                                  0: never (default) */
@@ -192,6 +199,8 @@ typedef struct sl_http_options {
     /* (optional) For the access log: such an error was sent (call == NULL), or the reply to a call
      * was: `sent` bytes, head and body; 0: given up, the client is gone. The call is still valid. */
     void (*on_done)(sl_http_call *call, int status, uint64_t sent, void *arg);
+    /* (optional) The address speaks TLS, with these certificates; sl_http_listen takes a reference. */
+    struct sl_tls *tls;
     void *arg;
 } sl_http_options;
 

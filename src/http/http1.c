@@ -17,6 +17,7 @@
 #include "http/http2.h"
 
 #define LINGER_NS 5000000000u
+#define FRESH_NS 1000000000u
 enum { LINGER_BYTES = 64 << 20, LISTEN_EVENTS = EPOLLIN | EPOLLRDHUP };
 
 static const sl_http_options *options(const sl_conn *c)
@@ -151,6 +152,7 @@ void sl_conn_close(sl_conn *c)
     sl_shard *s = c->shard;
     sl_watch_stop(&c->watch);
     sl_timer_stop(&c->timer);
+    sl_conn_handshake_over(c);
     sl_chain_reset(&c->out);
     return_exchange(c);
     if (c->h2 != NULL)
@@ -165,7 +167,7 @@ void sl_conn_close(sl_conn *c)
 
 /* All has been sent. If the client is still sending, closing now would make its kernel throw our
  * reply away unread. */
-static void end_output(sl_conn *c)
+void sl_conn_end(sl_conn *c)
 {
     c->state = SL_CONN_DEAD;
     sl_io_shutdown(&c->io);
@@ -195,7 +197,7 @@ static void reply_done(sl_conn *c)
     finish_exchange(c->x);
     c->state = SL_CONN_HEAD;
     if (c->last)
-        end_output(c);
+        sl_conn_end(c);
 }
 
 /* Sends call->reply. A reply that does not leave at once is waited for in state SEND. */
@@ -268,6 +270,7 @@ static void fill_call(sl_conn *c)
     call->headers = x->head.headers;
     call->n_headers = x->head.n_headers;
     call->peer = (sl_str){c->peer, c->peer_n};
+    call->tls = sl_tls_peer_of(&c->io);
 }
 
 /* Refused by the layer above, before the body is read. */
@@ -311,9 +314,18 @@ static bool is_http2(sl_conn *c)
         return false;
     if (n >= NGHTTP2_CLIENT_MAGIC_LEN) {
         c->state = sl_h2_begin(c, p, n) ? SL_CONN_HTTP2 : SL_CONN_DEAD;
+        finish_exchange(c->x);
         return_exchange(c);
     }
     return true;
+}
+
+/* A TLS handshake where a request line should be. */
+static bool call_is_tls(const sl_conn *c)
+{
+    const sl_exchange *x = c->x;
+    return c->io.ops == NULL &&
+           sl_tls_looks_like((const char *)x->recv->data + x->start, x->end - x->start);
 }
 
 /* Returns whether there is something to go on with. */
@@ -322,10 +334,10 @@ static bool read_head(sl_conn *c)
     sl_exchange *x = c->x;
     if (x == NULL || x->start == x->end)
         return false;
+    if (x->call.started_ns == 0)
+        begin_call(c); /* first: from now on the head's time runs */
     if (!c->http1 && is_http2(c))
         return false;
-    if (x->call.started_ns == 0)
-        begin_call(c);
     ssize_t n =
         sl_head_parse(&x->head, (char *)x->recv->data + x->start, x->end - x->start, limits(c));
     if (n == 0)
@@ -335,6 +347,11 @@ static bool read_head(sl_conn *c)
         return true;
     }
     fill_call(c);
+    if (call_is_tls(c)) {
+        sl_conn_tell_tls_on_plain(c);
+        fail(c, 400, "this port speaks plain HTTP, not TLS: use http://");
+        return true;
+    }
     fail(c, x->head.status, x->head.error);
     return true;
 }
@@ -416,6 +433,7 @@ static void arrived(sl_conn *c, size_t n)
     else
         c->x->end += n;
     c->moved += n;
+    c->fresh = false;
 }
 
 static void input(sl_conn *c)
@@ -457,8 +475,11 @@ static void settle_head(sl_conn *c)
         return;
     }
     return_exchange(c);
-    set_due(c, from_now(c, l->idle_timeout_ns));
-    if (c->shard->draining)
+    if (!c->shard->draining)
+        set_due(c, from_now(c, l->idle_timeout_ns));
+    else if (c->fresh) /* a request follows the handshake closely: it is waited for */
+        set_due(c, from_now(c, FRESH_NS));
+    else
         c->state = SL_CONN_DEAD;
 }
 
@@ -471,6 +492,8 @@ static void settle(sl_conn *c)
         events = EPOLLOUT | (c->state == SL_CONN_CALL ? events & EPOLLRDHUP : 0);
     else if (c->state == SL_CONN_HEAD)
         settle_head(c);
+    if (sl_io_wants_write(&c->io))
+        events |= EPOLLOUT;
     sl_watch_change(&c->watch, events);
 }
 
@@ -570,6 +593,8 @@ static void ready(sl_watch *w, uint32_t events)
         output(c);
     else if (c->state == SL_CONN_LINGER)
         linger(c);
+    else if (c->state == SL_CONN_HANDSHAKE)
+        sl_conn_handshake(c);
     else if (c->state != SL_CONN_CALL)
         input(c);
     if (c->state == SL_CONN_CALL)
@@ -580,7 +605,9 @@ static void ready(sl_watch *w, uint32_t events)
 /* Output waits for the client, or a head or a body does not come. */
 static void timed_out(sl_conn *c)
 {
-    if (c->state == SL_CONN_LINGER || (c->state == SL_CONN_HEAD && c->x == NULL && !c->out.size))
+    if (c->state == SL_CONN_HANDSHAKE)
+        sl_conn_handshake_late(c);
+    else if (c->state == SL_CONN_LINGER || (c->state == SL_CONN_HEAD && c->x == NULL && !c->out.size))
         c->state = SL_CONN_DEAD;
     else if (c->out.size > 0) {
         if (!keeps_up(c))
@@ -612,6 +639,8 @@ void sl_conn_drain(sl_conn *c)
 {
     if (c->state == SL_CONN_HTTP2)
         sl_h2_drain(c);
+    else if (c->shard->draining && c->state == SL_CONN_HANDSHAKE)
+        set_due(c, SL_MIN(c->due_ns, from_now(c, FRESH_NS)));
     else if (c->shard->draining && c->state == SL_CONN_HEAD && c->x == NULL && c->out.size == 0)
         ready(&c->watch, EPOLLIN);
 }
@@ -621,8 +650,19 @@ void sl_conn_linger(sl_conn *c)
     c->watch.ready = ready;
     c->timer.fire = due;
     c->busy = c->unread = true;
-    end_output(c);
+    sl_conn_end(c);
     advance(c);
+}
+
+void sl_conn_refuse(sl_conn *c, int status, const char *message)
+{
+    if (borrow_exchange(c)) {
+        begin_call(c);
+        fill_call(c);
+        fail(c, status, message);
+    } else {
+        c->state = SL_CONN_DEAD;
+    }
 }
 
 void sl_conn_open(sl_conn *c)
@@ -633,18 +673,17 @@ void sl_conn_open(sl_conn *c)
         sl_conn_close(c);
         return;
     }
+    bool tls = options(c)->tls != NULL;
     if (!c->refuse) {
-        set_due(c, from_now(c, limits(c)->idle_timeout_ns));
+        c->state = tls ? SL_CONN_HANDSHAKE : SL_CONN_HEAD;
+        set_due(c, from_now(c, tls ? limits(c)->handshake_timeout_ns : limits(c)->idle_timeout_ns));
         sl_conn_drain(c);
         return;
     }
     c->busy = true;
-    if (borrow_exchange(c)) {
-        begin_call(c);
-        fill_call(c);
-        fail(c, 503, "too many connections");
-    } else {
+    if (tls) /* not worth a handshake */
         c->state = SL_CONN_DEAD;
-    }
+    else
+        sl_conn_refuse(c, 503, "too many connections");
     advance(c);
 }

@@ -209,7 +209,7 @@ static void ready(sl_watch *w, uint32_t events)
     h->inside = true;
     if (h->pending != NULL && events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
         h->gone |= !sl_h2_out_resume(c);
-    if (events & (EPOLLIN | EPOLLERR | EPOLLHUP))
+    if (events & (EPOLLIN | EPOLLERR | EPOLLHUP) || sl_io_wants_write(&c->io))
         input(c);
     h->inside = false;
     sl_h2_advance(c);
@@ -277,7 +277,7 @@ void sl_h2_advance(sl_conn *c)
         sl_conn_linger(c);
         return;
     }
-    bool out = h->pending != NULL || h->more;
+    bool out = h->pending != NULL || h->more || sl_io_wants_write(&c->io);
     sl_watch_change(&c->watch, EPOLLIN | (out ? EPOLLOUT : 0));
     set_due(c, next_due(h));
 }

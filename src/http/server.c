@@ -29,6 +29,8 @@ void sl_http_limits_default(sl_http_limits *l)
         .head_timeout_ns = 30 * second,
         .idle_timeout_ns = 600 * second,
         .min_rate = 100,
+        .handshake_timeout_ns = 10 * second,
+        .max_handshakes = 1024,
         .max_connections = 65536,
         .max_streams = 1000,
         .max_unsent = 64 << 20,
@@ -234,6 +236,7 @@ static sl_code init_shards(sl_http_server *v, struct sl_loop *const *loops, cons
         s->server = v;
         s->loop = loops[i];
         s->listener = (sl_listener){.fd = fds[i], .accepted = accepted, .shared = shared};
+        s->shakes_end = &s->shakes;
         s->scratch = sl_try_malloc(SL_SCRATCH_SIZE);
         if (s->scratch == NULL)
             return sl_fail(st, SL_RESOURCE_EXHAUSTED, "no memory for an HTTP server");
@@ -257,6 +260,7 @@ static sl_http_server *new_server(int n_loops, const sl_http_options *opts)
     }
     for (int i = 0; i < n_loops; i++)
         v->shards[i].listener.fd = -1;
+    v->opts.tls = sl_tls_acquire(opts->tls);
     return v;
 }
 
@@ -366,6 +370,7 @@ void sl_http_free(sl_http_server *v)
         sl_address_remove(&v->address);
     for (int i = 0; i < v->n_shards; i++)
         free_shard(&v->shards[i]);
+    sl_tls_release(v->opts.tls);
     sl_free(v->shards);
     sl_free(v);
 }

@@ -2,12 +2,16 @@
  * io.h - bytes to and from a peer, through whatever lies between
  *
  * A connection reads and writes through an sl_io. Without a filter (ops == NULL) that is the socket
- * itself, at the price of one predictable branch; a filter (TLS) puts its own functions there and
- * keeps its state around the sl_io. All calls are for the connection's thread and never block.
+ * itself, at the price of one predictable branch; a filter (TLS, net/tls.h) puts its own functions
+ * and its state there. All calls are for the connection's thread and never block.
+ *
+ * What writev() did not take must come again, the same bytes first: a filter may have encrypted
+ * them already.
  */
 #ifndef SL_NET_IO_H
 #define SL_NET_IO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -21,8 +25,10 @@ typedef struct sl_io_ops {
     ssize_t (*writev)(sl_io *io, const struct iovec *v, int n);
     /* No more output: tells the peer. Input may still come. */
     void (*shutdown)(sl_io *io);
-    /* Bytes that read() can deliver without the socket becoming readable. */
+    /* Not zero: read() has something to do that the socket will not tell of. */
     size_t (*buffered)(sl_io *io);
+    /* (optional) Does read() wait for the socket to become writable (a filter has to answer its peer first)? */
+    bool (*wants_write)(const sl_io *io);
     /* Frees the filter's state; the caller closes the socket. */
     void (*free)(sl_io *io);
 } sl_io_ops;
@@ -30,6 +36,7 @@ typedef struct sl_io_ops {
 struct sl_io {
     int fd;
     const sl_io_ops *ops; /* NULL: the bare socket */
+    void *state;          /* the filter's */
 };
 
 /* The bare socket; no SIGPIPE. */
@@ -55,6 +62,10 @@ static inline void sl_io_shutdown(sl_io *io)
 static inline size_t sl_io_buffered(sl_io *io)
 {
     return io->ops ? io->ops->buffered(io) : 0;
+}
+static inline bool sl_io_wants_write(const sl_io *io)
+{
+    return io->ops && io->ops->wants_write && io->ops->wants_write(io);
 }
 /* Frees the filter, if there is one, and closes the socket. */
 void sl_io_close(sl_io *io);

@@ -35,22 +35,6 @@ static sl_code load_models(const sl_flags *f, sl_model_list *out, sl_status *st)
     return sl_model_list_single(f->model_name, f->model_base_path, out, st);
 }
 
-/* Keys were given, so the operator expects an encrypted port: plain text in its place would be
- * worse than no server. To be replaced by TLS itself (net/tls.c). */
-static sl_code load_ssl(const sl_flags *f, sl_server_config *c, sl_status *st)
-{
-    if (!f->ssl_config_file[0])
-        return SL_OK;
-    sl_code rc = sl_ssl_read(f->ssl_config_file, &c->arena, &c->ssl, st);
-    if (rc)
-        return rc;
-    c->has_ssl = true;
-    return sl_fail(
-        st, SL_UNIMPLEMENTED,
-        "ssl_config_file: this version cannot serve TLS, and does not serve plain text where "
-        "TLS was asked for; leave the flag out and put a TLS proxy in front");
-}
-
 static sl_code load_rest(sl_flags *f, sl_server_config *c, sl_status *st)
 {
     if (!f->monitoring_config_file[0] || (f->rest_api_port == 0 && !f->rest_address[0]))
@@ -84,9 +68,7 @@ static sl_code load(sl_flags *f, sl_server_config *c, sl_status *st)
     rc = sl_config_check_platforms(c, &c->models, st);
     if (rc)
         return rc;
-    rc = load_ssl(f, c, st);
-    if (rc == SL_OK)
-        rc = load_rest(f, c, st);
+    rc = load_rest(f, c, st);
     if (rc == SL_OK)
         tell_missing_models(&c->models);
     return rc;

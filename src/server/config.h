@@ -102,8 +102,6 @@ typedef struct sl_server_config {
     sl_model_list models;
     sl_platform *platforms; /* at least one */
     int n_platforms;
-    bool has_ssl; /* gRPC must speak TLS, or the server must not start */
-    sl_ssl_config ssl;
     const char *metrics_path; /* NULL: metrics are not enabled by MonitoringConfig */
 } sl_server_config;
 

@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "format/nearest.h"
+#include "net/tls.h"
 #include "server/flags_table.h"
 
 /* TF_CPP_MIN_LOG_LEVEL: 0 info ... 3 fatal; TF_CPP_MAX_VLOG_LEVEL above 0: debug. */
@@ -148,6 +149,26 @@ static sl_code check_channel_arguments(const sl_flags *f, sl_status *st)
     return SL_OK;
 }
 
+/* Half of what TLS needs is not a wish for plain text. */
+static sl_code check_tls(sl_flags *f, sl_status *st)
+{
+    bool cert = f->tls_cert_file[0], key = f->tls_key_file[0], ca = f->tls_client_ca_file[0];
+    if (cert != key)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "tls_%s_file needs tls_%s_file, too",
+                       cert ? "cert" : "key", cert ? "key" : "cert");
+    if ((ca || f->tls_client_verify != SL_TLS_VERIFY_NONE) && !cert)
+        return sl_fail(st, SL_INVALID_ARGUMENT,
+                       "tls_client_%s needs tls_cert_file and tls_key_file: without TLS there are no "
+                       "certificates of clients",
+                       ca ? "ca_file" : "verify");
+    if (ca && !sl_flags_given(f, "tls_client_verify"))
+        f->tls_client_verify = SL_TLS_VERIFY_REQUIRED;
+    if (!ca && f->tls_client_verify != SL_TLS_VERIFY_NONE)
+        return sl_fail(st, SL_INVALID_ARGUMENT,
+                       "tls_client_verify needs tls_client_ca_file: whose certificates are good?");
+    return SL_OK;
+}
+
 static sl_code check_transport(sl_flags *f, sl_status *st)
 {
     bool rest = f->rest_api_port != 0 || f->rest_address[0];
@@ -167,6 +188,9 @@ static sl_code check_transport(sl_flags *f, sl_status *st)
         return sl_fail(st, SL_UNIMPLEMENTED,
                        "use_alts_credentials: ALTS is not supported, and serving plain text in its "
                        "place would not be what was asked for; use ssl_config_file");
+    sl_code rc = check_tls(f, st);
+    if (rc)
+        return rc;
     return check_channel_arguments(f, st);
 }
 

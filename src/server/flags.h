@@ -60,6 +60,9 @@ typedef struct sl_flags {
     int64_t grpc_max_message_bytes;
     bool use_alts_credentials;           /* true is refused by sl_flags_check */
     const char *ssl_config_file;
+    const char *tls_cert_file, *tls_key_file; /* comma lists, as many in each */
+    const char *tls_client_ca_file;
+    int tls_client_verify; /* sl_tls_verify; after sl_flags_check also where only the CA was given */
     bool enable_grpc_healthcheck_service;
     bool enable_profiler;         /* no effect */
     bool extra_routes;            /* /healthz, /readyz, /startupz, /metrics ... */
@@ -140,6 +143,8 @@ typedef struct sl_flags {
     int32_t max_connections;
     int64_t idle_timeout_s, head_timeout_s;
     int64_t min_rate; /* bytes a second; 0: none */
+    int64_t tls_handshake_timeout_s;
+    int32_t max_tls_handshakes;
 
     /* ---- operation ---- */
     const char *monitoring_config_file;

@@ -15,6 +15,7 @@
 
 static const char *const engines[] = {"auto", "native", "tensorflow", NULL};
 static const char *const transitions[] = {"availability", "resource", NULL};
+static const char *const verifies[] = {"none", "optional", "required", NULL};
 static const char *const log_levels[] = {"debug", "info", "warning", "error", "fatal", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 
@@ -89,7 +90,21 @@ const sl_flag sl_flag_table[] = {
     ROW(BOOL, use_alts_credentials, TRANSPORT, "false",
         "Google ALTS: not supported, true is refused"),
     ROW(STRING, ssl_config_file, TRANSPORT, "",
-        "text protobuf SSLConfig: TLS; not part of this version, so that a file stops the start"),
+        "text protobuf SSLConfig, which holds PEM texts: TLS for gRPC, and for gRPC alone"),
+    ROW(STRING, tls_cert_file, TRANSPORT, "",
+        "PEM file with the server's certificate and the intermediate ones behind it: every listener "
+        "speaks TLS. A comma-separated list of files: the one is used whose names fit (SNI), else "
+        "the first. Read again when it changes",
+        OURS),
+    ROW(STRING, tls_key_file, TRANSPORT, "",
+        "PEM file with the certificate's private key, without a passphrase; as many files as in "
+        "--tls_cert_file",
+        OURS),
+    ROW(STRING, tls_client_ca_file, TRANSPORT, "",
+        "PEM file with the authorities that sign certificates of clients", OURS),
+    ROW(CHOICE, tls_client_verify, TRANSPORT, "none",
+        "must clients show a certificate of --tls_client_ca_file; optional: only if they have one",
+        OURS, .choices = verifies, .shown = "required with --tls_client_ca_file, else none"),
     ROW(BOOL, enable_grpc_healthcheck_service, TRANSPORT, "false", "grpc.health.v1.Health is there unless this is given as false"),
     ROW(BOOL, enable_profiler, TRANSPORT, "true", "register the profiler service",
         .no_effect = "there is no TensorFlow profiler in this server"),
@@ -297,6 +312,10 @@ const sl_flag sl_flag_table[] = {
     ROW(INT64, head_timeout_s, LIMITS, "30", "time for a request's head to arrive", OURS, .min = 1),
     ROW(INT64, min_rate, LIMITS, "100",
         "bytes a second with which a body must arrive and a reply must be taken. 0: any", OURS),
+    ROW(INT64, tls_handshake_timeout_s, LIMITS, "10", "time for a TLS handshake", OURS, .min = 1),
+    ROW(INT32, max_tls_handshakes, LIMITS, "1024",
+        "TLS handshakes at the same time, of each address; more: the oldest is cut", OURS,
+        .min = 1),
 
     ROW(STRING, monitoring_config_file, OPERATION, "", "text protobuf MonitoringConfig"),
     ROW(BOOL, version, OPERATION, "false", "print versions and exit"),

@@ -27,6 +27,7 @@
 #include "net/loop.h"
 #include "server/auth.h"
 #include "server/channel_args.h"
+#include "server/certificates.h"
 #include "server/config.h"
 #include "server/engines.h"
 #include "server/loader.h"
@@ -38,6 +39,7 @@ enum { MAX_LISTENERS = 16 };
 typedef struct server {
     sl_flags *flags;
     sl_server_config config;
+    sl_certificates certificates;
     sl_engines engines;
     sl_loader loader;
     sl_batch_scheduler *batches; /* NULL without --enable_batching */
@@ -84,6 +86,8 @@ static void http_options(server *s, bool for_grpc, sl_http_options *o)
     o->limits.head_timeout_ns = (uint64_t)f->head_timeout_s * 1000000000u;
     o->limits.idle_timeout_ns = (uint64_t)f->idle_timeout_s * 1000000000u;
     o->limits.min_rate = (uint64_t)f->min_rate;
+    o->limits.handshake_timeout_ns = (uint64_t)f->tls_handshake_timeout_s * 1000000000u;
+    o->limits.max_handshakes = f->max_tls_handshakes;
     o->limits.max_connections = f->max_connections;
     o->limits.compress_min = (size_t)f->rest_api_compress_min_bytes;
     if (!for_grpc)
@@ -93,14 +97,37 @@ static void http_options(server *s, bool for_grpc, sl_http_options *o)
     sl_channel_args_apply(f, o);
 }
 
+/* "https://host:port" and "http://host:port" say what is spoken there; an address alone speaks TLS
+ * if there is a certificate. */
+static sl_code choose_tls(const server *s, bool for_grpc, const char **address, sl_tls **tls, sl_status *st)
+{
+    const char *given = *address;
+    *tls = for_grpc ? s->certificates.grpc.tls : s->certificates.rest.tls;
+    if (strncmp(given, "http://", 7) == 0) {
+        *address += 7;
+        *tls = NULL;
+    } else if (strncmp(given, "https://", 8) == 0) {
+        *address += 8;
+        if (*tls == NULL)
+            return sl_fail(st, SL_INVALID_ARGUMENT,
+                           "\"%s\" needs a certificate: give tls_cert_file and tls_key_file", given);
+    }
+    return SL_OK;
+}
+
 static sl_code listen_on(server *s, bool for_grpc, const char *address, int *port, sl_status *st)
 {
     sl_http_options o;
+    sl_tls *tls;
+    sl_code rc = choose_tls(s, for_grpc, &address, &tls, st);
+    if (rc)
+        return rc;
     if (s->n_http == MAX_LISTENERS)
         return sl_fail(st, SL_INVALID_ARGUMENT, "more than %d addresses to listen on",
                        MAX_LISTENERS);
     http_options(s, for_grpc, &o);
-    sl_code rc = sl_http_listen(s->loops, s->n_loops, address, &o, &s->http[s->n_http], port, st);
+    o.tls = tls;
+    rc = sl_http_listen(s->loops, s->n_loops, address, &o, &s->http[s->n_http], port, st);
     if (rc == SL_OK)
         s->n_http++;
     return rc;
@@ -499,6 +526,8 @@ static sl_code make(server *s, sl_status *st)
 {
     sl_code rc = sl_config_load(s->flags, &s->config, st);
     if (rc == SL_OK)
+        rc = sl_certificates_open(&s->certificates, s->flags, st);
+    if (rc == SL_OK)
         rc = sl_config_check_platforms(&s->config, &s->config.models, st);
     if (rc == SL_OK)
         rc = make_remote(s, st);
@@ -590,6 +619,7 @@ static void unmake(server *s)
         sl_batch_scheduler_free(s->batches);
     sl_engines_stop(&s->engines);
     sl_auth_free(s->auth);
+    sl_certificates_close(&s->certificates);
     sl_config_fini(&s->config);
 }
 
@@ -604,17 +634,21 @@ static void raise_descriptor_limit(void)
     }
 }
 
-/* Main thread: returns the signal that ends the server. */
+/* Main thread: looks at the certificates now and then; returns the signal that ends the server. */
 static int wait_for_the_end(server *s, const sigset_t *signals)
 {
+    const struct timespec period = {.tv_sec = SL_CERTIFICATES_POLL_NS / 1000000000u};
+    bool watch = s->certificates.rest.tls != NULL || s->certificates.grpc.tls != NULL;
     for (;;) {
-        int sig = sigwaitinfo(signals, NULL);
+        int sig = watch ? sigtimedwait(signals, NULL, &period) : sigwaitinfo(signals, NULL);
         if (sig > 0 && sig != SIGHUP)
             return sig;
         if (sig == SIGHUP) {
             sl_reload_poke(s->reload);
             sl_auth_poke(s->auth);
         }
+        if (sig == SIGHUP || errno == EAGAIN)
+            sl_certificates_poll(&s->certificates, sig == SIGHUP);
     }
 }
 

@@ -14,10 +14,12 @@ MODEL = "/tensorflow.serving.ModelService/"
 class Client:
     """One channel to a server, with all its services."""
 
-    def __init__(self, target, options=(), **kw):
+    def __init__(self, target, options=(), credentials=None, **kw):
         unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1),
                      ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
-        self.channel = grpc.insecure_channel(target, options=[*unlimited, *options], **kw)
+        options = [*unlimited, *options]
+        self.channel = (grpc.secure_channel(target, credentials, options=options, **kw) if credentials
+                        else grpc.insecure_channel(target, options=options, **kw))
         self.prediction = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
         self.model = model_service_pb2_grpc.ModelServiceStub(self.channel)
         self.health = health_pb2_grpc.HealthStub(self.channel)

@@ -74,6 +74,8 @@ static void log_access(sl_grpc_call *c, sl_code rc, uint64_t total_ns)
     const sl_http_call *call = c->http;
     sl_access_entry e = {.id = c->id,
                          .peer = call->peer,
+                         .tls = call->tls ? call->tls->version : NULL,
+                         .tls_client = call->tls ? call->tls->subject : NULL,
                          .method = SL_STR("POST"),
                          .target = call->target,
                          .model = c->model,

@@ -114,6 +114,8 @@ static void log_access(sl_rest_call *r, sl_code rc, uint64_t total_ns)
     const sl_version *v = infer || r->route.kind == SL_ROUTE_METADATA ? p->version : NULL;
     sl_access_entry e = {.id = r->id,
                          .peer = call->peer,
+                         .tls = call->tls ? call->tls->version : NULL,
+                         .tls_client = call->tls ? call->tls->subject : NULL,
                          .method = sl_str_of(method_names[call->method]),
                          .target = call->target,
                          .model = r->route.spec.model,

@@ -119,6 +119,7 @@ typedef struct asked {
     const char *peer, *authorization, *forwarded;
     sl_permission what;
     const char *model, *label;
+    const sl_tls_peer *tls;
 } asked;
 
 /* The whole way, up to leave. */
@@ -126,7 +127,7 @@ static sl_code ask(asked q)
 {
     sl_http_header headers[2];
     sl_http_call call = {
-        .peer = sl_str_of(q.peer ? q.peer : "192.0.2.7:4711"), .headers = headers, .arena = &arena};
+        .peer = sl_str_of(q.peer ? q.peer : "192.0.2.7:4711"), .headers = headers, .arena = &arena, .tls = q.tls};
     sl_admission a;
     sl_str model = sl_str_of(q.model ? q.model : "m"), label = sl_str_of(q.label ? q.label : "");
     sl_permission what = q.what ? q.what : SL_MAY_PREDICT;
@@ -143,6 +144,54 @@ static sl_code ask(asked q)
         rc = sl_guard_count(guard, &a, model, &st);
     sl_guard_leave(guard, &a);
     return rc;
+}
+
+/* ---- certificates of clients ---- */
+
+static void a_certificate_goes_by_each_of_its_names(void **state)
+{
+    (void)state;
+    static const char *const san[] = {"DNS:ann.example", "URI:spiffe://x/ann"};
+    sl_tls_peer ann = {
+        .subject = "CN=ann,O=Example", .common_name = "ann", .san = san, .n_san = 2};
+    static const char *const rules[] = {"cert:ann", "subject:CN=ann,O=*", "san:DNS:*.example",
+                                        "san:URI:spiffe://x/*", "*"};
+    for (size_t i = 0; i < SL_COUNTOF(rules); i++) {
+        char text[200];
+        snprintf(text, sizeof text,
+                 "client_certificates: true rule { principal: '%s' allow: PREDICT }", rules[i]);
+        is_configured(text);
+        assert_int_equal(ask((asked){.tls = &ann}), SL_OK);
+        assert_int_equal(ask((asked){.tls = &ann, .what = SL_MAY_STATUS}), SL_PERMISSION_DENIED);
+        assert_int_equal(strncmp(st.msg, "cert:ann has no permission", 26), 0);
+        assert_int_equal(ask((asked){0}), SL_UNAUTHENTICATED);
+    }
+}
+
+static void one_name_of_a_certificate_is_not_taken_for_another(void **state)
+{
+    (void)state;
+    static const char *const san[] = {"DNS:root"};
+    sl_tls_peer mallory = {
+        .subject = "CN=san:DNS:boss", .common_name = "san:DNS:boss", .san = san, .n_san = 1};
+    is_configured("client_certificates: true rule { principal: ['san:DNS:boss', 'cert:root', "
+                  "'cert:DNS:root', 'subject:CN=root'] allow: PREDICT }");
+    assert_int_equal(ask((asked){.tls = &mallory}), SL_PERMISSION_DENIED);
+}
+
+static void certificates_are_no_identity_unless_they_are_configured(void **state)
+{
+    (void)state;
+    sl_tls_peer ann = {.subject = "CN=ann", .common_name = "ann"}, none = {.version = "TLSv1.3"};
+    is_configured("token_file: 'tokens' rule { principal: 'cert:ann' allow: PREDICT }");
+    assert_int_equal(ask((asked){.tls = &ann}), SL_UNAUTHENTICATED);
+    is_configured("token_file: 'tokens' client_certificates: true "
+                  "rule { principal: 'cert:ann' allow: PREDICT }");
+    assert_int_equal(ask((asked){.tls = &ann}), SL_OK);
+    assert_int_equal(ask((asked){.tls = &none}), SL_UNAUTHENTICATED);
+    /* A token says more: it was sent with this request. */
+    assert_int_equal(ask((asked){.tls = &ann, .authorization = "Bearer slt_ci"}),
+                     SL_PERMISSION_DENIED);
 }
 
 /* ---- without identities ---- */
@@ -486,6 +535,9 @@ int main(void)
         T(without_a_configuration_everybody_may_all_but_administer),
         T(the_exception_for_this_machine_ends_where_proxies_are_trusted),
         T(remote_administration_can_be_allowed),
+        T(a_certificate_goes_by_each_of_its_names),
+        T(one_name_of_a_certificate_is_not_taken_for_another),
+        T(certificates_are_no_identity_unless_they_are_configured),
         T(what_no_rule_allows_is_refused),
         T(a_star_means_all_who_have_shown_who_they_are),
         T(credentials_that_do_not_hold_are_refused_even_where_none_are_needed),

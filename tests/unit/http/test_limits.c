@@ -37,6 +37,30 @@ static void a_head_must_arrive_in_time(void **state)
     close(fd);
 }
 
+/* "P" may become POST or HTTP/2's preface. */
+static void a_first_byte_that_leaves_the_version_open_has_the_time_of_a_head(void **state)
+{
+    fixture *f = *state;
+    int fd = connect_client(f);
+    send_text(f, fd, "P");
+    pass_time(f, 28 * SECOND);
+    send_text(f, fd, "OST /echo HTTP/1.1\r\nContent-Length: 1\r\n\r\nx");
+    assert_true(begins(receive(f, fd), "HTTP/1.1 200 OK\r\n"));
+    send_text(f, fd, "P");
+    pass_time(f, 31 * SECOND);
+    assert_true(begins(receive(f, fd), "HTTP/1.1 408 "));
+    close(fd);
+    fd = connect_client(f);
+    send_text(f, fd, "PRI");
+    pass_time(f, 29 * SECOND);
+    assert_string_equal(receive(f, fd), "");
+    assert_false(f->eof);
+    pass_time(f, 2 * SECOND);
+    receive(f, fd);
+    assert_true(f->eof);
+    close(fd);
+}
+
 static void an_idle_connection_is_closed_in_the_end(void **state)
 {
     fixture *f = *state;
@@ -768,6 +792,7 @@ int main(void)
 #define T(test) cmocka_unit_test_setup_teardown(test, fx_set_up, fx_tear_down)
     const struct CMUnitTest tests[] = {
         T(a_head_must_arrive_in_time),
+        T(a_first_byte_that_leaves_the_version_open_has_the_time_of_a_head),
         T(an_idle_connection_is_closed_in_the_end),
         T(a_body_that_trickles_is_refused),
         T(a_body_at_the_minimum_rate_is_served),

@@ -497,16 +497,6 @@ static void keys_are_read(void **state)
     assert_true(ssl.client_verify);
 }
 
-static void a_server_that_was_given_keys_never_serves_plain_text(void **state)
-{
-    fixture *f = *state;
-    assert_int_equal(load(f, with_file(f, "ssl_config_file", "ssl", "server_key: 'k'"), NULL, NULL),
-                     SL_UNIMPLEMENTED);
-    assert_int_equal(load(f, with_file(f, "ssl_config_file", "ssl", "key: 'k'"), NULL, NULL),
-                     SL_INVALID_ARGUMENT);
-    assert_int_equal(load(f, "--ssl_config_file=/no/such", NULL, NULL), SL_NOT_FOUND);
-}
-
 #define ADAPTER "[type.googleapis.com/tensorflow.serving.SavedModelBundleSourceAdapterConfig]"
 
 static const char *platform_file(fixture *f, const char *inside)
@@ -687,7 +677,6 @@ int main(void)
         T(a_model_config_file_goes_before_the_single_model),
         T(monitoring_says_where_metrics_are),
         T(keys_are_read),
-        T(a_server_that_was_given_keys_never_serves_plain_text),
         T(a_platform_file_takes_the_place_of_the_flags),
         T(a_platform_file_has_defaults_of_its_own),
         T(platforms_that_cannot_be_used_are_refused),

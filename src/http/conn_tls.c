@@ -1,0 +1,162 @@
+/*
+ * conn_tls.c - an encrypted connection before its first request
+ *
+ * A connection that has not said anything yet costs no more than a plain one: its first bytes are
+ * looked at where they lie, and only what looks like TLS gets an SSL object. Who speaks plain HTTP
+ * is told so, in plain HTTP.
+ *
+ * Handshakes that do not come to an end are limited in time, and in number: when there are too many
+ * the oldest is cut. An honest one takes two round trips, so among the oldest are those that stall,
+ * and a crowd of them does not keep anybody out.
+ */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/conn.h"
+
+#define TELL_EVERY_NS 1000000000u
+
+/* ---- the log: at most a line a second and loop ---- */
+
+static void tell(sl_conn *c, sl_log_level level, const char *what, const char *why)
+{
+    sl_shard *s = c->shard;
+    uint64_t now = sl_loop_now(s->loop);
+    if (!sl_log_wants(level))
+        return;
+    if (now < s->tell_ns) {
+        s->untold++;
+        return;
+    }
+    if (s->untold > 0)
+        sl_log(level, "%s: %s%s (%u more such lines were left out)", c->peer, what, why, s->untold);
+    else
+        sl_log(level, "%s: %s%s", c->peer, what, why);
+    s->untold = 0;
+    s->tell_ns = now + TELL_EVERY_NS;
+}
+
+void sl_conn_tell_tls_on_plain(sl_conn *c)
+{
+    tell(c, SL_INFO, "a client speaks TLS to a port of plain HTTP: ",
+         "the server has no certificate for it, or the client should use http://");
+}
+
+/* ---- the list ---- */
+
+static void join(sl_conn *c)
+{
+    sl_shard *s = c->shard;
+    c->shake_next = NULL;
+    c->shake_prev = s->shakes_end;
+    *s->shakes_end = c;
+    s->shakes_end = &c->shake_next;
+    s->n_shakes++;
+}
+
+void sl_conn_handshake_over(sl_conn *c)
+{
+    sl_shard *s = c->shard;
+    if (c->shake_prev == NULL)
+        return;
+    *c->shake_prev = c->shake_next;
+    if (c->shake_next != NULL)
+        c->shake_next->shake_prev = c->shake_prev;
+    else
+        s->shakes_end = c->shake_prev;
+    c->shake_prev = NULL;
+    c->shake_next = NULL;
+    s->n_shakes--;
+}
+
+static void cut_oldest(sl_shard *s)
+{
+    int max = s->server->opts.limits.max_handshakes / s->server->n_shards;
+    if (s->n_shakes < SL_MAX(max, 1))
+        return;
+    sl_conn *oldest = s->shakes;
+    sl_tls_count_failure("overload");
+    tell(oldest, SL_WARNING, "TLS handshake cut: ", "too many at the same time");
+    sl_conn_close(oldest);
+}
+
+/* ---- the handshake ---- */
+
+static void die(sl_conn *c, const char *counted)
+{
+    sl_tls_count_failure(counted);
+    c->state = SL_CONN_DEAD;
+}
+
+static void refuse_plain(sl_conn *c)
+{
+    sl_tls_count_failure("plain_http");
+    tell(c, SL_INFO, "a client speaks plain HTTP to a port of TLS", "");
+    c->state = SL_CONN_HEAD;
+    sl_conn_refuse(c, 400, "this port speaks HTTPS: use https://");
+}
+
+/* Looks at the first bytes without taking them. True: there is a filter now. */
+static bool begin(sl_conn *c)
+{
+    char p[2];
+    ssize_t n = sl_fault_hit(SL_FAULT_READ) ? 0 : recv(c->io.fd, p, sizeof p, MSG_PEEK);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    if (n <= 0) {
+        die(c, "closed");
+    } else if (sl_tls_looks_like(p, (size_t)n)) {
+        cut_oldest(c->shard);
+        if (sl_tls_open(c->shard->server->opts.tls, &c->io)) {
+            join(c);
+            return true;
+        }
+        die(c, "overload");
+    } else if (p[0] >= 'A' && p[0] <= 'Z') {
+        refuse_plain(c);
+    } else {
+        die(c, "not_tls");
+    }
+    return false;
+}
+
+/* What an operator may have to mend is told; what the network does all day is not. */
+static sl_log_level level_of(const char *why)
+{
+    static const char *const everyday[] = {"closed", "protocol", "not_tls", "refused_by_client"};
+    for (size_t i = 0; i < SL_COUNTOF(everyday); i++)
+        if (strcmp(why, everyday[i]) == 0)
+            return SL_DEBUG;
+    return SL_INFO;
+}
+
+void sl_conn_handshake(sl_conn *c)
+{
+    const char *why = "";
+    if (c->io.ops == NULL && !begin(c))
+        return;
+    switch (sl_tls_handshake(&c->io, &why)) {
+    case SL_TLS_AGAIN:
+        return;
+    case SL_TLS_FAILED:
+        tell(c, level_of(why), "TLS handshake failed: ", sl_tls_failure());
+        sl_conn_handshake_over(c);
+        c->unread = strcmp(why, "closed") != 0; /* an alert is on its way, and must arrive */
+        sl_conn_end(c);
+        return;
+    case SL_TLS_DONE:
+        sl_conn_handshake_over(c);
+        c->state = SL_CONN_HEAD;
+        c->fresh = true;
+        return;
+    }
+}
+
+void sl_conn_handshake_late(sl_conn *c)
+{
+    tell(c, SL_DEBUG, "TLS handshake cut: ", "it took too long");
+    die(c, "timeout");
+}
