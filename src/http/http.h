@@ -127,9 +127,12 @@ void sl_http_pause(sl_http_call *call, bool paused);
  * limits.max_inflight, until the call is over. False: more than that. The call's loop. */
 bool sl_http_charge(sl_http_call *call, size_t bytes) SL_MUST_CHECK;
 
-/* Nanoseconds that the call's loop has spent on handlers in its current round: whether it should hand
- * work to somebody else. */
-uint64_t sl_http_round_ns(const sl_http_call *call);
+/* Tells that a handler has computed for so many nanoseconds; on another thread than the call's loop it
+ * says nothing. */
+void sl_http_spend(sl_http_call *call, uint64_t ns);
+/* What the call's loop was told in its current round: whether it should hand work to somebody else.
+ * Reading and writing do not count: of 64 connections they alone take half a millisecond a round. */
+uint64_t sl_http_spent_ns(const sl_http_call *call);
 
 typedef struct sl_http_limits {
     size_t max_head;      /* bytes of request line and headers: 431; default 64 KiB */

@@ -2,7 +2,8 @@
 #include "http/http.h"
 #include "net/loop.h"
 
-_Static_assert(sizeof(sl_post) <= sizeof(((sl_http_call *)0)->post), "an sl_post fits into call->post");
+_Static_assert(sizeof(sl_post) <= sizeof(((sl_http_call *)0)->post),
+               "an sl_post fits into call->post");
 
 static void reply(void *call)
 {
@@ -14,7 +15,12 @@ void sl_http_reply_posted(sl_http_call *call)
     sl_loop_post(call->loop, (sl_post *)call->post, reply, call);
 }
 
-uint64_t sl_http_round_ns(const sl_http_call *call)
+void sl_http_spend(sl_http_call *call, uint64_t ns)
 {
-    return sl_loop_round_ns(call->loop);
+    sl_loop_spend(call->loop, ns);
+}
+
+uint64_t sl_http_spent_ns(const sl_http_call *call)
+{
+    return sl_loop_spent_ns(call->loop);
 }

@@ -29,7 +29,7 @@ enum { MAX_EVENTS = 256 };
 
 struct sl_loop {
     int epoll_fd, event_fd;
-    uint64_t now_ns;
+    uint64_t now_ns, spent_ns;
     sl_wheel wheel;
     struct epoll_event events[MAX_EVENTS];
     int at, n_events; /* which event of this round is being told */
@@ -156,6 +156,7 @@ void sl_loop_turn(sl_loop *l, bool wait)
     atomic_store_explicit(&l->owner, this_thread(), memory_order_relaxed);
     l->n_events = wait_for_events(l, wait);
     l->now_ns = sl_now_ns();
+    l->spent_ns = 0;
     for (l->at = 0; l->at < l->n_events; l->at++) {
         sl_watch *w = l->events[l->at].data.ptr;
         if (w != NULL)
@@ -224,9 +225,15 @@ uint64_t sl_loop_now(const sl_loop *l)
     return l->now_ns;
 }
 
-uint64_t sl_loop_round_ns(const sl_loop *l)
+void sl_loop_spend(sl_loop *l, uint64_t ns)
 {
-    return sl_now_ns() - l->now_ns;
+    if (sl_loop_is_mine(l))
+        l->spent_ns += ns;
+}
+
+uint64_t sl_loop_spent_ns(const sl_loop *l)
+{
+    return l->spent_ns;
 }
 
 /* ---- watches, timers ---- */

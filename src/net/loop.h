@@ -74,8 +74,10 @@ static inline bool sl_timer_runs(const sl_timer *t)
 
 /* The time when this round of the loop began: no system call. */
 uint64_t sl_loop_now(const sl_loop *l);
-/* Nanoseconds that this loop has spent in fn, ready and fire of the current round: whether it
- * should hand work to somebody else. */
-uint64_t sl_loop_round_ns(const sl_loop *l);
+/* Tells that so many nanoseconds went into work that another thread could have done; from another
+ * thread than the loop's it says nothing. */
+void sl_loop_spend(sl_loop *l, uint64_t ns);
+/* What was told in the current round: whether the loop should hand work to somebody else. */
+uint64_t sl_loop_spent_ns(const sl_loop *l);
 
 #endif

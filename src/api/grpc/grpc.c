@@ -270,7 +270,7 @@ static void begin_here(sl_grpc_call *c)
         sl_grpc_finish(c, rc);
         return;
     }
-    bool busy = c->method->infers && sl_http_round_ns(c->http) > o->here_round_ns &&
+    bool busy = c->method->infers && sl_http_spent_ns(c->http) > o->here_round_ns &&
                 o->service->workers != NULL && sl_workers_idle(o->service->workers);
     c->method->begin(c, busy ? SL_RUN_ELSEWHERE : SL_RUN_HERE_IF_CHEAP);
 }

@@ -141,6 +141,7 @@ static sl_code encode(infer *i)
 static void ran(sl_predict *p, sl_code rc)
 {
     infer *i = of(p);
+    sl_http_spend(i->call.http, p->run_ns);
     i->call.queue_ns += p->queue_ns;
     i->call.run_ns = p->run_ns;
     if (rc == SL_OK)

@@ -79,6 +79,7 @@ static sl_code encode(sl_rest_call *r)
 static void ran(sl_predict *p, sl_code rc)
 {
     sl_rest_call *r = (sl_rest_call *)((char *)p - offsetof(sl_rest_call, predict));
+    sl_http_spend(r->http, p->run_ns);
     if (rc == SL_OK) {
         uint64_t begin = sl_now_ns();
         rc = r->binary ? sl_rest_encode_binary(r) : encode(r);
@@ -139,7 +140,7 @@ void sl_rest_infer(sl_rest_call *r)
         sl_rest_finish(r, rc);
         return;
     }
-    bool busy = sl_http_round_ns(call) > opt->here_round_ns && opt->service->workers != NULL &&
+    bool busy = sl_http_spent_ns(call) > opt->here_round_ns && opt->service->workers != NULL &&
                 sl_workers_idle(opt->service->workers);
     sl_predict_start(&r->predict, busy ? SL_RUN_ELSEWHERE : SL_RUN_HERE_IF_CHEAP);
 }

@@ -398,6 +398,43 @@ static void the_loop_sleeps_until_the_next_timer_and_no_shorter(void **state)
 
 /* ---- addresses, listening ---- */
 
+typedef struct spender {
+    sl_post post;
+    sl_loop *l;
+    uint64_t ns, seen;
+} spender;
+
+static void spend(void *arg)
+{
+    spender *s = arg;
+    sl_loop_spend(s->l, s->ns);
+    s->seen = sl_loop_spent_ns(s->l);
+}
+
+static void *spend_elsewhere(void *arg)
+{
+    spend(arg);
+    return NULL;
+}
+
+static void what_is_spent_counts_until_the_round_ends_and_only_on_the_loops_thread(void **state)
+{
+    sl_loop *l = *state;
+    spender a = {.l = l, .ns = 300}, b = {.l = l, .ns = 400}, c = {.l = l, .ns = 5};
+    pthread_t thread;
+    sl_loop_post(l, &a.post, spend, &a);
+    sl_loop_post(l, &b.post, spend, &b);
+    sl_loop_turn(l, false);
+    assert_int_equal(a.seen, 300);
+    assert_int_equal(b.seen, 700);
+    sl_loop_post(l, &c.post, spend, &c);
+    sl_loop_turn(l, false);
+    assert_int_equal(c.seen, 5);
+    assert_int_equal(pthread_create(&thread, NULL, spend_elsewhere, &b), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(sl_loop_spent_ns(l), 5);
+}
+
 static void addresses_are_parsed(void **state)
 {
     (void)state;
@@ -555,6 +592,7 @@ int main(void)
         WITH_LOOP(a_timer_may_start_itself_again),
         WITH_LOOP(timers_fire_in_time_at_every_distance),
         WITH_LOOP(the_loop_sleeps_until_the_next_timer_and_no_shorter),
+        WITH_LOOP(what_is_spent_counts_until_the_round_ends_and_only_on_the_loops_thread),
         cmocka_unit_test(addresses_are_parsed),
         cmocka_unit_test(a_port_that_is_taken_is_refused_even_with_reuseport),
         WITH_LOOP(a_connection_is_accepted),
