@@ -40,7 +40,7 @@ static char *index_name(const char *prefix)
     return name;
 }
 
-static char *shard_name(const sl_bundle *b, int shard)
+char *sl_bundle_shard_name(const sl_bundle *b, int shard)
 {
     size_t n = strlen(b->prefix) + 32;
     char *name = sl_try_malloc(n);
@@ -203,8 +203,8 @@ static sl_code visit(void *arg, sl_str key, sl_str value, size_t at, sl_status *
 static sl_code open_shards(sl_bundle *b, sl_status *st)
 {
     for (int i = 0; i < b->n_shards; i++) {
-        char *name = shard_name(b, i);
-        sl_code rc = name ? sl_file_map(name, &b->shard[i], st)
+        char *name = sl_bundle_shard_name(b, i);
+        sl_code rc = name ? sl_file_hold(name, &b->shard[i], st)
                           : sl_fail(st, SL_RESOURCE_EXHAUSTED, "%s; out of memory", b->prefix);
         sl_free(name);
         if (rc == SL_NOT_FOUND && st) /* which is said of a bundle without an index alone */
@@ -220,8 +220,7 @@ static sl_code check_places(const sl_bundle *b, const sl_entry_list *l, sl_statu
 {
     for (size_t i = 0; i < l->n; i++) {
         const sl_place *p = &l->place[i];
-        const sl_buffer *shard = b->shard[p->shard];
-        size_t size = shard ? shard->size : 0;
+        uint64_t size = b->shard[p->shard].size;
         if (!l->entry[i].sliced && (p->offset > size || p->size > size - p->offset))
             return sl_bundle_damaged(b, &l->entry[i], p, "file ends before the tensor does", st);
     }
@@ -241,8 +240,12 @@ static sl_code read_index(sl_bundle *b, sl_status *st)
     sl_free(o.file);
     if (rc)
         return rc;
-    b->shard = sl_try_calloc((size_t)b->n_shards, sizeof(sl_buffer *));
-    return b->shard ? SL_OK : sl_fail(st, SL_RESOURCE_EXHAUSTED, "%s; out of memory", b->prefix);
+    b->shard = sl_try_calloc((size_t)b->n_shards, sizeof *b->shard);
+    if (b->shard == NULL)
+        return sl_fail(st, SL_RESOURCE_EXHAUSTED, "%s; out of memory", b->prefix);
+    for (int i = 0; i < b->n_shards; i++)
+        b->shard[i].fd = -1;
+    return SL_OK;
 }
 
 static sl_code new_bundle(const char *prefix, sl_buffer *index, sl_bundle **out, sl_status *st)
@@ -283,7 +286,8 @@ sl_code sl_bundle_open_bytes(const char *prefix, sl_buffer *index, sl_buffer *da
     sl_code rc = new_bundle(prefix, index, &b, st);
     if (rc)
         return rc;
-    b->shard[0] = sl_buffer_acquire(data);
+    b->shard[0].mapped = sl_buffer_acquire(data);
+    b->shard[0].size = data ? data->size : 0;
     return finish(b, SL_OK, out, st);
 }
 
@@ -325,7 +329,7 @@ static void raise_ends(const sl_entry_list *l, uint64_t *ends)
 static sl_code check_shard(const sl_bundle *b, int i, uint64_t end, sl_status *st)
 {
     struct stat s = {0};
-    char *name = shard_name(b, i);
+    char *name = sl_bundle_shard_name(b, i);
     if (name == NULL)
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "%s; out of memory", b->prefix);
     const char *shown = strrchr(name, '/');
@@ -370,7 +374,7 @@ void sl_bundle_close(sl_bundle *b)
     if (b == NULL)
         return;
     for (int i = 0; b->shard != NULL && i < b->n_shards; i++)
-        sl_buffer_release(b->shard[i]);
+        sl_file_let_go(&b->shard[i]);
     sl_free(b->shard);
     sl_free(b->whole.entry);
     sl_free(b->whole.place);
@@ -414,6 +418,6 @@ uint64_t sl_bundle_data_bytes(const sl_bundle *b)
 {
     uint64_t sum = 0;
     for (int i = 0; i < b->n_shards; i++)
-        sum += b->shard[i] ? b->shard[i]->size : 0;
+        sum += b->shard[i].size;
     return sum;
 }

@@ -12,8 +12,8 @@
 typedef struct sl_bundle sl_bundle;
 
 /* `prefix` is "<dir>/variables/variables": ".index" and ".data-00000-of-00001" are appended. Maps
- * the shards. NOT_FOUND if there is no index; DATA_LOSS (a missing shard, too), UNIMPLEMENTED
- * (big-endian). */
+ * the shards where that is safe (base/hold.h). NOT_FOUND if there is no index; DATA_LOSS (a missing
+ * shard, too), UNIMPLEMENTED (big-endian). */
 sl_code sl_bundle_open(const char *prefix, sl_bundle **out, sl_status *st);
 /* Are the files there that sl_bundle_open wants? NOT_FOUND: no index. UNAVAILABLE: a shard is missing
  * or shorter than the index says. Otherwise as sl_bundle_open. Reads the index, maps nothing. */

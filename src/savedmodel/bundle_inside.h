@@ -3,6 +3,7 @@
 #define SL_SAVEDMODEL_BUNDLE_INSIDE_H
 
 #include "base/arena.h"
+#include "base/hold.h"
 #include "base/str.h"
 #include "savedmodel/bundle.h"
 
@@ -25,12 +26,15 @@ struct sl_bundle {
     sl_arena arena; /* keys */
     const char *prefix;
     sl_buffer *index;
-    sl_buffer **shard;
+    sl_held_file *shard;
     int n_shards;
     sl_entry_list whole;  /* under their own keys */
     sl_place objects;     /* of the object graph, which nobody reads; size 0: there is none */
     sl_entry_list slices; /* under encoded keys, which begin with a zero byte */
 };
+
+/* "<prefix>.data-00000-of-00001", freed with sl_free; NULL: no memory. */
+char *sl_bundle_shard_name(const sl_bundle *b, int shard);
 
 /* Position of the key in the list, or -1. */
 int sl_entry_list_find(const sl_entry_list *l, sl_str key);

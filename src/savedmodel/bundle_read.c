@@ -20,15 +20,44 @@ enum {
 
 /* ---- one entry ---- */
 
-static const char *bytes_of(const sl_bundle *b, const sl_place *p)
+/* An entry's bytes: lent from a mapped shard, or read into a buffer of their own. */
+typedef struct entry_bytes {
+    const char *p;
+    sl_buffer *buffer; /* to be released: the shard's, or their own */
+    bool own;
+} entry_bytes;
+
+static sl_code read_bytes(const sl_bundle *b, const sl_bundle_entry *e, const sl_place *p,
+                          entry_bytes *out, sl_status *st)
 {
-    return p->size ? (const char *)b->shard[p->shard]->data + p->offset : "";
+    const sl_held_file *shard = &b->shard[p->shard];
+    *out = (entry_bytes){.p = "", .own = shard->mapped == NULL};
+    if (p->size == 0)
+        return SL_OK;
+    if (!out->own) {
+        out->buffer = sl_buffer_acquire(shard->mapped);
+        out->p = (const char *)shard->mapped->data + p->offset;
+        return SL_OK;
+    }
+    char *name = sl_bundle_shard_name(b, p->shard);
+    out->buffer = name ? sl_buffer_try_new_weights(p->size) : NULL;
+    sl_code rc = out->buffer == NULL
+                     ? sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: %llu bytes of \"%.*s\"",
+                               (unsigned long long)p->size, SL_STR_ARG(e->key))
+                     : sl_held_read(shard, name, p->offset, out->buffer->data, p->size, st);
+    sl_free(name);
+    if (rc) {
+        sl_buffer_release(out->buffer);
+        return rc;
+    }
+    out->p = out->buffer->data;
+    return SL_OK;
 }
 
-static sl_code load_numbers(const sl_bundle *b, const sl_bundle_entry *e, const sl_place *p,
-                            sl_tensor *out, sl_status *st)
+static sl_code take_numbers(const sl_bundle *b, const sl_bundle_entry *e, const sl_place *p,
+                            const entry_bytes *from, sl_tensor *out, sl_status *st)
 {
-    const char *bytes = bytes_of(b, p);
+    const char *bytes = from->p;
     size_t align = SL_MIN(sl_dtype_size(e->dtype), 8);
     if (sl_crc32c_mask(sl_crc32c(0, bytes, p->size)) != p->crc)
         return sl_bundle_damaged(b, e, p, "wrong checksum", st);
@@ -36,18 +65,30 @@ static sl_code load_numbers(const sl_bundle *b, const sl_bundle_entry *e, const 
         for (size_t i = 0; i < p->size; i++)
             if ((unsigned char)bytes[i] > 1)
                 return sl_bundle_damaged(b, e, p, "bool that is neither 0 nor 1", st);
-    if (p->size >= LEND_FROM && (uintptr_t)bytes % align == 0) {
+    if ((from->own && p->size) || (p->size >= LEND_FROM && (uintptr_t)bytes % align == 0)) {
         *out = (sl_tensor){.dtype = e->dtype,
                            .rank = e->rank,
                            .size = p->size,
                            .data = (void *)(uintptr_t)bytes,
-                           .buffer = sl_buffer_acquire(b->shard[p->shard])};
+                           .buffer = sl_buffer_acquire(from->buffer)};
         memcpy(out->dims, e->dims, sizeof out->dims);
         return SL_OK;
     }
     sl_code rc = sl_tensor_try_new(e->dtype, e->dims, e->rank, out, st);
     if (rc == SL_OK)
         memcpy(out->data, bytes, p->size);
+    return rc;
+}
+
+static sl_code load_numbers(const sl_bundle *b, const sl_bundle_entry *e, const sl_place *p,
+                            sl_tensor *out, sl_status *st)
+{
+    entry_bytes bytes;
+    sl_code rc = read_bytes(b, e, p, &bytes, st);
+    if (rc)
+        return rc;
+    rc = take_numbers(b, e, p, &bytes, out, st);
+    sl_buffer_release(bytes.buffer);
     return rc;
 }
 
@@ -95,8 +136,15 @@ static sl_code load_strings(const sl_bundle *b, const sl_bundle_entry *e, const 
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: strings of \"%.*s\"",
                        SL_STR_ARG(e->key));
     sl_str *s = buffer->data;
-    const char *wrong = split_strings(p, bytes_of(b, p), s, count, &strings);
+    entry_bytes bytes;
+    sl_code rc = read_bytes(b, e, p, &bytes, st);
+    if (rc) {
+        sl_buffer_release(buffer);
+        return rc;
+    }
+    const char *wrong = split_strings(p, bytes.p, s, count, &strings);
     if (wrong != NULL) {
+        sl_buffer_release(bytes.buffer);
         sl_buffer_release(buffer);
         return sl_bundle_damaged(b, e, p, wrong, st);
     }
@@ -107,6 +155,7 @@ static sl_code load_strings(const sl_bundle *b, const sl_bundle_entry *e, const 
         copy += s[i].n;
         strings += s[i].n;
     }
+    sl_buffer_release(bytes.buffer);
     *out = (sl_tensor){
         .dtype = SL_DT_STRING, .rank = e->rank, .size = table, .data = s, .buffer = buffer};
     memcpy(out->dims, e->dims, sizeof out->dims);
@@ -119,7 +168,7 @@ static sl_code load(const sl_bundle *b, const sl_bundle_entry *e, const sl_place
     if (sl_dtype_size(e->dtype) == 0)
         return sl_fail(st, SL_UNIMPLEMENTED, "tensor \"%.*s\" of type %s cannot be read",
                        SL_STR_ARG(e->key), sl_dtype_name(e->dtype));
-    if (b->shard[p->shard] == NULL && p->size)
+    if (b->shard[p->shard].mapped == NULL && b->shard[p->shard].fd < 0 && p->size)
         return sl_bundle_damaged(b, e, p, "no such file", st);
     return e->dtype == SL_DT_STRING ? load_strings(b, e, p, out, st)
                                     : load_numbers(b, e, p, out, st);

@@ -1,0 +1,162 @@
+/*
+ * paced.c - load at a fixed rate, and how late the answers are
+ *
+ *     paced PORT PATH BODY RATE SECONDS CONNECTIONS
+ *
+ * Request i is due at start + i / RATE, whatever became of those before it, and its latency counts from
+ * then: a server that stands still for 50 ms is seen to, by all the requests that were due meanwhile. A
+ * rate of 0 sends as fast as answers come, and tells the rate. One line of JSON: requests, failed, rps,
+ * p50, p99, p999, max in microseconds, and how many took longer than 5 ms.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MOST = 256, LINE = 65536 };
+
+typedef struct connection {
+    int fd;
+    bool busy;
+    uint64_t due;
+    char in[LINE];
+    size_t n;
+} connection;
+
+static connection conns[MOST];
+static uint32_t *latency;
+static size_t answered, room, failed;
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static int open_connection(int port)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to)) {
+        perror("connect");
+        exit(1);
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    return fd;
+}
+
+/* A whole answer is there: head, and as much body as it says. */
+static bool is_whole(const connection *c, bool *ok)
+{
+    const char *end = memmem(c->in, c->n, "\r\n\r\n", 4);
+    if (end == NULL)
+        return false;
+    const char *length = memmem(c->in, (size_t)(end - c->in), "Content-Length: ", 16);
+    size_t body = length ? strtoul(length + 16, NULL, 10) : 0;
+    *ok = c->n > 12 && memcmp(c->in + 9, "200", 3) == 0;
+    return c->n >= (size_t)(end + 4 - c->in) + body;
+}
+
+static void receive(connection *c)
+{
+    bool ok;
+    ssize_t n = recv(c->fd, c->in + c->n, sizeof c->in - c->n, MSG_DONTWAIT);
+    if (n <= 0) {
+        if (n < 0 && errno == EAGAIN)
+            return;
+        fprintf(stderr, "connection lost\n");
+        exit(1);
+    }
+    c->n += (size_t)n;
+    if (!is_whole(c, &ok))
+        return;
+    if (answered < room)
+        latency[answered++] = (uint32_t)((now_ns() - c->due) / 1000);
+    if (!ok && failed++ == 0)
+        fprintf(stderr, "failed: %.*s\n", (int)c->n, c->in);
+    c->busy = false;
+    c->n = 0;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+int main(int argc, char **argv)
+{
+    static char request[LINE];
+    struct epoll_event events[MOST];
+    if (argc != 7)
+        return 2;
+    int port = atoi(argv[1]), count = atoi(argv[6]), free_ones = 0;
+    double rate = atof(argv[4]), seconds = atof(argv[5]);
+    int size = snprintf(request, sizeof request,
+                        "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", argv[2],
+                        strlen(argv[3]), argv[3]);
+    room = (size_t)((rate > 0 ? rate : 500000) * seconds) + MOST;
+    latency = malloc(room * sizeof *latency);
+    prctl(PR_SET_TIMERSLACK, 1);
+    int ep = epoll_create1(0);
+    for (int i = 0; i < count && i < MOST; i++) {
+        conns[i].fd = open_connection(port);
+        struct epoll_event e = {.events = EPOLLIN, .data.u32 = (uint32_t)i};
+        epoll_ctl(ep, EPOLL_CTL_ADD, conns[i].fd, &e);
+    }
+    uint64_t start = now_ns(), end = start + (uint64_t)(seconds * 1e9), sent = 0;
+    for (;;) {
+        uint64_t now = now_ns();
+        free_ones = 0;
+        for (int i = 0; i < count; i++) {
+            connection *c = &conns[i];
+            if (c->busy) {
+                continue;
+            }
+            uint64_t due = rate > 0 ? start + (uint64_t)((double)sent * 1e9 / rate) : now;
+            if (due > now || due >= end) {
+                free_ones++;
+                continue;
+            }
+            c->due = due;
+            c->busy = true;
+            sent++;
+            if (send(c->fd, request, (size_t)size, 0) != size)
+                return 1;
+        }
+        if (now >= end && free_ones == count)
+            break;
+        uint64_t next = rate > 0 ? start + (uint64_t)((double)sent * 1e9 / rate) : now + 1000000;
+        struct timespec wait = {0};
+        if (next > now && free_ones > 0)
+            wait.tv_nsec = (long)(next - now < 1000000 ? next - now : 1000000);
+        else if (free_ones == 0)
+            wait.tv_nsec = 1000000;
+        int n = epoll_pwait2(ep, events, MOST, &wait, NULL);
+        for (int i = 0; i < n; i++)
+            receive(&conns[events[i].data.u32]);
+    }
+    double took = (double)(now_ns() - start) / 1e9;
+    qsort(latency, answered, sizeof *latency, by_size);
+    size_t late = 0;
+    for (size_t i = 0; i < answered; i++)
+        late += latency[i] > 5000;
+    printf("{\"requests\": %zu, \"failed\": %zu, \"rps\": %.0f, \"p50\": %u, \"p99\": %u, "
+           "\"p999\": %u, \"max\": %u, \"late\": %zu}\n",
+           answered, failed, (double)answered / took, latency[answered / 2],
+           latency[answered * 99 / 100], latency[answered * 999 / 1000], latency[answered - 1],
+           late);
+    return 0;
+}

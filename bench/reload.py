@@ -1,0 +1,289 @@
+"""What models that come and go do to the requests of another.
+
+    ninja -C build/release bench
+    build/venv/bin/python bench/reload.py beside [--pairs 7] [--engine native] [--cycles 3]
+    build/venv/bin/python bench/reload.py swap   [--pairs 7]
+    build/venv/bin/python bench/reload.py memory [--cycles 200] [--engine native]
+    build/venv/bin/python bench/reload.py many   [--models 1000] [--on-demand]
+    build/venv/bin/python bench/reload.py end
+
+beside  A small model answers at 70 % of the rate that this client can get out of it, at a fixed pace
+        (bench/paced.c: a latency counts from when the request was due). Pairs of runs, one quiet, one while
+        a 500 MB model is loaded and unloaded, again and again, by the configuration file and SIGHUP.
+swap    The same, but it is the small model itself of which new versions arrive.
+memory  Resident memory, children included, after each load and unload of a 100 MB model.
+many    From exec to all models AVAILABLE; memory of each.
+end     From SIGTERM to the exit of an idle server.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import large_model
+
+ROOT = large_model.ROOT
+SLUICE = ROOT / "build/release/sluice"
+PACED = ROOT / "build/release/bench/paced"
+SMALL = ROOT / "tests/models/half_plus_two/1"
+BODY = '{"instances": [1.0, 2.0, 5.0]}'
+
+
+def free_port():
+    with socket.socket(socket.AF_INET6) as s:
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        s.bind(("::", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    def __init__(self, models, *flags):
+        """models: {name: base path, or (base path, more)}"""
+        self.directory = pathlib.Path(tempfile.mkdtemp())
+        self.config = self.directory / "config.pbtxt"
+        self.port = free_port()
+        self.configure(models)
+        self.log = open(self.directory / "log", "wb")
+        self.begin = time.perf_counter()
+        self.process = subprocess.Popen(
+            [SLUICE, "serve", f"--rest_api_port={self.port}", "--port=0", f"--model_config_file={self.config}", *flags],
+            stderr=self.log, stdout=self.log,
+            env={k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"})
+        while b"Exporting HTTP/REST API" not in (self.directory / "log").read_bytes():
+            if self.process.poll() is not None:
+                sys.exit((self.directory / "log").read_text())
+            time.sleep(0.001)
+        self.took = time.perf_counter() - self.begin
+
+    def configure(self, models):
+        lines = []
+        for name, path in models.items():
+            path, more = path if isinstance(path, tuple) else (path, "")
+            lines.append(f'config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" {more} }}')
+        part = self.config.with_suffix(".new")
+        part.write_text("model_config_list {\n" + "\n".join(lines) + "\n}\n")
+        os.rename(part, self.config)
+
+    def reload(self, models):
+        self.configure(models)
+        self.process.send_signal(signal.SIGHUP)
+
+    def state(self, model, version=1):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v1/models/{model}/versions/{version}") as r:
+                return json.loads(r.read())["model_version_status"][0]["state"]
+        except OSError:
+            return None
+
+    def until(self, model, state, version=1):
+        end = time.time() + 120
+        while self.state(model, version) != state:
+            if time.time() > end:
+                sys.exit(f"{model} is not {state}:\n" + (self.directory / "log").read_text()[-3000:])
+            time.sleep(0.02)
+
+    def run_delay(self):
+        """Nanoseconds that loop threads were ready to run and did not."""
+        total = 0
+        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+            if (task / "comm").read_text().startswith("loop"):
+                total += int((task / "schedstat").read_text().split()[1])
+        return total
+
+    def resident(self):
+        """MB of the server and of all its descendants."""
+        parents = {}
+        for p in pathlib.Path("/proc").iterdir():
+            if p.name.isdigit():
+                try:
+                    parents[int(p.name)] = int((p / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                except OSError:
+                    pass
+        family, grown = {self.process.pid}, True
+        while grown:
+            grown = {c for c, p in parents.items() if p in family} - family
+            family |= grown
+        kb = 0
+        for pid in family:
+            try:
+                for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                    if line.startswith("Pss:"):
+                        kb += int(line.split()[1])
+            except OSError:
+                pass
+        return kb / 1024
+
+    def stop(self):
+        begin = time.perf_counter()
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(60)
+        took = time.perf_counter() - begin
+        shutil.rmtree(self.directory)
+        return code, took
+
+
+def load(port, rate, seconds, connections=32):
+    return subprocess.Popen([PACED, str(port), "/v1/models/small:predict", BODY, str(rate), str(seconds),
+                             str(connections)], stdout=subprocess.PIPE)
+
+
+def result(process):
+    return json.loads(process.communicate()[0])
+
+
+def measure(server, rate, seconds, meanwhile=None):
+    before = server.run_delay()
+    client = load(server.port, rate, seconds)
+    if meanwhile:
+        meanwhile(client)
+    r = result(client)
+    r["delay"] = (server.run_delay() - before) / 1e6 / seconds
+    return r
+
+
+def pairs(server, rate, seconds, count, meanwhile):
+    ratios, quiet_late, busy_late = [], 0, 0
+    for i in range(count):
+        quiet = measure(server, rate, seconds)
+        busy = measure(server, rate, seconds, meanwhile)
+        ratios.append(busy["p99"] / quiet["p99"])
+        quiet_late += quiet["late"]
+        busy_late += busy["late"]
+        for name, r in (("quiet", quiet), ("busy ", busy)):
+            print(f"  {i + 1} {name} p50 {r['p50']:5} p99 {r['p99']:6} p99.9 {r['p999']:6} max {r['max']:7} us, "
+                  f"> 5 ms: {r['late']:4} of {r['requests']}, failed {r['failed']}, loops waited {r['delay']:.2f} ms/s",
+                  flush=True)
+    print(f"p99 busy / quiet: median {statistics.median(ratios):.2f} of {', '.join(f'{r:.2f}' for r in ratios)}; "
+          f"slower than 5 ms: quiet {quiet_late}, busy {busy_late}")
+
+
+def pace(server, share):
+    best = result(load(server.port, 0, 2))["rps"]
+    print(f"{best:.0f} requests/s at most; pace {share * best:.0f}")
+    return share * best
+
+
+def beside(a):
+    big = large_model.make(500).parent
+    with tempfile.TemporaryDirectory() as d:
+        shutil.copytree(SMALL, pathlib.Path(d) / "small/1")
+        small = {"small": pathlib.Path(d) / "small"}
+        server = Server(small, f"--engine={a.engine}")
+        both = {**small, "big": big}
+        cycles = 0
+
+        def meanwhile(client):
+            nonlocal cycles
+            while client.poll() is None:
+                server.reload(both)
+                server.until("big", "AVAILABLE")
+                server.reload(small)
+                server.until("big", "END")
+                cycles += 1
+
+        rate = pace(server, a.share)
+        pairs(server, rate, a.seconds, a.pairs, meanwhile)
+        print(f"{cycles} loads and unloads of 500 MB")
+        server.stop()
+
+
+def swap(a):
+    with tempfile.TemporaryDirectory() as d:
+        base = pathlib.Path(d) / "small"
+        shutil.copytree(SMALL, base / "1")
+        server = Server({"small": base}, f"--engine={a.engine}", "--version_settle_ms=0")
+        version = 1
+
+        def meanwhile(client):
+            nonlocal version
+            while client.poll() is None:
+                version += 1
+                shutil.copytree(SMALL, pathlib.Path(d) / "part")
+                os.rename(pathlib.Path(d) / "part", base / str(version))
+                server.until("small", "AVAILABLE", version)
+                shutil.rmtree(base / str(version - 1))
+
+        pairs(server, pace(server, a.share), a.seconds, a.pairs, meanwhile)
+        print(f"{version - 1} new versions")
+        server.stop()
+
+
+def memory(a):
+    model = large_model.make(100).parent
+    with tempfile.TemporaryDirectory() as d:
+        shutil.copytree(SMALL, pathlib.Path(d) / "small/1")
+        small = {"small": pathlib.Path(d) / "small"}
+        server = Server(small, f"--engine={a.engine}")
+        print(f"before: {server.resident():.1f} MB")
+        for i in range(a.cycles):
+            server.reload({**small, "big": model})
+            server.until("big", "AVAILABLE")
+            loaded = server.resident()
+            server.reload(small)
+            server.until("big", "END")
+            time.sleep(0.05)
+            after = server.resident()
+            if i == 0:
+                first = after
+            if i == 0 or (i + 1) % 50 == 0:
+                print(f"cycle {i + 1}: loaded {loaded:.1f} MB, unloaded {after:.1f} MB", flush=True)
+        print(f"after {a.cycles} cycles: {after - first:+.1f} MB over the first")
+        server.stop()
+
+
+def many(a):
+    with tempfile.TemporaryDirectory() as d:
+        models = {}
+        for i in range(a.models):
+            path = pathlib.Path(d) / f"m{i}"
+            (path / "1").mkdir(parents=True)
+            for f in SMALL.rglob("*"):
+                if f.is_file():
+                    to = path / "1" / f.relative_to(SMALL)
+                    to.parent.mkdir(exist_ok=True)
+                    shutil.copyfile(f, to)
+            models[f"m{i}"] = (path, "load: ON_DEMAND" if a.on_demand else "")
+        if a.on_demand:
+            time.sleep(61)  # what is older is not looked into
+        for _ in range(3):
+            server = Server(models, "--engine=native")
+            wanted = "START" if a.on_demand else "AVAILABLE"
+            assert all(server.state(f"m{i}") == wanted for i in (0, a.models // 2, a.models - 1))
+            print(f"{a.models} models: {server.took:.2f} s from exec to ready, {server.resident():.1f} MB", end="; ")
+            print(f"end after SIGTERM: {server.stop()[1] * 1000:.0f} ms", flush=True)
+
+
+def end(a):
+    took = []
+    for _ in range(11):
+        server = Server({"small": SMALL.parent}, f"--engine={a.engine}")
+        took.append(server.stop()[1] * 1000)
+    print(f"idle: SIGTERM to exit {statistics.median(took):.1f} ms, at most {max(took):.1f} ms, over {len(took)} ends")
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("what", choices=["beside", "swap", "memory", "many", "end"])
+    p.add_argument("--pairs", type=int, default=7)
+    p.add_argument("--seconds", type=float, default=4)
+    p.add_argument("--cycles", type=int, default=200)
+    p.add_argument("--models", type=int, default=1000)
+    p.add_argument("--share", type=float, default=0.7)
+    p.add_argument("--engine", default="native")
+    p.add_argument("--on-demand", action="store_true")
+    a = p.parse_args()
+    globals()[a.what](a)
+
+
+if __name__ == "__main__":
+    main()
