@@ -260,3 +260,29 @@ def test_a_model_that_does_not_fit_says_so(start):
     assert status["error_message"].startswith(
         "Insufficient resources to load servable {name: m version: 1}: it needs "
     )
+
+
+def test_what_is_loaded_survives_its_files(start, tmp_path):
+    """Overwritten in place, truncated, deleted: what serves goes on, and gives the same answers."""
+    digits = MODELS.parent.parent / "examples"
+    shutil.copytree(digits / "models" / "digits", tmp_path / "m")
+    body = (digits / "digits.json").read_text()
+    server = start("--engine=native", config=model_config(("m", tmp_path / "m")))
+
+    def ask():
+        reply = server.ask("POST", "/v1/models/m:predict", body)
+        assert reply.status == 200, reply.text
+        return reply.text
+
+    before = ask()
+    for path in sorted((tmp_path / "m").rglob("variables.data*")):
+        with open(path, "r+b") as f:
+            f.write(b"\0" * path.stat().st_size)
+    assert ask() == before
+    for path in sorted((tmp_path / "m").rglob("variables.data*")):
+        os.truncate(path, 0)
+    assert ask() == before
+    shutil.rmtree(tmp_path / "m")
+    time.sleep(1.2)
+    assert ask() == before
+    assert server.ask("GET", "/v1/models/m").status == 200
