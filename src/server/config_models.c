@@ -253,6 +253,23 @@ static sl_code take_model(sl_model_list *l, const pb_model *m, sl_status *st)
     return rc ? rc : take_traffic(&l->arena, m, out, st);
 }
 
+/* Legal, and sometimes meant: the same model under an old name and a new one. But each loads for
+ * itself. */
+static void remark_shared_paths(const sl_model_list *l)
+{
+    sl_map paths = {0};
+    for (int i = 0; i < l->count; i++) {
+        sl_str path = sl_str_of(l->models[i].base_path);
+        const sl_model_config *other = sl_map_get(&paths, path);
+        if (other != NULL)
+            sl_log(SL_WARNING, "models %s and %s have the same base path %s: both load all of it",
+                   other->name, l->models[i].name, path.p);
+        else if (!sl_map_try_set(&paths, path, &l->models[i]))
+            break;
+    }
+    sl_map_fini(&paths);
+}
+
 static sl_code take_list(sl_model_list *l, pb_model *const *models, size_t n, sl_status *st)
 {
     sl_code rc = check_names(models, n, st);
@@ -271,6 +288,8 @@ static sl_code take_list(sl_model_list *l, pb_model *const *models, size_t n, sl
         if (rc == SL_OK)
             rc = take_model(l, models[i], st);
     }
+    if (rc == SL_OK)
+        remark_shared_paths(l);
     return rc;
 }
 

@@ -375,3 +375,64 @@ def test_a_shadow_changes_nothing_in_its_version(start, tmp_path):
     assert [ask() - before for _ in range(3)] == [1, 2, 3]
     shadowed(admin, impure=4)
     assert ask("/versions/2") == before  # as the first request that version 1 saw
+
+
+# ---- directories ----
+
+def test_a_directory_of_files_is_one_configuration(start, tmp_path, versions):
+    files = tmp_path / "conf"
+    files.mkdir()
+    (files / "a.pbtxt").write_text(model_config(("m", versions)))
+    (files / "b.conf").write_text(model_config(("my_model", MY_MODEL)))
+    (files / "notes.txt").write_text("not a configuration")
+    (files / ".hidden.pbtxt").write_text("not a configuration")
+    server = start(f"--model_config_file={files}")
+    assert server.ask("GET", "/v1/models/m/metadata").status == 200
+    assert server.ask("GET", "/v1/models/my_model/metadata").status == 200
+    # A model in two files is refused with both names, a mistake with its file and place; nothing changes.
+    (files / "c.pbtxt").write_text(model_config(("m", versions)))
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for("Illegal to list model m multiple times in config list: it is in a.pbtxt and in c.pbtxt")
+    (files / "c.pbtxt").write_text("model_config_list {\n  config { nam: 'x' }\n}")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for("c.pbtxt': 2:12: message ModelConfig has no field named \"nam\"")
+    (files / "c.pbtxt").unlink()
+    (files / "b.conf").unlink()
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: server.ask("GET", "/v1/models/my_model/metadata").status == 404)
+    assert server.ask("GET", "/v1/models/m/metadata").status == 200
+
+
+def test_a_directory_of_models_is_served_as_it_grows_and_shrinks(start, tmp_path, versions):
+    models = tmp_path / "models"
+    shutil.copytree(versions, models / "a")
+    (models / "lost+found").mkdir()
+    server = start(f"--models_dir={models}")
+    assert server.ask("GET", "/v1/models/a/metadata").status == 200
+    assert server.ask("GET", "/v1/models/lost+found").status == 404
+    shutil.copytree(MY_MODEL, models / "my_model")
+    until(lambda: server.ask("GET", "/v1/models/my_model/metadata").status == 200)
+    # Emptied for a moment, it goes on; gone, it goes.
+    for n in (1, 2, 3):
+        shutil.rmtree(models / "a" / str(n))
+    time.sleep(1.5)
+    assert server.ask("GET", "/v1/models/a/metadata").status == 200
+    shutil.rmtree(models / "a")
+    until(lambda: server.ask("GET", "/v1/models/a/metadata").status == 404)
+    # All of it gone is a mount that is away, not a wish.
+    models.rename(tmp_path / "away")
+    time.sleep(1.5)
+    assert server.ask("GET", "/v1/models/my_model/metadata").status == 200
+
+
+def test_two_ways_of_saying_what_to_serve_are_refused(versions):
+    import subprocess
+    for flag in ("--model_base_path=/x", "--model_config_file=/x"):
+        ended = subprocess.run([SLUICE, "serve", f"--models_dir={versions}", flag], capture_output=True, text=True, timeout=60)
+        assert ended.returncode == 1 and "models_dir says which models to serve" in ended.stderr
+
+
+def test_two_models_on_one_path_are_served_and_remarked(start, tmp_path, versions):
+    server = start(config=model_config(("a", versions), ("b", versions)))
+    assert f"models a and b have the same base path {versions}: both load all of it" in server.log
+    assert server.ask("GET", "/v1/models/b/metadata").status == 200
