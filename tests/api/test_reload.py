@@ -436,3 +436,29 @@ def test_two_models_on_one_path_are_served_and_remarked(start, tmp_path, version
     server = start(config=model_config(("a", versions), ("b", versions)))
     assert f"models a and b have the same base path {versions}: both load all of it" in server.log
     assert server.ask("GET", "/v1/models/b/metadata").status == 200
+
+
+def test_grpc_goes_through_the_split_says_its_version_and_is_shadowed(versions, tmp_path):
+    import tensorflow as tf
+    from grpc_client import grpc_server, predict_request
+    socket_path = tmp_path / "admin.sock"
+    server = grpc_server(f"--admin_address=unix:{socket_path}", config=config(
+        versions, labels(stable=1, canary=2), 'traffic { split { label: "stable" weight: 1 } split { label: "canary" weight: 1 } '
+        'sticky_header: "x-user" } shadow { version: 3 }'))
+    admin = Admin.__new__(Admin)
+    admin.socket, admin.server = str(socket_path), server
+
+    def ask(user):
+        request = predict_request("m", {"x": tf.make_tensor_proto([1.0])})
+        reply, call = server.grpc.prediction.Predict.with_call(request, timeout=30, metadata=[("x-user", user)])
+        version = int(dict(call.initial_metadata())["x-sluice-version"])
+        assert reply.model_spec.version.value == version
+        return version
+
+    users = [f"user-{i}" for i in range(30)]
+    arms = [ask(u) for u in users]
+    assert set(arms) == {1, 2} and arms == [ask(u) for u in users]
+    assert arms == [admin.predict(headers={"x-user": u}) for u in users]  # REST agrees
+    shadowed(admin, matched=90)
+    server.grpc.close()
+    assert server.stop() == 0

@@ -4,7 +4,9 @@
 #include "api/grpc/status.h"
 #include "api/rest/rest.h"
 #include "base/clock.h"
+#include "format/number.h"
 #include "metrics/metrics.h"
+#include "service/shadow.h"
 
 /* ---- the guard ---- */
 
@@ -109,6 +111,11 @@ static void open_head(sl_grpc_call *c)
     call->content_type = "application/grpc";
     add_line(&call->head, "x-request-id: ", c->id);
     sl_chain_puts(&call->head, "grpc-accept-encoding: identity, deflate, gzip\r\n");
+    if (c->has_version) {
+        char number[SL_NUMBER_ROOM];
+        char *end = sl_number_write_int64(number, c->version);
+        add_line(&call->head, "x-sluice-version: ", (sl_str){number, (size_t)(end - number)});
+    }
     if (c->out != SL_GRPC_IDENTITY)
         add_line(&call->head, "grpc-encoding: ", sl_str_of(sl_grpc_encoding_name(c->out)));
 }
@@ -143,6 +150,9 @@ void sl_grpc_finish(sl_grpc_call *c, sl_code rc)
     count(c, rc, total_ns);
     if (g->opt.access != NULL && sl_access_wants(g->opt.access, sl_rest_http_status(rc)))
         log_access(c, rc, total_ns);
+    sl_shadow *copy = NULL;
+    if (rc == SL_OK && c->method != NULL && c->method->copy != NULL)
+        copy = c->method->copy(c);
     if (c->method != NULL && c->method->release != NULL)
         c->method->release(c);
     sl_body_reset(&c->unpacked);
@@ -154,6 +164,7 @@ void sl_grpc_finish(sl_grpc_call *c, sl_code rc)
         sl_http_reply(call);
     else
         sl_http_reply_posted(call);
+    sl_shadow_start(copy); /* the answer is on its way */
 }
 
 void sl_grpc_send(sl_grpc_call *c)

@@ -29,6 +29,9 @@ typedef struct sl_grpc_method {
     /* (optional) The client's messages are a stream: called for each piece of the body. begin is
      * called before, without a message. */
     void (*piece)(sl_grpc_call *c, sl_str data, bool end);
+    /* (optional) A copy for a shadow version of what has been answered; from finish, before release.
+     */
+    struct sl_shadow *(*copy)(sl_grpc_call *c);
     /* (optional) Gives back what the method holds; from finish. */
     void (*release)(sl_grpc_call *c);
 } sl_grpc_method;
@@ -61,6 +64,7 @@ struct sl_grpc_call {
     /* for metrics and the access log */
     char made_id[17];
     sl_str id, model, signature;
+    bool has_version; /* one was found: the reply names it */
     int64_t version;
     uint64_t decode_ns, encode_ns, queue_ns, run_ns;
 };

@@ -2,11 +2,12 @@
 #include "api/grpc/infer.h"
 
 #include "base/clock.h"
+#include "service/shadow.h"
 
 typedef struct infer {
     sl_grpc_call call;
     sl_predict predict;
-    bool decoded; /* one of these holds tensors */
+    bool decoded;            /* one of these holds tensors */
     sl_pb_predict sent;      /* Predict */
     sl_pb_examples examples; /* Classify, Regress */
 } infer;
@@ -16,12 +17,21 @@ static infer *of(sl_predict *p)
     return (infer *)((char *)p - offsetof(infer, predict));
 }
 
-sl_model_spec sl_grpc_spec(const sl_pb_model_spec *spec)
+/* For a traffic split with a sticky key: the metadata are headers. */
+static sl_str metadata(const void *call, const char *name)
+{
+    const sl_str *value = sl_http_header_find(call, name);
+    return value != NULL ? *value : (sl_str){"", 0};
+}
+
+sl_model_spec sl_grpc_spec(const sl_grpc_call *c, const sl_pb_model_spec *spec)
 {
     return (sl_model_spec){.model = spec->name,
                            .has_version = spec->has_version,
                            .version = spec->version,
-                           .label = spec->label};
+                           .label = spec->label,
+                           .header = metadata,
+                           .header_arg = c->http};
 }
 
 void sl_grpc_predict_init(sl_grpc_call *c, sl_predict *p)
@@ -55,15 +65,17 @@ sl_pb_used sl_grpc_used(const sl_grpc_call *c, const sl_predict *p)
 
 static sl_code resolve(infer *i, const sl_pb_model_spec *spec)
 {
-    sl_model_spec wanted = sl_grpc_spec(spec);
+    sl_model_spec wanted = sl_grpc_spec(&i->call, spec);
     i->call.model = spec->name;
     i->call.signature = spec->signature_name;
     sl_code rc = sl_grpc_approach(&i->call, &i->predict, SL_MAY_PREDICT, &wanted);
     if (rc)
         return rc;
     rc = sl_predict_resolve(&i->predict, &wanted, spec->signature_name);
-    if (i->predict.version != NULL)
+    if (i->predict.version != NULL) {
         i->call.version = i->predict.version->number;
+        i->call.has_version = true;
+    }
     return rc;
 }
 
@@ -81,9 +93,8 @@ static sl_code decode_predict(infer *i)
 {
     sl_grpc_call *c = &i->call;
     sl_pb_predict *s = &i->sent;
-    sl_code rc =
-        sl_pb_decode_predict(c->message, c->message_buffer, &c->grpc->opt.pb, resolve_signature, i,
-                             c->http->arena, s, &c->st);
+    sl_code rc = sl_pb_decode_predict(c->message, c->message_buffer, &c->grpc->opt.pb,
+                                      resolve_signature, i, c->http->arena, s, &c->st);
     if (rc)
         return rc;
     i->decoded = true;
@@ -181,6 +192,11 @@ static void regress(sl_grpc_call *c, sl_where where)
     begin(c, where, SL_METHOD_REGRESS);
 }
 
+static sl_shadow *copy(sl_grpc_call *c)
+{
+    return sl_shadow_take(&((infer *)c)->predict);
+}
+
 static void release(sl_grpc_call *c)
 {
     infer *i = (infer *)c;
@@ -195,7 +211,7 @@ static void release(sl_grpc_call *c)
 #define METHOD(name, fn)                                                                           \
     {                                                                                              \
         .path = "/tensorflow.serving.PredictionService/" name, .api = name, .size = sizeof(infer), \
-        .infers = true, .needs_models = true, .begin = fn, .release = release                      \
+        .infers = true, .needs_models = true, .begin = fn, .copy = copy, .release = release        \
     }
 const sl_grpc_method sl_grpc_predict = METHOD("Predict", predict);
 const sl_grpc_method sl_grpc_classify = METHOD("Classify", classify);

@@ -13,7 +13,7 @@
 #include "codec/examples_pb.h"
 
 /* The version that is asked for. */
-sl_model_spec sl_grpc_spec(const sl_pb_model_spec *spec);
+sl_model_spec sl_grpc_spec(const sl_grpc_call *c, const sl_pb_model_spec *spec);
 /* Prepares a run of this call, the first time: cancellation, deadline, gRPC's words. */
 void sl_grpc_predict_init(sl_grpc_call *c, sl_predict *p);
 /* Asks the guard whether it may be used, and whether the version must be loaded first (sl_grpc_await):

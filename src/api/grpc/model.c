@@ -20,7 +20,7 @@ static sl_code encode_metadata(metadata *m)
     if (rc)
         return rc;
     c->model = spec.name;
-    sl_model_spec wanted = sl_grpc_spec(&spec);
+    sl_model_spec wanted = sl_grpc_spec(c, &spec);
     rc = sl_grpc_approach(c, &m->predict, SL_MAY_METADATA, &wanted);
     if (rc)
         return rc;
@@ -29,6 +29,7 @@ static sl_code encode_metadata(metadata *m)
         return rc;
     const sl_version *v = m->predict.version;
     c->version = v->number;
+    c->has_version = true;
     sl_chain *out = sl_grpc_reply_begin(c, &r);
     rc = sl_pb_encode_metadata(spec.name, v->number, v->signatures, out, &c->st);
     return sl_grpc_reply_end(c, &r, rc);
@@ -60,7 +61,7 @@ static sl_code encode_status(sl_grpc_call *c)
     if (rc)
         return rc;
     c->model = spec.name;
-    sl_model_spec wanted = sl_grpc_spec(&spec);
+    sl_model_spec wanted = sl_grpc_spec(c, &spec);
     rc = sl_grpc_may(c, SL_MAY_STATUS, wanted.model, wanted.label);
     if (rc)
         return rc;

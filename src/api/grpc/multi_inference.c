@@ -37,7 +37,7 @@ static sl_code prepare(multi *m)
     m->decoded = true;
     c->model = s->tasks[0].spec.name;
     c->signature = s->tasks[0].spec.signature_name;
-    sl_model_spec wanted = sl_grpc_spec(&s->tasks[0].spec);
+    sl_model_spec wanted = sl_grpc_spec(c, &s->tasks[0].spec);
     rc = sl_grpc_approach(c, &m->version, SL_MAY_PREDICT, &wanted);
     if (rc)
         return rc;
@@ -45,6 +45,7 @@ static sl_code prepare(multi *m)
     if (rc)
         return rc;
     c->version = m->version.version->number;
+    c->has_version = true;
     sl_multi_task *tasks = sl_arena_try_alloc(c->http->arena, s->n_tasks * sizeof *tasks);
     if (tasks == NULL)
         return sl_fail(&c->st, SL_RESOURCE_EXHAUSTED, "out of memory: %zu tasks", s->n_tasks);
