@@ -61,8 +61,10 @@ static void awaited(sl_awaited *a)
 {
     sl_predict *p = (sl_predict *)((char *)a - offsetof(sl_predict, awaited));
     p->job = (sl_job){.run = go_on, .bytes = p->bytes, .cancelled = p->cancelled};
-    sl_code rc = p->service->workers ? sl_workers_submit(p->service->workers, &p->job, p->st) : SL_OK;
-    if (rc || p->service->workers == NULL)
+    sl_workers *workers = p->service->workers;
+    /* When it has been queued it belongs to a worker, and may have ended already. */
+    sl_code rc = workers ? sl_workers_submit(workers, &p->job, p->st) : SL_OK;
+    if (rc || workers == NULL)
         p->again(p, rc);
 }
 
