@@ -51,6 +51,13 @@ static void copy_options(tf_engine *e, const sl_tensorflow_options *o)
     e->custom_op_libs = sl_calloc((size_t)o->n_custom_op_libs, sizeof *e->custom_op_libs);
     for (int i = 0; i < o->n_custom_op_libs; i++)
         e->custom_op_libs[i] = sl_strdup(o->custom_op_libs[i]);
+    e->launch = (tf_launch){.library = e->library,
+                            .python = e->python,
+                            .host_program = e->host_program,
+                            .custom_op_libs = e->custom_op_libs,
+                            .n_custom_op_libs = e->n_custom_op_libs};
+    e->launcher = o->launcher;
+    e->launch_op = o->launch_op;
     e->config_n = o->session_config.n;
     e->config = sl_strndup(o->session_config.p, o->session_config.n);
 }

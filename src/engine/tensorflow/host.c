@@ -43,9 +43,9 @@ static char **make_environment(void)
     return list;
 }
 
-static sl_code find_program(const tf_engine *e, char *path, size_t size, sl_status *st)
+static sl_code find_program(const tf_launch *l, char *path, size_t size, sl_status *st)
 {
-    const char *named = e->host_program ? e->host_program : getenv("SLUICE_TENSORFLOW_HOST");
+    const char *named = l->host_program ? l->host_program : getenv("SLUICE_TENSORFLOW_HOST");
     if (named != NULL && *named != '\0') {
         snprintf(path, size, "%s", named);
         if (access(path, X_OK) == 0)
@@ -73,14 +73,15 @@ static sl_code find_program(const tf_engine *e, char *path, size_t size, sl_stat
                    here, here);
 }
 
-static int spawn(tf_engine *e, const char *program, int socket, int lines, pid_t *pid)
+static int spawn(const tf_launch *l, const char *program, char *library, int socket, int lines,
+                 pid_t *pid)
 {
-    char **argv = sl_calloc((size_t)e->n_custom_op_libs + 3, sizeof *argv);
+    char **argv = sl_calloc((size_t)l->n_custom_op_libs + 3, sizeof *argv);
     char **environment = make_environment();
     argv[0] = (char *)(uintptr_t)program;
-    argv[1] = e->found;
-    for (int i = 0; i < e->n_custom_op_libs; i++)
-        argv[i + 2] = e->custom_op_libs[i];
+    argv[1] = library;
+    for (int i = 0; i < l->n_custom_op_libs; i++)
+        argv[i + 2] = l->custom_op_libs[i];
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, defaults;
@@ -113,7 +114,90 @@ static int above_three(int fd)
     return moved;
 }
 
-static sl_code launch(tf_engine *e, const char *program, sl_status *st)
+/* ---- launching: in this process, or in the launcher ---- */
+
+sl_code tf_launch_host(tf_launch *l, int socket, int lines, char *found, size_t size, sl_status *st)
+{
+    char program[PATH_MAX], version[32];
+    sl_tensorflow_options opts = {.library = l->library, .python = l->python};
+    sl_code rc = sl_tensorflow_find(&opts, found, size, version, sizeof version, NULL, st);
+    if (rc == SL_OK)
+        rc = find_program(l, program, sizeof program, st);
+    if (rc)
+        return rc;
+    int e = spawn(l, program, found, socket, lines, &l->pid);
+    if (e) {
+        l->pid = 0;
+        return sl_fail(st, SL_FAILED_PRECONDITION, "cannot run \"%s\": %s", program, strerror(e));
+    }
+    return SL_OK;
+}
+
+void tf_launch_end(tf_launch *l)
+{
+    if (l->pid <= 0)
+        return;
+    kill(l->pid, SIGKILL); /* ours until it is waited for */
+    waitpid(l->pid, NULL, 0);
+    l->pid = 0;
+}
+
+static sl_code launch_for_server(void *arg, const int *fds, int n_fds, char *answer, size_t size,
+                                 sl_status *st)
+{
+    tf_launch *l = arg;
+    char found[PATH_MAX];
+    if (n_fds != 2)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "the TensorFlow host needs two descriptors");
+    tf_launch_end(l); /* there is one at a time */
+    /* dup2 to 1, 2 and 3 must not hit one that is still needed. */
+    int socket = fcntl(fds[0], F_DUPFD_CLOEXEC, SL_TF_CONTROL_FD + 1);
+    int lines = fcntl(fds[1], F_DUPFD_CLOEXEC, SL_TF_CONTROL_FD + 1);
+    sl_code rc = tf_launch_host(l, socket, lines, found, sizeof found, st);
+    if (rc == SL_OK)
+        snprintf(answer, size, "%d %s", (int)l->pid, found);
+    close(socket);
+    close(lines);
+    return rc;
+}
+
+static sl_code end_for_server(void *arg, const int *fds, int n_fds, char *answer, size_t size,
+                              sl_status *st)
+{
+    (void)fds, (void)n_fds, (void)answer, (void)size, (void)st;
+    tf_launch_end(arg);
+    return SL_OK;
+}
+
+void *sl_tensorflow_launches(const sl_tensorflow_options *o, sl_launch ops[SL_TENSORFLOW_LAUNCHES])
+{
+    tf_launch *l = sl_calloc(1, sizeof *l);
+    *l = (tf_launch){.library = o->library,
+                     .python = o->python,
+                     .host_program = o->host_program,
+                     .custom_op_libs = (char *const *)(uintptr_t)o->custom_op_libs,
+                     .n_custom_op_libs = o->n_custom_op_libs};
+    ops[0] = (sl_launch){launch_for_server, l};
+    ops[1] = (sl_launch){end_for_server, l};
+    return l;
+}
+
+/* The process id and the library that was found. */
+static sl_code ask_launcher(tf_engine *e, const int fds[2], char *found, size_t size, sl_status *st)
+{
+    char answer[SL_LAUNCH_TEXT], *space;
+    sl_code rc = sl_launcher_ask(e->launcher, e->launch_op, fds, 2, answer, sizeof answer, st);
+    if (rc)
+        return rc;
+    long pid = strtol(answer, &space, 10);
+    if (pid <= 0 || *space != ' ' || strlen(space + 1) >= size)
+        return sl_fail(st, SL_INTERNAL, "the launcher's answer makes no sense");
+    snprintf(found, size, "%s", space + 1);
+    e->host_pid = (pid_t)pid;
+    return SL_OK;
+}
+
+static sl_code launch(tf_engine *e, char *found, size_t size, sl_status *st)
 {
     int sockets[2], lines[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
@@ -127,13 +211,19 @@ static sl_code launch(tf_engine *e, const char *program, sl_status *st)
     }
     sockets[1] = above_three(sockets[1]);
     lines[1] = above_three(lines[1]);
-    int rc = spawn(e, program, sockets[1], lines[1], &e->host_pid);
+    sl_code rc;
+    if (e->launcher != NULL) {
+        rc = ask_launcher(e, (int[]){sockets[1], lines[1]}, found, size, st);
+    } else {
+        rc = tf_launch_host(&e->launch, sockets[1], lines[1], found, size, st);
+        e->host_pid = e->launch.pid;
+    }
     close(sockets[1]);
     close(lines[1]);
     if (rc) {
         close(sockets[0]);
         close(lines[0]);
-        return sl_fail(st, SL_FAILED_PRECONDITION, "cannot run \"%s\": %s", program, strerror(rc));
+        return rc;
     }
     fcntl(sockets[0], F_SETFL, O_NONBLOCK);
     fcntl(lines[0], F_SETFL, O_NONBLOCK);
@@ -144,29 +234,26 @@ static sl_code launch(tf_engine *e, const char *program, sl_status *st)
 
 sl_code tf_host_start(tf_engine *e, sl_status *st)
 {
-    char program[PATH_MAX], found[PATH_MAX] = "", version[32];
-    sl_tensorflow_options opts = {.library = e->library, .python = e->python};
+    char found[PATH_MAX] = "";
     e->host = TF_HOST_STARTING;
     pthread_mutex_unlock(&e->lock);
-    sl_code rc = sl_tensorflow_find(&opts, found, sizeof found, version, sizeof version, NULL, st);
+    sl_code rc = launch(e, found, sizeof found, st); /* nobody else looks at what it sets */
     pthread_mutex_lock(&e->lock);
-    if (rc == SL_OK)
-        rc = find_program(e, program, sizeof program, st);
-    if (rc == SL_OK) {
-        memcpy(e->found, found, sizeof found);
-        rc = launch(e, program, st);
-    }
     if (rc)
         e->host = TF_HOST_NONE;
+    else
+        memcpy(e->found, found, sizeof found);
     return rc;
 }
 
 void tf_host_end(tf_engine *e)
 {
-    if (e->host_pid > 0) {
-        kill(e->host_pid, SIGKILL); /* ours until it is waited for */
-        waitpid(e->host_pid, NULL, 0);
-    }
+    char nothing[1];
+    sl_status st;
+    if (e->host_pid > 0 && e->launcher != NULL)
+        sl_launcher_ask(e->launcher, e->launch_op + 1, NULL, 0, nothing, sizeof nothing, &st);
+    else
+        tf_launch_end(&e->launch);
     tf_lines_read(&e->host_lines, "tensorflow host");
     if (e->host_socket >= 0)
         close(e->host_socket);

@@ -138,10 +138,22 @@ typedef enum tf_host_state {
     TF_HOST_UP
 } tf_host_state;
 
+/* What a host is started from, and the one that runs. In the engine, or in the launcher's process.
+ */
+typedef struct tf_launch {
+    const char *library, *python, *host_program;
+    char *const *custom_op_libs;
+    int n_custom_op_libs;
+    pid_t pid; /* 0: none */
+} tf_launch;
+
 struct tf_engine {
     char *library, *python, *host_program;
     char **custom_op_libs;
     int n_custom_op_libs;
+    tf_launch launch; /* of the above; where there is no launcher */
+    sl_launcher *launcher;
+    int launch_op;
     int intra, inter;
     char *config;
     size_t config_n;
@@ -178,6 +190,11 @@ typedef struct tf_ops_query {
 
 void tf_wake(tf_engine *e);
 
+/* host.c. Looks for the library and starts the program with these ends as its socket and its
+ * output. May take seconds. */
+sl_code tf_launch_host(tf_launch *l, int socket, int lines, char *found, size_t size,
+                       sl_status *st);
+void tf_launch_end(tf_launch *l);
 /* host.c, engine's thread, engine->lock held. Starts the program; the answer comes as HELLO. The
  * search for the library may take seconds: the lock is given back for it. */
 sl_code tf_host_start(tf_engine *e, sl_status *st);

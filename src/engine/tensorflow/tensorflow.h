@@ -45,6 +45,7 @@
 #ifndef SL_ENGINE_TENSORFLOW_TENSORFLOW_H
 #define SL_ENGINE_TENSORFLOW_TENSORFLOW_H
 
+#include "base/launcher.h"
 #include "sluice/engine.h"
 
 typedef struct sl_tensorflow_options {
@@ -62,7 +63,18 @@ typedef struct sl_tensorflow_options {
     int session_parallelism;
     sl_str
         session_config; /* ConfigProto in wire form for every session; a load's own comes after */
+    sl_launcher *launcher; /* starts the host, as operation `launch_op` and the next; NULL: this
+                              process does it itself. Lives as long as the engine */
+    int launch_op;
 } sl_tensorflow_options;
+
+/*
+ * The operations of a launcher that starts the host (base/launcher.h), for a server that will not
+ * be allowed to. Options and what they point to must live until the launcher has been forked.
+ * Returns what the caller frees with sl_free after that.
+ */
+enum { SL_TENSORFLOW_LAUNCHES = 2 };
+void *sl_tensorflow_launches(const sl_tensorflow_options *o, sl_launch ops[SL_TENSORFLOW_LAUNCHES]);
 
 /*
  * Checks the options and copies them. INVALID_ARGUMENT: thread counts. Whether there is a library

@@ -1,0 +1,229 @@
+/* confine.c - see confine.h */
+#include "base/confine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+sl_code sl_confine_privileges(sl_status *st)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        return sl_fail(st, SL_INTERNAL, "cannot give up privileges: %s", strerror(errno));
+    return SL_OK;
+}
+
+/* ---- files ---- */
+
+/* Rights that headers of older systems do not name yet; the kernel's ABI says which it knows. */
+#define REFER (1ULL << 13)
+#define TRUNCATE (1ULL << 14)
+#define IOCTL_DEV (1ULL << 15)
+
+#define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define WRITE LANDLOCK_ACCESS_FS_WRITE_FILE
+#define CHANGE                                                                                     \
+    (LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |                              \
+     LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |    \
+     LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK | \
+     LANDLOCK_ACCESS_FS_MAKE_SYM | REFER | TRUNCATE)
+/* What a file that is no directory can have. */
+#define OF_FILES \
+    (LANDLOCK_ACCESS_FS_READ_FILE | WRITE | LANDLOCK_ACCESS_FS_EXECUTE | TRUNCATE | IOCTL_DEV)
+
+static uint64_t kernel_rights(unsigned rights, long abi)
+{
+    uint64_t r = (rights & SL_FILES_READ ? READ : 0) | (rights & SL_FILES_WRITE ? WRITE : 0) |
+                 (rights & SL_FILES_CHANGE ? CHANGE : 0) |
+                 (rights & SL_FILES_EXECUTE ? LANDLOCK_ACCESS_FS_EXECUTE : 0) |
+                 (rights & SL_FILES_DEVICE ? IOCTL_DEV : 0);
+    uint64_t unknown = (abi < 2 ? REFER : 0) | (abi < 3 ? TRUNCATE : 0) | (abi < 5 ? IOCTL_DEV : 0);
+    return r & ~unknown;
+}
+
+static sl_code allow(int ruleset, const char *path, uint64_t rights, sl_status *st)
+{
+    struct stat s;
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    if (fd < 0)
+        return SL_OK; /* what is not there need not be allowed */
+    if (fstat(fd, &s) == 0 && !S_ISDIR(s.st_mode))
+        rights &= OF_FILES;
+    struct landlock_path_beneath_attr rule = {.allowed_access = rights, .parent_fd = fd};
+    sl_code rc = SL_OK;
+    if (rights != 0 &&
+        syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0))
+        rc = sl_fail(st, SL_INTERNAL, "cannot allow \"%s\": %s", path, strerror(errno));
+    close(fd);
+    return rc;
+}
+
+sl_code sl_confine_files(unsigned handled, const sl_confined_path *paths, int n, sl_status *st)
+{
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    if (abi < 1)
+        return sl_fail(st, SL_UNIMPLEMENTED, "this kernel has no Landlock (%s)", strerror(errno));
+    uint64_t all = kernel_rights(handled, abi);
+    struct landlock_ruleset_attr attr = {.handled_access_fs = all};
+    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
+    if (ruleset < 0)
+        return sl_fail(st, SL_INTERNAL, "cannot restrict files: %s", strerror(errno));
+    sl_code rc = SL_OK;
+    for (int i = 0; rc == SL_OK && i < n; i++)
+        rc = allow(ruleset, paths[i].path, kernel_rights(paths[i].rights, abi) & all, st);
+    if (rc == SL_OK && syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
+        rc = sl_fail(st, SL_INTERNAL, "cannot restrict files: %s", strerror(errno));
+    close(ruleset);
+    return rc;
+}
+
+/* ---- system calls ---- */
+
+#if defined(__x86_64__)
+#define ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define ARCH AUDIT_ARCH_AARCH64
+#else
+#error "write down the audit number of this architecture"
+#endif
+
+enum { NR = offsetof(struct seccomp_data, nr), LONGEST_RULE = 8 };
+
+static void emit(sl_calls *f, struct sock_filter op)
+{
+    f->code[f->n++] = op;
+}
+
+static void load_at(sl_calls *f, size_t offset)
+{
+    emit(f, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
+}
+
+/* The low half of a call's argument: both architectures are little-endian. */
+static void load_argument(sl_calls *f, int i)
+{
+    load_at(f, offsetof(struct seccomp_data, args) + 8 * (size_t)i);
+}
+
+static void jump_unless(sl_calls *f, uint16_t test, uint32_t value, uint8_t skip)
+{
+    emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | test | BPF_K, value, 0, skip));
+}
+
+static void verdict(sl_calls *f, uint32_t v)
+{
+    emit(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, v));
+}
+
+/* Is there room for another rule, and for the end? */
+static bool room(sl_calls *f)
+{
+    f->full |= f->n + LONGEST_RULE + 1 > SL_CALLS_MAX;
+    return !f->full;
+}
+
+void sl_calls_begin(sl_calls *f)
+{
+    load_at(f, offsetof(struct seccomp_data, arch));
+    jump_unless(f, BPF_JEQ, ARCH, 1);
+    emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0));
+    verdict(f, SECCOMP_RET_KILL_PROCESS);
+    load_at(f, NR);
+#if defined(__x86_64__)
+    /* The x32 numbers are a second way to each call. */
+    jump_unless(f, BPF_JGE, 0x40000000u, 1);
+    verdict(f, SECCOMP_RET_ERRNO | EPERM);
+#endif
+}
+
+void sl_calls_deny(sl_calls *f, int call)
+{
+    if (!room(f))
+        return;
+    jump_unless(f, BPF_JEQ, (uint32_t)call, 1);
+    verdict(f, SECCOMP_RET_ERRNO | EPERM);
+}
+
+void sl_calls_deny_all(sl_calls *f, const int *calls, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        sl_calls_deny(f, calls[i]);
+}
+
+void sl_calls_unknown(sl_calls *f, int call)
+{
+    if (!room(f))
+        return;
+    jump_unless(f, BPF_JEQ, (uint32_t)call, 1);
+    verdict(f, SECCOMP_RET_ERRNO | ENOSYS);
+}
+
+void sl_calls_argument_must_be(sl_calls *f, int call, int i, uint32_t value)
+{
+    if (!room(f))
+        return;
+    jump_unless(f, BPF_JEQ, (uint32_t)call, 4);
+    load_argument(f, i);
+    emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 1, 0));
+    verdict(f, SECCOMP_RET_ERRNO | EPERM);
+    load_at(f, NR);
+}
+
+void sl_calls_argument_must_lack(sl_calls *f, int call, int i, uint32_t bits)
+{
+    if (!room(f))
+        return;
+    jump_unless(f, BPF_JEQ, (uint32_t)call, 4);
+    load_argument(f, i);
+    jump_unless(f, BPF_JSET, bits, 1);
+    verdict(f, SECCOMP_RET_ERRNO | EPERM);
+    load_at(f, NR);
+}
+
+void sl_calls_argument_must_have(sl_calls *f, int call, int i, uint32_t bits)
+{
+    if (!room(f))
+        return;
+    jump_unless(f, BPF_JEQ, (uint32_t)call, 4);
+    load_argument(f, i);
+    emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, bits, 1, 0));
+    verdict(f, SECCOMP_RET_ERRNO | EPERM);
+    load_at(f, NR);
+}
+
+void sl_calls_threads_only(sl_calls *f)
+{
+    /* clone3's flags lie in memory, where a filter cannot look: glibc falls back to clone. */
+#ifdef SYS_clone3
+    sl_calls_unknown(f, SYS_clone3);
+#endif
+    sl_calls_argument_must_have(f, SYS_clone, 0, CLONE_THREAD);
+#ifdef SYS_fork
+    sl_calls_deny(f, SYS_fork);
+    sl_calls_deny(f, SYS_vfork);
+#endif
+}
+
+sl_code sl_calls_apply(sl_calls *f, bool all_threads, sl_status *st)
+{
+    if (f->full)
+        return sl_fail(st, SL_INTERNAL, "cannot restrict system calls: more than %d steps",
+                       SL_CALLS_MAX);
+    verdict(f, SECCOMP_RET_ALLOW);
+    struct sock_fprog program = {.len = f->n, .filter = f->code};
+    long rc = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                      all_threads ? SECCOMP_FILTER_FLAG_TSYNC : 0, &program);
+    if (rc > 0)
+        return sl_fail(st, SL_INTERNAL,
+                       "cannot restrict system calls: thread %ld has another filter", rc);
+    if (rc < 0)
+        return sl_fail(st, SL_INTERNAL, "cannot restrict system calls: %s", strerror(errno));
+    return SL_OK;
+}

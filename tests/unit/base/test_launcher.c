@@ -1,0 +1,95 @@
+/* A process that does for us what we must not do ourselves, and nothing else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/launcher.h"
+
+static sl_status st;
+static char text[SL_LAUNCH_TEXT];
+
+static sl_code says(void *arg, const int *fds, int n_fds, char *answer, size_t size, sl_status *s)
+{
+    (void)s;
+    snprintf(answer, size, "%s %d", (const char *)arg, n_fds);
+    for (int i = 0; i < n_fds; i++)
+        if (write(fds[i], answer, strlen(answer)) < 0)
+            return SL_UNKNOWN;
+    return SL_OK;
+}
+
+static sl_code refuses(void *arg, const int *fds, int n_fds, char *answer, size_t size,
+                       sl_status *s)
+{
+    (void)arg, (void)fds, (void)n_fds, (void)answer, (void)size;
+    return sl_fail(s, SL_NOT_FOUND, "no such program");
+}
+
+static sl_code dies(void *arg, const int *fds, int n_fds, char *answer, size_t size, sl_status *s)
+{
+    (void)arg, (void)fds, (void)n_fds, (void)answer, (void)size, (void)s;
+    _exit(3);
+}
+
+static const sl_launch ops[] = {{says, "hello"}, {refuses, NULL}, {dies, NULL}};
+
+static void an_operation_gets_descriptors_and_gives_an_answer(void **state)
+{
+    sl_launcher *l;
+    int ends[2];
+    char got[64] = "";
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(sl_launcher_start(ops, 3, &l, &st), SL_OK);
+    assert_int_equal(sl_launcher_ask(l, 0, NULL, 0, text, sizeof text, &st), SL_OK);
+    assert_string_equal(text, "hello 0");
+    assert_int_equal(sl_launcher_ask(l, 0, &ends[1], 1, text, sizeof text, &st), SL_OK);
+    close(ends[1]);
+    assert_int_equal(read(ends[0], got, sizeof got - 1), 7);
+    assert_string_equal(got, "hello 1");
+    assert_int_equal(read(ends[0], got, sizeof got), 0); /* it has closed its copy */
+    close(ends[0]);
+    sl_launcher_end(l);
+}
+
+static void a_failure_comes_back_with_its_reason(void **state)
+{
+    sl_launcher *l;
+    (void)state;
+    assert_int_equal(sl_launcher_start(ops, 3, &l, &st), SL_OK);
+    assert_int_equal(sl_launcher_ask(l, 1, NULL, 0, text, sizeof text, &st), SL_NOT_FOUND);
+    assert_string_equal(st.msg, "no such program");
+    assert_int_equal(sl_launcher_ask(l, 7, NULL, 0, text, sizeof text, &st), SL_INVALID_ARGUMENT);
+    assert_int_equal(sl_launcher_ask(l, -1, NULL, 0, text, sizeof text, &st), SL_INVALID_ARGUMENT);
+    assert_int_equal(sl_launcher_ask(l, 0, NULL, 0, text, sizeof text, &st), SL_OK);
+    sl_launcher_end(l);
+}
+
+static void a_launcher_that_is_gone_is_an_error_not_a_hang(void **state)
+{
+    sl_launcher *l;
+    (void)state;
+    assert_int_equal(sl_launcher_start(ops, 3, &l, &st), SL_OK);
+    assert_int_equal(sl_launcher_ask(l, 2, NULL, 0, text, sizeof text, &st), SL_UNAVAILABLE);
+    assert_int_equal(sl_launcher_ask(l, 0, NULL, 0, text, sizeof text, &st), SL_UNAVAILABLE);
+    sl_launcher_end(l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_operation_gets_descriptors_and_gives_an_answer),
+        cmocka_unit_test(a_failure_comes_back_with_its_reason),
+        cmocka_unit_test(a_launcher_that_is_gone_is_an_error_not_a_hang),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
