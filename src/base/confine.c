@@ -157,6 +157,84 @@ void sl_calls_deny_all(sl_calls *f, const int *calls, size_t n)
         sl_calls_deny(f, calls[i]);
 }
 
+/* What neither a server nor a model needs. */
+static const int kernel[] = {
+    SYS_mount,
+    SYS_umount2,
+    SYS_pivot_root,
+    SYS_unshare,
+    SYS_setns,
+    SYS_bpf,
+    SYS_perf_event_open,
+    SYS_keyctl,
+    SYS_add_key,
+    SYS_request_key,
+    SYS_userfaultfd,
+    SYS_init_module,
+    SYS_finit_module,
+    SYS_delete_module,
+    SYS_kexec_load,
+    SYS_reboot,
+    SYS_swapon,
+    SYS_swapoff,
+    SYS_acct,
+    SYS_quotactl,
+    SYS_sethostname,
+    SYS_setdomainname,
+    SYS_syslog,
+    SYS_personality,
+    SYS_settimeofday,
+    SYS_clock_settime,
+    SYS_adjtimex,
+    SYS_clock_adjtime,
+    SYS_name_to_handle_at,
+    SYS_open_by_handle_at,
+    SYS_vhangup,
+    SYS_fanotify_init,
+    SYS_lookup_dcookie,
+    SYS_io_setup,
+    SYS_io_submit,
+    SYS_setuid,
+    SYS_setgid,
+    SYS_setreuid,
+    SYS_setregid,
+    SYS_setresuid,
+    SYS_setresgid,
+    SYS_setgroups,
+    SYS_setfsuid,
+    SYS_setfsgid,
+    SYS_capset,
+#ifdef SYS_io_uring_setup
+    SYS_io_uring_setup,
+    SYS_io_uring_enter,
+    SYS_io_uring_register,
+#endif
+#ifdef SYS_open_tree
+    SYS_open_tree,
+    SYS_move_mount,
+    SYS_fsopen,
+    SYS_fsconfig,
+    SYS_fsmount,
+    SYS_fspick,
+#endif
+#ifdef SYS_mount_setattr
+    SYS_mount_setattr,
+#endif
+#ifdef SYS_kexec_file_load
+    SYS_kexec_file_load,
+#endif
+#if defined(__x86_64__)
+    SYS_iopl,
+    SYS_ioperm,
+    SYS_modify_ldt,
+#endif
+};
+
+void sl_calls_deny_kernel(sl_calls *f)
+{
+    sl_calls_deny_all(f, kernel, sizeof kernel / sizeof *kernel);
+}
+
 void sl_calls_unknown(sl_calls *f, int call)
 {
     if (!room(f))

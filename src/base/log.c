@@ -279,10 +279,15 @@ static sl_code start_writer(sl_status *st)
     return sl_fail(st, SL_RESOURCE_EXHAUSTED, "cannot start the log's thread: %s", strerror(e));
 }
 
-sl_code sl_log_start(const sl_log_options *opts, sl_status *st)
+void sl_log_prepare(const sl_log_options *opts)
 {
     options = *opts;
     atomic_store(&level, (int)opts->level);
+}
+
+sl_code sl_log_start(const sl_log_options *opts, sl_status *st)
+{
+    sl_log_prepare(opts);
     size_t first = atomic_load(&head);
     tail = first;
     for (size_t i = 0; i < SLOTS; i++)

@@ -32,6 +32,8 @@ typedef struct sl_log_options {
     int fd; /* where to; 2 */
 } sl_log_options;
 
+/* Main thread, before sl_log_start: lines that are written until then have the form, too. */
+void sl_log_prepare(const sl_log_options *opts);
 /* Main thread, once. RESOURCE_EXHAUSTED if the thread cannot be made. */
 sl_code sl_log_start(const sl_log_options *opts, sl_status *st);
 /* Writes what is left and ends the thread. */

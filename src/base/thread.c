@@ -11,20 +11,40 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/mem.h"
 
 enum { NICE = 10 };
+
+/* A thread names itself: naming another one means writing to a file, which a server that has locked
+ * itself up may not do. */
+typedef struct beginning {
+    char name[16];
+    void *(*fn)(void *);
+    void *arg;
+} beginning;
+
+static void *begin(void *arg)
+{
+    beginning b = *(beginning *)arg;
+    sl_free(arg);
+    pthread_setname_np(pthread_self(), b.name);
+    return b.fn(b.arg);
+}
 
 sl_code sl_thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *arg,
                         sl_status *st)
 {
-    char cut[16];
-    int e = sl_fault_hit(SL_FAULT_THREAD) ? EAGAIN : pthread_create(out, NULL, fn, arg);
-    if (e)
-        return sl_fail(st, SL_RESOURCE_EXHAUSTED, "cannot start thread \"%s\": %s", name,
-                       strerror(e));
-    snprintf(cut, sizeof cut, "%s", name);
-    pthread_setname_np(*out, cut);
-    return SL_OK;
+    beginning *b = sl_try_malloc(sizeof *b);
+    int e = b == NULL ? ENOMEM : EAGAIN;
+    if (b != NULL && !sl_fault_hit(SL_FAULT_THREAD)) {
+        *b = (beginning){.fn = fn, .arg = arg};
+        snprintf(b->name, sizeof b->name, "%s", name);
+        e = pthread_create(out, NULL, begin, b);
+    }
+    if (e == 0)
+        return SL_OK;
+    sl_free(b);
+    return sl_fail(st, SL_RESOURCE_EXHAUSTED, "cannot start thread \"%s\": %s", name, strerror(e));
 }
 
 /* The scheduler lets a thread that runs finish its turn, 3 ms or so, before one that wakes up gets the

@@ -20,19 +20,34 @@ static const char *or_null(const char *s)
     return s != NULL && *s != '\0' ? s : NULL;
 }
 
+static sl_tensorflow_options tensorflow_options(const sl_engines *e, const sl_flags *flags)
+{
+    return (sl_tensorflow_options){.library = or_null(flags->tensorflow_library),
+                                   .python = or_null(flags->tensorflow_python),
+                                   .host_program = or_null(flags->tensorflow_host),
+                                   .custom_op_libs = e->custom_ops,
+                                   .n_custom_op_libs = e->n_custom_ops,
+                                   .launcher = e->launcher};
+}
+
+void *sl_engines_launches(sl_engines *e, const sl_flags *flags, sl_launch ops[SL_ENGINES_LAUNCHES])
+{
+    _Static_assert((int)SL_ENGINES_LAUNCHES == (int)SL_TENSORFLOW_LAUNCHES, "those of one engine");
+    split_list(flags->tensorflow_custom_op_libraries, &e->custom_ops, &e->n_custom_ops);
+    sl_tensorflow_options o = tensorflow_options(e, flags);
+    return sl_tensorflow_launches(&o, ops);
+}
+
 sl_code sl_engines_start(sl_engines *e, const sl_flags *flags, const sl_platform *platform,
                          sl_loader *loader, sl_status *st)
 {
     static const char *const names[] = {"auto", "native", "tensorflow"};
-    split_list(flags->tensorflow_custom_op_libraries, &e->custom_ops, &e->n_custom_ops);
-    sl_tensorflow_options o = {.library = or_null(flags->tensorflow_library),
-                               .python = or_null(flags->tensorflow_python),
-                               .host_program = or_null(flags->tensorflow_host),
-                               .custom_op_libs = e->custom_ops,
-                               .n_custom_op_libs = e->n_custom_ops,
-                               .intra_op_parallelism = platform->intra_op_threads,
-                               .inter_op_parallelism = platform->inter_op_threads,
-                               .session_config = platform->session_config};
+    if (e->custom_ops == NULL)
+        split_list(flags->tensorflow_custom_op_libraries, &e->custom_ops, &e->n_custom_ops);
+    sl_tensorflow_options o = tensorflow_options(e, flags);
+    o.intra_op_parallelism = platform->intra_op_threads;
+    o.inter_op_parallelism = platform->inter_op_threads;
+    o.session_config = platform->session_config;
     sl_code rc = sl_tensorflow_new(&o, &e->tensorflow, st);
     if (rc)
         return rc;

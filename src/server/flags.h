@@ -153,6 +153,9 @@ typedef struct sl_flags {
     int access_log;            /* sl_access_mode */
     unsigned access_log_every; /* --access_log=sampled:N */
     int64_t drain_timeout_s;
+    int sandbox;              /* sl_sandbox_mode */
+    const char *sandbox_root; /* comma list; strict */
+    const char *run_as;       /* "user[:group]"; "": stay */
     bool strict_startup; /* what the original only logs ends the start: equal ports, no bind ... */
 
     bool given[SL_FLAGS_MAX]; /* by row of the table; see sl_flags_given */

@@ -80,14 +80,13 @@ static void add_flag_help(const sl_flag *row, sl_text *out)
 
 void sl_flags_help(sl_text *out)
 {
-    sl_text_puts(out,
-                 "usage: sluice serve [--flag=value ...]\n"
-                 "\n"
-                 "Serves models over REST; takes every flag of tensorflow_model_server.\n"
-                 "A bool flag is written --flag, --flag=true or --flag=false.\n"
-                 "\n"
-                 "  sluice serve --model_name=half --model_base_path=/models/half "
-                 "--rest_api_port=8501\n");
+    sl_text_puts(out, "usage: sluice serve [--flag=value ...]\n"
+                      "\n"
+                      "Serves models over REST; takes every flag of tensorflow_model_server.\n"
+                      "A bool flag is written --flag, --flag=true or --flag=false.\n"
+                      "\n"
+                      "  sluice serve --model_name=half --model_base_path=/models/half "
+                      "--rest_api_port=8501\n");
     for (int g = 0; g < SL_FLAGS_GROUPS; g++) {
         sl_text_printf(out, "\n%s\n", sl_flag_groups[g]);
         for (int i = 0; i < sl_flag_count; i++)

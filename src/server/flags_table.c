@@ -16,6 +16,7 @@
 static const char *const engines[] = {"auto", "native", "tensorflow", NULL};
 static const char *const transitions[] = {"availability", "resource", NULL};
 static const char *const verifies[] = {"none", "optional", "required", NULL};
+static const char *const sandboxes[] = {"off", "default", "strict", NULL};
 static const char *const log_levels[] = {"debug", "info", "warning", "error", "fatal", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 
@@ -341,6 +342,18 @@ const sl_flag sl_flag_table[] = {
      .parse = parse_access_log},
     ROW(INT64, drain_timeout_s, OPERATION, "30",
         "seconds that requests in flight are given when the server is asked to end", OURS),
+    ROW(CHOICE, sandbox, OPERATION, "default",
+        "what the server gives up once it has started. default: programs, connections of its own, "
+        "writing "
+        "files; strict: also reading outside of sandbox_root",
+        OURS, .choices = sandboxes),
+    ROW(STRING, sandbox_root, OPERATION, "",
+        "comma-separated list of directories that --sandbox=strict leaves readable; empty: the "
+        "parents of "
+        "base paths. Those of configuration files are always",
+        OURS),
+    ROW(STRING, run_as, OPERATION, "",
+        "user or user:group that the server becomes when it was started as root", OURS),
     ROW(BOOL, strict_startup, OPERATION, "false",
         "end the start where TensorFlow Serving only writes a line and goes on without REST", OURS),
 };

@@ -119,6 +119,8 @@ static sl_code make_plan(plan *p, const sl_model_list *now, const sl_model_list 
 static sl_code check(sl_reload *r, sl_model_list *wanted, sl_status *st)
 {
     sl_code rc = sl_model_list_check_change(&r->current, wanted, st);
+    for (int i = 0; rc == SL_OK && r->o.sandbox != NULL && i < wanted->count; i++)
+        rc = sl_sandbox_may_read(r->o.sandbox, wanted->models[i].base_path, st);
     if (rc == SL_OK)
         rc = sl_config_check_platforms(r->o.config, wanted, st);
     return rc ? rc : sl_remote_attach(r->o.remote, wanted, true, st);

@@ -36,6 +36,7 @@
 
 #include "server/config_dir.h"
 #include "server/remote.h"
+#include "server/sandbox.h"
 
 typedef struct sl_reload sl_reload;
 
@@ -46,6 +47,7 @@ typedef struct sl_reload_options {
     sl_model_source source;   /* --model_config_file, --models_dir */
     int32_t poll_seconds;     /* of `source`; <= 0: only when asked */
     uint64_t timeout_ns;      /* of waiting for models */
+    const sl_sandbox_options *sandbox; /* which base paths can be read at all; NULL: any */
 } sl_reload_options;
 
 /* Applies config->models, without waiting for loads, and begins to poll. Everything that is pointed

@@ -67,19 +67,19 @@ static sl_code make_path(const char *path, sl_status *st)
     return check_cache(path, st);
 }
 
-static sl_code choose_cache(sl_remote *r, sl_status *st)
+sl_code sl_remote_cache(const char *given, char **out, sl_status *st)
 {
-    const char *given = r->opts.cache_dir, *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    const char *usual = "/var/cache/sluice";
     char path[4096];
-    sl_code rc = SL_OK;
-    if (given != NULL && *given) {
-        rc = make_path(given, st);
-        r->cache_dir = sl_strdup(given);
-        return rc ? sl_wrap(st, "remote_cache_dir: ") : SL_OK;
+    if (*given) {
+        if (make_path(given, st))
+            return sl_wrap(st, "remote_cache_dir: ");
+        *out = sl_strdup(given);
+        return SL_OK;
     }
-    rc = make_path("/var/cache/sluice", st);
-    if (rc == SL_OK) {
-        r->cache_dir = sl_strdup("/var/cache/sluice");
+    if (make_path(usual, st) == SL_OK) {
+        *out = sl_strdup(usual);
         return SL_OK;
     }
     if (xdg != NULL && xdg[0] == '/')
@@ -88,10 +88,9 @@ static sl_code choose_cache(sl_remote *r, sl_status *st)
         snprintf(path, sizeof path, "%s/.cache/sluice", home);
     else
         return sl_wrap(st, "give --remote_cache_dir, a directory for what is fetched: ");
-    rc = make_path(path, st);
-    if (rc)
+    if (make_path(path, st))
         return sl_wrap(st, "give --remote_cache_dir, a directory for what is fetched: ");
-    r->cache_dir = sl_strdup(path);
+    *out = sl_strdup(path);
     return SL_OK;
 }
 
@@ -311,9 +310,8 @@ sl_code sl_remote_start(const sl_remote_options *opts, sl_remote **out, sl_statu
     r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&r->lock, NULL);
     split_roots(r);
-    sl_code rc = choose_cache(r, st);
-    if (rc == SL_OK)
-        rc = remote_helper_find(opts->helper, &r->helper, st);
+    r->cache_dir = sl_strdup(opts->cache_dir);
+    sl_code rc = remote_helper_find(opts->helper, &r->helper, st);
     if (rc == SL_OK)
         rc = sl_thread_start(&r->thread, "sl-remote", remote_helper_run, r, st);
     r->has_thread = rc == SL_OK;

@@ -23,13 +23,16 @@
 #ifndef SL_SERVER_REMOTE_H
 #define SL_SERVER_REMOTE_H
 
+#include "base/launcher.h"
 #include "server/config.h"
 
 typedef struct sl_remote sl_remote;
 
 typedef struct sl_remote_options {
     const char *helper;    /* path of sluice-fetch; "": beside this program, or in libexec */
-    const char *cache_dir; /* "": /var/cache/sluice, or the user's */
+    sl_launcher *launcher; /* starts the helper, as operation launch_op and the next; NULL: we do */
+    int launch_op;
+    const char *cache_dir; /* as sl_remote_cache has chosen it */
     const char *roots;     /* comma list: what a reload may name */
     int poll_seconds;      /* 0: until it succeeded once; < 0: never, the cache as it is */
     unsigned patience_s;   /* a transfer that stands still for so long has failed */
@@ -43,8 +46,15 @@ typedef struct sl_remote_options {
     void *arg;
 } sl_remote_options;
 
-/* Finds the cache directory and starts the helper and a thread. FAILED_PRECONDITION if there is no
- * helper, or no directory that can be written to by us alone. */
+/* Where models that were fetched are kept: `given`, or with "" /var/cache/sluice, or the user's
+ * cache. Made if need be; freed with sl_free. FAILED_PRECONDITION if it cannot be written to by us
+ * alone. */
+sl_code sl_remote_cache(const char *given, char **out, sl_status *st);
+/* The operations of a launcher that starts the helper (base/launcher.h). The caller frees what it
+ * returns, when the launcher has been forked. */
+enum { SL_REMOTE_LAUNCHES = 2 };
+void *sl_remote_launches(const char *helper, sl_launch ops[SL_REMOTE_LAUNCHES]);
+/* Starts the helper and a thread. FAILED_PRECONDITION if there is no helper. */
 sl_code sl_remote_start(const sl_remote_options *opts, sl_remote **out, sl_status *st);
 void sl_remote_stop(sl_remote *r);
 void sl_remote_free(sl_remote *r);

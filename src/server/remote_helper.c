@@ -60,9 +60,10 @@ sl_code remote_helper_find(const char *named, char **out, sl_status *st)
 
 /* ---- starting and ending ---- */
 
-static int spawn(sl_remote *r, int theirs)
+/* 0, or an errno. */
+static int spawn(char *helper, int theirs, pid_t *pid)
 {
-    char *argv[] = {r->helper, NULL};
+    char *argv[] = {helper, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, defaults;
@@ -77,10 +78,80 @@ static int spawn(sl_remote *r, int theirs)
     posix_spawnattr_setsigdefault(&attributes, &defaults);
     posix_spawnattr_setflags(&attributes,
                              POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
-    int e = posix_spawn(&r->pid, r->helper, &actions, &attributes, argv, environ);
+    int e = posix_spawn(pid, helper, &actions, &attributes, argv, environ);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return e;
+}
+
+/* The launcher's: which program, and the one that runs. */
+typedef struct launch {
+    const char *named;
+    pid_t pid;
+} launch;
+
+static void end_process(pid_t *pid)
+{
+    if (*pid > 0) {
+        kill(*pid, SIGKILL); /* ours until it is waited for; it keeps nothing that matters */
+        waitpid(*pid, NULL, 0);
+    }
+    *pid = 0;
+}
+
+static sl_code launch_helper(void *arg, const int *fds, int n_fds, char *answer, size_t size,
+                             sl_status *st)
+{
+    launch *l = arg;
+    char *helper;
+    if (n_fds != 1)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "the helper needs a socket");
+    end_process(&l->pid); /* there is one at a time */
+    sl_code rc = remote_helper_find(l->named, &helper, st);
+    if (rc)
+        return rc;
+    int e = spawn(helper, fds[0], &l->pid);
+    if (e) {
+        l->pid = 0;
+        rc = sl_fail(st, SL_FAILED_PRECONDITION, "%s", strerror(e));
+    }
+    snprintf(answer, size, "%d", (int)l->pid);
+    sl_free(helper);
+    return rc;
+}
+
+static sl_code end_helper(void *arg, const int *fds, int n_fds, char *answer, size_t size,
+                          sl_status *st)
+{
+    (void)fds, (void)n_fds, (void)answer, (void)size, (void)st;
+    end_process(&((launch *)arg)->pid);
+    return SL_OK;
+}
+
+void *sl_remote_launches(const char *helper, sl_launch ops[SL_REMOTE_LAUNCHES])
+{
+    launch *l = sl_calloc(1, sizeof *l);
+    l->named = helper;
+    ops[0] = (sl_launch){launch_helper, l};
+    ops[1] = (sl_launch){end_helper, l};
+    return l;
+}
+
+/* Here, or by the launcher. */
+static sl_code start_helper(sl_remote *r, int theirs, sl_status *st)
+{
+    char answer[32];
+    if (r->opts.launcher != NULL) {
+        sl_code rc = sl_launcher_ask(r->opts.launcher, r->opts.launch_op, &theirs, 1, answer,
+                                     sizeof answer, st);
+        r->pid = rc ? 0 : (pid_t)strtol(answer, NULL, 10);
+        return rc;
+    }
+    int e = spawn(r->helper, theirs, &r->pid);
+    if (e == 0)
+        return SL_OK;
+    r->pid = 0;
+    return sl_fail(st, SL_FAILED_PRECONDITION, "%s", strerror(e));
 }
 
 static void set_up(sl_remote *r)
@@ -95,7 +166,8 @@ static void set_up(sl_remote *r)
 
 static void begin(sl_remote *r)
 {
-    int pair[2], e = 0;
+    int pair[2];
+    sl_status st;
     r->start_wait_ns =
         r->start_wait_ns ? SL_MIN(r->start_wait_ns * 2, LONGEST_WAIT_NS) : FIRST_WAIT_NS;
     r->start_due_ns = sl_now_ns() + r->start_wait_ns;
@@ -103,12 +175,11 @@ static void begin(sl_remote *r)
         sl_log(SL_ERROR, "cannot start %s: %s", r->helper, strerror(errno));
         return;
     }
-    e = spawn(r, pair[1]);
+    sl_code rc = start_helper(r, pair[1], &st);
     close(pair[1]);
-    if (e) {
+    if (rc) {
         close(pair[0]);
-        r->pid = 0;
-        sl_log(SL_ERROR, "cannot start %s: %s", r->helper, strerror(e));
+        sl_log(SL_ERROR, "cannot start %s: %s", r->helper, st.msg);
         return;
     }
     fcntl(pair[0], F_SETFL, O_NONBLOCK);
@@ -122,10 +193,13 @@ void remote_helper_end(sl_remote *r)
         close(r->socket);
     r->socket = -1;
     r->is_up = false;
-    if (r->pid > 0) {
-        kill(r->pid, SIGKILL); /* ours until it is waited for; it keeps nothing that matters */
-        waitpid(r->pid, NULL, 0);
-    }
+    char nothing[1];
+    sl_status st;
+    if (r->pid > 0 && r->opts.launcher != NULL)
+        sl_launcher_ask(r->opts.launcher, r->opts.launch_op + 1, NULL, 0, nothing, sizeof nothing,
+                        &st);
+    else
+        end_process(&r->pid);
     r->pid = 0;
     sl_text_fini(&r->out);
     r->out_at = 0;

@@ -31,6 +31,7 @@
 #include "server/config.h"
 #include "server/engines.h"
 #include "server/loader.h"
+#include "server/lockup.h"
 #include "server/reload.h"
 #include "service/shadow.h"
 
@@ -45,6 +46,7 @@ typedef struct server {
     sl_batch_scheduler *batches; /* NULL without --enable_batching */
     sl_manager *manager;
     sl_reload *reload;
+    char *cache_dir;   /* NULL: nothing is fetched */
     sl_remote *remote; /* NULL: no base path lies elsewhere, and none may */
     _Atomic(sl_reload *) reload_open; /* the same, as soon as loops may use it */
     sl_shadows *shadows;
@@ -52,6 +54,8 @@ typedef struct server {
     sl_service service;
     sl_access_log access;
     sl_auth *auth;
+    sl_sandbox_options sandbox;
+    sl_launcher *launcher; /* NULL: nothing will have to be started */
     sl_rest rest;
     sl_grpc grpc;
     sl_api api;
@@ -285,7 +289,7 @@ static void *wait_for_models(void *arg)
     }
     if (s->flags->as_original) {
         sl_status st;
-        if (open_ports(s, &st)) {
+        if (open_ports(s, &st) || sl_sandbox_finish(&s->sandbox, &st)) {
             sl_log(SL_ERROR, "%s", st.msg);
             atomic_store(&s->listening_failed, true);
             kill(getpid(), SIGTERM);
@@ -384,10 +388,12 @@ static int versions_in_use(void *arg, const char *model, int64_t **numbers, int 
 static sl_code make_remote(server *s, sl_status *st)
 {
     const sl_flags *f = s->flags;
-    if (!sl_remote_is_wanted(&s->config.models) && *f->remote_root == '\0')
+    if (s->cache_dir == NULL)
         return SL_OK;
     sl_remote_options o = {.helper = f->remote_helper,
-                           .cache_dir = f->remote_cache_dir,
+                           .launcher = s->launcher,
+                           .launch_op = SL_ENGINES_LAUNCHES,
+                           .cache_dir = s->cache_dir,
                            .roots = f->remote_root,
                            .poll_seconds = f->remote_poll_wait_seconds,
                            .patience_s = (unsigned)f->remote_timeout_s,
@@ -441,7 +447,8 @@ static sl_code make_reload(server *s, sl_status *st)
                            .remote = s->remote,
                            .source = {.config = f->model_config_file, .models = f->models_dir},
                            .poll_seconds = f->model_config_file_poll_wait_seconds,
-                           .timeout_ns = (uint64_t)f->reload_timeout_s * 1000000000u};
+                           .timeout_ns = (uint64_t)f->reload_timeout_s * 1000000000u,
+                           .sandbox = &s->sandbox};
     /* Models come into a directory as versions do. */
     if (f->models_dir[0] && o.poll_seconds <= 0)
         o.poll_seconds = f->file_system_poll_wait_seconds;
@@ -522,7 +529,39 @@ static void make_grpc(server *s)
     s->api = (sl_api){.rest = &s->rest, .grpc = &s->grpc};
 }
 
-static sl_code make(server *s, sl_status *st)
+/* Where remote models are kept, if there may be any. */
+static sl_code choose_cache(server *s, sl_status *st)
+{
+    const sl_flags *f = s->flags;
+    if (!sl_remote_is_wanted(&s->config.models) && *f->remote_root == '\0')
+        return SL_OK;
+    return sl_remote_cache(f->remote_cache_dir, &s->cache_dir, st);
+}
+
+/* The process that starts programs after we have given that up. Before there are threads, and
+ * before files are closed. */
+static sl_code make_launcher(server *s, sl_status *st)
+{
+    sl_launch ops[SL_ENGINES_LAUNCHES + SL_REMOTE_LAUNCHES];
+    const sl_flags *f = s->flags;
+    if (f->sandbox == SL_SANDBOX_OFF || (f->engine == SL_ENGINE_NATIVE && s->cache_dir == NULL))
+        return SL_OK;
+    void *engines = sl_engines_launches(&s->engines, f, ops);
+    void *remote = sl_remote_launches(f->remote_helper, ops + SL_ENGINES_LAUNCHES);
+    sl_code rc = sl_launcher_start(ops, SL_COUNTOF(ops), &s->launcher, st);
+    sl_free(engines);
+    sl_free(remote);
+    s->engines.launcher = s->launcher;
+    return rc;
+}
+
+static bool has_secrets(const sl_flags *f)
+{
+    return *f->ssl_config_file || *f->auth_config_file || *f->tls_key_file;
+}
+
+/* What has to be done while there is one thread. */
+static sl_code make_alone(server *s, sl_status *st)
 {
     sl_code rc = sl_config_load(s->flags, &s->config, st);
     if (rc == SL_OK)
@@ -530,7 +569,20 @@ static sl_code make(server *s, sl_status *st)
     if (rc == SL_OK)
         rc = sl_config_check_platforms(&s->config, &s->config.models, st);
     if (rc == SL_OK)
-        rc = make_remote(s, st);
+        rc = sl_sandbox_become((sl_sandbox_mode)s->flags->sandbox, s->flags->run_as,
+                               has_secrets(s->flags), st);
+    if (rc == SL_OK)
+        rc = choose_cache(s, st);
+    if (rc == SL_OK)
+        rc = sl_lockup_options(s->flags, &s->config, s->cache_dir, &s->sandbox, st);
+    if (rc == SL_OK)
+        rc = make_launcher(s, st);
+    return rc ? rc : sl_sandbox_begin(&s->sandbox, st);
+}
+
+static sl_code make(server *s, sl_status *st)
+{
+    sl_code rc = make_remote(s, st);
     if (rc == SL_OK)
         rc = sl_engines_start(&s->engines, s->flags, platform(s), &s->loader, st);
     if (rc == SL_OK)
@@ -555,6 +607,8 @@ static sl_code make(server *s, sl_status *st)
         rc = open_ports(s, st);
     if (rc == SL_OK)
         rc = make_reload(s, st);
+    if (rc == SL_OK && !s->flags->as_original)
+        rc = sl_sandbox_finish(&s->sandbox, st);
     return rc;
 }
 
@@ -618,6 +672,8 @@ static void unmake(server *s)
     if (s->batches != NULL)
         sl_batch_scheduler_free(s->batches);
     sl_engines_stop(&s->engines);
+    sl_launcher_end(s->launcher);
+    sl_free(s->cache_dir);
     sl_auth_free(s->auth);
     sl_certificates_close(&s->certificates);
     sl_config_fini(&s->config);
@@ -699,7 +755,10 @@ int sl_serve(sl_flags *flags)
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* threads inherit it: only the main thread hears */
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
-    sl_code rc = sl_log_start(&log, &st);
+    sl_log_prepare(&log);
+    sl_code rc = make_alone(&s, &st);
+    if (rc == SL_OK)
+        rc = sl_log_start(&log, &st);
     if (rc == SL_OK)
         rc = make(&s, &st);
     int status = rc ? sl_flags_refuse(flags, &st) : run(&s, &signals);

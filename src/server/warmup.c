@@ -114,8 +114,7 @@ static sl_code run(replay *r, const sl_predict *prepared)
 
 /* ---- requests ---- */
 
-static const sl_pb_limits limits = {.max_expanded_bytes = MOST_RECORD_BYTES,
-                                    .spec_optional = true};
+static const sl_pb_limits limits = {.max_expanded_bytes = MOST_RECORD_BYTES, .spec_optional = true};
 
 /* The version stands for itself: no manager is asked for one. */
 static sl_code begin(replay *r, sl_method method, sl_str name, sl_predict *p)
@@ -237,7 +236,7 @@ static sl_code unparsable(replay *r, sl_str record)
     sl_text t = {0};
     quote(record, &t);
     sl_code rc = sl_fail(r->st, SL_INVALID_ARGUMENT, "Failed to parse warmup record: %s from %s",
-                 t.p ? t.p : "", r->path);
+                         t.p ? t.p : "", r->path);
     sl_text_fini(&t);
     return rc;
 }

@@ -42,7 +42,9 @@ class Server:
         self.port = free_port()
         self.directory = tempfile.TemporaryDirectory()
         command = command or [str(SLUICE), "serve"]
-        command += [f"--rest_api_port={self.port}", "--port=0", *flags]
+        # A build that measures coverage writes its counts when it ends: SLUICE_TEST_FLAGS=--sandbox=off.
+        more = os.environ.get("SLUICE_TEST_FLAGS", "").split()
+        command += [f"--rest_api_port={self.port}", "--port=0", *more, *flags]
         if config is not None:
             path = pathlib.Path(self.directory.name) / "config.pbtxt"
             path.write_text(config)

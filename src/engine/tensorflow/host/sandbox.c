@@ -160,71 +160,6 @@ static const int denied[] = {
     SYS_msgctl,
     SYS_mq_open,
     SYS_mq_unlink,
-    /* the kernel itself */
-    SYS_mount,
-    SYS_umount2,
-    SYS_pivot_root,
-    SYS_unshare,
-    SYS_setns,
-    SYS_bpf,
-    SYS_perf_event_open,
-    SYS_keyctl,
-    SYS_add_key,
-    SYS_request_key,
-    SYS_userfaultfd,
-    SYS_init_module,
-    SYS_finit_module,
-    SYS_delete_module,
-    SYS_kexec_load,
-    SYS_reboot,
-    SYS_swapon,
-    SYS_swapoff,
-    SYS_acct,
-    SYS_quotactl,
-    SYS_sethostname,
-    SYS_setdomainname,
-    SYS_syslog,
-    SYS_personality,
-    SYS_settimeofday,
-    SYS_clock_settime,
-    SYS_adjtimex,
-    SYS_clock_adjtime,
-    SYS_name_to_handle_at,
-    SYS_open_by_handle_at,
-    SYS_vhangup,
-    SYS_fanotify_init,
-    SYS_lookup_dcookie,
-    SYS_io_setup,
-    SYS_io_submit,
-    SYS_setuid,
-    SYS_setgid,
-    SYS_setreuid,
-    SYS_setregid,
-    SYS_setresuid,
-    SYS_setresgid,
-    SYS_setgroups,
-    SYS_setfsuid,
-    SYS_setfsgid,
-    SYS_capset,
-#ifdef SYS_io_uring_setup
-    SYS_io_uring_setup,
-    SYS_io_uring_enter,
-    SYS_io_uring_register,
-#endif
-#ifdef SYS_open_tree
-    SYS_open_tree,
-    SYS_move_mount,
-    SYS_fsopen,
-    SYS_fsconfig,
-    SYS_fsmount,
-    SYS_fspick,
-#endif
-#ifdef SYS_mount_setattr
-    SYS_mount_setattr,
-#endif
-#ifdef SYS_kexec_file_load
-    SYS_kexec_file_load,
-#endif
 #ifdef SYS_fchmodat2
     SYS_fchmodat2,
 #endif
@@ -238,9 +173,6 @@ static const int denied[] = {
     SYS_link,
     SYS_symlink,
     SYS_mknod,
-    SYS_iopl,
-    SYS_ioperm,
-    SYS_modify_ldt,
 #endif
 };
 
@@ -249,6 +181,7 @@ static sl_code restrict_calls(sl_status *st)
     static sl_calls f;
     sl_calls_begin(&f);
     sl_calls_deny_all(&f, denied, SL_COUNTOF(denied));
+    sl_calls_deny_kernel(&f);
     sl_calls_threads_only(&f); /* and no new namespace: those need a process or CAP_SYS_ADMIN */
     sl_calls_argument_must_be(&f, SYS_tgkill, 0,
                               (uint32_t)getpid());      /* which is how abort() works */

@@ -1,0 +1,288 @@
+/*
+ * What a server that has locked itself up cannot do any more, tried by doing it, each in a process
+ * of its own.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "server/sandbox.h"
+
+static char dir[] = "/tmp/sandbox.XXXXXX";
+static char open_dir[64], closed_dir[64], file[96];
+
+static int setup(void **state)
+{
+    (void)state;
+    if (mkdtemp(dir) == NULL)
+        return 1;
+    snprintf(open_dir, sizeof open_dir, "%s/open", dir);
+    snprintf(closed_dir, sizeof closed_dir, "%s/closed", dir);
+    snprintf(file, sizeof file, "%s/file", closed_dir);
+    if (mkdir(open_dir, 0700) || mkdir(closed_dir, 0700))
+        return 1;
+    FILE *f = fopen(file, "w");
+    return f == NULL || fputs("secret", f) < 0 || fclose(f) != 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    unlink(file);
+    rmdir(open_dir);
+    rmdir(closed_dir);
+    return rmdir(dir);
+}
+
+/* Runs `attempt` in a child that has locked itself up; returns what it returns. */
+static int locked_up(sl_sandbox_mode mode, int (*attempt)(void))
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        const char *writable[] = {open_dir}, *readable[] = {open_dir};
+        sl_sandbox_options o = {.mode = mode,
+                                .writable = writable,
+                                .n_writable = 1,
+                                .readable = readable,
+                                .n_readable = 1};
+        sl_status st = {0};
+        if (sl_sandbox_become(mode, "", true, &st) != SL_OK || sl_sandbox_begin(&o, &st) != SL_OK ||
+            sl_sandbox_finish(&o, &st) != SL_OK) {
+            fprintf(stderr, "%s\n", st.msg);
+            _exit(99);
+        }
+        _exit(attempt());
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* 0: it could be done; else errno. */
+static int result(int rc)
+{
+    return rc < 0 ? errno : 0;
+}
+
+static int run_a_program(void)
+{
+    char *const argv[] = {"true", NULL};
+    execv("/bin/true", argv);
+    return errno;
+}
+
+static int connect_somewhere(void)
+{
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    return fd < 0 ? errno : result(connect(fd, (struct sockaddr *)&a, sizeof a));
+}
+
+static int make_a_datagram_socket(void)
+{
+    return result(socket(AF_INET6, SOCK_DGRAM, 0));
+}
+
+static int listen_on_a_unix_socket(void)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(a.sun_path, sizeof a.sun_path, "%s/s", open_dir);
+    return fd < 0 ? 98 : result(bind(fd, (struct sockaddr *)&a, sizeof a));
+}
+
+static int write_to_a_file(void)
+{
+    return result(open(file, O_WRONLY));
+}
+
+static int make_a_file(void)
+{
+    char path[96];
+    snprintf(path, sizeof path, "%s/new", open_dir);
+    return result(open(path, O_RDWR | O_CREAT, 0600));
+}
+
+static int remove_a_file(void)
+{
+    return result(unlink(file));
+}
+
+static int rename_a_file(void)
+{
+    char path[96];
+    snprintf(path, sizeof path, "%s/new", open_dir);
+    return result(rename(file, path));
+}
+
+static int change_a_mode(void)
+{
+    return result(chmod(file, 0777));
+}
+
+static int kill_a_stranger(void)
+{
+    return result(kill(getppid(), 0));
+}
+
+static int read_a_file(void)
+{
+    return result(open(file, O_RDONLY));
+}
+
+static int list_a_directory(void)
+{
+    return result(open(closed_dir, O_RDONLY | O_DIRECTORY));
+}
+
+static int become_root(void)
+{
+    return result(setuid(0));
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+static int trace_somebody(void)
+{
+    return result((int)ptrace(PTRACE_TRACEME, 0, NULL, NULL));
+}
+
+static int make_a_process(void)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    return result(pid);
+}
+#endif
+
+static void *nothing(void *arg)
+{
+    return arg;
+}
+
+static int do_what_serving_needs(void)
+{
+    pthread_t t;
+    int ends[2];
+    char c;
+    if (pthread_create(&t, NULL, nothing, NULL) != 0 || pthread_join(t, NULL) != 0)
+        return 1;
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0 || write(ends[0], "x", 1) != 1 ||
+        read(ends[1], &c, 1) != 1)
+        return 2;
+    int fd = open("/proc/self/status", O_RDONLY);
+    if (fd < 0 || read(fd, &c, 1) != 1)
+        return 3;
+    if (open("/dev/null", O_RDONLY) < 0 || open(open_dir, O_RDONLY | O_DIRECTORY) < 0)
+        return 4;
+    return kill(getpid(), 0) == 0 ? 0 : 5;
+}
+
+static void the_default_closes_programs_connections_and_writing(void **state)
+{
+    (void)state;
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, run_a_program), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, connect_somewhere), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, make_a_datagram_socket), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, listen_on_a_unix_socket), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, write_to_a_file), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, make_a_file), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, remove_a_file), EACCES);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, rename_a_file), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, change_a_mode), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, kill_a_stranger), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, become_root), EPERM);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, trace_somebody), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, make_a_process), EPERM);
+#endif
+}
+
+static void the_default_leaves_reading_and_what_serving_needs(void **state)
+{
+    (void)state;
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, read_a_file), 0);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, do_what_serving_needs), 0);
+}
+
+static void strict_closes_reading_elsewhere_too(void **state)
+{
+    (void)state;
+    assert_int_equal(locked_up(SL_SANDBOX_STRICT, read_a_file), EACCES);
+    assert_int_equal(locked_up(SL_SANDBOX_STRICT, list_a_directory), EACCES);
+    assert_int_equal(locked_up(SL_SANDBOX_STRICT, run_a_program), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_STRICT, do_what_serving_needs), 0);
+}
+
+static void off_closes_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(locked_up(SL_SANDBOX_OFF, run_a_program), 0);
+    assert_int_equal(locked_up(SL_SANDBOX_OFF, read_a_file), 0);
+}
+
+static void a_path_outside_of_the_roots_is_named_in_strict(void **state)
+{
+    const char *readable[] = {open_dir};
+    sl_sandbox_options o = {.mode = SL_SANDBOX_STRICT, .readable = readable, .n_readable = 1};
+    sl_status st;
+    char inside[96], beside[96], back[96];
+    (void)state;
+    snprintf(inside, sizeof inside, "%s/not/there/yet", open_dir);
+    snprintf(beside, sizeof beside, "%s_too", open_dir);
+    snprintf(back, sizeof back, "%s/../closed", open_dir);
+    assert_int_equal(sl_sandbox_may_read(&o, open_dir, &st), SL_OK);
+    assert_int_equal(sl_sandbox_may_read(&o, inside, &st), SL_OK);
+    assert_int_equal(sl_sandbox_may_read(&o, "s3://bucket/model", &st), SL_OK);
+    assert_int_equal(sl_sandbox_may_read(&o, beside, &st), SL_FAILED_PRECONDITION);
+    assert_int_equal(sl_sandbox_may_read(&o, back, &st), SL_FAILED_PRECONDITION);
+    assert_int_equal(sl_sandbox_may_read(&o, closed_dir, &st), SL_FAILED_PRECONDITION);
+    assert_non_null(strstr(st.msg, closed_dir));
+    assert_non_null(strstr(st.msg, "--sandbox_root"));
+    o.mode = SL_SANDBOX_DEFAULT;
+    assert_int_equal(sl_sandbox_may_read(&o, closed_dir, &st), SL_OK);
+}
+
+static void an_unknown_user_is_refused(void **state)
+{
+    sl_status st;
+    (void)state;
+    assert_int_equal(sl_sandbox_become(SL_SANDBOX_OFF, "no-such-user-here", false, &st),
+                     SL_INVALID_ARGUMENT);
+    assert_non_null(strstr(st.msg, "no-such-user-here"));
+    assert_int_equal(sl_sandbox_become(SL_SANDBOX_OFF, "0:no-such-group-here", false, &st),
+                     SL_INVALID_ARGUMENT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_default_closes_programs_connections_and_writing),
+        cmocka_unit_test(the_default_leaves_reading_and_what_serving_needs),
+        cmocka_unit_test(strict_closes_reading_elsewhere_too),
+        cmocka_unit_test(off_closes_nothing),
+        cmocka_unit_test(a_path_outside_of_the_roots_is_named_in_strict),
+        cmocka_unit_test(an_unknown_user_is_refused),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
