@@ -92,10 +92,9 @@ typedef struct launch {
 
 static void end_process(pid_t *pid)
 {
-    if (*pid > 0) {
-        kill(*pid, SIGKILL); /* ours until it is waited for; it keeps nothing that matters */
+    /* Ours until it is waited for; it keeps nothing that matters. */
+    if (*pid > 0 && kill(*pid, SIGKILL) == 0)
         waitpid(*pid, NULL, 0);
-    }
     *pid = 0;
 }
 

@@ -544,7 +544,8 @@ static sl_code make_launcher(server *s, sl_status *st)
 {
     sl_launch ops[SL_ENGINES_LAUNCHES + SL_REMOTE_LAUNCHES];
     const sl_flags *f = s->flags;
-    if (f->sandbox == SL_SANDBOX_OFF || (f->engine == SL_ENGINE_NATIVE && s->cache_dir == NULL))
+    /* Whatever --engine says: a model may choose another one, today or with the next reload. */
+    if (f->sandbox == SL_SANDBOX_OFF)
         return SL_OK;
     void *engines = sl_engines_launches(&s->engines, f, ops);
     void *remote = sl_remote_launches(f->remote_helper, ops + SL_ENGINES_LAUNCHES);

@@ -137,8 +137,9 @@ void tf_launch_end(tf_launch *l)
 {
     if (l->pid <= 0)
         return;
-    kill(l->pid, SIGKILL); /* ours until it is waited for */
-    waitpid(l->pid, NULL, 0);
+    /* Ours until it is waited for. Where killing is not allowed any more it ends with its socket. */
+    if (kill(l->pid, SIGKILL) == 0)
+        waitpid(l->pid, NULL, 0);
     l->pid = 0;
 }
 
