@@ -29,6 +29,16 @@
 #include "engine/tensorflow/host/sandbox.h"
 #include "engine/tensorflow/ipc.h"
 
+#ifdef __SANITIZE_THREAD__
+/* TensorFlow's library is not instrumented: of its own locks the sanitizer sees nothing. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:libtensorflow\nmutex:libtensorflow\nthread:libtensorflow\nsignal:libtensorflow\n"
+           "deadlock:libtensorflow\n";
+}
+#endif
+
 typedef struct entry {
     pid_t pid;
     uint64_t session;
