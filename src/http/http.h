@@ -97,8 +97,8 @@ typedef struct sl_http_call {
     sl_chain reply;          /* the body: add to it, or join a chain to it; never assign, it comes
                                 with a spare piece */
     sl_chain trailers;       /* HTTP/2: sent behind the body, each "name: value\r\n"; HTTP/1: dropped */
-    bool close;              /* end the connection after this reply; HTTP/2: the client is told to
-                                open another for its next request */
+    bool close;              /* end the connection after this reply; nothing with HTTP/2, where
+                                others share it */
 
     void *user;      /* the handler's own */
     void *reserved[4]; /* the connection's own */

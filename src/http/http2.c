@@ -67,6 +67,7 @@ static bool new_session(sl_h2 *h)
 #endif
         nghttp2_option_set_no_auto_window_update(o, 1);
         nghttp2_option_set_no_closed_streams(o, 1);
+        nghttp2_option_set_max_outbound_ack(o, MAX_ANSWERS);
         ok = nghttp2_session_server_new3(&h->session, cb, h, o, &mem) == 0;
         nghttp2_option_del(o);
     }
@@ -229,7 +230,6 @@ static void leave(sl_conn *c)
         sl_conn_close(c);
 }
 
-/* The last GOAWAY is out. */
 static void say_no_more(sl_conn *c)
 {
     sl_h2 *h = c->h2;
@@ -246,11 +246,13 @@ static void say_no_more(sl_conn *c)
     sl_conn_linger(c);
 }
 
-/* All is said, ours and theirs. */
+/* All is said: the last GOAWAY is out, or nghttp2 has ended the session (in an error of the client it
+ * does not wait for streams). */
 static bool is_over(const sl_h2 *h)
 {
-    return h->pending == NULL && !nghttp2_session_want_write(h->session) &&
-           !nghttp2_session_want_read(h->session) && h->n_streams == 0;
+    return h->pending == NULL && !h->more &&
+           (h->last_words || (!nghttp2_session_want_write(h->session) &&
+                              !nghttp2_session_want_read(h->session)));
 }
 
 void sl_h2_advance(sl_conn *c)
@@ -264,17 +266,12 @@ void sl_h2_advance(sl_conn *c)
         h->gone = !sl_h2_out(c);
     }
     h->inside = false;
-    if (h->last_words && !h->gone && h->pending == NULL && !h->more) {
-        say_no_more(c);
-        return;
-    }
     if (h->gone) {
         leave(c);
         return;
     }
     if (is_over(h)) {
-        sl_h2_free(c);
-        sl_conn_linger(c);
+        say_no_more(c);
         return;
     }
     bool out = h->pending != NULL || h->more || sl_io_wants_write(&c->io);

@@ -243,8 +243,6 @@ static void advance(sl_conn *c)
 /* The handler, or we in its place, has said what there is to say. */
 static void finish(sl_h2_stream *s)
 {
-    if (s->call.close)
-        sl_h2_goaway(s->conn->h2);
     if (s->closed)
         sl_h2_stream_settle(s);
     else

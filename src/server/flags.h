@@ -141,6 +141,7 @@ typedef struct sl_flags {
     int64_t max_inflight_bytes; /* 0: none */
     int32_t max_json_depth;
     int32_t max_connections;
+    int32_t max_concurrent_streams;
     int64_t idle_timeout_s, head_timeout_s;
     int64_t min_rate; /* bytes a second; 0: none */
     int64_t tls_handshake_timeout_s;

@@ -93,6 +93,7 @@ static void http_options(server *s, bool for_grpc, sl_http_options *o)
     o->limits.handshake_timeout_ns = (uint64_t)f->tls_handshake_timeout_s * 1000000000u;
     o->limits.max_handshakes = f->max_tls_handshakes;
     o->limits.max_connections = f->max_connections;
+    o->limits.max_streams = f->max_concurrent_streams;
     o->limits.compress_min = (size_t)f->rest_api_compress_min_bytes;
     if (!for_grpc)
         return;

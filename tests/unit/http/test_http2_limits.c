@@ -372,6 +372,22 @@ static void headers_of_a_stream_that_is_over_end_the_connection(void **state)
     close(fd);
 }
 
+static void an_error_of_the_connection_does_not_wait_for_its_calls(void **state)
+{
+    fixture *f = *state;
+    client *c = h2_connect(f);
+    h2_request(c, "GET", "/hold", NULL, 0);
+    h2_turn(c);
+    raw_frame(f, c->fd, NGHTTP2_DATA, 0, 5, "x", 1);
+    h2_turn(c);
+    assert_int_equal(c->goaway_error, NGHTTP2_PROTOCOL_ERROR);
+    assert_true(c->eof);
+    assert_int_equal(f->n_cancelled, 1);
+    sl_http_reply(f->held[0]);
+    assert_int_equal(connections(f), 0);
+    h2_close(c);
+}
+
 /* ---- clients that are slow, or do not read ---- */
 
 static void a_body_that_trickles_is_refused_alone(void **state)
@@ -771,6 +787,7 @@ int main(void)
         OWN(pings_that_come_too_often_are_too_many),
         OWN(pings_between_replies_are_welcome),
         T(headers_of_a_stream_that_is_over_end_the_connection),
+        T(an_error_of_the_connection_does_not_wait_for_its_calls),
         T(a_body_that_trickles_is_refused_alone),
         T(a_client_that_never_opens_its_window_loses_the_stream),
         T(a_client_with_a_small_window_gets_everything),
