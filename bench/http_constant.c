@@ -3,7 +3,8 @@
  *
  *     http_constant [port [loops [bytes]]]      8600 1 62
  *
- * Compare with another server that sends a small constant answer: bench/http_constant.sh.
+ * POST /echo answers with the body, lent as it came. Compare with another server that sends a small
+ * constant answer: bench/http_constant.sh; over HTTP/2: bench/http2.py.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -23,7 +24,10 @@ static void on_call(sl_http_call *call, void *arg)
 {
     const answer *a = arg;
     call->content_type = "application/json";
-    sl_chain_add(&call->reply, a->p, a->n);
+    if (sl_str_is(call->path, "/echo"))
+        sl_chain_lend(&call->reply, call->body_buffer, call->body.p, call->body.n);
+    else
+        sl_chain_add(&call->reply, a->p, a->n);
     sl_http_reply(call);
 }
 
