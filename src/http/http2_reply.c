@@ -121,7 +121,9 @@ static void make_head(fields *f, sl_h2_stream *s, bool whole)
 /* Trailers follow, or what was to be sent cannot be. */
 static int end_of_body(nghttp2_session *session, sl_h2_stream *s, uint32_t *flags)
 {
-    fields f = {.n = 0};
+    fields f; /* large: not to be cleared for each reply */
+    f.n = 0;
+    f.bad = false;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (s->call.trailers.size == 0)
         return 0;
@@ -153,6 +155,20 @@ static ssize_t read_data(nghttp2_session *session, int32_t id, uint8_t *buf, siz
             return rc;
     }
     return (ssize_t)there;
+}
+
+/* How large a DATA frame may become: nghttp2's 16 KiB, or more if the client takes more and there is
+ * more. (nghttp2 makes its own buffer as large, though nothing is written to it.) */
+static ssize_t frame_size(nghttp2_session *session, uint8_t type, int32_t id, int32_t connection_window,
+                          int32_t stream_window, uint32_t most, void *arg)
+{
+    enum { USUAL = 16384 };
+    (void)type, (void)connection_window, (void)stream_window, (void)arg;
+    if (most <= USUAL)
+        return USUAL;
+    const sl_h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
+    size_t there = s ? s->out.size - s->queued : 0;
+    return (ssize_t)SL_MAX(SL_MIN(there, SL_MIN((size_t)most, (size_t)SL_H2_FRAME)), (size_t)USUAL);
 }
 
 static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head,
@@ -189,6 +205,7 @@ static int frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void
 void sl_h2_reply_callbacks(nghttp2_session_callbacks *cb)
 {
     nghttp2_session_callbacks_set_send_data_callback(cb, send_data);
+    nghttp2_session_callbacks_set_data_source_read_length_callback(cb, frame_size);
     nghttp2_session_callbacks_set_on_frame_send_callback(cb, frame_sent);
 }
 

@@ -32,7 +32,7 @@ typedef struct client {
     nghttp2_session *session;
     reply replies[MAX_REPLIES];
     int n;
-    int goaways, last_stream, pings, settings;
+    int goaways, last_stream, pings, settings, data;
     uint32_t goaway_error;
     char goaway_text[64];
     bool deaf; /* reads nothing from the socket */
@@ -99,6 +99,7 @@ static inline int h2_on_frame(nghttp2_session *s, const nghttp2_frame *frame, vo
     }
     c->pings += frame->hd.type == NGHTTP2_PING && !(frame->hd.flags & NGHTTP2_FLAG_ACK);
     c->settings += frame->hd.type == NGHTTP2_SETTINGS;
+    c->data += frame->hd.type == NGHTTP2_DATA;
     return 0;
 }
 

@@ -86,6 +86,43 @@ static void calls_of_one_connection_are_answered_in_any_order(void **state)
     h2_close(c);
 }
 
+static void a_client_that_takes_large_frames_gets_them(void **state)
+{
+    nghttp2_settings_entry e[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 24},
+                                  {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, 1 << 20}};
+    for (int large = 0; large < 2; large++) {
+        client *c = h2_new(*state, connect_client(*state), e, large ? 2 : 1);
+        nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, 1 << 24);
+        h2_turn(c);
+        int id = h2_request(c, "GET", "/big?655360", NULL, 0);
+        h2_turn(c);
+        assert_int_equal(h2_reply(c, id)->body.n, 655360);
+        assert_int_equal(c->data, large ? 10 : 40);
+        h2_close(c);
+    }
+}
+
+/* Hundreds of pieces, some of them empty, are more than a batch has vectors. */
+static void a_body_of_many_pieces_is_sent_whole(void **state)
+{
+    fixture *f = *state;
+    client *c = h2_connect(f);
+    int id = h2_request(c, "GET", "/hold", NULL, 0);
+    h2_turn(c);
+    sl_buffer *b = sl_buffer_try_new(20000);
+    memset(b->data, 'x', 20000);
+    for (int i = 0; i < 20000; i += 20)
+        sl_chain_lend(&f->held[0]->reply, b, (char *)b->data + i, 20);
+    sl_buffer_release(b);
+    sl_http_reply(f->held[0]);
+    h2_turn(c);
+    reply *r = h2_reply(c, id);
+    assert_int_equal(r->body.n, 20000);
+    for (size_t i = 0; i < r->body.n; i++)
+        assert_int_equal(r->body.p[i], 'x');
+    h2_close(c);
+}
+
 static void trailers_follow_the_body(void **state)
 {
     client *c = h2_connect(*state);
@@ -184,6 +221,8 @@ int main(void)
         T(what_only_begins_like_the_preface_is_http1),
         T(a_body_comes_as_one_piece_whatever_its_size),
         T(calls_of_one_connection_are_answered_in_any_order),
+        T(a_client_that_takes_large_frames_gets_them),
+        T(a_body_of_many_pieces_is_sent_whole),
         T(trailers_follow_the_body),
         T(without_a_body_trailers_are_in_the_head),
         T(a_stream_goes_both_ways_piece_by_piece),
