@@ -56,7 +56,9 @@ typedef struct fixture {
 
 static inline void answer_big(sl_http_call *call)
 {
-    size_t n = strtoul(call->target.p + 5, NULL, 10);
+    int64_t number = 0;
+    assert_true(sl_str_to_int64((sl_str){call->target.p + 5, call->target.n - 5}, &number));
+    size_t n = (size_t)number;
     char *p = sl_chain_reserve(&call->reply, n);
     if (p == NULL)
         return;
