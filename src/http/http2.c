@@ -203,6 +203,13 @@ static void input(sl_conn *c)
     }
 }
 
+/* A filter has bytes left of which the socket does not tell (a turn ended before them), or has to
+ * write before it can read. */
+static bool filter_waits(sl_io *io)
+{
+    return sl_io_buffered(io) > 0 || sl_io_wants_write(io);
+}
+
 static void ready(sl_watch *w, uint32_t events)
 {
     sl_conn *c = (sl_conn *)((char *)w - offsetof(sl_conn, watch));
@@ -210,7 +217,7 @@ static void ready(sl_watch *w, uint32_t events)
     h->inside = true;
     if (h->pending != NULL && events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
         h->gone |= !sl_h2_out_resume(c);
-    if (events & (EPOLLIN | EPOLLERR | EPOLLHUP) || sl_io_wants_write(&c->io))
+    if (events & (EPOLLIN | EPOLLERR | EPOLLHUP) || filter_waits(&c->io))
         input(c);
     h->inside = false;
     sl_h2_advance(c);
@@ -274,7 +281,7 @@ void sl_h2_advance(sl_conn *c)
         say_no_more(c);
         return;
     }
-    bool out = h->pending != NULL || h->more || sl_io_wants_write(&c->io);
+    bool out = h->pending != NULL || h->more || filter_waits(&c->io);
     sl_watch_change(&c->watch, EPOLLIN | (out ? EPOLLOUT : 0));
     set_due(c, next_due(h));
 }

@@ -96,7 +96,11 @@ static void mem_free(sl_io *unused)
     io.freed = true;
 }
 
-static const sl_io_ops memory_ops = {mem_read, mem_writev, mem_shutdown, mem_buffered, mem_free};
+static const sl_io_ops memory_ops = {.read = mem_read,
+                                     .writev = mem_writev,
+                                     .shutdown = mem_shutdown,
+                                     .buffered = mem_buffered,
+                                     .free = mem_free};
 
 /* ---- the handler ---- */
 
