@@ -21,6 +21,7 @@
 
 #include "api/admin/admin.h"
 #include "api/api.h"
+#include "api/oip/oip.h"
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/mem.h"
@@ -33,6 +34,7 @@
 #include "server/loader.h"
 #include "server/lockup.h"
 #include "server/reload.h"
+#include "server/repository.h"
 #include "service/shadow.h"
 
 enum { MAX_LISTENERS = 16 };
@@ -57,6 +59,8 @@ typedef struct server {
     sl_sandbox_options sandbox;
     sl_launcher *launcher; /* NULL: nothing will have to be started */
     sl_rest rest;
+    sl_oip oip;
+    sl_repository repository;
     sl_grpc grpc;
     sl_api api;
     sl_admin admin;
@@ -488,8 +492,36 @@ static void make_rest(server *s)
     sl_json_limits_default(&o.json);
     o.json.max_depth = f->max_json_depth;
     sl_pb_limits_default(&o.pb);
+    o.pb.max_expanded_bytes = (size_t)f->max_expanded_bytes;
     o.as_content = f->enable_serialization_as_tensor_content;
+    o.oip = &s->oip;
     sl_rest_init(&s->rest, &o);
+}
+
+/* Like reload_config below; only the changer's one thread gets here. */
+static sl_code change_models(void *arg, sl_str model, bool load, sl_status *st)
+{
+    server *s = arg;
+    s->repository.reload = atomic_load(&s->reload_open);
+    if (s->repository.reload == NULL)
+        return sl_fail(st, SL_UNAVAILABLE, "server is starting: no configuration is in force yet");
+    return sl_repository_change(&s->repository, model, load, st);
+}
+
+static void make_oip(server *s)
+{
+    const sl_rest_options *rest = &s->rest.opt;
+    sl_oip_options o = {.service = &s->service,
+                        .max_depth = s->flags->max_json_depth,
+                        .here_bytes = rest->here_bytes,
+                        .here_round_ns = rest->here_round_ns,
+                        .guard = rest->guard,
+                        .access = rest->access,
+                        .started = &s->rest.started,
+                        .draining = &s->rest.draining,
+                        .change = change_models,
+                        .change_arg = s};
+    sl_oip_init(&s->oip, &o);
 }
 
 /* For HandleReloadConfigRequest, which may come as soon as a port is open. */
@@ -601,6 +633,7 @@ static sl_code make(server *s, sl_status *st)
         rc = make_loops(s, st);
     if (rc == SL_OK) {
         make_rest(s);
+        make_oip(s);
         make_grpc(s);
     }
     if (rc == SL_OK)
@@ -658,8 +691,11 @@ static void unmake(server *s)
     if (s->admin_workers != NULL)
         sl_workers_free(s->admin_workers);
     sl_workers_free(s->workers);
-    if (s->api.grpc != NULL)
+    if (s->api.grpc != NULL) {
         sl_grpc_fini(&s->grpc);
+        sl_oip_fini(&s->oip);
+    }
+    sl_repository_fini(&s->repository);
     sl_shadows_free(s->shadows);
     for (int i = 0; i < s->n_http; i++)
         sl_http_free(s->http[i]);

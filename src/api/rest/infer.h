@@ -40,8 +40,8 @@ typedef struct sl_rest_call {
 
 void sl_rest_infer(sl_rest_call *r);
 
-/* Ends any REST request: turns r->st into an error body if rc, counts, logs, replies. The call may be
- * gone when it returns. */
+/* Ends any REST request: turns r->st into an error body if rc, counts, logs, replies. The call may
+ * be gone when it returns. */
 void sl_rest_finish(sl_rest_call *r, sl_code rc);
 
 #endif

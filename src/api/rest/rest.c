@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "api/oip/oip.h"
 #include "api/rest/binary.h"
 #include "api/rest/infer.h"
 #include "base/clock.h"
@@ -41,7 +42,7 @@ int sl_rest_http_status(sl_code code)
 /* ---- the end of a request ---- */
 
 /* What a client needs to do better: RFC 6750 section 3, RFC 9110 section 10.2.3. */
-static void add_guard_headers(sl_http_call *call, const sl_admission *a)
+void sl_rest_add_guard_headers(sl_http_call *call, const sl_admission *a)
 {
     char line[64];
     if (call->status == 401)
@@ -81,7 +82,7 @@ static void add_headers(sl_rest_call *r)
                                    "Access-Control-Allow-Headers: Content-Type\r\n");
     if (call->status == 503)
         sl_chain_puts(&call->head, "Retry-After: 1\r\n");
-    add_guard_headers(call, &r->admission);
+    sl_rest_add_guard_headers(call, &r->admission);
     if (has_version(r))
         add_version(call, r->predict.version->number);
     char *to = sl_chain_reserve(&call->head, r->id.n + 16);
@@ -373,7 +374,7 @@ static void refuse_page(sl_http_call *call, sl_code rc, const sl_status *st, con
 {
     call->status = sl_rest_http_status(rc);
     call->content_type = "application/json";
-    add_guard_headers(call, a);
+    sl_rest_add_guard_headers(call, a);
     sl_json_encode_error(st, &call->reply);
     sl_http_reply(call);
 }
@@ -448,6 +449,10 @@ void sl_rest_on_call(sl_http_call *call, void *arg)
     }
     if (sl_route_is_rest(call->target)) {
         rest(r, call);
+        return;
+    }
+    if (r->opt.extra_routes && r->opt.oip != NULL && sl_oip_is_path(call->path)) {
+        sl_oip_on_call(r->opt.oip, call);
         return;
     }
     if (r->opt.extra_routes && sl_rest_probe(r, call))

@@ -24,11 +24,12 @@ typedef struct sl_rest_options {
     bool as_content;          /* --enable_serialization_as_tensor_content, in protobuf replies */
     bool cors;                /* --rest_api_enable_cors_support */
     const char *metrics_path; /* from the monitoring configuration; NULL: not enabled */
-    bool extra_routes;        /* /healthz, /readyz, /startupz, /metrics; protobuf bodies */
+    bool extra_routes;        /* /healthz, /readyz, /startupz, /metrics, /v2; protobuf bodies */
     size_t here_bytes;        /* larger bodies are decoded on a worker; 64 KiB */
     uint64_t here_round_ns;   /* a loop that has spent this on models hands over; 500 us */
     sl_access_log *access;    /* or NULL */
     sl_guard *guard;          /* or NULL: everybody may everything */
+    struct sl_oip *oip;       /* what serves /v2, or NULL */
 } sl_rest_options;
 
 typedef struct sl_rest {
@@ -50,6 +51,9 @@ void sl_rest_on_error(int status, const char *message, sl_chain *body, const cha
 
 /* Answers /healthz, /readyz, /startupz and /metrics; false: it is another path. */
 bool sl_rest_probe(sl_rest *r, sl_http_call *call);
+
+/* WWW-Authenticate with 401, Retry-After with 429. */
+void sl_rest_add_guard_headers(sl_http_call *call, const sl_admission *a);
 
 /* rest.md 2.7 */
 int sl_rest_http_status(sl_code code);
