@@ -106,6 +106,23 @@ static const sl_pb_type server_config =
 
 const sl_pb_type sl_pb_reload_request = FIELDS([1] = OF(server_config), [2] = TEXT);
 
+/* ---- Open Inference Protocol ---- */
+
+static const sl_pb_type parameter = FIELDS([3] = TEXT);
+static const sl_pb_type parameter_entry = FIELDS([1] = TEXT, [2] = OF(parameter));
+static const sl_pb_type contents =
+    FIELDS([1] = NUMBERS, [2] = NUMBERS, [3] = NUMBERS, [4] = NUMBERS, [5] = NUMBERS,
+           [6] = NUMBERS32, [7] = NUMBERS64);
+static const sl_pb_type infer_input = FIELDS([1] = TEXT, [2] = TEXT, [3] = NUMBERS,
+                                             [4] = OF(parameter_entry), [5] = OF(contents));
+static const sl_pb_type infer_output = FIELDS([1] = TEXT, [2] = OF(parameter_entry));
+
+const sl_pb_type sl_pb_infer_request =
+    FIELDS([1] = TEXT, [2] = TEXT, [3] = TEXT, [4] = OF(parameter_entry), [5] = OF(infer_input),
+           [6] = OF(infer_output));
+const sl_pb_type sl_pb_model_request = FIELDS([1] = TEXT, [2] = TEXT);
+const sl_pb_type sl_pb_change_request = FIELDS([1] = TEXT, [2] = TEXT, [3] = OF(parameter_entry));
+
 /* ---- the walk ---- */
 
 /* Each number ends in a byte without the high bit, its tenth at the latest. Small ones go by four

@@ -17,6 +17,9 @@ typedef struct sl_pb_type sl_pb_type; /* a kind of message */
 
 extern const sl_pb_type sl_pb_predict_request, sl_pb_example_request, sl_pb_multi_request,
     sl_pb_metadata_request, sl_pb_status_request, sl_pb_reload_request;
+/* Open Inference Protocol: ModelInferRequest; a name and a version, as several have; a repository's
+ * name and a model's */
+extern const sl_pb_type sl_pb_infer_request, sl_pb_model_request, sl_pb_change_request;
 
 bool sl_pb_check(sl_str wire, const sl_pb_type *type);
 

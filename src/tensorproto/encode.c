@@ -227,6 +227,16 @@ sl_code sl_tensorproto_measure(const sl_tensor *t, bool as_content, sl_tensorpro
     return SL_OK;
 }
 
+void sl_tensorproto_write_values(const sl_tensor *t, sl_chain *out)
+{
+    if (t->dtype == SL_DT_STRING)
+        out_strings(t, out);
+    else if (sl_value_list_of(t->dtype).wire != SL_WIRE_VARINT || t->dtype == SL_DT_BOOL)
+        out_run(t, t->data, t->size, out);
+    else
+        out_varints(t, out);
+}
+
 void sl_tensorproto_write(const sl_tensor *t, const sl_tensorproto_form *f, sl_chain *out)
 {
     sl_value_list l = sl_value_list_of(t->dtype);
@@ -239,15 +249,12 @@ void sl_tensorproto_write(const sl_tensor *t, const sl_tensorproto_form *f, sl_c
     }
     if (t->size == 0)
         return;
-    if (t->dtype == SL_DT_STRING && !f->content) {
-        out_strings(t, out);
-        return;
-    }
-    sl_wire_out_head(out, f->content ? 4 : l.field, f->values);
-    if (t->dtype == SL_DT_STRING)
+    if (t->dtype != SL_DT_STRING || f->content)
+        sl_wire_out_head(out, f->content ? 4 : l.field, f->values);
+    if (!f->content)
+        sl_tensorproto_write_values(t, out);
+    else if (t->dtype == SL_DT_STRING)
         out_string_content(t, out);
-    else if (f->content || l.wire != SL_WIRE_VARINT || t->dtype == SL_DT_BOOL)
-        out_run(t, t->data, t->size, out);
     else
-        out_varints(t, out);
+        out_run(t, t->data, t->size, out);
 }

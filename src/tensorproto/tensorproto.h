@@ -47,6 +47,9 @@ sl_code sl_tensorproto_measure(const sl_tensor *t, bool as_content, sl_tensorpro
                                sl_status *st);
 /* Appends the message, f->size bytes; what is large is lent from t->buffer. */
 void sl_tensorproto_write(const sl_tensor *t, const sl_tensorproto_form *f, sl_chain *out);
+/* Only the values of the dtype's list, form.values bytes, without a tag before them (but strings:
+ * each has its own, field 8). For messages that have such lists, too. */
+void sl_tensorproto_write_values(const sl_tensor *t, sl_chain *out);
 
 /* Reads a TensorShapeProto. rank -1: unknown rank; a size below -1 or a rank above 8, or anything
  * malformed: INVALID_ARGUMENT. */

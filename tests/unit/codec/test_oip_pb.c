@@ -1,0 +1,221 @@
+/* test_oip_pb.c - ModelInferRequest to tensors, tensors to ModelInferResponse; the small messages */
+#include "codec/oip_pb.h"
+#include "pb_fixture.h"
+
+typedef struct oip {
+    sl_arena arena;
+    sl_status st;
+    sl_oip_request r;
+    sl_buffer *body;
+} oip;
+
+static int begin(void **state)
+{
+    oip *f = sl_calloc(1, sizeof *f);
+    assert_int_equal(sl_arena_init(&f->arena, 0), SL_OK);
+    *state = f;
+    return 0;
+}
+
+static int end(void **state)
+{
+    oip *f = *state;
+    sl_oip_request_release(&f->r);
+    sl_buffer_release(f->body);
+    sl_arena_fini(&f->arena);
+    sl_free(f);
+    return 0;
+}
+
+/* From a buffer of its own size, which stays until the next one. */
+static sl_code read(oip *f, sl_text *t, bool share)
+{
+    sl_oip_request_release(&f->r);
+    sl_buffer_release(f->body);
+    sl_arena_reset(&f->arena);
+    f->st = (sl_status){0};
+    f->body = sl_buffer_try_new(t->n);
+    assert_non_null(f->body);
+    if (t->n)
+        memcpy(f->body->data, t->p, t->n);
+    sl_code rc = sl_oip_pb_decode((sl_str){f->body->data, t->n}, share ? f->body : NULL, &f->arena,
+                                  &f->r, &f->st);
+    sl_text_fini(t);
+    return rc;
+}
+
+static sl_text input(const char *name, const char *datatype, int64_t size)
+{
+    sl_text t = {0};
+    put_str(&t, 1, name);
+    put_str(&t, 2, datatype);
+    sl_wire_put_varint(&t, 3, (uint64_t)size); /* not packed */
+    return t;
+}
+
+static sl_text bytes(const void *p, size_t n)
+{
+    sl_text t = {0};
+    sl_text_add(&t, p, n);
+    return t;
+}
+
+static void contents_come_packed_one_by_one_and_in_parts(void **state)
+{
+    oip *f = *state;
+    static const float two[] = {1, 2};
+    sl_text in = input("x", "FP32", 3), more = {0};
+    put(&in, 5, within(6, bytes(two, sizeof two)));
+    sl_wire_put_fixed32(&more, 6, 0x40400000);
+    put(&in, 5, more);
+    sl_text t = within(5, in);
+    in = input("n", "INT8", 2);
+    put(&in, 5, within(2, bytes("\x7f\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11)));
+    put(&t, 5, in);
+    in = input("s", "BYTES", 2);
+    sl_text strings = {0};
+    put_str(&strings, 8, "ab");
+    put_str(&strings, 8, "");
+    put(&in, 5, strings);
+    put(&t, 5, in);
+    put_str(&t, 1, "m");
+    put_str(&t, 2, "7");
+    put_str(&t, 3, "id");
+    sl_text parameter = {0};
+    put_str(&parameter, 1, "signature_name");
+    put(&parameter, 2, within(3, bytes("sig", 3)));
+    put(&t, 4, parameter);
+    sl_text copy = bytes(t.p, t.n);
+    for (int share = 0; share < 2; share++) {
+        assert_int_equal(read(f, share ? &copy : &t, share), SL_OK);
+        assert_int_equal(f->r.n_inputs, 3);
+        assert_memory_equal(f->r.inputs[0].tensor.data, ((float[]){1, 2, 3}), 12);
+        assert_memory_equal(f->r.inputs[1].tensor.data, "\x7f\xff", 2);
+        const sl_str *s = f->r.inputs[2].tensor.data;
+        assert_true(sl_str_is(s[0], "ab") && s[1].n == 0);
+        assert_true(sl_str_is(f->r.model, "m") && sl_str_is(f->r.version, "7"));
+        assert_true(sl_str_is(f->r.id, "id") && sl_str_is(f->r.signature, "sig"));
+        assert_false(f->r.binary);
+    }
+}
+
+static void raw_contents_are_for_all_inputs_and_shared(void **state)
+{
+    oip *f = *state;
+    static const char raw[] = "\2\0\0\0ab";
+    sl_text t = within(5, input("x", "INT8", 4));
+    put(&t, 5, input("s", "BYTES", 1));
+    put_str(&t, 7, "abcd");
+    sl_wire_put_bytes(&t, 7, raw, 6);
+    assert_int_equal(read(f, &t, true), SL_OK);
+    assert_true(f->r.binary);
+    assert_ptr_equal(f->r.inputs[0].tensor.buffer, f->body);
+    assert_memory_equal(f->r.inputs[0].tensor.data, "abcd", 4);
+    assert_true(sl_str_is(*(sl_str *)f->r.inputs[1].tensor.data, "ab"));
+}
+
+static void fails_with(oip *f, sl_text t, sl_code code, const char *text)
+{
+    assert_int_equal(read(f, &t, false), code);
+    if (strstr(f->st.msg, text) == NULL)
+        fail_msg("\"%s\" is not in \"%s\"", text, f->st.msg);
+    assert_int_equal(f->r.n_inputs, 0);
+}
+
+static sl_text filled(const char *datatype, int64_t size, unsigned field, const char *packed)
+{
+    sl_text in = input("x", datatype, size);
+    put(&in, 5, within(field, bytes(packed, strlen(packed))));
+    return within(5, in);
+}
+
+static void what_does_not_fit_is_named(void **state)
+{
+    oip *f = *state;
+    fails_with(f, filled("FP31", 1, 6, "1234"), SL_INVALID_ARGUMENT, "unknown datatype \"FP31\"");
+    fails_with(f, filled("FP32", 2, 6, "1234"), SL_INVALID_ARGUMENT, "not the 2 elements");
+    fails_with(f, filled("FP32", 1, 6, "12345678"), SL_INVALID_ARGUMENT, "not the 1 elements");
+    fails_with(f, filled("FP32", 1, 2, "\1"), SL_INVALID_ARGUMENT, "not the 1 elements");
+    fails_with(f, filled("FP16", 1, 2, "\1"), SL_INVALID_ARGUMENT, "sent in raw_input_contents");
+    fails_with(f, filled("INT8", INT64_C(1) << 50, 2, "\1"), SL_INVALID_ARGUMENT, "not the");
+    fails_with(f, filled("INT8", -1, 2, "\1"), SL_INVALID_ARGUMENT, "out of range");
+    fails_with(f, filled("FP32", 1, 6, "123"), SL_INTERNAL, "");
+    fails_with(f, filled("INT8", 1, 2, "\x80"), SL_INTERNAL, "");
+    fails_with(f, within(1, bytes("\xff", 1)), SL_INTERNAL, "");
+    sl_text in = input("x", "INT8", 1), t;
+    for (int i = 0; i < 8; i++)
+        sl_wire_put_varint(&in, 3, 1);
+    fails_with(f, within(5, in), SL_INVALID_ARGUMENT, "more than 8 dimensions");
+    t = filled("INT8", 1, 2, "\1");
+    put_str(&t, 7, "a");
+    fails_with(f, t, SL_INVALID_ARGUMENT, "has contents although");
+    t = within(5, input("x", "INT8", 1));
+    put_str(&t, 7, "a");
+    put_str(&t, 7, "b");
+    fails_with(f, t, SL_INVALID_ARGUMENT, "2 raw_input_contents for 1 inputs");
+}
+
+static void answers_have_contents_or_raw_ones(void **state)
+{
+    oip *f = *state;
+    static const sl_tensor_info infos[] = {{.key = "y"}, {.key = "z"}};
+    static const sl_signature sig = {.outputs = infos, .n_outputs = 2};
+    static const int index[] = {0, 1};
+    int32_t values[] = {1, -1};
+    sl_str strings[] = {SL_STR("ab")};
+    sl_tensor out[] = {{.dtype = SL_DT_INT32, .rank = 1, .dims = {2}, .size = 8, .data = values},
+                       {.dtype = SL_DT_STRING, .rank = 0, .size = sizeof strings, .data = strings}};
+    const sl_oip_answer a = {.model = SL_STR("m"), .id = SL_STR("i"), .version = 7,
+                             .signature = &sig, .output_index = index, .outputs = out,
+                             .n_outputs = 2};
+    sl_chain c = {0};
+    assert_int_equal(sl_oip_pb_encode(&a, false, &c, &f->arena, &f->st), SL_OK);
+    assert_chain_is(&c, SL_STR("\x0a\1m\x12\1" "7\x1a\1i"
+                               "\x2a\x1c\x0a\1y\x12\5INT32\x1a\1\2"
+                               "\x2a\x0d\x12\x0b\1\xff\xff\xff\xff\xff\xff\xff\xff\xff\1"
+                               "\x2a\x10\x0a\1z\x12\5BYTES\x2a\4\x42\2ab"));
+    assert_int_equal(sl_oip_pb_encode(&a, true, &c, &f->arena, &f->st), SL_OK);
+    assert_chain_is(&c, SL_STR("\x0a\1m\x12\1" "7\x1a\1i"
+                               "\x2a\x0d\x0a\1y\x12\5INT32\x1a\1\2"
+                               "\x2a\x0a\x0a\1z\x12\5BYTES"
+                               "\x32\x08\1\0\0\0\xff\xff\xff\xff\x32\6\2\0\0\0ab"));
+}
+
+static void the_small_messages(void **state)
+{
+    oip *f = *state;
+    sl_str name, version;
+    bool ready;
+    sl_chain c = {0};
+    assert_int_equal(sl_oip_pb_decode_model(SL_STR("\x0a\1m\x12\1" "1"), &name, &version, &f->st),
+                     SL_OK);
+    assert_true(sl_str_is(name, "m") && sl_str_is(version, "1"));
+    assert_int_equal(sl_oip_pb_decode_change(SL_STR("\x0a\1r\x12\1m"), &name, &f->st), SL_OK);
+    assert_true(sl_str_is(name, "m"));
+    assert_int_equal(sl_oip_pb_decode_change(SL_STR("\x12\1\xff"), &name, &f->st), SL_INTERNAL);
+    assert_int_equal(sl_oip_pb_decode_index(SL_STR("\x10\1"), &ready, &f->st), SL_OK);
+    assert_true(ready);
+    sl_oip_pb_encode_bool(false, &c);
+    assert_chain_is(&c, SL_STR(""));
+    sl_oip_pb_encode_bool(true, &c);
+    assert_chain_is(&c, SL_STR("\x08\1"));
+    static const sl_oip_model models[] = {{"m", 12, true, "READY", ""},
+                                          {"n", -1, false, "UNAVAILABLE", "no"}};
+    assert_int_equal(sl_oip_pb_encode_index(models, 2, &c, &f->st), SL_OK);
+    assert_chain_is(&c, SL_STR("\x0a\x0e\x0a\1m\x12\2" "12\x1a\5READY"
+                               "\x0a\x14\x0a\1n\x1a\x0bUNAVAILABLE\x22\2no"));
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(contents_come_packed_one_by_one_and_in_parts),
+        T(raw_contents_are_for_all_inputs_and_shared),
+        T(what_does_not_fit_is_named),
+        T(answers_have_contents_or_raw_ones),
+        T(the_small_messages),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
