@@ -12,7 +12,7 @@ $(BUILD)/sluice: deps FORCE
 
 deps: ; @tools/deps ## install what the build needs
 deps-test: ; @tools/deps test && tools/venv
-deps-clients: ; @tools/deps clients && tools/venv
+deps-clients: ; @tools/deps clients && tools/venv && tools/venv oip
 deps-deep: ; @tools/deps deep && tools/venv
 
 run: all ## serve the example models on REST 8501 and gRPC 8500

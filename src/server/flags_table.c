@@ -110,9 +110,9 @@ const sl_flag sl_flag_table[] = {
     ROW(BOOL, enable_profiler, TRANSPORT, "true", "register the profiler service",
         .no_effect = "there is no TensorFlow profiler in this server"),
     ROW(BOOL, extra_routes, TRANSPORT, "true",
-        "serve /healthz, /readyz, /startupz and /metrics. false: such a path is not "
-        "found, "
-        "as with TensorFlow Serving",
+        "serve /healthz, /readyz, /startupz and /metrics, the Open Inference Protocol (/v2, and "
+        "its gRPC service), and protobuf bodies over REST. false: none of them is there, as with "
+        "TensorFlow Serving",
         OURS),
 
     ROW(STRING, auth_config_file, TRANSPORT, "",

@@ -548,6 +548,7 @@ static void make_grpc(server *s)
         .no_health = sl_flags_given(f, "enable_grpc_healthcheck_service") &&
                      !f->enable_grpc_healthcheck_service,
         .guard = sl_auth_guard(s->auth),
+        .oip = f->extra_routes ? &s->oip : NULL,
         .here_bytes = 64 * 1024,
         .here_round_ns = 500000,
         .access = s->rest.opt.access,

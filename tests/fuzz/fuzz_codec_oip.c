@@ -1,8 +1,8 @@
 /*
  * fuzz_codec_oip.c - any bytes as an infer request, in JSON and in protobuf
  *
- * The first two bytes say how many of the rest are JSON. Decoded from a buffer that may be shared and
- * from one that may not: the tensors are the same. What decodes is written as an answer.
+ * The first two bytes say how many of the rest are JSON. Decoded from a buffer that may be shared
+ * and from one that may not: the tensors are the same. What decodes is written as an answer.
  */
 #include <stdlib.h>
 

@@ -108,6 +108,9 @@ sl_code sl_grpc_reply_end(sl_grpc_call *c, sl_grpc_reply *r, sl_code rc);
 extern const sl_grpc_method sl_grpc_predict, sl_grpc_classify, sl_grpc_regress;
 extern const sl_grpc_method sl_grpc_multi_inference;
 extern const sl_grpc_method sl_grpc_model_metadata, sl_grpc_model_status, sl_grpc_reload;
+extern const sl_grpc_method sl_grpc_oip_infer, sl_grpc_oip_live, sl_grpc_oip_ready,
+    sl_grpc_oip_model_ready, sl_grpc_oip_server_metadata, sl_grpc_oip_model_metadata,
+    sl_grpc_oip_index, sl_grpc_oip_load, sl_grpc_oip_unload;
 extern const sl_grpc_method sl_grpc_health_check, sl_grpc_health_watch;
 extern const sl_grpc_method sl_grpc_reflection_v1, sl_grpc_reflection_v1alpha;
 

@@ -17,6 +17,9 @@ static const sl_grpc_method *const methods[] = {
     &sl_grpc_multi_inference, &sl_grpc_model_metadata, &sl_grpc_model_status,
     &sl_grpc_reload,         &sl_grpc_health_check,    &sl_grpc_health_watch,
     &sl_grpc_reflection_v1,  &sl_grpc_reflection_v1alpha,
+    &sl_grpc_oip_infer,      &sl_grpc_oip_live,        &sl_grpc_oip_ready,
+    &sl_grpc_oip_model_ready, &sl_grpc_oip_server_metadata, &sl_grpc_oip_model_metadata,
+    &sl_grpc_oip_index,      &sl_grpc_oip_load,        &sl_grpc_oip_unload,
 };
 
 const sl_grpc_method *sl_grpc_method_find(sl_str path)
@@ -35,7 +38,8 @@ static sl_str service_of(const sl_grpc_method *m)
 
 static bool is_hidden(const sl_grpc *g, const sl_grpc_method *m)
 {
-    return g->opt.no_health && sl_str_is(service_of(m), "grpc.health.v1.Health");
+    return (g->opt.no_health && sl_str_is(service_of(m), "grpc.health.v1.Health")) ||
+           (g->opt.oip == NULL && sl_str_is(service_of(m), "inference.GRPCInferenceService"));
 }
 
 void sl_grpc_each_service(const sl_grpc *g, void (*fn)(void *arg, sl_str name), void *arg)

@@ -34,6 +34,7 @@ typedef struct sl_grpc_options {
     sl_grpc_encoding encoding; /* of replies, for clients that accept it */
     int max_calls;             /* inferences in progress; more: RESOURCE_EXHAUSTED. 0: any number */
     bool no_health;            /* grpc.health.v1.Health is not there */
+    struct sl_oip *oip;        /* for inference.GRPCInferenceService; NULL: that is not there */
     sl_guard *guard;           /* or NULL: everybody may everything */
     size_t here_bytes;         /* larger messages are decoded on a worker */
     uint64_t here_round_ns;    /* a loop that has spent this on models hands over */

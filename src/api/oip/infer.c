@@ -122,7 +122,7 @@ void sl_oip_infer(sl_oip_call *c)
         sl_oip_finish(c, rc);
         return;
     }
-    bool busy = sl_http_round_ns(call) > opt->here_round_ns && workers != NULL &&
+    bool busy = sl_http_spent_ns(call) > opt->here_round_ns && workers != NULL &&
                 sl_workers_idle(workers);
     sl_predict_start(&c->predict, busy ? SL_RUN_ELSEWHERE : SL_RUN_HERE_IF_CHEAP);
 }

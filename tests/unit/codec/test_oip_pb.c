@@ -1,4 +1,5 @@
-/* test_oip_pb.c - ModelInferRequest to tensors, tensors to ModelInferResponse; the small messages */
+/* test_oip_pb.c - ModelInferRequest to tensors, tensors to ModelInferResponse; the small messages
+ * */
 #include "codec/oip_pb.h"
 #include "pb_fixture.h"
 
