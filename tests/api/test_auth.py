@@ -93,6 +93,26 @@ def test_a_large_body_of_a_stranger_is_not_read(guarded):
     assert guarded.ask("POST", PATH, body).status == 401
 
 
+def test_the_open_inference_protocol_asks_for_the_same_permissions(guarded):
+    infer = "/v2/models/my_model/infer"
+    body = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]})
+    for path in ("/v2/health/live", "/v2/health/ready"):
+        assert guarded.ask("GET", path).status == 200
+    got = guarded.ask("POST", infer, body)
+    assert got.status == 401 and got.headers["WWW-Authenticate"].startswith("Bearer")
+    assert guarded.ask("POST", infer, body, bearer(guarded.ci)).status in (200, 400)
+    for method, path in (("GET", "/v2/models/my_model"), ("GET", "/v2/models/digits/ready"),
+                         ("POST", "/v2/models/digits/infer"), ("POST", "/v2/models/nothing/infer"),
+                         ("POST", "/v2/repository/models/my_model/unload")):
+        assert guarded.ask(method, path, body, bearer(guarded.ci)).status == 403, path
+    index = guarded.ask("POST", "/v2/repository/index", "{}", bearer(guarded.ci))
+    assert {m["name"] for m in json.loads(index.text)} == {"my_model"}
+    assert guarded.ask("POST", "/v2/repository/models/my_model/load", "", bearer(guarded.boss)).status == 200
+    with socket.create_connection(("127.0.0.1", guarded.server.port), timeout=30) as s:
+        s.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 900000000\r\n\r\n[" % infer.encode())
+        assert s.recv(65536).startswith(b"HTTP/1.1 401 ")
+
+
 def test_no_secret_gets_into_the_log_and_the_file_holds_none(guarded):
     guarded.ask("POST", PATH, ROW, bearer(guarded.ci))
     guarded.ask("POST", PATH, ROW, bearer("slt_notatoken"))

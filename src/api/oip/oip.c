@@ -224,27 +224,47 @@ static void take_id(sl_oip_call *c)
     c->id = (sl_str){made, 16};
 }
 
-/* Who is it, may they, and how much already. Liveness and readiness are for anybody. */
-static sl_code admit(sl_oip_call *c)
+/* Who is it, and may they? Liveness and readiness are for anybody. */
+static sl_code let_in(sl_guard *g, const sl_http_call *call, const sl_oip_route *route,
+                      sl_admission *a, sl_status *st)
 {
     static const sl_permission needed[] = {[SL_OIP_MODEL] = SL_MAY_METADATA,
                                            [SL_OIP_MODEL_READY] = SL_MAY_STATUS,
                                            [SL_OIP_INFER] = SL_MAY_PREDICT,
                                            [SL_OIP_LOAD] = SL_MAY_ADMIN,
                                            [SL_OIP_UNLOAD] = SL_MAY_ADMIN};
+    sl_code rc = sl_guard_identify(g, call, a, st);
+    if (route->kind == SL_OIP_LIVE || route->kind == SL_OIP_READY)
+        return SL_OK;
+    if (rc || needed[route->kind] == 0)
+        return rc;
+    return sl_guard_may(g, a, needed[route->kind], route->model, SL_STR(""), st);
+}
+
+/* ... and how much already. */
+static sl_code admit(sl_oip_call *c)
+{
     sl_guard *g = c->oip->opt.guard;
-    sl_oip_kind kind = c->route.kind;
     if (g == NULL)
         return SL_OK;
-    sl_code rc = sl_guard_identify(g, c->http, &c->admission, &c->st);
-    if (kind == SL_OIP_LIVE || kind == SL_OIP_READY)
-        return SL_OK;
-    if (rc || needed[kind] == 0)
-        return rc;
-    rc = sl_guard_may(g, &c->admission, needed[kind], c->route.model, SL_STR(""), &c->st);
-    return rc || kind != SL_OIP_INFER
+    sl_code rc = let_in(g, c->http, &c->route, &c->admission, &c->st);
+    return rc || c->route.kind != SL_OIP_INFER
                ? rc
                : sl_guard_count(g, &c->admission, c->route.model, &c->st);
+}
+
+int sl_oip_on_head(sl_oip *o, sl_http_call *call, const char **message)
+{
+    sl_oip_route route;
+    sl_admission a;
+    sl_status st;
+    sl_oip_route_parse(call->method, call->path, call->arena, &route);
+    sl_code rc = let_in(o->opt.guard, call, &route, &a, &st);
+    sl_guard_leave(o->opt.guard, &a);
+    if (rc == SL_OK)
+        return 0;
+    *message = sl_arena_try_strndup(call->arena, st.msg, strlen(st.msg));
+    return sl_rest_http_status(rc);
 }
 
 static bool needs_models(sl_oip_kind k)

@@ -49,6 +49,8 @@ void sl_oip_fini(sl_oip *o);
 
 /* Is this path the protocol's: "/v2", or below it? */
 bool sl_oip_is_path(sl_str path);
+/* Before a large body is read: 0, or the status with which to refuse it, and the message. */
+int sl_oip_on_head(sl_oip *o, sl_http_call *call, const char **message);
 void sl_oip_on_call(sl_oip *o, sl_http_call *call);
 
 /* What the server says of itself. */

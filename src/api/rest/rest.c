@@ -277,6 +277,11 @@ static sl_code admit(sl_rest_call *r)
                : sl_guard_count(g, &r->admission, r->route.spec.model, &r->st);
 }
 
+static bool is_oip(const sl_rest *r, const sl_http_call *call)
+{
+    return r->opt.extra_routes && r->opt.oip != NULL && sl_oip_is_path(call->path);
+}
+
 int sl_rest_on_head(sl_http_call *call, const char **message, void *arg)
 {
     sl_rest *r = arg;
@@ -287,8 +292,11 @@ int sl_rest_on_head(sl_http_call *call, const char **message, void *arg)
     int64_t n;
     bool small = length != NULL && sl_str_to_int64(*length, &n) && n <= (int64_t)r->opt.here_bytes;
     bool none = length == NULL && sl_http_header_find(call, "transfer-encoding") == NULL;
-    if (r->opt.guard == NULL || small || none || call->method == SL_HTTP_OPTIONS ||
-        !sl_route_is_rest(call->target))
+    if (r->opt.guard == NULL || small || none || call->method == SL_HTTP_OPTIONS)
+        return 0;
+    if (is_oip(r, call))
+        return sl_oip_on_head(r->opt.oip, call, message);
+    if (!sl_route_is_rest(call->target))
         return 0;
     sl_route_parse(call->method, call->target, call->arena, &route);
     sl_code rc = let_in(r->opt.guard, call, &route, &a, &st);
@@ -451,7 +459,7 @@ void sl_rest_on_call(sl_http_call *call, void *arg)
         rest(r, call);
         return;
     }
-    if (r->opt.extra_routes && r->opt.oip != NULL && sl_oip_is_path(call->path)) {
+    if (is_oip(r, call)) {
         sl_oip_on_call(r->opt.oip, call);
         return;
     }
