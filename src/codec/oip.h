@@ -34,7 +34,8 @@ typedef struct sl_oip_input {
 
 typedef struct sl_oip_output {
     sl_str name;
-    bool binary; /* JSON: behind the text, not in it */
+    bool binary;  /* JSON: behind the text, not in it */
+    bool says_so; /* ... or not: it is said for this output, not for all of them */
 } sl_oip_output;
 
 /* Points into the message and the arena. */

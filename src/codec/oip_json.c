@@ -1,9 +1,10 @@
 /*
  * oip_json.c - reading an infer request (oip_json.h)
  *
- * Members may come in any order, so an input's data is remembered where it stands and read when
- * datatype and shape are known. Numbers are read in runs, straight into the tensor; brackets only
- * have to be well-formed: what counts is the order of the numbers and how many there are.
+ * One pass, if an input's datatype and shape stand before its data, as all clients write them; data
+ * that comes before is remembered where it stands and read at the input's end. Numbers are read in
+ * runs, straight into the tensor; brackets only have to be well-formed: what counts is the order of
+ * the numbers and how many there are.
  */
 #include "codec/oip_json.h"
 
@@ -18,14 +19,25 @@ typedef struct reader {
     size_t text; /* bytes of JSON: no tensor has more elements than that */
     sl_arena *arena;
     sl_oip_request *out;
+    size_t room_inputs, room_outputs; /* of out's arrays */
+    bool has_inputs, has_outputs;
     sl_status *st;
 } reader;
 
+/* Syntax comes first: `what` is said of something else that is JSON. */
 static sl_code bad(reader *r, const char *what)
 {
     if (r->json.error)
         return sl_json_fail_syntax(&r->json, r->st);
     return sl_fail(r->st, SL_INVALID_ARGUMENT, "%s", what);
+}
+
+/* The same where the value has not been touched yet. */
+static sl_code not_a(reader *r, const char *what)
+{
+    if (!r->json.error)
+        (void)sl_json_skip(&r->json);
+    return bad(r, what);
 }
 
 static sl_code no_memory(reader *r)
@@ -37,7 +49,7 @@ static sl_code read_text(reader *r, const char *what, sl_str *out)
 {
     sl_json_string s;
     if (!sl_json_read_string(&r->json, &s))
-        return bad(r, what);
+        return not_a(r, what);
     return sl_json_plain(r->arena, &s, out) ? SL_OK : no_memory(r);
 }
 
@@ -83,7 +95,7 @@ static sl_code read_parameters(reader *r, parameters *p)
 {
     sl_json_string key;
     if (!sl_json_enter(&r->json, '{'))
-        return bad(r, "parameters are not an object");
+        return not_a(r, "parameters are not an object");
     while (sl_json_member(&r->json, &key)) {
         sl_code rc = read_parameter(r, &key, p);
         if (rc)
@@ -99,8 +111,9 @@ typedef struct input {
     bool has_shape;
     int rank;
     int64_t dims[SL_MAX_RANK];
-    const char *data; /* where it stands; NULL: it is not there */
+    const char *data; /* where it stands, if it is not read yet; NULL: it is not there */
     int depth;
+    sl_tensor tensor; /* if it is: its dtype is then set */
     parameters parameters;
 } input;
 
@@ -186,7 +199,7 @@ static sl_code read_data(reader *r, const input *in, sl_dtype dtype, void *data,
     int open = 1;
     sl_json_seek(j, in->data, in->depth);
     if (!sl_json_enter(j, '['))
-        return bad(r, "the data of an input is not an array");
+        return not_a(r, "the data of an input is not an array");
     while (open > 0) {
         if (!sl_json_element(j)) {
             if (j->error)
@@ -266,7 +279,7 @@ static sl_code read_shape(reader *r, input *in)
 {
     sl_number n;
     if (!sl_json_enter(&r->json, '['))
-        return bad(r, "the shape of an input is not an array");
+        return not_a(r, "the shape of an input is not an array");
     in->has_shape = true;
     for (in->rank = 0; sl_json_element(&r->json); in->rank++) {
         if (in->rank == SL_MAX_RANK)
@@ -291,18 +304,47 @@ static sl_code read_input_member(reader *r, const sl_json_string *key, input *in
     if (sl_json_string_is(key, SL_STR("parameters")))
         return read_parameters(r, &in->parameters);
     if (sl_json_string_is(key, SL_STR("data"))) {
+        if (in->data != NULL)
+            return sl_fail(r->st, SL_INVALID_ARGUMENT, "an input has data twice");
         (void)sl_json_peek(j);
         in->data = j->at;
         in->depth = j->depth;
+        if (in->has_shape && in->name.n && sl_oip_dtype(in->datatype) != SL_DT_INVALID)
+            return from_json(r, in, sl_oip_dtype(in->datatype), &in->tensor);
     }
     return sl_json_skip(j) ? SL_OK : bad(r, "");
 }
 
-static sl_code make_input(reader *r, const input *in)
+/* Room for one more in an array of the arena, which moves when it grows. */
+static sl_code reserve(reader *r, void *array, size_t n, size_t *room, size_t size)
 {
-    sl_oip_input *to = &r->out->inputs[r->out->n_inputs];
+    void **old = array, *more;
+    size_t bytes, want = *room ? 2 * *room : 4;
+    if (n < *room)
+        return SL_OK;
+    more = sl_mul_size(want, size, &bytes) ? sl_arena_try_alloc(r->arena, bytes) : NULL;
+    if (more == NULL)
+        return no_memory(r);
+    if (n)
+        memcpy(more, *old, n * size);
+    *old = more;
+    *room = want;
+    return SL_OK;
+}
+
+static sl_code late_data(reader *r, const input *in, sl_dtype dtype, sl_tensor *out)
+{
+    const char *at = r->json.at;
+    int depth = r->json.depth;
+    sl_code rc = from_json(r, in, dtype, out);
+    if (rc == SL_OK)
+        sl_json_seek(&r->json, at, depth);
+    return rc;
+}
+
+static sl_code make_tensor(reader *r, input *in)
+{
     sl_dtype dtype = sl_oip_dtype(in->datatype);
-    sl_code rc;
     if (in->name.n == 0)
         return sl_fail(r->st, SL_INVALID_ARGUMENT, "an input has no name");
     if (dtype == SL_DT_INVALID)
@@ -311,119 +353,97 @@ static sl_code make_input(reader *r, const input *in)
     if (!in->has_shape)
         return sl_fail(r->st, SL_INVALID_ARGUMENT, "input \"%.*s\" has no shape",
                        SL_STR_ARG(in->name));
-    if (in->parameters.has_size) {
-        rc = from_binary(r, in, dtype, &to->tensor);
-    } else if (in->data != NULL) {
-        const char *at = r->json.at;
-        int depth = r->json.depth;
-        rc = from_json(r, in, dtype, &to->tensor);
-        if (rc == SL_OK)
-            sl_json_seek(&r->json, at, depth);
-    } else {
-        rc = sl_fail(r->st, SL_INVALID_ARGUMENT, "input \"%.*s\" has no data",
-                     SL_STR_ARG(in->name));
-    }
-    if (rc)
-        return rc;
-    to->name = in->name;
-    r->out->n_inputs++;
-    return SL_OK;
+    if (in->parameters.has_size && in->data != NULL)
+        return sl_fail(r->st, SL_INVALID_ARGUMENT, "input \"%.*s\" has data and binary data",
+                       SL_STR_ARG(in->name));
+    if (in->parameters.has_size)
+        return from_binary(r, in, dtype, &in->tensor);
+    if (in->data == NULL)
+        return sl_fail(r->st, SL_INVALID_ARGUMENT, "input \"%.*s\" has no data",
+                       SL_STR_ARG(in->name));
+    return in->tensor.dtype == SL_DT_INVALID ? late_data(r, in, dtype, &in->tensor) : SL_OK;
 }
 
 static sl_code read_input(reader *r)
 {
     input in = {0};
     sl_json_string key;
+    sl_code rc = SL_OK;
     if (!sl_json_enter(&r->json, '{'))
-        return bad(r, "an input is not an object");
-    while (sl_json_member(&r->json, &key)) {
-        sl_code rc = read_input_member(r, &key, &in);
-        if (rc)
-            return rc;
+        return not_a(r, "an input is not an object");
+    while (rc == SL_OK && sl_json_member(&r->json, &key))
+        rc = read_input_member(r, &key, &in);
+    if (rc == SL_OK && r->json.error)
+        rc = bad(r, "");
+    if (rc == SL_OK)
+        rc = make_tensor(r, &in);
+    if (rc == SL_OK)
+        rc = reserve(r, &r->out->inputs, r->out->n_inputs, &r->room_inputs,
+                     sizeof *r->out->inputs);
+    if (rc) {
+        sl_tensor_release(&in.tensor);
+        return rc;
     }
-    return r->json.error ? bad(r, "") : make_input(r, &in);
+    r->out->inputs[r->out->n_inputs++] = (sl_oip_input){in.name, in.tensor};
+    return SL_OK;
 }
 
 /* ---- outputs ---- */
 
 static sl_code read_output(reader *r)
 {
-    sl_oip_output *out = &r->out->outputs[r->out->n_outputs];
+    sl_oip_output o = {.name = {"", 0}};
     parameters p = {0};
     sl_json_string key;
     sl_code rc = SL_OK;
-    out->name = (sl_str){"", 0};
     if (!sl_json_enter(&r->json, '{'))
-        return bad(r, "an output is not an object");
+        return not_a(r, "an output is not an object");
     while (rc == SL_OK && sl_json_member(&r->json, &key)) {
         if (sl_json_string_is(&key, SL_STR("name")))
-            rc = read_text(r, "the name of an output is not a string", &out->name);
+            rc = read_text(r, "the name of an output is not a string", &o.name);
         else if (sl_json_string_is(&key, SL_STR("parameters")))
             rc = read_parameters(r, &p);
         else if (!sl_json_skip(&r->json))
             rc = bad(r, "");
     }
-    if (rc || r->json.error)
-        return rc ? rc : bad(r, "");
-    out->binary = p.has_binary ? p.binary : r->out->binary;
-    r->out->n_outputs++;
+    if (rc == SL_OK && r->json.error)
+        rc = bad(r, "");
+    if (rc == SL_OK)
+        rc = reserve(r, &r->out->outputs, r->out->n_outputs, &r->room_outputs,
+                     sizeof *r->out->outputs);
+    if (rc)
+        return rc;
+    o.says_so = p.has_binary;
+    o.binary = p.binary;
+    r->out->outputs[r->out->n_outputs++] = o;
     return SL_OK;
 }
 
 /* ---- the request ---- */
 
-/* Goes over an array that stands at `at`: how many elements it has. */
-static sl_code count_elements(reader *r, const char *at, int depth, const char *what, size_t *n)
+static sl_code read_list(reader *r, const char *what, bool *seen, sl_code (*read)(reader *r))
 {
-    *n = 0;
-    sl_json_seek(&r->json, at, depth);
-    if (!sl_json_enter(&r->json, '['))
-        return bad(r, what);
-    while (sl_json_element(&r->json)) {
-        if (!sl_json_skip(&r->json))
-            break;
-        ++*n;
-    }
-    return r->json.error ? bad(r, "") : SL_OK;
-}
-
-static sl_code read_list(reader *r, const char *at, int depth, const char *what, size_t size,
-                         void *array, sl_code (*read)(reader *r))
-{
-    size_t n, bytes;
-    void **to = array;
-    sl_code rc = count_elements(r, at, depth, what, &n);
-    if (rc)
-        return rc;
-    *to = sl_mul_size(n, size, &bytes) ? sl_arena_try_alloc(r->arena, bytes) : NULL;
-    if (*to == NULL)
-        return no_memory(r);
-    sl_json_seek(&r->json, at, depth);
-    if (!sl_json_enter(&r->json, '['))
-        return bad(r, what);
+    sl_code rc = SL_OK;
+    if (*seen || !sl_json_enter(&r->json, '['))
+        return not_a(r, what);
+    *seen = true;
     while (rc == SL_OK && sl_json_element(&r->json))
         rc = read(r);
-    return rc;
+    return rc == SL_OK && r->json.error ? bad(r, "") : rc;
 }
 
-typedef struct places {
-    const char *inputs, *outputs;
-    int depth;
-} places;
-
-static sl_code read_member(reader *r, const sl_json_string *key, parameters *p, places *at)
+static sl_code read_member(reader *r, const sl_json_string *key, parameters *p)
 {
     sl_json *j = &r->json;
-    if (sl_json_string_is(key, SL_STR("id")) && sl_json_peek_type(j) != SL_JSON_NULL)
+    bool null = sl_json_peek_type(j) == SL_JSON_NULL;
+    if (sl_json_string_is(key, SL_STR("id")) && !null)
         return read_text(r, "the id is not a string", &r->out->id);
-    if (sl_json_string_is(key, SL_STR("parameters")))
+    if (sl_json_string_is(key, SL_STR("parameters")) && !null)
         return read_parameters(r, p);
-    (void)sl_json_peek(j);
-    at->depth = j->depth;
     if (sl_json_string_is(key, SL_STR("inputs")))
-        at->inputs = j->at;
-    else if (sl_json_string_is(key, SL_STR("outputs")) && sl_json_peek_type(j) != SL_JSON_NULL)
-        at->outputs = j->at;
+        return read_list(r, "inputs are not one array", &r->has_inputs, read_input);
+    if (sl_json_string_is(key, SL_STR("outputs")) && !null)
+        return read_list(r, "outputs are not one array", &r->has_outputs, read_output);
     return sl_json_skip(j) ? SL_OK : bad(r, "");
 }
 
@@ -432,31 +452,24 @@ static sl_code read_request(reader *r)
     sl_oip_request *out = r->out;
     sl_json_string key;
     parameters p = {0};
-    places at = {0};
+    sl_code rc = SL_OK;
     if (!sl_json_enter(&r->json, '{'))
-        return bad(r, "the request is not a JSON object");
-    while (sl_json_member(&r->json, &key)) {
-        sl_code rc = read_member(r, &key, &p, &at);
-        if (rc)
-            return rc;
-    }
-    if (r->json.error)
-        return bad(r, "");
+        return not_a(r, "the request is not a JSON object");
+    while (rc == SL_OK && sl_json_member(&r->json, &key))
+        rc = read_member(r, &key, &p);
+    if (rc || r->json.error)
+        return rc ? rc : bad(r, "");
     out->binary = p.binary;
     out->signature = p.signature;
-    if (at.inputs == NULL)
+    for (size_t i = 0; i < out->n_outputs; i++)
+        if (!out->outputs[i].says_so)
+            out->outputs[i].binary = out->binary;
+    if (!r->has_inputs)
         return sl_fail(r->st, SL_INVALID_ARGUMENT, "the request has no inputs");
-    sl_code rc = SL_OK;
-    if (at.outputs != NULL)
-        rc = read_list(r, at.outputs, at.depth, "outputs are not an array", sizeof *out->outputs,
-                       &out->outputs, read_output);
-    if (rc == SL_OK)
-        rc = read_list(r, at.inputs, at.depth, "inputs are not an array", sizeof *out->inputs,
-                       &out->inputs, read_input);
-    if (rc == SL_OK && r->binary.n)
-        rc = sl_fail(r->st, SL_INVALID_ARGUMENT,
-                     "%zu bytes of binary data belong to none of the inputs", r->binary.n);
-    return rc;
+    if (r->binary.n)
+        return sl_fail(r->st, SL_INVALID_ARGUMENT,
+                       "%zu bytes of binary data belong to none of the inputs", r->binary.n);
+    return SL_OK;
 }
 
 sl_code sl_oip_json_decode(sl_str body, size_t json_bytes, sl_buffer *buffer, int max_depth,
@@ -484,7 +497,7 @@ sl_code sl_oip_json_decode_index(sl_str body, sl_arena *arena, bool *ready, sl_s
         return SL_OK;
     sl_json_open(&r.json, body, SL_JSON_MAX_DEPTH);
     if (!sl_json_enter(&r.json, '{'))
-        return bad(&r, "the request is not a JSON object");
+        return not_a(&r, "the request is not a JSON object");
     while (sl_json_member(&r.json, &key)) {
         bool ok = sl_json_string_is(&key, SL_STR("ready")) ? read_bool(&r.json, ready)
                                                            : sl_json_skip(&r.json);

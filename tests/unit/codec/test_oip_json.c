@@ -137,13 +137,18 @@ static void what_does_not_fit_is_named(void **state)
     fails(f, "", "JSON Parse error: The document is empty. at offset: 0");
     fails(f, "[]", "the request is not a JSON object");
     fails(f, "{}", "the request has no inputs");
-    fails(f, "{\"inputs\":{}}", "inputs are not an array");
+    fails(f, "{\"inputs\":{}}", "inputs are not one array");
+    fails(f, "{\"inputs\":[],\"inputs\":[]}", "inputs are not one array");
     fails(f, "{\"inputs\":[1]}", "an input is not an object");
     fails(f, "{\"inputs\":[{}]}", "an input has no name");
     fails(f, "{\"inputs\":[{\"name\":1}]}", "the name of an input is not a string");
     fails(f, REQUEST("FP31", "[1]", "[1]"), "input \"x\": unknown datatype \"FP31\"");
     fails(f, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"data\":[1]}]}", "has no shape");
     fails(f, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1]}]}", "has no data");
+    fails(f, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1],\"data\":[1],"
+             "\"parameters\":{\"binary_data_size\":4}}]}", "has data and binary data");
+    fails(f, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1],\"data\":[1],"
+             "\"data\":[2]}]}", "has data twice");
     fails(f, REQUEST("FP32", "[-1]", "[1]"), "something else than sizes");
     fails(f, REQUEST("FP32", "[1,1,1,1,1,1,1,1,1]", "[1]"), "more than 8 dimensions");
     fails(f, REQUEST("FP32", "[2]", "[1]"), "its data has not the 2 elements of shape [2]");
