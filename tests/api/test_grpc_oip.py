@@ -168,6 +168,20 @@ def test_models_are_unloaded_and_loaded(stub):
         stub.RepositoryModelLoad(model_name="nothing")
 
 
+def test_a_model_on_demand_is_ready_and_loaded_by_the_first_call():
+    more = "load: ON_DEMAND"
+    server = grpc_server(config=model_config(("linear", MODELS / "linear", more),
+                                             ("identity", MODELS / "identity", more)))
+    stub = Stub(server)
+    assert stub.ModelReady(name="linear").ready
+    r = stub.message("ModelInfer", model_name="linear")
+    r.inputs.add(name="input_example", datatype="FP32", shape=[1, 3]).contents.fp32_contents.extend([1, 2, 3])
+    assert list(stub.ModelInfer(r).outputs[0].contents.fp32_contents) == [5.5, 8.5]
+    assert list(stub.ModelMetadata(name="identity").versions) == ["1"]
+    server.grpc.close()
+    assert server.stop() == 0
+
+
 def test_without_extra_routes_there_is_no_such_service():
     server = grpc_server("--extra_routes=false", config=model_config(("linear", MODELS / "linear")))
     with fails(grpc.StatusCode.UNIMPLEMENTED):

@@ -190,6 +190,15 @@ def test_models_are_unloaded_and_loaded(start):
         'no model "nothing" is configured')
 
 
+def test_a_model_on_demand_is_ready_and_loaded_by_the_first_that_asks(start):
+    server = start(config=model_config(("linear", MODELS / "linear", "load: ON_DEMAND"),
+                                       ("identity", MODELS / "identity", "load: ON_DEMAND")))
+    assert get(server, "/models/linear/ready") == {"name": "linear", "ready": True}
+    x = {"inputs": [tensor("input_example", "FP32", [[1, 2, 3]])]}
+    assert infer(server, "linear", x)["outputs"][0]["data"] == [5.5, 8.5]
+    assert get(server, "/models/identity")["versions"] == ["1"]
+
+
 def test_without_extra_routes_there_is_nothing(servers):
     server = servers("--extra_routes=false", config=model_config(("linear", MODELS / "linear")))
     assert server.ask("GET", "/v2").status == 404

@@ -16,6 +16,7 @@
 typedef struct infer {
     sl_grpc_call call;
     sl_predict predict;
+    bool decoded; /* request holds tensors */
     sl_oip_request request;
     sl_oip_run run;
 } infer;
@@ -25,14 +26,17 @@ static sl_code decode(infer *i)
     sl_grpc_call *c = &i->call;
     sl_oip_request *r = &i->request;
     sl_model_spec spec;
-    sl_code rc = sl_oip_pb_decode(c->message, c->message_buffer, c->http->arena, r, &c->st);
+    sl_code rc = SL_OK;
+    if (!i->decoded) /* else it is from the first time */
+        rc = sl_oip_pb_decode(c->message, c->message_buffer, c->http->arena, r, &c->st);
     if (rc)
         return rc;
+    i->decoded = true;
     c->model = r->model;
     c->signature = r->signature;
     rc = sl_oip_spec(r->model, r->version, &spec, &c->st);
     if (rc == SL_OK)
-        rc = sl_grpc_may(c, SL_MAY_PREDICT, r->model, SL_STR(""));
+        rc = sl_grpc_approach(c, &i->predict, SL_MAY_PREDICT, &spec);
     if (rc == SL_OK)
         rc = sl_predict_resolve(&i->predict, &spec, r->signature);
     if (i->predict.version != NULL)
@@ -78,6 +82,8 @@ static void begin_infer(sl_grpc_call *c, sl_where where)
     i->predict.method = SL_METHOD_PREDICT;
     i->predict.done = ran;
     sl_code rc = decode(i);
+    if (sl_grpc_unwound(c, where))
+        return;
     c->decode_ns = sl_now_ns() - begin_ns;
     if (rc)
         sl_grpc_finish(c, rc);
@@ -126,32 +132,30 @@ static void begin_server_metadata(sl_grpc_call *c, sl_where where)
     sl_grpc_finish(c, sl_grpc_reply_end(c, &r, SL_OK));
 }
 
-/* The model that a ModelReadyRequest or ModelMetadataRequest is about, if the caller may ask. */
-static sl_code decode_model(sl_grpc_call *c, sl_permission what, sl_model_spec *spec)
+/* The model that a ModelReadyRequest or ModelMetadataRequest is about. */
+static sl_code decode_model(sl_grpc_call *c, sl_model_spec *spec)
 {
     sl_str name, version;
     sl_code rc = sl_oip_pb_decode_model(c->message, &name, &version, &c->st);
-    if (rc)
-        return rc;
     c->model = name;
-    rc = sl_oip_spec(name, version, spec, &c->st);
-    return rc ? rc : sl_grpc_may(c, what, name, SL_STR(""));
+    return rc ? rc : sl_oip_spec(name, version, spec, &c->st);
 }
 
 /* A model that nobody knows is not ready, either. */
 static void begin_model_ready(sl_grpc_call *c, sl_where where)
 {
     sl_model_spec spec;
-    int64_t *versions;
-    int n = 0;
+    bool ready = false;
     (void)where;
-    sl_code rc = decode_model(c, SL_MAY_STATUS, &spec);
+    sl_code rc = decode_model(c, &spec);
     if (rc == SL_OK)
-        rc = sl_oip_versions(c->grpc->opt.service, &spec, c->http->arena, &versions, &n, &c->st);
+        rc = sl_grpc_may(c, SL_MAY_STATUS, spec.model, SL_STR(""));
+    if (rc == SL_OK)
+        rc = sl_oip_ready(c->grpc->opt.service, &spec, c->http->arena, &ready, &c->st);
     if (rc && rc != SL_NOT_FOUND)
         sl_grpc_finish(c, rc);
     else
-        reply_bool(c, n > 0);
+        reply_bool(c, ready);
 }
 
 typedef struct metadata {
@@ -166,7 +170,9 @@ static sl_code encode_metadata(metadata *m)
     sl_grpc_reply r;
     int64_t *versions;
     int n;
-    sl_code rc = decode_model(c, SL_MAY_METADATA, &spec);
+    sl_code rc = decode_model(c, &spec);
+    if (rc == SL_OK)
+        rc = sl_grpc_approach(c, &m->predict, SL_MAY_METADATA, &spec);
     if (rc == SL_OK)
         rc = sl_predict_resolve_version(&m->predict, &spec);
     if (rc == SL_OK)
@@ -183,9 +189,10 @@ static sl_code encode_metadata(metadata *m)
 static void begin_metadata(sl_grpc_call *c, sl_where where)
 {
     metadata *m = (metadata *)c;
-    (void)where;
     sl_grpc_predict_init(c, &m->predict);
-    sl_grpc_finish(c, encode_metadata(m));
+    sl_code rc = encode_metadata(m);
+    if (!sl_grpc_unwound(c, where))
+        sl_grpc_finish(c, rc);
 }
 
 static void release_metadata(sl_grpc_call *c)

@@ -22,13 +22,6 @@ static sl_code json_bytes(sl_oip_call *c, size_t *out)
     return SL_OK;
 }
 
-static sl_code resolve(sl_oip_call *c)
-{
-    sl_model_spec spec;
-    sl_code rc = sl_oip_spec(c->route.model, c->route.version, &spec, &c->st);
-    return rc ? rc : sl_predict_resolve(&c->predict, &spec, c->request.signature);
-}
-
 static sl_code read_body(sl_oip_call *c)
 {
     sl_http_call *call = c->http;
@@ -42,7 +35,7 @@ static sl_code read_body(sl_oip_call *c)
         rc = sl_oip_json_decode(call->body, json, call->body_buffer, c->oip->opt.max_depth,
                                 call->arena, &c->request, &c->st);
     if (rc == SL_OK)
-        rc = resolve(c);
+        rc = sl_predict_resolve(&c->predict, &c->spec, c->request.signature);
     if (rc == SL_OK)
         rc = sl_oip_match(&c->request, c->predict.signature, call->arena, &c->run, &c->st);
     if (rc)
@@ -97,11 +90,24 @@ static void decode_on_worker(sl_job *job, sl_code verdict)
         sl_predict_start(&c->predict, SL_RUN_HERE);
 }
 
+/* The version that was loaded for this request is there. */
+static void loaded(sl_predict *p, sl_code rc)
+{
+    sl_oip_call *c = (sl_oip_call *)((char *)p - offsetof(sl_oip_call, predict));
+    if (rc == SL_OK)
+        rc = decode(c);
+    if (rc)
+        sl_oip_finish(c, rc);
+    else
+        sl_predict_start(p, SL_RUN_HERE);
+}
+
 void sl_oip_infer(sl_oip_call *c)
 {
     const sl_oip_options *opt = &c->oip->opt;
     sl_http_call *call = c->http;
     sl_workers *workers = opt->service->workers;
+    sl_code rc = sl_oip_spec(c->route.model, c->route.version, &c->spec, &c->st);
     c->inferred = true;
     sl_predict_init(&c->predict, opt->service, call->arena, &c->st);
     c->predict.method = SL_METHOD_PREDICT;
@@ -109,15 +115,21 @@ void sl_oip_infer(sl_oip_call *c)
     c->predict.cancelled = &call->cancelled;
     c->predict.bytes = call->body.n;
     c->predict.done = ran;
+    if (rc) {
+        sl_oip_finish(c, rc);
+        return;
+    }
+    if (sl_predict_await(&c->predict, &c->spec, loaded))
+        return;
     if (call->body.n > opt->here_bytes && workers != NULL) {
         c->job = (sl_job){
             .run = decode_on_worker, .bytes = call->body.n, .cancelled = &call->cancelled};
-        sl_code rc = sl_workers_submit(workers, &c->job, &c->st);
+        rc = sl_workers_submit(workers, &c->job, &c->st);
         if (rc)
             sl_oip_finish(c, rc);
         return;
     }
-    sl_code rc = decode(c);
+    rc = decode(c);
     if (rc) {
         sl_oip_finish(c, rc);
         return;

@@ -145,40 +145,50 @@ static void server_ready(sl_oip_call *c)
 static sl_code model_ready(sl_oip_call *c)
 {
     sl_model_spec spec;
-    int64_t *versions;
-    int n;
-    sl_service *s = c->oip->opt.service;
+    bool ready = false;
     sl_code rc = sl_oip_spec(c->route.model, c->route.version, &spec, &c->st);
     if (rc == SL_OK)
-        rc = sl_oip_versions(s, &spec, c->http->arena, &versions, &n, &c->st);
+        rc = sl_oip_ready(c->oip->opt.service, &spec, c->http->arena, &ready, &c->st);
     if (rc)
         return rc;
     sl_chain *out = &c->http->reply;
-    c->http->status = n ? 200 : 503;
+    c->http->status = ready ? 200 : 503;
     sl_chain_puts(out, "{\"name\":");
     sl_json_encode_string(c->route.model, out);
-    sl_chain_printf(out, ",\"ready\":%s}", n ? "true" : "false");
+    sl_chain_printf(out, ",\"ready\":%s}", ready ? "true" : "false");
     return SL_OK;
 }
 
-static sl_code model_metadata(sl_oip_call *c)
+static sl_code put_metadata(sl_oip_call *c, const sl_model_spec *spec)
 {
-    sl_model_spec spec;
     int64_t *versions;
     int n;
-    sl_service *s = c->oip->opt.service;
-    sl_code rc = sl_oip_spec(c->route.model, c->route.version, &spec, &c->st);
-    if (rc)
-        return rc;
-    sl_predict_init(&c->predict, s, c->http->arena, &c->st);
-    rc = sl_predict_resolve_version(&c->predict, &spec);
+    sl_code rc = sl_predict_resolve_version(&c->predict, spec);
     if (rc == SL_OK)
-        rc = sl_oip_versions(s, &spec, c->http->arena, &versions, &n, &c->st);
+        rc = sl_oip_versions(c->oip->opt.service, spec, c->http->arena, &versions, &n, &c->st);
     if (rc)
         return rc;
     return sl_oip_json_encode_metadata(c->route.model, versions, n,
                                        sl_oip_main_signature(c->predict.version),
                                        &c->http->reply, &c->st);
+}
+
+static void described(sl_predict *p, sl_code rc)
+{
+    sl_oip_call *c = (sl_oip_call *)((char *)p - offsetof(sl_oip_call, predict));
+    sl_oip_finish(c, rc ? rc : put_metadata(c, &c->spec));
+}
+
+static void model_metadata(sl_oip_call *c)
+{
+    sl_code rc = sl_oip_spec(c->route.model, c->route.version, &c->spec, &c->st);
+    if (rc) {
+        sl_oip_finish(c, rc);
+        return;
+    }
+    sl_predict_init(&c->predict, c->oip->opt.service, c->http->arena, &c->st);
+    if (!sl_predict_await(&c->predict, &c->spec, described))
+        described(&c->predict, SL_OK);
 }
 
 static sl_code index_of_models(sl_oip_call *c)
@@ -285,7 +295,7 @@ static void serve(sl_oip_call *c)
         server_ready(c);
         return;
     case SL_OIP_MODEL:
-        sl_oip_finish(c, model_metadata(c));
+        model_metadata(c);
         return;
     case SL_OIP_MODEL_READY:
         sl_oip_finish(c, model_ready(c));

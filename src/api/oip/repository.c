@@ -35,6 +35,32 @@ sl_code sl_oip_versions(sl_service *s, const sl_model_spec *spec, sl_arena *aren
     return SL_OK;
 }
 
+typedef struct looked_for {
+    sl_str name;
+    bool available;
+} looked_for;
+
+static void look_at(void *arg, const char *model, int available, int versions)
+{
+    looked_for *x = arg;
+    (void)versions;
+    if (sl_str_is(x->name, model))
+        x->available = available > 0; /* those on demand included */
+}
+
+sl_code sl_oip_ready(sl_service *s, const sl_model_spec *spec, sl_arena *arena, bool *ready,
+                     sl_status *st)
+{
+    looked_for x = {.name = spec->model};
+    int64_t *versions;
+    int n;
+    sl_code rc = sl_oip_versions(s, spec, arena, &versions, &n, st);
+    if (rc == SL_OK && n == 0 && !spec->has_version)
+        sl_manager_each(s->manager, look_at, &x);
+    *ready = rc == SL_OK && (n > 0 || x.available);
+    return rc;
+}
+
 const sl_signature *sl_oip_main_signature(const sl_version *v)
 {
     static const sl_signature none = {.key = "", .method_name = ""};

@@ -23,6 +23,11 @@ sl_code sl_oip_spec(sl_str model, sl_str version, sl_model_spec *out, sl_status 
 sl_code sl_oip_versions(sl_service *s, const sl_model_spec *spec, sl_arena *arena, int64_t **out,
                         int *count, sl_status *st);
 
+/* Can it be asked: is a version available, or will one be as soon as it is asked for? NOT_FOUND:
+ * there is no such model or version. */
+sl_code sl_oip_ready(sl_service *s, const sl_model_spec *spec, sl_arena *arena, bool *ready,
+                     sl_status *st);
+
 /* The signature whose inputs and outputs stand for the model: serving_default, or the first that is
  * not hidden. Never NULL. */
 const sl_signature *sl_oip_main_signature(const sl_version *v);
