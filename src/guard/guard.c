@@ -181,18 +181,58 @@ static sl_code find_address(const sl_policy *p, const sl_http_call *call, sl_adm
     return SL_OK;
 }
 
-bool sl_guard_network_allows(sl_guard *g, sl_str peer)
+/* ---- connections ---- */
+
+/* The bytes of an address that count as one client: whoever has an IPv6 address has its whole /64.
+ */
+static sl_str client_key(const sl_ip *ip, char key[17])
+{
+    static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    key[0] = 'C'; /* apart from the keys of limits */
+    memcpy(key + 1, ip->b, 16);
+    return (sl_str){key, memcmp(ip->b, mapped, sizeof mapped) == 0 ? 17 : 9};
+}
+
+static bool may_connect(sl_guard *g, const sl_policy *p, const sl_ip *ip, sl_counter **held)
+{
+    char key[17];
+    uint64_t wait_ns;
+    /* Whom a trusted proxy stands for is seen later. */
+    if (sl_networks_have(&p->proxies, ip))
+        return true;
+    if (sl_networks_have(&p->deny, ip) || (p->allow.count > 0 && !sl_networks_have(&p->allow, ip)))
+        return false;
+    sl_rate rate = {.concurrent = p->connections_per_address, .burst = 1};
+    return rate.concurrent == 0 ||
+           sl_rates_enter(g->rates, &rate, client_key(ip, key), sl_now_ns(), held, &wait_ns);
+}
+
+bool sl_guard_connect(sl_guard *g, sl_str peer, sl_counter **held)
 {
     sl_ip ip;
+    *held = NULL;
     if (!sl_ip_parse(peer, &ip))
         return true;
     sl_policy *p = current(g);
-    /* Whom a trusted proxy stands for is seen with the request. */
-    bool ok = sl_networks_have(&p->proxies, &ip) ||
-              (!sl_networks_have(&p->deny, &ip) &&
-               (p->allow.count == 0 || sl_networks_have(&p->allow, &ip)));
+    bool ok = may_connect(g, p, &ip, held);
     sl_policy_release(p);
     return ok;
+}
+
+void sl_guard_disconnect(sl_guard *g, sl_counter *held)
+{
+    sl_rates_leave(g->rates, held);
+}
+
+bool sl_guard_is_proxy(sl_guard *g, sl_str peer)
+{
+    sl_ip ip;
+    if (!sl_ip_parse(peer, &ip))
+        return false;
+    sl_policy *p = current(g);
+    bool is = sl_networks_have(&p->proxies, &ip);
+    sl_policy_release(p);
+    return is;
 }
 
 /* ---- who ---- */

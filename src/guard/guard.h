@@ -80,8 +80,15 @@ sl_code sl_guard_may(sl_guard *g, const sl_admission *a, sl_permission what, sl_
 sl_code sl_guard_count(sl_guard *g, sl_admission *a, sl_str model, sl_status *st);
 void sl_guard_leave(sl_guard *g, sl_admission *a);
 
-/* May this peer (as sl_http_call.peer has it) talk to the server at all? */
-bool sl_guard_network_allows(sl_guard *g, sl_str peer);
+/*
+ * Somebody connects, whose address `peer` is (as sl_http_call.peer has it). True: it may; *held is
+ * what disconnect() gets when the connection ends, or NULL. False: its network is denied, or it has
+ * too many connections. Any thread, never blocks.
+ */
+bool sl_guard_connect(sl_guard *g, sl_str peer, struct sl_counter **held);
+void sl_guard_disconnect(sl_guard *g, struct sl_counter *held);
+/* Is this peer a trusted proxy, so that what it says of its client is believed? */
+bool sl_guard_is_proxy(sl_guard *g, sl_str peer);
 
 /* For `sluice can`: the decision for a principal by name, or for the token that `credential` is,
  * and in `why` a sentence with the rule that decided. */

@@ -350,6 +350,9 @@ sl_code sl_policy_new(const Sluice__AuthConfig *c, const char *dir, sl_policy **
     if (rc == SL_OK)
         rc = read_networks(p, c->trusted_proxy, c->n_trusted_proxy, "trusted_proxy", &p->proxies,
                            st);
+    if (rc == SL_OK && c->connections_per_address < 0)
+        rc = sl_fail(st, SL_INVALID_ARGUMENT, "connections_per_address is 0 or more");
+    p->connections_per_address = c->connections_per_address;
     if (rc) {
         sl_policy_release(p);
         return rc;

@@ -65,7 +65,8 @@ typedef struct sl_policy {
     sl_limit limits[SL_LIMITS_MAX];
     int n_limits;
     sl_networks allow, deny, proxies;
-    sl_cache_set *cache; /* NULL without issuers */
+    int connections_per_address; /* 0: no bound */
+    sl_cache_set *cache;         /* NULL without issuers */
 } sl_policy;
 
 /* An empty one: everybody may do everything but administer. */

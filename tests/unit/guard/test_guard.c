@@ -350,9 +350,41 @@ static void networks_are_denied_first_and_allowed_then(void **state)
     assert_string_equal(st.msg, "address 10.6.6.9 may not talk to this server");
     assert_int_equal(ask((asked){.peer = "192.0.2.1:1"}), SL_PERMISSION_DENIED);
     assert_int_equal(ask((asked){.peer = "unix"}), SL_OK);
-    assert_true(sl_guard_network_allows(guard, SL_STR("10.1.2.3:1")));
-    assert_false(sl_guard_network_allows(guard, SL_STR("10.6.6.6:1")));
-    assert_false(sl_guard_network_allows(guard, SL_STR("[2001:db9::1]:1")));
+    sl_counter *held;
+    assert_true(sl_guard_connect(guard, SL_STR("10.1.2.3:1"), &held));
+    assert_false(sl_guard_connect(guard, SL_STR("10.6.6.6:1"), &held));
+    assert_false(sl_guard_connect(guard, SL_STR("[2001:db9::1]:1"), &held));
+    assert_true(sl_guard_connect(guard, SL_STR("unix"), &held));
+}
+
+static void an_address_has_so_many_connections_and_a_proxy_as_many_as_it_likes(void **state)
+{
+    sl_counter *held[4], *more;
+    (void)state;
+    is_configured("connections_per_address: 2 trusted_proxy: '192.0.2.99'");
+    assert_true(sl_guard_connect(guard, SL_STR("192.0.2.7:1"), &held[0]));
+    assert_true(sl_guard_connect(guard, SL_STR("192.0.2.7:2"), &held[1]));
+    assert_false(sl_guard_connect(guard, SL_STR("192.0.2.7:3"), &more));
+    assert_true(sl_guard_connect(guard, SL_STR("192.0.2.8:1"), &more));
+    sl_guard_disconnect(guard, more);
+    sl_guard_disconnect(guard, held[0]);
+    assert_true(sl_guard_connect(guard, SL_STR("192.0.2.7:4"), &held[0]));
+    sl_guard_disconnect(guard, held[0]);
+    sl_guard_disconnect(guard, held[1]);
+    assert_true(sl_guard_connect(guard, SL_STR("[2001:db8::1]:1"), &held[2]));
+    assert_true(sl_guard_connect(guard, SL_STR("[2001:db8::2]:1"), &held[3]));
+    assert_false(sl_guard_connect(guard, SL_STR("[2001:db8::3]:1"), &more)); /* of the same /64 */
+    assert_true(sl_guard_connect(guard, SL_STR("[2001:db8:0:1::1]:1"), &more));
+    sl_guard_disconnect(guard, more);
+    sl_guard_disconnect(guard, held[2]);
+    sl_guard_disconnect(guard, held[3]);
+    for (int i = 0; i < 10; i++) {
+        assert_true(sl_guard_connect(guard, SL_STR("192.0.2.99:1"), &more));
+        assert_null(more);
+    }
+    assert_true(sl_guard_is_proxy(guard, SL_STR("192.0.2.99:5")));
+    assert_false(sl_guard_is_proxy(guard, SL_STR("192.0.2.7:5")));
+    assert_false(sl_guard_is_proxy(guard, SL_STR("unix")));
 }
 
 static void behind_a_trusted_proxy_the_client_is_whom_it_names_last(void **state)
@@ -544,6 +576,7 @@ int main(void)
         T(a_jwt_makes_a_principal_and_groups),
         T(a_jwt_that_was_verified_is_forgotten_when_it_expires_or_its_key_goes),
         T(networks_are_denied_first_and_allowed_then),
+        T(an_address_has_so_many_connections_and_a_proxy_as_many_as_it_likes),
         T(behind_a_trusted_proxy_the_client_is_whom_it_names_last),
         T(limits_count_by_principal_address_model_or_all),
         T(a_request_that_one_limit_refuses_is_not_counted_by_the_others),
