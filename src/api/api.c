@@ -35,3 +35,28 @@ bool sl_api_on_call_error(sl_http_call *call, int status, const char *message, v
     sl_grpc_on_call_error(call, status, message);
     return true;
 }
+
+static sl_guard *guard_of(void *arg)
+{
+    return ((sl_api *)arg)->rest->opt.guard;
+}
+
+bool sl_api_on_connect(sl_str peer, void **held, void *arg)
+{
+    sl_guard *g = guard_of(arg);
+    struct sl_counter *counter = NULL;
+    bool ok = g == NULL || sl_guard_connect(g, peer, &counter);
+    *held = counter;
+    return ok;
+}
+
+void sl_api_on_disconnect(void *held, void *arg)
+{
+    sl_guard_disconnect(guard_of(arg), held);
+}
+
+bool sl_api_is_proxy(sl_str peer, void *arg)
+{
+    sl_guard *g = guard_of(arg);
+    return g != NULL && sl_guard_is_proxy(g, peer);
+}

@@ -20,6 +20,10 @@ void sl_api_on_call(sl_http_call *call, void *arg);
 int sl_api_on_head(sl_http_call *call, const char **message, void *arg);
 void sl_api_on_error(int status, const char *message, sl_chain *body, const char **content_type,
                      void *arg);
+/* What the guard says of connections; without a guard everybody may connect. */
+bool sl_api_on_connect(sl_str peer, void **held, void *arg);
+void sl_api_on_disconnect(void *held, void *arg);
+bool sl_api_is_proxy(sl_str peer, void *arg);
 bool sl_api_on_call_error(sl_http_call *call, int status, const char *message, void *arg);
 
 #endif

@@ -152,5 +152,8 @@ uint64_t sl_hash(const void *data, size_t n)
     } else if (n > 0) {
         w = p[0] | (uint64_t)p[n / 2] << 8 | (uint64_t)p[n - 1] << 16;
     }
-    return fold(h ^ w, 0x1D8E4E27C47D124Fu ^ seed());
+    h = fold(h ^ w, 0x1D8E4E27C47D124Fu ^ seed());
+    /* Once more: after one multiplication keys that differ in a few bits crowd together under some
+     * seeds, and tables look at the low bits. */
+    return fold(h ^ 0xA0761D6478BD642Fu, 0xEB44ACCAB455D165u);
 }

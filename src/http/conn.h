@@ -43,8 +43,9 @@ typedef enum sl_conn_state {
     SL_CONN_HTTP2,  /* not HTTP/1: http2.h */
     SL_CONN_LINGER, /* the last reply is out; input is read and dropped, so that the client sees it
                      */
+    SL_CONN_PROXY,  /* waits for a proxy to say for whom it connects (conn_proxy.c) */
     SL_CONN_HANDSHAKE, /* waits for TLS (conn_tls.c) */
-    SL_CONN_DEAD    /* to be freed when control leaves the connection */
+    SL_CONN_DEAD       /* to be freed when control leaves the connection */
 } sl_conn_state;
 
 typedef struct sl_shard sl_shard;
@@ -86,11 +87,11 @@ struct sl_conn {
     sl_shard *shard;
     sl_conn *next, **prev; /* the shard's connections */
     sl_exchange *x;
-    struct sl_h2 *h2; /* or NULL: HTTP/1 */
-    sl_chain out;     /* what the socket did not take */
-    uint32_t listens; /* events awaited while the handler has a call */
-    uint64_t moved;   /* bytes received or sent since the last look at the rate */
-    sl_post handover; /* from the loop that accepted */
+    struct sl_h2 *h2;                  /* or NULL: HTTP/1 */
+    sl_chain out;                      /* what the socket did not take */
+    uint32_t listens;                  /* events awaited while the handler has a call */
+    uint64_t moved;                    /* bytes received or sent since the last look at the rate */
+    sl_post handover;                  /* from the loop that accepted */
     sl_conn *shake_next, **shake_prev; /* the shard's TLS handshakes, the oldest first */
     sl_conn_state state;
     bool grace;  /* the first window of the rate */
@@ -101,6 +102,7 @@ struct sl_conn {
     bool refuse; /* one connection too many */
     bool gone;   /* the peer cannot be written to any more */
     bool http1;  /* what came first was not HTTP/2's preface */
+    void *held;  /* of options.on_connect */
     unsigned char peer_n;
     char peer[64];
 };
@@ -154,6 +156,8 @@ void sl_shard_left(sl_shard *s);
 
 /* ---- http1.c ---- */
 void sl_conn_open(sl_conn *c); /* it is in its shard's list */
+/* Who is at the other end is known: waits for TLS or for a request. */
+void sl_conn_begin(sl_conn *c);
 void sl_conn_drain(sl_conn *c);
 void sl_conn_close(sl_conn *c); /* frees it */
 /* All has been sent: reads on for a while, so that the client sees it, and closes. */
@@ -162,6 +166,13 @@ void sl_conn_linger(sl_conn *c);
 void sl_conn_refuse(sl_conn *c, int status, const char *message);
 /* Ends the output; the state is DEAD or, if c->unread, LINGER then. */
 void sl_conn_end(sl_conn *c);
+
+/* ---- conn_proxy.c: who is at the other end ---- */
+/* May the peer connect? */
+bool sl_conn_let_in(sl_conn *c);
+void sl_conn_let_out(sl_conn *c);
+/* Goes on with a proxy's header: when it is read, or there is none, sl_conn_begin follows. */
+void sl_conn_proxy(sl_conn *c);
 
 /* ---- conn_tls.c: before the first request of an encrypted connection ---- */
 /* Goes on with the handshake: state HANDSHAKE becomes HEAD or DEAD, in time. c->busy is set. */

@@ -202,6 +202,13 @@ typedef struct sl_http_options {
     /* (optional) For the access log: such an error was sent (call == NULL), or the reply to a call
      * was: `sent` bytes, head and body; 0: given up, the client is gone. The call is still valid. */
     void (*on_done)(sl_http_call *call, int status, uint64_t sent, void *arg);
+    /* (optional) Somebody has connected, or a trusted proxy has named him: may he? False: closed at
+     * once. on_disconnect gets *held (NULL before) when the connection ends. Loop thread. */
+    bool (*on_connect)(sl_str peer, void **held, void *arg);
+    void (*on_disconnect)(void *held, void *arg);
+    /* (optional) Is this peer a proxy that is believed when it says, in the PROXY protocol and in
+     * front of everything else, for whom it connects? Loop thread. */
+    bool (*is_proxy)(sl_str peer, void *arg);
     /* (optional) The address speaks TLS, with these certificates; sl_http_listen takes a reference. */
     struct sl_tls *tls;
     void *arg;

@@ -153,6 +153,7 @@ void sl_conn_close(sl_conn *c)
     sl_watch_stop(&c->watch);
     sl_timer_stop(&c->timer);
     sl_conn_handshake_over(c);
+    sl_conn_let_out(c);
     sl_chain_reset(&c->out);
     return_exchange(c);
     if (c->h2 != NULL)
@@ -232,9 +233,9 @@ static const char *with_limit(sl_conn *c, int status, const char *message)
         text = sl_arena_try_printf(c->x->call.arena, "%s: the limit is %zu bytes", message,
                                    l->max_body);
     else if (status == 431)
-        text = sl_arena_try_printf(c->x->call.arena,
-                                   "%s: the limit is %zu bytes and %d header lines", message,
-                                   l->max_head, l->max_headers);
+        text =
+            sl_arena_try_printf(c->x->call.arena, "%s: the limit is %zu bytes and %d header lines",
+                                message, l->max_head, l->max_headers);
     return text ? text : message;
 }
 
@@ -593,6 +594,8 @@ static void ready(sl_watch *w, uint32_t events)
         output(c);
     else if (c->state == SL_CONN_LINGER)
         linger(c);
+    else if (c->state == SL_CONN_PROXY)
+        sl_conn_proxy(c);
     else if (c->state == SL_CONN_HANDSHAKE)
         sl_conn_handshake(c);
     else if (c->state != SL_CONN_CALL)
@@ -605,9 +608,12 @@ static void ready(sl_watch *w, uint32_t events)
 /* Output waits for the client, or a head or a body does not come. */
 static void timed_out(sl_conn *c)
 {
-    if (c->state == SL_CONN_HANDSHAKE)
+    if (c->state == SL_CONN_PROXY)
+        c->state = SL_CONN_DEAD;
+    else if (c->state == SL_CONN_HANDSHAKE)
         sl_conn_handshake_late(c);
-    else if (c->state == SL_CONN_LINGER || (c->state == SL_CONN_HEAD && c->x == NULL && !c->out.size))
+    else if (c->state == SL_CONN_LINGER ||
+             (c->state == SL_CONN_HEAD && c->x == NULL && !c->out.size))
         c->state = SL_CONN_DEAD;
     else if (c->out.size > 0) {
         if (!keeps_up(c))
@@ -639,7 +645,7 @@ void sl_conn_drain(sl_conn *c)
 {
     if (c->state == SL_CONN_HTTP2)
         sl_h2_drain(c);
-    else if (c->shard->draining && c->state == SL_CONN_HANDSHAKE)
+    else if (c->shard->draining && (c->state == SL_CONN_HANDSHAKE || c->state == SL_CONN_PROXY))
         set_due(c, SL_MIN(c->due_ns, from_now(c, FRESH_NS)));
     else if (c->shard->draining && c->state == SL_CONN_HEAD && c->x == NULL && c->out.size == 0)
         ready(&c->watch, EPOLLIN);
@@ -665,23 +671,34 @@ void sl_conn_refuse(sl_conn *c, int status, const char *message)
     }
 }
 
+void sl_conn_begin(sl_conn *c)
+{
+    bool tls = options(c)->tls != NULL;
+    c->state = tls ? SL_CONN_HANDSHAKE : SL_CONN_HEAD;
+    set_due(c, from_now(c, tls ? limits(c)->handshake_timeout_ns : limits(c)->idle_timeout_ns));
+}
+
 void sl_conn_open(sl_conn *c)
 {
+    const sl_http_options *o = options(c);
     c->watch = (sl_watch){.fd = c->io.fd, .ready = ready};
     c->timer = (sl_timer){.fire = due};
-    if (sl_watch_start(c->shard->loop, &c->watch, LISTEN_EVENTS, NULL) != SL_OK) {
+    if (!sl_conn_let_in(c) ||
+        sl_watch_start(c->shard->loop, &c->watch, LISTEN_EVENTS, NULL) != SL_OK) {
         sl_conn_close(c);
         return;
     }
-    bool tls = options(c)->tls != NULL;
     if (!c->refuse) {
-        c->state = tls ? SL_CONN_HANDSHAKE : SL_CONN_HEAD;
-        set_due(c, from_now(c, tls ? limits(c)->handshake_timeout_ns : limits(c)->idle_timeout_ns));
+        sl_conn_begin(c);
+        if (o->is_proxy != NULL && o->is_proxy((sl_str){c->peer, c->peer_n}, o->arg)) {
+            c->state = SL_CONN_PROXY;
+            set_due(c, from_now(c, SL_MIN(limits(c)->head_timeout_ns, limits(c)->idle_timeout_ns)));
+        }
         sl_conn_drain(c);
         return;
     }
     c->busy = true;
-    if (tls) /* not worth a handshake */
+    if (o->tls != NULL) /* not worth a handshake */
         c->state = SL_CONN_DEAD;
     else
         sl_conn_refuse(c, 503, "too many connections");

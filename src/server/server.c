@@ -85,6 +85,9 @@ static void http_options(server *s, bool for_grpc, sl_http_options *o)
                            .on_head = sl_api_on_head,
                            .on_error = sl_api_on_error,
                            .on_call_error = sl_api_on_call_error,
+                           .on_connect = sl_api_on_connect,
+                           .on_disconnect = sl_api_on_disconnect,
+                           .is_proxy = sl_api_is_proxy,
                            .arg = &s->api};
     sl_http_limits_default(&o->limits);
     o->limits.max_head = (size_t)f->max_head_bytes;

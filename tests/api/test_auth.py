@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -199,3 +200,94 @@ def test_the_admin_interface_needs_the_permission_and_may_then_be_anywhere(tmp_p
     assert ask("POST", bearer(ci), MODELS)[0] == 403
     assert ask("POST", bearer(boss), MODELS)[0] == 200
     assert "configuration posted by token:boss from 127.0.0.1" in server.log
+
+
+# ---- connections, and proxies that connect for others ----
+
+V2 = b"\r\n\r\n\0\r\nQUIT\n"
+
+
+def proxied(address, port=4711):
+    """A PROXY header, version 2, of a client with this IPv4 address."""
+    return V2 + b"\x21\x11\0\x0c" + socket.inet_aton(address) + socket.inet_aton("198.51.100.1") + \
+        port.to_bytes(2, "big") + (443).to_bytes(2, "big")
+
+
+def ask_through(server, front, pieces=1):
+    request = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(ROW)}\r\n\r\n{ROW}".encode()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as s:
+        data = front + request
+        step = max(1, len(front) // pieces)
+        got = b""
+        try:
+            for i in range(0, len(front), step):
+                s.sendall(data[i:i + step])
+                time.sleep(0.01 if pieces > 1 else 0)
+            s.sendall(data[(len(front) + step - 1) // step * step:])
+            while piece := s.recv(65536):
+                got += piece
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+        return got
+
+
+def test_a_trusted_proxy_says_for_whom_it_connects(start, tmp_path):
+    file = tmp_path / "auth.pbtxt"
+    file.write_text("trusted_proxy: '127.0.0.1' deny_network: '203.0.113.0/24'")
+    server = start(f"--auth_config_file={file}", "--access_log=all", config=MODELS)
+    for pieces in (1, 5, 28):
+        assert ask_through(server, proxied("192.0.2.7"), pieces).startswith(b"HTTP/1.1 200 ")
+    assert ask_through(server, b"PROXY TCP4 192.0.2.8 198.51.100.1 4712 443\r\n").startswith(b"HTTP/1.1 200 ")
+    assert ask_through(server, V2 + b"\x20\0\0\0").startswith(b"HTTP/1.1 200 ")  # the proxy's own check
+    assert ask_through(server, b"").startswith(b"HTTP/1.1 200 ")  # a proxy that sends none
+    assert ask_through(server, proxied("203.0.113.9")) == b""  # a denied network
+    assert ask_through(server, V2 + b"\x11\x11\0\0") == b""  # malformed
+    until(lambda: "192.0.2.7:4711" in server.log and "192.0.2.8:4712" in server.log)
+
+
+def test_nobody_else_is_believed(start, tmp_path):
+    file = tmp_path / "auth.pbtxt"
+    file.write_text("trusted_proxy: '192.0.2.1'")
+    server = start(f"--auth_config_file={file}", config=MODELS)
+    assert ask_through(server, proxied("192.0.2.7")).startswith(b"HTTP/1.1 400 ")
+
+
+def test_an_address_has_so_many_connections_at_the_same_time(start, tmp_path):
+    file = tmp_path / "auth.pbtxt"
+    file.write_text("connections_per_address: 3")
+    server = start(f"--auth_config_file={file}", config=MODELS)
+    held = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(3)]
+    for s in held:
+        s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert s.recv(65536).startswith(b"HTTP/1.1 200 ")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as more:
+        assert more.recv(10) == b""
+    held.pop().close()
+
+    def served():
+        try:
+            return server.ask("GET", "/healthz").status == 200
+        except OSError:
+            return False
+        except Exception as e:  # http.client's RemoteDisconnected and BadStatusLine
+            assert "http.client" in type(e).__module__, e
+            return False
+    until(served)
+    for s in held:
+        s.close()
+
+
+def test_a_denied_network_does_not_get_as_far_as_a_request(start, tmp_path):
+    file = tmp_path / "auth.pbtxt"
+    file.write_text("allow_network: '0.0.0.0/0'")
+    server = start(f"--auth_config_file={file}", config=MODELS)
+    assert server.ask("GET", "/healthz").status == 200
+    new = tmp_path / "new"
+    new.write_text("deny_network: '127.0.0.0/8'")
+    new.rename(file)
+    server.wait_for("permissions read from")
+
+    def closed():
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as s:
+            return s.recv(10) == b""
+    until(closed)
