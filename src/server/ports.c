@@ -1,0 +1,220 @@
+/*
+ * ports.c - where the server listens, and with which limits
+ *
+ * gRPC first, then REST; which flags mean what is flags.md sections 2 and 4. The admin interface
+ * has workers of its own, so that a crowd of requests does not keep the operator out.
+ */
+#include <stdio.h>
+
+#include "server/channel_args.h"
+#include "server/parts.h"
+
+static void http_options(sl_server *s, bool for_grpc, sl_http_options *o)
+{
+    const sl_flags *f = s->flags;
+    *o = (sl_http_options){.on_call = sl_api_on_call,
+                           .on_head = sl_api_on_head,
+                           .on_error = sl_api_on_error,
+                           .on_call_error = sl_api_on_call_error,
+                           .on_connect = sl_api_on_connect,
+                           .on_disconnect = sl_api_on_disconnect,
+                           .is_proxy = sl_api_is_proxy,
+                           .arg = &s->api};
+    sl_http_limits_default(&o->limits);
+    o->limits.max_head = (size_t)f->max_head_bytes;
+    o->limits.max_body = (size_t)f->max_body_bytes;
+    o->limits.max_decoded = (size_t)f->max_decoded_bytes;
+    o->limits.max_inflight = (size_t)f->max_inflight_bytes;
+    o->limits.head_timeout_ns = (uint64_t)f->head_timeout_s * 1000000000u;
+    o->limits.idle_timeout_ns = (uint64_t)f->idle_timeout_s * 1000000000u;
+    o->limits.min_rate = (uint64_t)f->min_rate;
+    o->limits.handshake_timeout_ns = (uint64_t)f->tls_handshake_timeout_s * 1000000000u;
+    o->limits.max_handshakes = f->max_tls_handshakes;
+    o->limits.max_connections = f->max_connections;
+    o->limits.max_streams = f->max_concurrent_streams;
+    o->limits.compress_min = (size_t)f->rest_api_compress_min_bytes;
+    if (!for_grpc)
+        return;
+    o->limits.max_body = s->grpc.opt.frame.max_message + SL_GRPC_PREFIX;
+    sl_http_h2_options_default(&o->h2);
+    sl_channel_args_apply(f, o);
+}
+
+/* "https://host:port" and "http://host:port" say what is spoken there; an address alone speaks TLS
+ * if there is a certificate. */
+static sl_code choose_tls(const sl_server *s, bool for_grpc, const char **address, sl_tls **tls,
+                          sl_status *st)
+{
+    const char *given = *address;
+    *tls = for_grpc ? s->certificates.grpc.tls : s->certificates.rest.tls;
+    if (strncmp(given, "http://", 7) == 0) {
+        *address += 7;
+        *tls = NULL;
+    } else if (strncmp(given, "https://", 8) == 0) {
+        *address += 8;
+        if (*tls == NULL)
+            return sl_fail(st, SL_INVALID_ARGUMENT,
+                           "\"%s\" needs a certificate: give tls_cert_file and tls_key_file",
+                           given);
+    }
+    return SL_OK;
+}
+
+static sl_code listen_on(sl_server *s, bool for_grpc, const char *address, int *port, sl_status *st)
+{
+    sl_http_options o;
+    sl_tls *tls;
+    sl_code rc = choose_tls(s, for_grpc, &address, &tls, st);
+    if (rc)
+        return rc;
+    if (s->n_http == SL_MAX_LISTENERS)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "more than %d addresses to listen on",
+                       SL_MAX_LISTENERS);
+    http_options(s, for_grpc, &o);
+    o.tls = tls;
+    rc = sl_http_listen(s->loops, s->n_loops, address, &o, &s->http[s->n_http], port, st);
+    if (rc == SL_OK)
+        s->n_http++;
+    return rc;
+}
+
+static sl_code start_loops(sl_server *s, sl_status *st)
+{
+    for (; s->n_loops_started < s->n_loops; s->n_loops_started++) {
+        char name[24];
+        snprintf(name, sizeof name, "loop/%d", s->n_loops_started);
+        sl_code rc = sl_loop_start(s->loops[s->n_loops_started], name, st);
+        if (rc)
+            return rc;
+    }
+    return SL_OK;
+}
+
+/* One loop is enough for it. */
+sl_code sl_ports_open_admin(sl_server *s, sl_status *st)
+{
+    enum { THREADS = 4, MOST_WAITING = 64, MOST_BYTES = 64 << 20 };
+    const char *address = s->flags->admin_address;
+    sl_workers_options w = {
+        .threads = THREADS, .max_queue = MOST_WAITING, .max_wait_ns = UINT64_MAX};
+    sl_http_options o;
+    sl_admin_options a = {.rest = &s->rest,
+                          .reload_text = sl_reload_text,
+                          .reload_wire = sl_reload_wire,
+                          .current = sl_reload_current};
+    int port = 0;
+    if (!address[0])
+        return SL_OK;
+    sl_code rc = sl_admin_check_address(address, sl_auth_guard(s->auth), st);
+    if (rc == SL_OK)
+        rc = sl_workers_new(&w, &s->admin_workers, st);
+    if (rc)
+        return rc;
+    a.workers = s->admin_workers;
+    sl_admin_init(&s->admin, &a);
+    http_options(s, false, &o);
+    o.on_call = sl_admin_on_call;
+    o.on_head = NULL;
+    o.on_error = sl_rest_on_error;
+    o.on_call_error = NULL;
+    o.on_connect = NULL; /* networks are looked at with each request */
+    o.on_disconnect = NULL;
+    o.is_proxy = NULL;
+    o.arg = &s->admin;
+    o.limits.max_body = o.limits.max_decoded = MOST_BYTES;
+    o.unix_mode = 0600;
+    rc = sl_http_listen(s->loops, 1, address, &o, &s->http[s->n_http], &port, st);
+    if (rc)
+        return rc;
+    s->n_http++;
+    sl_log(SL_INFO, "Exporting admin interface at:%s (port %d)", address, port);
+    return start_loops(s, st);
+}
+
+/* All interfaces: IPv6's wildcard takes both; where there is no IPv6, IPv4's. */
+static sl_code listen_on_port(sl_server *s, bool for_grpc, int port, sl_status *st)
+{
+    char address[32];
+    snprintf(address, sizeof address, "[::]:%d", port);
+    if (listen_on(s, for_grpc, address, NULL, st) == SL_OK)
+        return SL_OK;
+    snprintf(address, sizeof address, "0.0.0.0:%d", port);
+    return listen_on(s, for_grpc, address, NULL, st);
+}
+
+static sl_code listen_on_list(sl_server *s, bool for_grpc, const char *list, sl_status *st)
+{
+    char address[300];
+    size_t at = 0;
+    sl_str item;
+    while (sl_flags_item(list, &at, &item)) {
+        snprintf(address, sizeof address, "%.*s", (int)item.n, item.p);
+        sl_code rc = listen_on(s, for_grpc, address, NULL, st);
+        if (rc)
+            return rc;
+    }
+    return SL_OK;
+}
+
+static bool wants_rest(const sl_flags *f)
+{
+    return f->rest_api_port != 0 || *f->rest_address != '\0';
+}
+
+/* Opens REST. A failure ends `sluice serve`; the original only writes a line and goes on. */
+static sl_code open_rest(sl_server *s, sl_status *st)
+{
+    const sl_flags *f = s->flags;
+    if (!wants_rest(f) || (f->rest_api_port == f->port && !*f->rest_address && !*f->grpc_address))
+        return SL_OK; /* none, or on the port that is open already */
+    sl_code rc = *f->rest_address ? listen_on_list(s, false, f->rest_address, st)
+                                  : listen_on_port(s, false, f->rest_api_port, st);
+    if (rc == SL_OK)
+        return SL_OK;
+    sl_log(SL_ERROR, "Failed to start HTTP Server at localhost:%d: %s", f->rest_api_port, st->msg);
+    return rc;
+}
+
+static sl_code open_grpc(sl_server *s, sl_status *st)
+{
+    char path[300];
+    const sl_flags *f = s->flags;
+    sl_code rc = SL_OK;
+    if (*f->grpc_address)
+        rc = listen_on_list(s, true, f->grpc_address, st);
+    else if (f->port != 0)
+        rc = listen_on_port(s, true, f->port, st);
+    if (rc == SL_OK && *f->grpc_socket_path) {
+        snprintf(path, sizeof path, "unix:%s", f->grpc_socket_path);
+        rc = listen_on(s, true, path, NULL, st);
+    }
+    return rc;
+}
+
+sl_code sl_ports_open(sl_server *s, sl_status *st)
+{
+    int others = s->n_http;
+    sl_code rc = open_grpc(s, st);
+    if (rc == SL_OK) {
+        rc = open_rest(s, st);
+        if (rc && s->flags->as_original && !s->flags->strict_startup && s->n_http > others)
+            rc = SL_OK; /* gRPC is served without it */
+    }
+    return rc ? rc : start_loops(s, st);
+}
+
+void sl_ports_say_ready(const sl_server *s)
+{
+    const sl_flags *f = s->flags;
+    size_t at = 0;
+    sl_str item;
+    if (*f->grpc_address)
+        while (sl_flags_item(f->grpc_address, &at, &item))
+            sl_log(SL_INFO, "Running gRPC ModelServer at %.*s ...", SL_STR_ARG(item));
+    else if (f->port != 0)
+        sl_log(SL_INFO, "Running gRPC ModelServer at 0.0.0.0:%d ...", f->port);
+    if (*f->grpc_socket_path)
+        sl_log(SL_INFO, "Running gRPC ModelServer at UNIX socket %s ...", f->grpc_socket_path);
+    if (wants_rest(f))
+        sl_log(SL_INFO, "Exporting HTTP/REST API at:localhost:%d ...", f->rest_api_port);
+}
