@@ -25,7 +25,8 @@ bool sl_body_charge(sl_body *b, size_t more)
     if (g == NULL)
         return true;
     int64_t before = atomic_fetch_add_explicit(&g->used, (int64_t)more, memory_order_relaxed);
-    if (g->max && before + (int64_t)more > g->max) {
+    int64_t max = atomic_load_explicit(&g->max, memory_order_relaxed);
+    if (max && before + (int64_t)more > max) {
         atomic_fetch_sub_explicit(&g->used, (int64_t)more, memory_order_relaxed);
         return false;
     }

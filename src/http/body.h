@@ -15,7 +15,7 @@
 /* Shared by the loops of a server. */
 typedef struct sl_budget {
     _Atomic int64_t used;
-    int64_t max; /* 0: none */
+    _Atomic int64_t max; /* 0: none; may change at any time */
 } sl_budget;
 
 typedef struct sl_body {

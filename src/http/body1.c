@@ -225,7 +225,8 @@ void sl_body1_arrived(sl_exchange *x, size_t n)
 static int unpack(sl_exchange *x, const sl_http_limits *l, const char **error)
 {
     sl_http_call *call = &x->call;
-    sl_code rc = sl_gunzip(call->body, l->max_decoded, &x->decoded);
+    sl_code rc = sl_gunzip(call->body, sl_unzip_max(call->body.n, l->max_decoded, l->max_ratio),
+                           &x->decoded);
     *error = no_memory;
     if (rc == SL_RESOURCE_EXHAUSTED)
         return 503;

@@ -137,7 +137,8 @@ struct sl_shard {
 struct sl_http_server {
     sl_http_options opts;
     sl_address address;
-    sl_budget budget;
+    sl_budget budget;  /* used if the options bring none */
+    sl_budget *shared; /* that, or the options' */
     sl_shard *shards;
     int n_shards;
     atomic_int n_conns, n_drained;

@@ -15,10 +15,15 @@ typedef enum sl_zip {
     SL_ZIP_DEFLATE /* what HTTP and gRPC call so: zlib's form, RFC 1950 */
 } sl_zip;
 
-/* Unpacks exactly one gzip member, or zlib stream, that fills `in`. SL_DATA_LOSS: it is none, is cut,
- * is followed by something, or would become more than `max` bytes.
- * SL_RESOURCE_EXHAUSTED: no memory, or no room in the budget. On failure *out holds nothing. */
+/* Unpacks exactly one gzip member, or zlib stream, that fills `in`. SL_DATA_LOSS: it is none, is
+ * cut, is followed by something, or would become more than `max` bytes. SL_RESOURCE_EXHAUSTED: no
+ * memory, or no room in the budget. On failure *out holds nothing. */
 sl_code sl_unzip(sl_zip how, sl_str in, size_t max, sl_body *out);
+/* What n bytes may become at most: `max`, or `ratio` (0: any) times n. */
+static inline size_t sl_unzip_max(size_t n, size_t max, size_t ratio)
+{
+    return ratio > 0 && n < max / ratio ? n * ratio : max;
+}
 static inline sl_code sl_gunzip(sl_str in, size_t max, sl_body *out)
 {
     return sl_unzip(SL_ZIP_GZIP, in, max, out);

@@ -47,7 +47,8 @@
 #include "base/str.h"
 #include "net/tls_peer.h"
 
-struct sl_loop; /* net/loop.h */
+struct sl_loop;   /* net/loop.h */
+struct sl_budget; /* http/body.h */
 struct sl_tls;  /* net/tls.h */
 
 typedef enum sl_http_method {
@@ -139,6 +140,8 @@ typedef struct sl_http_limits {
     int max_headers;      /* number of header lines: 431; default 256 */
     size_t max_body;      /* as received: 413; default 1 GiB */
     size_t max_decoded;   /* after gunzip: body counts as undecodable; default 100 MiB (inclusive) */
+    size_t max_ratio;     /* a gzip body may become so many times larger; beyond it, it counts as
+                             undecodable; 0: any (default) */
     size_t max_inflight;  /* bytes of bodies held by all connections of the server together: 503 with
                              Retry-After; 0: none. Bodies that fit a receive buffer are not counted */
     uint64_t head_timeout_ns; /* from first byte to end of head: 408; default 30 s */
@@ -202,6 +205,8 @@ typedef struct sl_http_options {
     /* (optional) For the access log: such an error was sent (call == NULL), or the reply to a call
      * was: `sent` bytes, head and body; 0: given up, the client is gone. The call is still valid. */
     void (*on_done)(sl_http_call *call, int status, uint64_t sent, void *arg);
+    /* (optional) What bodies may hold, with other servers together, instead of limits.max_inflight. */
+    struct sl_budget *budget;
     /* (optional) Somebody has connected, or a trusted proxy has named him: may he? False: closed at
      * once. on_disconnect gets *held (NULL before) when the connection ends. Loop thread. */
     bool (*on_connect)(sl_str peer, void **held, void *arg);

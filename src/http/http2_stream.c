@@ -113,7 +113,7 @@ static sl_h2_stream *open_stream(sl_h2 *h, int32_t id)
     s->conn = c;
     s->id = id;
     s->head.version = 20;
-    s->body.budget = s->decoded.budget = &c->shard->server->budget;
+    s->body.budget = s->decoded.budget = c->shard->server->shared;
     s->call = (sl_http_call){.status = 200,
                              .version = 20,
                              .reply = reply,
@@ -361,7 +361,9 @@ static void pass_on(sl_h2_stream *s, sl_str data, bool end)
 static int unpack(sl_h2_stream *s)
 {
     sl_http_call *call = &s->call;
-    sl_code rc = sl_gunzip(call->body, limits(s)->max_decoded, &s->decoded);
+    sl_code rc = sl_gunzip(
+        call->body, sl_unzip_max(call->body.n, limits(s)->max_decoded, limits(s)->max_ratio),
+        &s->decoded);
     if (rc == SL_RESOURCE_EXHAUSTED)
         return 503;
     call->body_undecodable = rc != SL_OK;

@@ -102,7 +102,7 @@ static sl_exchange *new_exchange(sl_shard *s)
         sl_free(x);
         return NULL;
     }
-    x->body.budget = x->decoded.budget = &s->server->budget;
+    x->body.budget = x->decoded.budget = s->server->shared;
     return x;
 }
 
@@ -252,6 +252,7 @@ static sl_http_server *new_server(int n_loops, const sl_http_options *opts)
     v->opts = *opts;
     fill_h2_options(&v->opts.h2);
     v->budget.max = (int64_t)opts->limits.max_inflight;
+    v->shared = opts->budget ? opts->budget : &v->budget;
     v->n_shards = n_loops;
     v->shards = sl_try_calloc((size_t)n_loops, sizeof *v->shards);
     if (v->shards == NULL) {
@@ -378,7 +379,7 @@ void sl_http_free(sl_http_server *v)
 void sl_http_get_stats(const sl_http_server *v, sl_http_stats *out)
 {
     *out = (sl_http_stats){.connections = atomic_load(&v->n_conns),
-                           .inflight_bytes = atomic_load(&v->budget.used)};
+                           .inflight_bytes = atomic_load(&v->shared->used)};
     for (int i = 0; i < v->n_shards; i++)
         out->calls += atomic_load_explicit(&v->shards[i].n_calls, memory_order_relaxed);
 }

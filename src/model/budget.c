@@ -4,9 +4,9 @@
  *     used = what loaded versions hold (measured) + what loading ones will need (estimated)
  *
  * A load that does not fit first lets versions on demand go, the one that was used least recently
- * first, and never one that a request holds. What is being unloaded is waited for, for a few seconds;
- * then the load is refused. That is an error like any other, with its retries, except that it is
- * tried again as soon as memory has become free.
+ * first, and never one that a request holds. What is being unloaded is waited for, for a few
+ * seconds; then the load is refused. That is an error like any other, with its retries, except that
+ * it is tried again as soon as memory has become free.
  */
 #include <stddef.h>
 
@@ -22,6 +22,8 @@ void sl_manager_use(sl_managed *v, uint64_t bytes)
     sl_manager *m = v->model->manager;
     m->used = m->used - v->reserved + bytes;
     v->reserved = bytes;
+    if (m->opts.on_use != NULL)
+        m->opts.on_use(m->opts.on_use_arg, m->used);
 }
 
 /* What the walk over all versions finds. */

@@ -169,6 +169,10 @@ typedef struct sl_model_config {
 } sl_model_config;
 
 typedef struct sl_manager_options {
+    /* (optional) What loaded versions hold, and loading ones will need, is now `bytes`. Any thread, with
+     * the manager's lock: must not block, nor call the manager. */
+    void (*on_use)(void *arg, uint64_t bytes);
+    void *on_use_arg;
     /* Loads one version: opens the directory v->path, chooses the engine, loads, warms up. Load
      * thread; may take minutes. On success fills signatures, engine, session, batcher and user of
      * *v; on failure nothing. `info_why` gets a text for the status (copied by the manager). After

@@ -24,10 +24,10 @@ static void max_streams(sl_http_options *o, int64_t v)
     o->limits.max_streams = (int)v;
 }
 
-#define SETS(member)                                    \
-    static void member(sl_http_options *o, int64_t v)   \
-    {                                                   \
-        o->h2.member = (int)v;                          \
+#define SETS(member)                                  \
+    static void member(sl_http_options *o, int64_t v) \
+    {                                                 \
+        o->h2.member = (int)v;                        \
     }
 SETS(keepalive_time_ms)
 SETS(keepalive_timeout_ms)
@@ -92,9 +92,10 @@ void sl_channel_args_tell(const sl_flags *f)
             sl_log(SL_WARNING, "--grpc_channel_arguments: %.*s has no meaning in this server",
                    SL_STR_ARG(item));
         else if (!value_of(f, a, &value))
-            sl_log(SL_WARNING,
-                   "--grpc_channel_arguments: %.*s is ignored, it is not a number from %lld to %lld",
-                   SL_STR_ARG(item), (long long)a->min, (long long)a->max);
+            sl_log(
+                SL_WARNING,
+                "--grpc_channel_arguments: %.*s is ignored, it is not a number from %lld to %lld",
+                SL_STR_ARG(item), (long long)a->min, (long long)a->max);
     }
 }
 

@@ -157,10 +157,11 @@ static sl_code check_tls(sl_flags *f, sl_status *st)
         return sl_fail(st, SL_INVALID_ARGUMENT, "tls_%s_file needs tls_%s_file, too",
                        cert ? "cert" : "key", cert ? "key" : "cert");
     if ((ca || f->tls_client_verify != SL_TLS_VERIFY_NONE) && !cert)
-        return sl_fail(st, SL_INVALID_ARGUMENT,
-                       "tls_client_%s needs tls_cert_file and tls_key_file: without TLS there are no "
-                       "certificates of clients",
-                       ca ? "ca_file" : "verify");
+        return sl_fail(
+            st, SL_INVALID_ARGUMENT,
+            "tls_client_%s needs tls_cert_file and tls_key_file: without TLS there are no "
+            "certificates of clients",
+            ca ? "ca_file" : "verify");
     if (ca && !sl_flags_given(f, "tls_client_verify"))
         f->tls_client_verify = SL_TLS_VERIFY_REQUIRED;
     if (!ca && f->tls_client_verify != SL_TLS_VERIFY_NONE)
@@ -194,8 +195,8 @@ static sl_code check_transport(sl_flags *f, sl_status *st)
     return check_channel_arguments(f, st);
 }
 
-/* Equal ports: the original logs this and runs without REST. Here one port serves both, which is what
- * somebody who asks for it under our name gets. */
+/* Equal ports: the original logs this and runs without REST. Here one port serves both, which is
+ * what somebody who asks for it under our name gets. */
 static sl_code check_equal_ports(sl_flags *f, sl_status *st)
 {
     if (f->rest_api_port == 0 || f->rest_api_port != f->port || f->rest_address[0] ||

@@ -138,7 +138,7 @@ typedef struct sl_flags {
     int64_t max_head_bytes, max_body_bytes, max_decoded_bytes;
     int64_t max_compression_ratio; /* 0: any */
     int64_t max_expanded_bytes;
-    int64_t max_inflight_bytes; /* 0: none */
+    int64_t max_inflight_bytes; /* 0: by the cgroup; < 0: none */
     int32_t max_json_depth;
     int32_t max_connections;
     int32_t max_concurrent_streams;

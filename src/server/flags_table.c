@@ -83,7 +83,8 @@ const sl_flag sl_flag_table[] = {
         "comma-separated list of key=value for the gRPC server, such as "
         "grpc.max_connection_age_ms=2000"),
     ROW(INT32, grpc_max_threads, TRANSPORT, "0",
-        "how many gRPC inferences may be in progress at the same time; more: RESOURCE_EXHAUSTED. 0: "
+        "how many gRPC inferences may be in progress at the same time; more: RESOURCE_EXHAUSTED. "
+        "0: "
         "as many as the queues hold",
         .shown = "no limit"),
     ROW(INT64, grpc_max_message_bytes, TRANSPORT, "2147483647",
@@ -93,7 +94,8 @@ const sl_flag sl_flag_table[] = {
     ROW(STRING, ssl_config_file, TRANSPORT, "",
         "text protobuf SSLConfig, which holds PEM texts: TLS for gRPC, and for gRPC alone"),
     ROW(STRING, tls_cert_file, TRANSPORT, "",
-        "PEM file with the server's certificate and the intermediate ones behind it: every listener "
+        "PEM file with the server's certificate and the intermediate ones behind it: every "
+        "listener "
         "speaks TLS. A comma-separated list of files: the one is used whose names fit (SNI), else "
         "the first. Read again when it changes",
         OURS),
@@ -106,7 +108,8 @@ const sl_flag sl_flag_table[] = {
     ROW(CHOICE, tls_client_verify, TRANSPORT, "none",
         "must clients show a certificate of --tls_client_ca_file; optional: only if they have one",
         OURS, .choices = verifies, .shown = "required with --tls_client_ca_file, else none"),
-    ROW(BOOL, enable_grpc_healthcheck_service, TRANSPORT, "false", "grpc.health.v1.Health is there unless this is given as false"),
+    ROW(BOOL, enable_grpc_healthcheck_service, TRANSPORT, "false",
+        "grpc.health.v1.Health is there unless this is given as false"),
     ROW(BOOL, enable_profiler, TRANSPORT, "true", "register the profiler service",
         .no_effect = "there is no TensorFlow profiler in this server"),
     ROW(BOOL, extra_routes, TRANSPORT, "true",
@@ -203,11 +206,13 @@ const sl_flag sl_flag_table[] = {
         "Serving does",
         OURS),
     ROW(INT64, memory_budget, LOADING, "0",
-        "bytes that all loaded models together may use; a load that does not fit is refused. 0: four "
+        "bytes that all loaded models together may use; a load that does not fit is refused. 0: "
+        "four "
         "fifths of the memory that the cgroup allows; less: no limit",
         OURS, .shown = "4/5 of the cgroup's limit", .min = -1),
     ROW(INT64, on_demand_wait_ms, LOADING, "10000",
-        "how long a request waits for a model with load: ON_DEMAND to be loaded; then 503. 0: no limit",
+        "how long a request waits for a model with load: ON_DEMAND to be loaded; then 503. 0: no "
+        "limit",
         OURS),
     ROW(BOOL, flush_filesystem_caches, LOADING, "true", "flush the file system layer's caches",
         .no_effect = "this server keeps no caches of the file system"),
@@ -293,10 +298,10 @@ const sl_flag sl_flag_table[] = {
         .min = 1024),
     ROW(INT64, max_body_bytes, LIMITS, "1073741824", "bytes of a request's body; more: 413", OURS,
         .min = 1),
-    ROW(INT64, max_decoded_bytes, LIMITS, "104857600", "bytes of a gzip body or a compressed gRPC message after decompression",
-        OURS, .min = 1),
+    ROW(INT64, max_decoded_bytes, LIMITS, "104857600",
+        "bytes of a gzip body or a compressed gRPC message after decompression", OURS, .min = 1),
     ROW(INT64, max_compression_ratio, LIMITS, "0",
-        "how many times larger a compressed gRPC message may become. 0: any, up to "
+        "how many times larger a compressed body or message may become. 0: any, up to "
         "--max_decoded_bytes",
         OURS),
     ROW(INT64, max_expanded_bytes, LIMITS, "16777216",
@@ -304,7 +309,9 @@ const sl_flag sl_flag_table[] = {
         "shorter than their shape); more: RESOURCE_EXHAUSTED",
         OURS, .min = 1),
     ROW(INT64, max_inflight_bytes, LIMITS, "0",
-        "bytes of all bodies held at the same time; more: 503. 0: no limit", OURS),
+        "bytes of all request bodies held at the same time; more: 503. 0: half of what the models "
+        "leave of the cgroup's memory; less: no limit",
+        OURS, .shown = "by the cgroup", .min = -1),
     ROW(INT32, max_json_depth, LIMITS, "10000", "nesting of arrays and objects in a JSON body",
         OURS, .min = 1),
     ROW(INT32, max_connections, LIMITS, "65536", "connections at the same time", OURS, .min = 1),

@@ -114,12 +114,35 @@ static uint64_t budget(const sl_flags *f)
     return sl_memory_limit() / 5 * 4; /* requests need some, too */
 }
 
+/* What is left for requests: half of what the models leave. A small share stays, so that a server
+ * that is full of models still answers. */
+static void models_use(void *arg, uint64_t bytes)
+{
+    sl_server *s = arg;
+    const uint64_t least = 16 << 20;
+    uint64_t left = s->memory > bytes ? (s->memory - bytes) / 2 : 0;
+    atomic_store(&s->inflight.max, (int64_t)SL_MIN(SL_MAX(left, least), (uint64_t)INT64_MAX));
+}
+
+/* The budget of request bodies, before there is a port. */
+static void make_inflight(sl_server *s)
+{
+    int64_t given = s->flags->max_inflight_bytes;
+    s->memory = sl_memory_limit();
+    if (given == 0)
+        models_use(s, 0);
+    else
+        atomic_store(&s->inflight.max, given > 0 ? given : 0);
+}
+
 static sl_code make_manager(sl_server *s, sl_status *st)
 {
     const sl_flags *f = s->flags;
     s->loader.reserve = sl_manager_reserve;
     sl_manager_options o = {
         .load = sl_loader_load,
+        .on_use = f->max_inflight_bytes == 0 ? models_use : NULL,
+        .on_use_arg = s,
         .memory_budget = budget(f),
         .unload = sl_loader_unload,
         .arg = &s->loader,
@@ -325,6 +348,7 @@ sl_code sl_parts_make(sl_server *s, sl_status *st)
         rc = make_shadows(s, st);
     if (rc == SL_OK)
         rc = make_batches(s, st);
+    make_inflight(s);
     if (rc == SL_OK)
         rc = make_manager(s, st);
     if (rc == SL_OK)

@@ -14,6 +14,7 @@
 #include "api/admin/admin.h"
 #include "api/api.h"
 #include "api/oip/oip.h"
+#include "http/body.h"
 #include "net/loop.h"
 #include "server/auth.h"
 #include "server/certificates.h"
@@ -42,6 +43,8 @@ typedef struct sl_server {
     sl_shadows *shadows;
     sl_workers *workers;
     sl_service service;
+    uint64_t memory;    /* what the cgroup allows */
+    sl_budget inflight; /* of request bodies, all ports together */
     sl_access_log access;
     sl_auth *auth;
     sl_sandbox_options sandbox;

@@ -24,7 +24,8 @@ static void http_options(sl_server *s, bool for_grpc, sl_http_options *o)
     o->limits.max_head = (size_t)f->max_head_bytes;
     o->limits.max_body = (size_t)f->max_body_bytes;
     o->limits.max_decoded = (size_t)f->max_decoded_bytes;
-    o->limits.max_inflight = (size_t)f->max_inflight_bytes;
+    o->limits.max_ratio = f->max_compression_ratio > 0 ? (size_t)f->max_compression_ratio : 0;
+    o->budget = &s->inflight;
     o->limits.head_timeout_ns = (uint64_t)f->head_timeout_s * 1000000000u;
     o->limits.idle_timeout_ns = (uint64_t)f->idle_timeout_s * 1000000000u;
     o->limits.min_rate = (uint64_t)f->min_rate;

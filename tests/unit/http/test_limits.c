@@ -1,4 +1,5 @@
 /* test_limits.c - time-outs, sizes, budgets, clients that leave or do not read, and the end */
+#include "http/gzip.h"
 #include "unit/http/fixture.h"
 
 #include <malloc.h>
@@ -357,6 +358,49 @@ static void bodies_of_all_connections_share_a_budget(void **state)
     close(a);
     close(b);
     fx_free(f);
+}
+
+static void a_ratio_bounds_what_a_body_may_become_beside_the_absolute_bound(void **state)
+{
+    sl_body out = {0};
+    sl_chain c = {0};
+    static char zeros[100000];
+    (void)state;
+    assert_int_equal(sl_unzip_max(100, 5000, 0), 5000);
+    assert_int_equal(sl_unzip_max(100, 5000, 20), 2000);
+    assert_int_equal(sl_unzip_max(100, 5000, 50), 5000);
+    assert_int_equal(sl_unzip_max(SIZE_MAX / 2, SIZE_MAX, 1000), SIZE_MAX);
+    sl_chain_add(&c, zeros, sizeof zeros);
+    assert_true(sl_gzip_chain(&c));
+    char packed[2048];
+    size_t n = 0;
+    for (const sl_piece *p = c.head; p != NULL; p = p->next) {
+        memcpy(packed + n, p->data + p->begin, p->end - p->begin);
+        n += p->end - p->begin;
+    }
+    size_t ratio = (sizeof zeros + n - 1) / n;
+    sl_str in = {packed, n};
+    assert_int_equal(sl_gunzip(in, sl_unzip_max(n, 1 << 20, ratio), &out), SL_OK);
+    assert_int_equal(out.n, sizeof zeros);
+    sl_body_reset(&out);
+    assert_int_equal(sl_gunzip(in, sl_unzip_max(n, 1 << 20, ratio - 1), &out), SL_DATA_LOSS);
+    sl_chain_reset(&c);
+}
+
+static void servers_may_share_a_budget_whose_bound_moves(void **state)
+{
+    sl_budget shared = {.max = 100};
+    sl_body a = {.budget = &shared}, b = {.budget = &shared};
+    (void)state;
+    assert_true(sl_body_charge(&a, 60));
+    assert_false(sl_body_charge(&b, 60));
+    atomic_store(&shared.max, 200);
+    assert_true(sl_body_charge(&b, 60));
+    atomic_store(&shared.max, 50); /* what is held stays held */
+    assert_false(sl_body_charge(&b, 1));
+    sl_body_reset(&a);
+    sl_body_reset(&b);
+    assert_int_equal(atomic_load(&shared.used), 0);
 }
 
 static void a_body_beyond_the_whole_budget_is_refused_at_once(void **state)
@@ -804,6 +848,8 @@ int main(void)
         cmocka_unit_test(a_body_at_its_limit_passes_and_one_byte_more_is_413),
         cmocka_unit_test(heads_beyond_their_limits_are_431),
         cmocka_unit_test(bodies_of_all_connections_share_a_budget),
+        cmocka_unit_test(a_ratio_bounds_what_a_body_may_become_beside_the_absolute_bound),
+        cmocka_unit_test(servers_may_share_a_budget_whose_bound_moves),
         cmocka_unit_test(a_body_beyond_the_whole_budget_is_refused_at_once),
         cmocka_unit_test(one_connection_too_many_is_told_so),
         T(a_gzip_body_is_unpacked),
