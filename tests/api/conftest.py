@@ -6,6 +6,7 @@ and the flags it wants; servers with the same are shared within a module run.
 import http.client
 import os
 import pathlib
+import random
 import select
 import signal
 import socket
@@ -21,11 +22,16 @@ READY = "Exporting HTTP/REST API at"
 
 
 def free_port():
-    # On all interfaces, as the server binds it: a port may be in use on another address of this machine.
-    with socket.socket(socket.AF_INET6) as s:
-        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        s.bind(("::", 0))
-        return s.getsockname()[1]
+    """On all interfaces, as the server binds it, and out of the range from which connections get theirs."""
+    while True:
+        port = random.randrange(12000, 32000)
+        with socket.socket(socket.AF_INET6) as s:
+            s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            try:
+                s.bind(("::", port))
+            except OSError:
+                continue
+            return port
 
 
 class Answer:

@@ -177,7 +177,7 @@ def test_predict_says_when_nobody_is_there():
     done = run("predict", f"http://127.0.0.1:{free_port()}/v1/models/half", "--data=[1.0]")
     assert done.returncode == 1
     assert "Connection refused" in done.stderr
-    assert "only http:// is spoken here" in run("predict", "https://localhost/", "--data=[1]").stderr
+    assert "only http:// and https:// are spoken here" in run("predict", "ftp://localhost/", "--data=[1]").stderr
 
 
 # ---- check ----
