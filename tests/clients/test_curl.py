@@ -1,9 +1,14 @@
-"""curl: every version of HTTP/1, Expect: 100-continue, compression, connections that are kept."""
+"""curl: every version of HTTP/1, HTTP/2, Expect: 100-continue, compression, connections that are kept."""
 import gzip
 import json
 import os
+import sys
 
 from clients import ANSWER, CONFIG, PATH, ROW, run
+from served import ROOT
+
+sys.path.insert(0, str(ROOT / "tests/api"))
+from certificates import Authority  # noqa: E402
 
 
 def curl(server, *args, path=PATH):
@@ -88,3 +93,19 @@ def test_ipv6(server):
     if done.returncode and not os.path.exists("/proc/net/if_inet6"):
         return # a machine without IPv6
     assert json.loads(done.stdout) == ANSWER
+
+
+def test_http_2_by_prior_knowledge_and_by_upgrade(server):
+    out, log = curl(server, "--http2-prior-knowledge", "-d", ROW.decode())
+    assert json.loads(out) == ANSWER and "< HTTP/2 200" in log
+    # Upgrade: h2c is gone from HTTP/2 (RFC 9113): the answer comes in HTTP/1.
+    out, log = curl(server, "--http2", "-d", ROW.decode())
+    assert json.loads(out) == ANSWER and "< HTTP/1.1 200" in log
+
+
+def test_http_2_by_alpn(start, tmp_path):
+    cert, key = Authority(tmp_path).issue("server")
+    server = start(f"--tls_cert_file={cert}", f"--tls_key_file={key}", config=CONFIG)
+    done = run("curl", "-sS", "-v", "--http2", "--cacert", tmp_path / "ca.pem", "-d", ROW.decode(),
+               f"https://localhost:{server.port}{PATH}")
+    assert json.loads(done.stdout) == ANSWER and b"< HTTP/2 200" in done.stderr, done.stderr

@@ -1,14 +1,8 @@
 """h2spec, the conformance tests of HTTP/2 and HPACK, against REST's port."""
-import os
 import subprocess
 import xml.etree.ElementTree as xml
 
-import pytest
-
-from clients import tool
-from served import ROOT
-
-VERSION = "v2.2.1+incompatible"
+from build import go_program
 
 # What fails, and why that is meant. docs/compatibility.md says the same.
 MEANT = {
@@ -27,20 +21,9 @@ MEANT = {
 }
 
 
-@pytest.fixture(scope="session")
-def h2spec():
-    where = ROOT / "build/go"
-    program = where / "h2spec"
-    if not program.exists():
-        done = subprocess.run([tool("go"), "install", f"github.com/summerwind/h2spec/cmd/h2spec@{VERSION}"], timeout=600,
-                              env={**os.environ, "GOBIN": str(where), "GOFLAGS": "-mod=mod"}, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    return program
-
-
-def test_what_h2spec_finds_is_what_is_meant(server, h2spec, tmp_path):
+def test_what_h2spec_finds_is_what_is_meant(server, tmp_path):
     report = tmp_path / "report.xml"
-    subprocess.run([h2spec, "-h", "127.0.0.1", "-p", str(server.port), "-P", "/v1/models/my_model", "--timeout", "2", "-j",
+    subprocess.run([go_program("h2spec"), "-h", "127.0.0.1", "-p", str(server.port), "-P", "/v1/models/my_model", "--timeout", "2", "-j",
                     report], capture_output=True, timeout=300)
     cases = [(suite.get("package"), case) for suite in xml.parse(report).getroot().iter("testsuite")
              for case in suite.iter("testcase")]
