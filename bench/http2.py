@@ -89,4 +89,5 @@ def main():
                 s.wait()
 
 
-main()
+if __name__ == "__main__":
+    main()
