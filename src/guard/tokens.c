@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "format/base64.h"
+#include "format/percent.h"
 
 /* ---- hashing ---- */
 
@@ -50,20 +51,12 @@ bool sl_digest(sl_str bytes, unsigned char out[SL_DIGEST_SIZE])
 
 /* ---- reading ---- */
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool read_digest(sl_str word, unsigned char out[SL_DIGEST_SIZE])
 {
     if (word.n != 2 * SL_DIGEST_SIZE)
         return false;
     for (size_t i = 0; i < SL_DIGEST_SIZE; i++) {
-        int high = hex(word.p[2 * i]), low = hex(word.p[2 * i + 1]);
+        int high = sl_hex(word.p[2 * i]), low = sl_hex(word.p[2 * i + 1]);
         if (high < 0 || low < 0)
             return false;
         out[i] = (unsigned char)(high << 4 | low);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/examples_json.h"
+#include "format/percent.h"
 
 typedef struct admin_call admin_call;
 struct admin_call {
@@ -226,6 +227,8 @@ static bool route(admin_call *c)
         return false;
     if (path.n > n + 1)
         c->name = (sl_str){path.p + n + 1, path.n - n - 1};
+    if (!sl_percent_decode(&c->name, c->http->arena))
+        return false;
     if (c->http->method == SL_HTTP_GET)
         submit(c, answer_models);
     else

@@ -2,6 +2,7 @@
 #include "api/oip/route.h"
 
 #include "base/str.h"
+#include "format/percent.h"
 
 enum { MOST = 6 };
 
@@ -24,36 +25,6 @@ static bool split(sl_str path, segments *out)
         out->s[out->n++] = (sl_str){path.p + 1, n - 1};
         path = (sl_str){path.p + n, path.n - n};
     }
-    return true;
-}
-
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool decode(sl_str *s, sl_arena *arena)
-{
-    if (s->n == 0 || memchr(s->p, '%', s->n) == NULL)
-        return true;
-    char *to = sl_arena_try_alloc(arena, s->n);
-    size_t n = 0;
-    if (to == NULL)
-        return false;
-    for (size_t i = 0; i < s->n; i++) {
-        if (s->p[i] != '%') {
-            to[n++] = s->p[i];
-            continue;
-        }
-        if (i + 2 >= s->n || hex(s->p[i + 1]) < 0 || hex(s->p[i + 2]) < 0)
-            return false;
-        to[n++] = (char)(hex(s->p[i + 1]) << 4 | hex(s->p[i + 2]));
-        i += 2;
-    }
-    *s = (sl_str){to, n};
     return true;
 }
 
@@ -106,7 +77,7 @@ void sl_oip_route_parse(sl_http_method method, sl_str path, sl_arena *arena, sl_
     if (!split(path, &p) || !is(&p, 0, "v2"))
         return;
     parse_segments(&p, out);
-    if (!decode(&out->model, arena) || !decode(&out->version, arena))
+    if (!sl_percent_decode(&out->model, arena) || !sl_percent_decode(&out->version, arena))
         out->kind = SL_OIP_UNKNOWN;
     if (out->kind == SL_OIP_UNKNOWN)
         return;

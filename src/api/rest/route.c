@@ -5,6 +5,7 @@
  * "with a name" before "without", and "with a version or label" before "without".
  */
 #include "api/rest/route.h"
+#include "format/percent.h"
 
 enum { MAX_SEGMENTS = 5 };
 
@@ -95,36 +96,6 @@ static bool match_get(const path *p, match *m)
     return false;
 }
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool decode(sl_str *s, sl_arena *arena)
-{
-    if (s->n == 0 || memchr(s->p, '%', s->n) == NULL)
-        return true;
-    char *to = sl_arena_try_alloc(arena, s->n);
-    size_t n = 0;
-    if (to == NULL)
-        return false;
-    for (size_t i = 0; i < s->n; i++) {
-        if (s->p[i] != '%') {
-            to[n++] = s->p[i];
-            continue;
-        }
-        if (i + 2 >= s->n || hex(s->p[i + 1]) < 0 || hex(s->p[i + 2]) < 0)
-            return false;
-        to[n++] = (char)(hex(s->p[i + 1]) << 4 | hex(s->p[i + 2]));
-        i += 2;
-    }
-    *s = (sl_str){to, n};
-    return true;
-}
-
 static void finish(match *m, sl_route_kind kind, sl_arena *arena, sl_rest_route *out)
 {
     out->kind = kind;
@@ -135,7 +106,7 @@ static void finish(match *m, sl_route_kind kind, sl_arena *arena, sl_rest_route 
             return;
         }
     }
-    if (!decode(&m->name, arena) || !decode(&m->label, arena)) {
+    if (!sl_percent_decode(&m->name, arena) || !sl_percent_decode(&m->label, arena)) {
         out->kind = SL_ROUTE_BAD_VERSION;
         return;
     }
