@@ -16,7 +16,7 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *help;
 } commands[] = {
-    {"serve", sl_cmd_serve, "serve models over REST (sluice serve --help)"},
+    {"serve", sl_cmd_serve, "serve models over REST and gRPC (sluice serve --help)"},
     {"inspect", sl_cmd_inspect, "show what a SavedModel can be asked, and which engine can run it"},
     {"predict", sl_cmd_predict, "make one request, of a directory or of a server"},
     {"warmup", sl_cmd_warmup, "write a model's warm-up file from requests in JSON"},

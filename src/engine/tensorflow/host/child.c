@@ -6,7 +6,9 @@
  */
 #include "engine/tensorflow/host/child.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +17,14 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "engine/tensorflow/host/sandbox.h"
 #include "engine/tensorflow/ipc.h"
+
+enum { LOADING_TURN_NS = 100000 }; /* the shortest there is, where the kernel knows of turns */
 
 static tf_child child;
 
@@ -179,6 +185,29 @@ _Noreturn static void listen_to_server(void)
     }
 }
 
+/* While it loads, the process gives way to those that answer requests: its threads, TensorFlow's
+ * pools among them, run as batch work in short turns. A nice value would do more, but could not be
+ * taken back without privileges. Threads that have ended meanwhile, or a kernel that refuses, do
+ * not matter. */
+static void schedule(int policy, uint64_t turn_ns)
+{
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    } attr = {.size = 48, .policy = (uint32_t)policy, .runtime = turn_ns};
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *t; tasks != NULL && (t = readdir(tasks)) != NULL;) {
+        int tid = atoi(t->d_name);
+        if (tid > 0 && getpriority(PRIO_PROCESS, (id_t)tid) == 0)
+            syscall(SYS_sched_setattr, tid, &attr, 0);
+    }
+    if (tasks != NULL)
+        closedir(tasks);
+}
+
 _Noreturn void tf_child_main(const int fds[4], pid_t host)
 {
     take_descriptors(fds, host);
@@ -190,7 +219,9 @@ _Noreturn void tf_child_main(const int fds[4], pid_t host)
     pthread_cond_init(&child.arrived, NULL);
     for (int i = 0; i < SL_TF_SLOTS; i++)
         child.workers[i].next_fd = -1;
+    schedule(SCHED_BATCH, LOADING_TURN_NS);
     load();
+    schedule(SCHED_OTHER, 0);
     for (int i = 0; i < child.params.n_signatures; i++)
         resolve(&child.params.signatures[i]);
     child.run_options = make_run_options();
