@@ -1,6 +1,7 @@
-"""nginx (grpc_pass) and HAProxy (proto h2) in front of the gRPC port, in plain text and with TLS on both sides: calls,
+"""nginx (grpc_pass), HAProxy (proto h2) and Envoy in front of the gRPC port, in plain text and with TLS on both sides: calls,
 errors, streams, big tensors, a load without an error, a graceful reload of the proxy, a server that drains behind it."""
 import concurrent.futures
+import json
 import os
 import re
 import signal
@@ -61,10 +62,55 @@ backend sluice
 """
 
 
+ENVOY = ROOT / "build/venv-oip/bin/envoy"
+TYPE = "type.googleapis.com/envoy."
+
+
+def envoy_tls(kind, **context):
+    return {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": {
+        "@type": f"{TYPE}extensions.transport_sockets.tls.v3.{kind}TlsContext", **context}}}
+
+
+def envoy_cluster(upstream, ca):
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": upstream}}
+    tls = envoy_tls("Upstream", sni="localhost", common_tls_context={"validation_context": {
+        "trusted_ca": {"filename": str(ca)},
+        "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": "localhost"}}]}}) if ca else {}
+    return {"name": "sluice", "type": "STATIC", "connect_timeout": "5s", **tls,
+            "load_assignment": {"cluster_name": "sluice", "endpoints": [{"lb_endpoints": [
+                {"endpoint": {"address": address}}]}]},
+            "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": f"{TYPE}extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": {}}}}}
+
+
+def envoy_listener(port, pair, epoch):
+    tls = envoy_tls("Downstream", common_tls_context={"alpn_protocols": ["h2"], "tls_certificates": [
+        {"certificate_chain": {"filename": str(pair[0])}, "private_key": {"filename": str(pair[1])}}]}) if pair else {}
+    http = {"@type": f"{TYPE}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": f"in{epoch}", "codec_type": "HTTP2", "drain_timeout": "1s",
+            "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
+                {"match": {"prefix": "/"}, "route": {"cluster": "sluice", "timeout": "0s"}}]}]},
+            "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {
+                "@type": f"{TYPE}extensions.filters.http.router.v3.Router"}}]}
+    return {"@type": f"{TYPE}config.listener.v3.Listener", "name": "in",
+            "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+            "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": http}],
+                               **tls}]}
+
+
 class Proxy:
     def __init__(self, kind, directory, upstream, ca=None, pair=None):
-        self.port, self.kind, self.ca = free_port(), kind, ca
-        if kind == "nginx":
+        self.port, self.kind, self.ca, self.pair, self.epoch = free_port(), kind, ca, pair, 0
+        self.directory = directory
+        if kind == "envoy":
+            self.listen()
+            text = json.dumps({
+                "node": {"id": "proxy", "cluster": "proxy"},
+                "dynamic_resources": {"lds_config": {"path_config_source": {"path": str(directory / "listeners.json")}}},
+                "static_resources": {"clusters": [envoy_cluster(upstream, ca)]}})
+            flags = ["--concurrency", 1, "--disable-hot-restart", "--drain-time-s", 2, "-l", "info", "-c"]
+        elif kind == "nginx":
             text = NGINX.format(
                 user=USER, dir=directory, port=self.port, upstream=upstream, ssl="ssl" if ca else "",
                 scheme="grpcs" if ca else "grpc",
@@ -79,15 +125,34 @@ class Proxy:
                 bind=f"ssl crt {directory}/pair alpn h2" if ca else "proto h2",
                 server=f"ssl ca-file {ca} verify required verifyhost localhost alpn h2" if ca else "proto h2")
             flags = ["-W", "-db", "-f"]
-        self.config = directory / "config"
+        self.config = directory / "config.json"  # Envoy goes by the name
         self.config.write_text(text)
         self.log = open(directory / "log", "wb")
-        self.process = subprocess.Popen([tool(kind), *map(str, flags), str(self.config)], stdout=self.log, stderr=self.log)
+        program = ENVOY if kind == "envoy" else tool(kind)
+        if not os.path.exists(program):
+            pytest.fail("envoy is not installed (tools/venv oip installs it)", pytrace=False)
+        self.process = subprocess.Popen([program, *map(str, flags), str(self.config)], stdout=self.log, stderr=self.log)
         wait_for_port(self.port, self.process)
 
+    def listen(self):
+        """Envoy's listener, in a file that it watches for a rename."""
+        new = self.directory / "new.json"
+        new.write_text(json.dumps({"resources": [envoy_listener(self.port, self.pair, self.epoch)]}))
+        new.rename(self.directory / "listeners.json")
+
     def reload(self):
-        """Another worker takes the port; the old one ends when its calls have."""
+        """Another worker (Envoy: another listener) takes the port; the old one ends when its calls have."""
+        self.epoch += 1
+        if self.kind == "envoy":
+            self.listen()
+            return
         self.process.send_signal(signal.SIGHUP if self.kind == "nginx" else signal.SIGUSR2)
+
+    def generation(self):
+        """Which workers, or how many listeners there have been: another after a reload."""
+        if self.kind == "envoy":
+            return (self.directory / "log").read_text().count("add/update listener 'in'")
+        return open(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read()
 
     def channel(self):
         options = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1),
@@ -129,10 +194,9 @@ def ca(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.fixture(params=[("nginx", False), ("nginx", True), ("haproxy", False), ("haproxy", True)],
-                ids=["nginx", "nginx-tls", "haproxy", "haproxy-tls"])
+@pytest.fixture(params=["nginx", "nginx-tls", "haproxy", "haproxy-tls", "envoy", "envoy-tls"])
 def proxy(request, start, ca, tmp_path):
-    kind, tls = request.param
+    kind, _, tls = request.param.partition("-")
     port, pair = free_port(), ca.issue("server") if tls else None
     flags = [f"--tls_cert_file={pair[0]}", f"--tls_key_file={pair[1]}"] if tls else []
     server = start(f"--grpc_address=127.0.0.1:{port}", *flags, config=CONFIG)
@@ -180,14 +244,17 @@ def test_a_graceful_reload_of_the_proxy_loses_no_call(proxy):
     threads = [threading.Thread(target=work) for _ in range(4)]
     for t in threads:
         t.start()
+    generations = {proxy.generation()}
     for _ in range(3):
         time.sleep(0.7)
         proxy.reload()
-    time.sleep(1)
+        time.sleep(0.7)
+        generations.add(proxy.generation())
     stop.set()
     for t in threads:
         t.join()
     assert not errors, errors
+    assert len(generations) == 4, generations
     assert min(counts) > 20, counts
 
 
