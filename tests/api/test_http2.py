@@ -280,8 +280,8 @@ def read_until(s, done):
     return frames_of(got)
 
 
-def test_goaway_lets_calls_in_flight_finish(servers):
-    server = servers(config=CONFIG)
+def test_goaway_lets_calls_in_flight_finish(start):
+    server = start(config=CONFIG)
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
         s.sendall(PREFACE + SettingsFrame(0).serialize() + headers() + PingFrame(0, b"arrived?").serialize())
         read_until(s, lambda f: isinstance(f, PingFrame))
