@@ -5,8 +5,9 @@
  *
  * A load that does not fit first lets versions on demand go, the one that was used least recently
  * first, and never one that a request holds. What is being unloaded is waited for, for a few
- * seconds; then the load is refused. That is an error like any other, with its retries, except that
- * it is tried again as soon as memory has become free.
+ * seconds, and requests that hold what could go for a shorter time; then the load is refused. That
+ * is an error like any other, with its retries, except that it is tried again as soon as memory has
+ * become free.
  */
 #include <stddef.h>
 
@@ -15,7 +16,11 @@
 #include "base/thread.h"
 #include "model/manager_internal.h"
 
-enum { PATIENCE_MS = 10000 };
+/* Requests are short, and a handle's release tells nobody: it is looked at again and again. A long
+ * one shall not keep the loads of others waiting. */
+enum { PATIENCE_MS = 10000, PATIENCE_WITH_REQUESTS_MS = 1000, LOOK_AGAIN_MS = 2 };
+
+static const uint64_t MS = 1000000;
 
 void sl_manager_use(sl_managed *v, uint64_t bytes)
 {
@@ -30,6 +35,7 @@ void sl_manager_use(sl_managed *v, uint64_t bytes)
 typedef struct survey {
     uint64_t leaving; /* bytes that are on their way back */
     bool loading;     /* another load is running, which may need less than it reserved */
+    bool busy;        /* a request holds one on demand */
     sl_managed *idlest;
 } survey;
 
@@ -43,9 +49,12 @@ static survey look_around(const sl_manager *m, const sl_managed *self)
                 continue;
             s.leaving += v->state == SL_STATE_UNLOADING ? v->reserved : 0;
             s.loading |= v->state == SL_STATE_LOADING;
-            if (v->state != SL_STATE_AVAILABLE || !sl_served_on_demand(model) ||
-                sl_serving_in_use(v->serving))
+            if (v->state != SL_STATE_AVAILABLE || !sl_served_on_demand(model))
                 continue;
+            if (sl_serving_in_use(v->serving)) {
+                s.busy = true;
+                continue;
+            }
             uint64_t last = sl_serving_last_use(v->serving);
             if (last < least) {
                 least = last;
@@ -75,11 +84,24 @@ static void evict(sl_managed *v)
     sl_manager_begin_unload(v);
 }
 
+/* With the lock, which is given back meanwhile. False: there is nothing to be waited for any
+ * longer. */
+static bool wait_for_room(sl_manager *m, const survey *s, bool fits_soon, uint64_t begin)
+{
+    if (fits_soon || s->loading)
+        return sl_cond_wait_until(&m->changed, &m->lock, begin + PATIENCE_MS * MS);
+    uint64_t now = sl_now_ns();
+    if (!s->busy || now >= begin + PATIENCE_WITH_REQUESTS_MS * MS)
+        return false;
+    sl_cond_wait_until(&m->changed, &m->lock, now + LOOK_AGAIN_MS * MS);
+    return true;
+}
+
 sl_code sl_manager_reserve(sl_version *version, uint64_t bytes, sl_status *st)
 {
     sl_managed *v = (sl_managed *)((char *)version - offsetof(sl_managed, version));
     sl_manager *m = v->model->manager;
-    uint64_t budget = m->opts.memory_budget, until = sl_now_ns() + PATIENCE_MS * UINT64_C(1000000);
+    uint64_t budget = m->opts.memory_budget, begin = sl_now_ns();
     sl_code rc = SL_OK;
     pthread_mutex_lock(&m->lock);
     v->refused = false;
@@ -91,8 +113,7 @@ sl_code sl_manager_reserve(sl_version *version, uint64_t bytes, sl_status *st)
             pthread_mutex_unlock(&m->lock);
             sl_manager_collect(m); /* readers of the table that still had it */
             pthread_mutex_lock(&m->lock);
-        } else if (bytes > budget || (!fits_soon && !s.loading) ||
-                   !sl_cond_wait_until(&m->changed, &m->lock, until)) {
+        } else if (bytes > budget || !wait_for_room(m, &s, fits_soon, begin)) {
             rc = refuse(v, bytes, st);
         }
     }

@@ -1,9 +1,9 @@
 /*
  * demand.c - versions that are loaded when somebody asks for them, and those who wait for that
  *
- * A request that waits is a link in a list, not a thread. When the outcome of a version is known, the
- * links that wait for it move to another list, and whoever took the lock tells them after giving it
- * back. One thread, which exists only if a model is configured so, looks after deadlines.
+ * A request that waits is a link in a list, not a thread. When the outcome of a version is known,
+ * the links that wait for it move to another list, and whoever took the lock tells them after
+ * giving it back. One thread, which exists only if a model is configured so, looks after deadlines.
  */
 #include <stdio.h>
 
@@ -13,10 +13,19 @@
 
 enum { MOST_AWAITING = 1024 };
 
+/* With the lock. What somebody has waited for stays until he has acquired it. */
+static void hold(sl_awaited *a, const sl_managed *v)
+{
+    if (v->state == SL_STATE_AVAILABLE)
+        a->held = sl_serving_hold(v->serving);
+}
+
 static void move(sl_manager *m, sl_awaited **at, sl_code code, const char *message)
 {
     sl_awaited *a = *at;
     *at = a->next;
+    if (code == SL_OK)
+        hold(a, a->version);
     a->code = code;
     snprintf(a->message, sizeof a->message, "%s", message ? message : "");
     a->next = m->to_wake;
@@ -123,8 +132,10 @@ static bool want(sl_managed *v, sl_awaited *a)
 {
     sl_manager *m = v->model->manager;
     int most = m->opts.max_awaiting > 0 ? m->opts.max_awaiting : MOST_AWAITING;
-    if (!v->managed || !v->aspired || v->state == SL_STATE_AVAILABLE)
+    if (!v->managed || !v->aspired || v->state == SL_STATE_AVAILABLE) {
+        hold(a, v);
         return no(a, SL_OK, NULL);
+    }
     if (v->queued && v->attempts > 0)
         return no(a, v->code, v->message);
     if (v->state == SL_STATE_END) {
@@ -152,8 +163,9 @@ bool sl_manager_await(sl_manager *m, const sl_model_spec *spec, sl_awaited *a)
 {
     int64_t number;
     a->code = SL_OK;
+    a->held = NULL;
     if (!atomic_load_explicit(&m->has_on_demand, memory_order_relaxed) ||
-        !sl_table_waits(&m->table, spec, &number))
+        !sl_table_waits(&m->table, spec, &number, &a->held))
         return false;
     pthread_mutex_lock(&m->lock);
     const sl_served *model = sl_map_get(&m->by_name, spec->model);

@@ -68,8 +68,10 @@ void sl_manager_release(sl_manager *m, const sl_version *v);
  *     if (sl_manager_await(m, &spec, &a))
  *         return;                          a.ready(&a) will be called: acquire then
  *     acquire
+ *     if (a.held) release(a.held)
  *
- * A request that waits costs no thread.
+ * A request that waits costs no thread. What it has waited for is held for it: else the memory budget might
+ * take a version away again between the word that it is there and acquire().
  */
 typedef struct sl_awaited sl_awaited;
 struct sl_awaited {
@@ -79,7 +81,8 @@ struct sl_awaited {
     uint64_t deadline_ns; /* 0: none */
     sl_code code;         /* set by the manager, also when await() says false */
     char message[400];
-    sl_awaited *next; /* the manager's from here on */
+    const sl_version *held; /* set by the manager, also when await() says false; or NULL. The caller's */
+    sl_awaited *next;       /* the manager's from here on */
     void *version;
 };
 

@@ -340,17 +340,6 @@ static choice choose(const sl_route *r, const sl_model_spec *spec, bool to_await
     return c;
 }
 
-bool sl_table_waits(_Atomic(sl_table *) *current, const sl_model_spec *spec, int64_t *number)
-{
-    if (spec->model.n == 0)
-        return false;
-    sl_reader *me = sl_readers_enter();
-    choice c = choose(find(atomic_load(current), spec->model), spec, true);
-    sl_readers_leave(me);
-    *number = c.number;
-    return c.waits;
-}
-
 static sl_code refuse(const choice *c, const sl_model_spec *spec, sl_status *st)
 {
     if (c->unlabelled)
@@ -375,6 +364,26 @@ static const sl_version *take(sl_serving *s)
     if (s->notes_uses)
         atomic_store_explicit(&p->used_ns, sl_now_ns(), memory_order_relaxed);
     return &p->version;
+}
+
+bool sl_table_waits(_Atomic(sl_table *) *current, const sl_model_spec *spec, int64_t *number,
+                    const sl_version **held)
+{
+    *held = NULL;
+    if (spec->model.n == 0)
+        return false;
+    sl_reader *me = sl_readers_enter();
+    choice c = choose(find(atomic_load(current), spec->model), spec, true);
+    if (c.serving != NULL && c.serving->notes_uses)
+        *held = take(c.serving);
+    sl_readers_leave(me);
+    *number = c.number;
+    return c.waits;
+}
+
+const sl_version *sl_serving_hold(sl_serving *s)
+{
+    return take(s);
 }
 
 sl_code sl_table_acquire(_Atomic(sl_table *) *current, const sl_model_spec *spec,

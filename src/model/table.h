@@ -33,6 +33,8 @@ void sl_serving_note_uses(sl_serving *s);
  * Any time until retire. */
 uint64_t sl_serving_last_use(const sl_serving *s);
 bool sl_serving_in_use(const sl_serving *s);
+/* A handle on it, whatever the table says: while the manager's lock is held and it is AVAILABLE. */
+const sl_version *sl_serving_hold(sl_serving *s);
 /* Gives up the table's references. After sl_readers_wait() has shown that no reader of an older
  * table is left. */
 void sl_serving_retire(sl_serving *s);
@@ -78,8 +80,10 @@ void sl_table_free(sl_table *t);
 /* Frees the routes too: at the end. */
 void sl_table_free_all(sl_table *t);
 
-/* Is what `spec` means a version on demand that is not available? Then its number is in *number. */
-bool sl_table_waits(_Atomic(sl_table *) *current, const sl_model_spec *spec, int64_t *number);
+/* Is what `spec` means a version on demand that is not available? Then its number is in *number. If it is one on
+ * demand that is available, *held is a handle on it; else NULL. */
+bool sl_table_waits(_Atomic(sl_table *) *current, const sl_model_spec *spec, int64_t *number,
+                    const sl_version **held);
 
 /* sl_manager_acquire over the table that *current points to. */
 sl_code sl_table_acquire(_Atomic(sl_table *) *current, const sl_model_spec *spec,

@@ -25,12 +25,21 @@ void sl_predict_init(sl_predict *p, sl_service *s, sl_arena *arena, sl_status *s
     p->st = st;
 }
 
+/* What was held between waiting and acquiring. */
+static void let_go(sl_predict *p)
+{
+    if (p->awaited.held != NULL)
+        sl_manager_release(p->service->manager, p->awaited.held);
+    p->awaited.held = NULL;
+}
+
 void sl_predict_fini(sl_predict *p)
 {
     for (int i = 0; i < p->run.n_outputs; i++)
         if (p->run.outputs != NULL)
             sl_tensor_release(&p->run.outputs[i]);
     p->run.n_outputs = 0;
+    let_go(p);
     if (p->version != NULL)
         sl_manager_release(p->service->manager, p->version);
     p->version = NULL;
@@ -41,6 +50,7 @@ sl_code sl_predict_resolve_version(sl_predict *p, const sl_model_spec *spec)
     if (p->version != NULL)
         return SL_OK;
     sl_code rc = sl_manager_acquire(p->service->manager, spec, &p->version, p->st);
+    let_go(p);
     if (rc == SL_UNAVAILABLE && p->awaited.code)
         return sl_fail(p->st, rc, "Servable %.*s is loaded on demand, which failed: %s: %s",
                        SL_STR_ARG(spec->model), sl_code_name(p->awaited.code), p->awaited.message);

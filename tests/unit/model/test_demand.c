@@ -1,6 +1,8 @@
 /* Versions that are loaded when they are asked for, and a budget that not all of them fit into. */
 #include "fixture.h"
 
+#include <sched.h>
+
 #include "base/arena.h"
 
 static sl_status st;
@@ -22,15 +24,25 @@ static void ready(sl_awaited *a)
     pthread_mutex_unlock(&r->lock);
 }
 
+static void let_go(fixture *f, request *r)
+{
+    if (r->a.held != NULL)
+        sl_manager_release(f->m, r->a.held);
+    r->a.held = NULL;
+}
+
 static bool ask(fixture *f, request *r, sl_model_spec spec, uint64_t deadline)
 {
     *r = (request){.a = {.ready = ready, .deadline_ns = deadline}};
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->told_once, NULL);
-    return sl_manager_await(f->m, &spec, &r->a);
+    bool waits = sl_manager_await(f->m, &spec, &r->a);
+    if (!waits)
+        let_go(f, r);
+    return waits;
 }
 
-static sl_code answer(request *r)
+static sl_code word(request *r)
 {
     pthread_mutex_lock(&r->lock);
     while (r->told == 0)
@@ -38,6 +50,13 @@ static sl_code answer(request *r)
     assert_int_equal(r->told, 1);
     pthread_mutex_unlock(&r->lock);
     return r->a.code;
+}
+
+static sl_code answer(fixture *f, request *r)
+{
+    sl_code rc = word(r);
+    let_go(f, r);
+    return rc;
 }
 
 static void start_lazy(fixture *f)
@@ -57,8 +76,8 @@ static void start_several(fixture *f, int count)
         make_version(f, name, version);
         snprintf(paths[i], sizeof paths[i], "%s/%s", f->dir, name);
         static const char *const names[] = {"a", "b", "c", "d"};
-        c[i] = (sl_model_config){
-            .name = names[i], .base_path = paths[i], .load = SL_LOAD_ON_DEMAND};
+        c[i] =
+            (sl_model_config){.name = names[i], .base_path = paths[i], .load = SL_LOAD_ON_DEMAND};
     }
     start(f);
     assert_int_equal(sl_manager_configure(f->m, c, count, &st), SL_OK);
@@ -74,7 +93,7 @@ static void version_on_demand_is_loaded_by_its_first_request(void **state)
     assert_int_equal(answers(f, latest("m")), -SL_UNAVAILABLE);
     assert_int_equal(count_of(f, &f->started[1]), 0); /* acquire alone asks for nothing */
     assert_true(ask(f, &r, latest("m"), 0));
-    assert_int_equal(answer(&r), SL_OK);
+    assert_int_equal(answer(f, &r), SL_OK);
     assert_int_equal(answers(f, latest("m")), 1);
     assert_false(ask(f, &r, latest("m"), 0)); /* it is there */
     assert_false(ask(f, &r, specific("m", 7), 0));
@@ -93,7 +112,7 @@ static void everybody_who_waits_is_told_and_it_is_loaded_once(void **state)
     until_started(f, 1, 1);
     hold(f, 1, false);
     for (int i = 0; i < 5; i++)
-        assert_int_equal(answer(&r[i]), SL_OK);
+        assert_int_equal(answer(f, &r[i]), SL_OK);
     assert_int_equal(count_of(f, &f->started[1]), 1);
 }
 
@@ -110,7 +129,7 @@ static void who_waits_too_long_is_told_so_and_the_load_goes_on(void **state)
     pthread_mutex_lock(&f->m->lock);
     pthread_cond_broadcast(&f->m->timer_work);
     pthread_mutex_unlock(&f->m->lock);
-    assert_int_equal(answer(&r), SL_UNAVAILABLE);
+    assert_int_equal(answer(f, &r), SL_UNAVAILABLE);
     hold(f, 1, false);
     until(f, "m", 1, SL_STATE_AVAILABLE);
 }
@@ -123,7 +142,7 @@ static void load_that_fails_is_told_and_not_tried_again_by_every_request(void **
     outcome(f, 1, SL_DATA_LOSS);
     start_lazy(f);
     assert_true(ask(f, &r, latest("m"), 0));
-    assert_int_equal(answer(&r), SL_DATA_LOSS);
+    assert_int_equal(answer(f, &r), SL_DATA_LOSS);
     assert_string_equal(r.a.message, "version 1 is broken");
     until(f, "m", 1, SL_STATE_END);
     assert_false(ask(f, &r, latest("m"), 0));
@@ -132,7 +151,7 @@ static void load_that_fails_is_told_and_not_tried_again_by_every_request(void **
     outcome(f, 1, SL_OK);
     sl_clock_fake(1000000000 + 125000000); /* an eighth of the interval later */
     assert_true(ask(f, &r, latest("m"), 0));
-    assert_int_equal(answer(&r), SL_OK);
+    assert_int_equal(answer(f, &r), SL_OK);
 }
 
 static void new_version_of_one_in_use_is_loaded_without_being_asked_for(void **state)
@@ -141,7 +160,7 @@ static void new_version_of_one_in_use_is_loaded_without_being_asked_for(void **s
     request r;
     start_lazy(f);
     ask(f, &r, latest("m"), 0);
-    answer(&r);
+    answer(f, &r);
     make_version(f, "m", "2");
     hold(f, 2, true);
     sl_manager_look(f->m);
@@ -159,10 +178,10 @@ static void label_may_mean_a_version_on_demand(void **state)
     request r;
     const sl_label label = {"stable", 1};
     make_version(f, "m", "1");
-    configure(f, "m",
-              (sl_model_config){.load = SL_LOAD_ON_DEMAND, .labels = &label, .n_labels = 1}, &st);
+    configure(f, "m", (sl_model_config){.load = SL_LOAD_ON_DEMAND, .labels = &label, .n_labels = 1},
+              &st);
     assert_true(ask(f, &r, labelled("m", "stable"), 0));
-    assert_int_equal(answer(&r), SL_OK);
+    assert_int_equal(answer(f, &r), SL_OK);
     assert_int_equal(answers(f, labelled("m", "stable")), 1);
 }
 
@@ -182,7 +201,7 @@ static void who_waits_for_a_model_that_is_removed_is_told(void **state)
     hold(f, 1, true);
     ask(f, &r, latest("m"), 0);
     sl_manager_configure(f->m, NULL, 0, &st);
-    assert_int_equal(answer(&r), SL_UNAVAILABLE);
+    assert_int_equal(answer(f, &r), SL_UNAVAILABLE);
     hold(f, 1, false);
 }
 
@@ -194,7 +213,7 @@ static void who_waits_when_the_server_ends_is_told(void **state)
     hold(f, 1, true);
     ask(f, &r, latest("m"), 0);
     sl_manager_stop_waiting(f->m);
-    assert_int_equal(answer(&r), SL_UNAVAILABLE);
+    assert_int_equal(answer(f, &r), SL_UNAVAILABLE);
     assert_false(ask(f, &r, latest("m"), 0));
     hold(f, 1, false);
 }
@@ -217,9 +236,9 @@ static void load_that_does_not_fit_is_refused_with_numbers(void **state)
     pthread_mutex_lock(&f->m->lock);
     const sl_managed *v = managed(f, "m", 2);
     assert_int_equal(v->code, SL_RESOURCE_EXHAUSTED);
-    assert_string_equal(v->message,
-                        "Insufficient resources to load servable {name: m version: 2}: it needs 3.0 "
-                        "MB, and 8.0 of the memory budget of 10.0 MB are in use");
+    assert_string_equal(
+        v->message, "Insufficient resources to load servable {name: m version: 2}: it needs 3.0 "
+                    "MB, and 8.0 of the memory budget of 10.0 MB are in use");
     pthread_mutex_unlock(&f->m->lock);
 }
 
@@ -254,15 +273,15 @@ static void least_recently_used_version_makes_room(void **state)
     f->needs[1] = f->needs[2] = f->needs[3] = 1;
     start_several(f, 3);
     ask(f, &r, latest("a"), 0);
-    answer(&r);
+    answer(f, &r);
     ask(f, &r, latest("b"), 0);
-    answer(&r);
+    answer(f, &r);
     sl_clock_fake(2000);
     answers(f, latest("b"));
     sl_clock_fake(3000);
     answers(f, latest("a"));
     assert_true(ask(f, &r, latest("c"), 0));
-    assert_int_equal(answer(&r), SL_OK);
+    assert_int_equal(answer(f, &r), SL_OK);
     until(f, "b", 2, SL_STATE_START);
     assert_int_equal(answers(f, latest("a")), 1);
     assert_int_equal(answers(f, latest("b")), -SL_UNAVAILABLE);
@@ -271,7 +290,7 @@ static void least_recently_used_version_makes_room(void **state)
     sl_clock_fake(4000);
     answers(f, latest("c"));
     assert_true(ask(f, &r, latest("b"), 0));
-    assert_int_equal(answer(&r), SL_OK);
+    assert_int_equal(answer(f, &r), SL_OK);
     until(f, "a", 1, SL_STATE_START);
 }
 
@@ -280,17 +299,71 @@ static void version_in_use_is_never_given_up(void **state)
     fixture *f = *state;
     request r;
     const sl_version *held;
+    sl_clock_fake(1000);
     f->opts.memory_budget = 1;
     f->needs[1] = f->needs[2] = 1;
     start_several(f, 2);
     ask(f, &r, latest("a"), 0);
-    answer(&r);
+    answer(f, &r);
     sl_model_spec spec = latest("a");
     assert_int_equal(sl_manager_acquire(f->m, &spec, &held, &st), SL_OK);
     ask(f, &r, latest("b"), 0);
-    assert_int_equal(answer(&r), SL_RESOURCE_EXHAUSTED);
+    pthread_mutex_lock(&r.lock);
+    while (r.told == 0) { /* it has some patience */
+        sl_clock_fake(sl_now_ns() + 100000000);
+        pthread_mutex_unlock(&r.lock);
+        sched_yield();
+        pthread_mutex_lock(&r.lock);
+    }
+    pthread_mutex_unlock(&r.lock);
+    assert_int_equal(answer(f, &r), SL_RESOURCE_EXHAUSTED);
     assert_int_equal(state_of(f, "a", 1), SL_STATE_AVAILABLE);
     sl_manager_release(f->m, held);
+}
+
+static void load_waits_for_the_request_that_holds_the_memory(void **state)
+{
+    fixture *f = *state;
+    request r;
+    const sl_version *held;
+    sl_clock_fake(1000); /* patience does not end */
+    f->opts.memory_budget = 1;
+    f->needs[1] = f->needs[2] = 1;
+    start_several(f, 2);
+    ask(f, &r, latest("a"), 0);
+    answer(f, &r);
+    sl_model_spec spec = latest("a");
+    assert_int_equal(sl_manager_acquire(f->m, &spec, &held, &st), SL_OK);
+    assert_true(ask(f, &r, latest("b"), 0));
+    until(f, "b", 2, SL_STATE_LOADING);
+    sl_manager_release(f->m, held);
+    assert_int_equal(answer(f, &r), SL_OK);
+    assert_int_equal(answers(f, latest("b")), 2);
+}
+
+static void what_was_waited_for_is_there_until_it_was_acquired(void **state)
+{
+    fixture *f = *state;
+    request a, b;
+    sl_clock_fake(1000);
+    f->opts.memory_budget = 1;
+    f->needs[1] = f->needs[2] = 1;
+    start_several(f, 2);
+    ask(f, &a, latest("a"), 0);
+    assert_int_equal(word(&a), SL_OK);
+    assert_true(
+        ask(f, &b, latest("b"), 0)); /* it wants the room of a, which nobody has acquired yet */
+    until(f, "b", 2, SL_STATE_LOADING);
+    assert_int_equal(answers(f, latest("a")), 1);
+    /* So it is for one that found it there. */
+    a.a.ready = NULL;
+    const sl_version *first = a.a.held;
+    sl_model_spec spec = latest("a");
+    assert_false(sl_manager_await(f->m, &spec, &a.a));
+    sl_manager_release(f->m, first);
+    assert_int_equal(answers(f, latest("a")), 1);
+    let_go(f, &a);
+    assert_int_equal(answer(f, &b), SL_OK);
 }
 
 static void what_ends_gives_its_memory_back(void **state)
@@ -331,6 +404,8 @@ int main(void)
         TEST(refused_load_is_tried_again_when_memory_becomes_free),
         TEST(least_recently_used_version_makes_room),
         TEST(version_in_use_is_never_given_up),
+        TEST(load_waits_for_the_request_that_holds_the_memory),
+        TEST(what_was_waited_for_is_there_until_it_was_acquired),
         TEST(what_ends_gives_its_memory_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
