@@ -68,6 +68,8 @@ struct sl_batch_scheduler {
     queue *busy, *busy_tail;
     int sleeping;
     uint64_t watched; /* a sleeping thread wakes at this time; 0: none does */
+    int tasks;        /* of all batchers */
+    bool settling;    /* no batch waits for more */
     bool ending;
     int started;
     pthread_t threads[];
@@ -79,7 +81,8 @@ static bool is_ready(const queue *q, uint64_t now, uint64_t *when)
 {
     const batch *b = q->head;
     const sl_batcher *owner = q->batcher;
-    if (b != q->tail || b->alone || b->rows >= owner->limit || owner->closing)
+    if (b != q->tail || b->alone || b->rows >= owner->limit || owner->closing ||
+        owner->scheduler->settling)
         return true;
     *when = b->opened_ns + (uint64_t)owner->params.batch_timeout_micros * 1000;
     return *when <= now;
@@ -147,7 +150,9 @@ static void entry_finished(sl_entry *e, sl_code rc)
     sl_free(e);
     task->done(task, rc);
     pthread_mutex_lock(&s->lock);
-    if (--b->tasks == 0 && b->closing)
+    s->tasks--;
+    b->tasks--;
+    if (s->tasks == 0 || (b->tasks == 0 && b->closing))
         pthread_cond_broadcast(&s->drained);
     pthread_mutex_unlock(&s->lock);
 }
@@ -207,6 +212,16 @@ sl_code sl_batch_scheduler_new(int threads, sl_batch_scheduler **out, sl_status 
         }
     *out = s;
     return SL_OK;
+}
+
+void sl_batch_scheduler_settle(sl_batch_scheduler *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->settling = true;
+    pthread_cond_broadcast(&s->work);
+    while (s->tasks > 0)
+        pthread_cond_wait(&s->drained, &s->lock);
+    pthread_mutex_unlock(&s->lock);
 }
 
 void sl_batch_scheduler_free(sl_batch_scheduler *s)
@@ -521,6 +536,7 @@ static sl_code enqueue(queue *q, sl_entry *e, bool *wake, sl_status *st)
     }
     q->n_tasks++;
     owner->tasks++;
+    owner->scheduler->tasks++;
     *wake = count > 0 || open_room(q) == 0;
     return SL_OK;
 }

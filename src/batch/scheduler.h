@@ -29,6 +29,10 @@ typedef struct sl_batcher sl_batcher;
 
 /* `threads` 0: sl_cpu_count(). */
 sl_code sl_batch_scheduler_new(int threads, sl_batch_scheduler **out, sl_status *st);
+/* Runs all that waits now, without waiting for more, and returns when every task is done and its
+ * done() has returned: after that no thread of the scheduler touches what a task came from. Nothing
+ * is batched afterwards. */
+void sl_batch_scheduler_settle(sl_batch_scheduler *s);
 /* All batchers have been closed. */
 void sl_batch_scheduler_free(sl_batch_scheduler *s);
 

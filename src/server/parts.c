@@ -378,6 +378,9 @@ void sl_parts_unmake(sl_server *s)
     if (s->admin_workers != NULL)
         sl_workers_free(s->admin_workers);
     sl_workers_free(s->workers);
+    /* A thread that has answered may still be on its way out of a loop's or a shadow's function. */
+    if (s->batches != NULL)
+        sl_batch_scheduler_settle(s->batches);
     if (s->api.grpc != NULL) {
         sl_grpc_fini(&s->grpc);
         sl_oip_fini(&s->oip);

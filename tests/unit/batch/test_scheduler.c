@@ -346,6 +346,21 @@ static void closing_runs_what_waits(void **state)
     expect_doubled(a);
 }
 
+static void settling_runs_what_waits_and_leaves_no_thread_in_a_task(void **state)
+{
+    fixture *f = *state;
+    f->params.batch_timeout_micros = 3600000000;
+    start(f);
+    request *a = submit(ask(f, 3, 1, 1)), *b = submit(ask(f, 2, 1, 1));
+    sl_batch_scheduler_settle(f->scheduler);
+    assert_true(a->done && b->done);
+    expect_doubled(a);
+    expect_doubled(b);
+    request *late = submit(ask(f, 1, 1, 1));
+    sl_batch_scheduler_settle(f->scheduler);
+    expect_doubled(late);
+}
+
 static void tasks_that_cannot_be_batched_are_refused(void **state)
 {
     fixture *f = *state;
@@ -739,6 +754,7 @@ int main(void)
         TEST(open_batch_waits_for_its_timeout),
         TEST(full_batch_does_not_wait_for_its_timeout),
         TEST(closing_runs_what_waits),
+        TEST(settling_runs_what_waits_and_leaves_no_thread_in_a_task),
         TEST(tasks_that_cannot_be_batched_are_refused),
         TEST(full_queue_refuses),
         TEST(large_task_is_split_and_comes_back_whole),
