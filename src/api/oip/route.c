@@ -11,10 +11,12 @@ typedef struct segments {
     int n;
 } segments;
 
-/* What stands between the slashes; false: too many, or an empty one. */
+/* What stands between the slashes; false: too many, an empty one, or no slash before the first. */
 static bool split(sl_str path, segments *out)
 {
     out->n = 0;
+    if (path.n == 0 || path.p[0] != '/')
+        return false;
     if (path.n > 1 && path.p[path.n - 1] == '/')
         path.n--;
     while (path.n > 0) {
