@@ -18,6 +18,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SLUICE = pathlib.Path(os.environ.get("SLUICE", ROOT / "build/release/sluice")).resolve()
+PLAIN = not any(word in str(SLUICE) for word in ("asan", "tsan"))  # sanitizers keep what is freed: memory is not measured
 READY = "Exporting HTTP/REST API at"
 
 

@@ -199,7 +199,7 @@ def test_the_admin_interface_needs_the_permission_and_may_then_be_anywhere(tmp_p
     assert ask("GET", bearer(boss))[0] == 200
     assert ask("POST", bearer(ci), MODELS)[0] == 403
     assert ask("POST", bearer(boss), MODELS)[0] == 200
-    assert "configuration posted by token:boss from 127.0.0.1" in server.log
+    server.wait_for("configuration posted by token:boss from 127.0.0.1")
 
 
 # ---- connections, and proxies that connect for others ----

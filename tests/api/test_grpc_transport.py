@@ -366,10 +366,12 @@ def test_calls_in_progress_are_limited_by_flag(tmp_path, slow):
                     config=(base / "config.pbtxt").read_text())
     assert s.grpc.prediction.Predict(request_of(1), timeout=20)
     running = s.grpc.prediction.Predict.future(count_to(FOREVER), timeout=60)
-    end = time.monotonic() + 20
+    end, pause = time.monotonic() + 20, 0.001
     while True:
-        if running.done():  # the other call was faster
+        if running.done():  # the other call was there first: let this one go ahead
             running = s.grpc.prediction.Predict.future(count_to(FOREVER), timeout=60)
+            time.sleep(pause)
+            pause *= 2
         try:
             s.grpc.prediction.Predict(request_of(1), timeout=20)
         except grpc.RpcError as e:
@@ -377,6 +379,7 @@ def test_calls_in_progress_are_limited_by_flag(tmp_path, slow):
             break
         assert time.monotonic() < end
     running.cancel()
+    end = time.monotonic() + 20
     while True:
         try:
             assert s.grpc.prediction.Predict(request_of(1), timeout=20)

@@ -14,10 +14,9 @@ import zlib
 
 import pytest
 
-from conftest import ROOT, SLUICE, model_config
+from conftest import PLAIN, ROOT, model_config
 
 MB = 1 << 20
-PLAIN = "asan" not in str(SLUICE) and "tsan" not in str(SLUICE)
 PATH = "/v1/models/my_model:predict"
 ROW = b'{"instances": [[1.0, 2.0, 3.0]]}'
 CONFIG = model_config(("my_model", ROOT / "examples/models/my_model"),
