@@ -6,7 +6,9 @@
 /* 2147483647 ms: what the original takes for "no deadline". */
 #define LONGEST_NS (UINT64_C(2147483647) * 1000000)
 
-/* Appends at most `room` bytes of `s`, encoded; returns how many bytes of it were taken. */
+/* Appends at most `room` bytes of `s`, encoded; returns how many bytes of it were taken. A space at
+ * an end is, too: HTTP/2 has no field values that begin or end with one, and strict clients and
+ * proxies reset the stream. */
 static size_t put_encoded(sl_chain *out, const char *s, size_t room)
 {
     static const char hex[] = "0123456789ABCDEF";
@@ -16,7 +18,8 @@ static size_t put_encoded(sl_chain *out, const char *s, size_t room)
         return n;
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)s[i];
-        if (c >= ' ' && c <= '~' && c != '%') {
+        bool at_end = i == 0 || i == n - 1;
+        if ((at_end ? c > ' ' : c >= ' ') && c <= '~' && c != '%') {
             *to++ = (char)c;
             continue;
         }

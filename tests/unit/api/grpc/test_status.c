@@ -39,6 +39,8 @@ static void what_may_not_stand_in_a_header_is_percent_encoded(void **state)
     sl_fail(&st, SL_INTERNAL, "100%% \xc3\xa4\r\n\t~\x7f");
     check(SL_INTERNAL, &st,
           "grpc-status: 13\r\ngrpc-message: 100%25 %C3%A4%0D%0A%09~%7F\r\n");
+    sl_fail(&st, SL_INTERNAL, " of three words ");
+    check(SL_INTERNAL, &st, "grpc-status: 13\r\ngrpc-message: %20of three words%20\r\n");
 }
 
 static void a_long_message_is_cut_after_1024_bytes(void **state)
