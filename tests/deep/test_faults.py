@@ -17,10 +17,12 @@ import pytest
 
 from deep import ANSWER, CONFIG, HONEST, PATH, ROW, Closed, Connection
 from deep import request as http_request
+from secured import Secured
 from served import SLUICE, Server
 
 KINDS = ["alloc", "read", "write", "accept", "thread"]
 UNABLE = {429, 500, 503, 507}
+UNABLE_GRPC = {"grpc 8", "grpc 13", "grpc 14"}
 libc = ctypes.CDLL(None, use_errno=True)
 libc.sigqueue.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
 
@@ -99,6 +101,49 @@ def test_each_failure_while_serving(server, kind):
         pytest.fail("the scenario never ends")
     print(f"{kind}: {n - 1} places failed, {refused} of them seen by the client")
     assert n > 1
+
+
+def secured_scenario(s, right):
+    """The same over TLS, with tokens, in REST, HTTP/2 and gRPC. How many were right?"""
+    good = 0
+    for name, step in s.steps:
+        try:
+            status, body = step()
+        except Closed:
+            continue
+        if status in UNABLE or status in UNABLE_GRPC and status != right[name][0]:
+            continue
+        assert (status, body) == right[name], (name, status, body[:300], right[name])
+        good += 1
+    s.hang_up()
+    return good
+
+
+@pytest.mark.parametrize("kind", ["alloc", "read", "write", "accept"])
+def test_each_failure_while_serving_over_tls_with_tokens(kind, tmp_path):
+    s = Secured(tmp_path, "--engine=native", "--file_system_poll_wait_seconds=0")
+    while not s.ready():
+        select.select([], [], [], 0.01)
+    right = {name: step() for name, step in s.steps}
+    assert [right[name][0] for name, _ in s.steps] == \
+        [200, 401, 401, 200, 200, 200, "grpc 0", "grpc 16", "grpc 0", "grpc 0", "grpc 0", "grpc 0", "grpc 13"]
+    s.hang_up()
+    assert secured_scenario(s, right) == len(right)
+    refused, n = 0, 1
+    while n < 4000:
+        arm(s.server, kind, n)
+        good = secured_scenario(s, right)
+        refused += good < len(right)
+        calls = arm(s.server, kind, 0)
+        assert secured_scenario(s, right) == len(right)
+        if calls < n:
+            assert good == len(right)
+            break
+        n += 1
+    else:
+        pytest.fail("the scenario never ends")
+    print(f"{kind}: {n - 1} places failed, {refused} of them seen by the client")
+    assert n > 1 and s.server.stop() == 0
 
 
 @pytest.mark.parametrize("kind", ["alloc", "read", "thread"])
