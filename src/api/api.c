@@ -36,6 +36,27 @@ bool sl_api_on_call_error(sl_http_call *call, int status, const char *message, v
     return true;
 }
 
+void sl_api_on_refused(const sl_http_call *call, int status, const char *message, void *arg)
+{
+    static const char *const methods[] = {"GET",    "HEAD",    "POST", "PUT",
+                                          "DELETE", "OPTIONS", "PATCH"};
+    const sl_api *a = arg;
+    sl_access_log *log = a->rest->opt.access;
+    bool known = call->target.n > 0; /* the request line was understood */
+    char id[17];
+    if (log == NULL || !sl_access_wants(log, status))
+        return;
+    sl_request_id_make(id);
+    sl_access_entry e = {.id = {id, 16},
+                         .peer = call->peer,
+                         .method = known ? sl_str_of(methods[call->method]) : SL_STR("-"),
+                         .target = known ? call->target : SL_STR("-"),
+                         .status = status,
+                         .bytes_in = call->wire_bytes,
+                         .error = message};
+    sl_access_write(log, &e);
+}
+
 static sl_guard *guard_of(void *arg)
 {
     return ((sl_api *)arg)->rest->opt.guard;

@@ -202,6 +202,9 @@ typedef struct sl_http_options {
      * (a field that was not is missing): makes the whole reply (status, head, body, trailers) in its
      * own form, and returns true; false: on_error is asked. call->status is `status`. */
     bool (*on_call_error)(sl_http_call *call, int status, const char *message, void *arg);
+    /* (optional) For the access log: such an error is about to be sent. Of the call only `peer`, and as
+     * much of the head as was understood, is there. Loop thread. */
+    void (*on_refused)(const sl_http_call *call, int status, const char *message, void *arg);
     /* (optional) For the access log: such an error was sent (call == NULL), or the reply to a call
      * was: `sent` bytes, head and body; 0: given up, the client is gone. The call is still valid. */
     void (*on_done)(sl_http_call *call, int status, uint64_t sent, void *arg);

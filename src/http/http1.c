@@ -250,7 +250,11 @@ static void fail(sl_conn *c, int status, const char *message)
         call->version = 11; /* the request line was not understood */
     call->status = status;
     call->content_type = NULL;
-    o->on_error(status, with_limit(c, status, message), &call->reply, &call->content_type, o->arg);
+    call->peer = (sl_str){c->peer, c->peer_n};
+    message = with_limit(c, status, message);
+    if (o->on_refused != NULL)
+        o->on_refused(call, status, message, o->arg);
+    o->on_error(status, message, &call->reply, &call->content_type, o->arg);
     if (status == 503)
         sl_chain_puts(&call->head, "Retry-After: 1\r\n");
     c->last = c->unread = c->x->failed = true;

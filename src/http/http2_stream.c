@@ -319,6 +319,8 @@ void sl_h2_stream_fail(sl_h2_stream *s, int status, const char *message)
     call->status = status;
     call->content_type = NULL;
     message = with_limit(s, status, message);
+    if (o->on_refused != NULL)
+        o->on_refused(call, status, message, o->arg);
     if (o->on_call_error == NULL || !o->on_call_error(call, status, message, o->arg)) {
         o->on_error(status, message, &call->reply, &call->content_type, o->arg);
         if (status == 503)

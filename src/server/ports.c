@@ -16,6 +16,7 @@ static void http_options(sl_server *s, bool for_grpc, sl_http_options *o)
                            .on_head = sl_api_on_head,
                            .on_error = sl_api_on_error,
                            .on_call_error = sl_api_on_call_error,
+                           .on_refused = sl_api_on_refused,
                            .on_connect = sl_api_on_connect,
                            .on_disconnect = sl_api_on_disconnect,
                            .is_proxy = sl_api_is_proxy,
@@ -118,6 +119,7 @@ sl_code sl_ports_open_admin(sl_server *s, sl_status *st)
     o.on_head = NULL;
     o.on_error = sl_rest_on_error;
     o.on_call_error = NULL;
+    o.on_refused = NULL;
     o.on_connect = NULL; /* networks are looked at with each request */
     o.on_disconnect = NULL;
     o.is_proxy = NULL;

@@ -291,3 +291,21 @@ def test_a_denied_network_does_not_get_as_far_as_a_request(start, tmp_path):
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as s:
             return s.recv(10) == b""
     until(closed)
+
+
+def test_what_is_refused_before_it_is_a_call_has_its_line_in_the_access_log(start, tmp_path):
+    file = tmp_path / "auth.pbtxt"
+    make_token(tmp_path, "ci")
+    file.write_text("token_file: 'tokens' rule { principal: 'token:ci' allow: PREDICT }")
+    server = start(f"--auth_config_file={file}", "--access_log=errors", config=MODELS)
+    server.raw(b"NONSENSE\r\n\r\n")
+    server.raw(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx" % PATH.encode())
+    server.raw(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n[" % PATH.encode(), half_close=True)
+
+    def lines():
+        return [line for line in server.log.splitlines() if "status=4" in line]
+    until(lambda: len(lines()) >= 3)
+    nonsense, lengths, stranger = lines()[:3]
+    assert 'method="-" path="-"' in nonsense and "status=400" in nonsense and "127.0.0.1:" in nonsense, nonsense
+    assert "status=400" in lengths, lengths
+    assert f'path="{PATH}"' in stranger and "status=401" in stranger and "credentials are needed" in stranger, stranger
