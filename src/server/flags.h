@@ -136,6 +136,7 @@ typedef struct sl_flags {
     int64_t max_queue_bytes;
     int64_t max_queue_wait_ms;
     int64_t max_head_bytes, max_body_bytes, max_decoded_bytes;
+    int32_t max_header_lines;
     int64_t max_compression_ratio; /* 0: any */
     int64_t max_expanded_bytes;
     int64_t max_inflight_bytes; /* 0: by the cgroup; < 0: none */

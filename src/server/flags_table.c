@@ -296,6 +296,8 @@ const sl_flag sl_flag_table[] = {
         "requests are refused while the oldest has waited longer", OURS, .min = 1),
     ROW(INT64, max_head_bytes, LIMITS, "65536", "bytes of an HTTP request's head; more: 431", OURS,
         .min = 1024),
+    ROW(INT32, max_header_lines, LIMITS, "256", "header lines of an HTTP request; more: 431", OURS,
+        .min = 1),
     ROW(INT64, max_body_bytes, LIMITS, "1073741824", "bytes of a request's body; more: 413", OURS,
         .min = 1),
     ROW(INT64, max_decoded_bytes, LIMITS, "104857600",

@@ -23,6 +23,7 @@ static void http_options(sl_server *s, bool for_grpc, sl_http_options *o)
                            .arg = &s->api};
     sl_http_limits_default(&o->limits);
     o->limits.max_head = (size_t)f->max_head_bytes;
+    o->limits.max_headers = f->max_header_lines;
     o->limits.max_body = (size_t)f->max_body_bytes;
     o->limits.max_decoded = (size_t)f->max_decoded_bytes;
     o->limits.max_ratio = f->max_compression_ratio > 0 ? (size_t)f->max_compression_ratio : 0;

@@ -268,3 +268,11 @@ def test_a_full_queue_answers_503_at_once(start):
     for s in socks:
         s.close()
     assert server.ask("POST", PATH, ROW).status == 200
+
+
+def test_as_many_header_lines_as_the_flag_says_and_not_one_more(start):
+    server = start("--max_header_lines=20", config=CONFIG)
+    lines = "".join(f"x-{i}: y\r\n" for i in range(18))  # and Host and Content-Length
+    stays(server, head(len(ROW), lines) + ROW, 200)
+    reply = closes(server, head(len(ROW), lines + "z: z\r\n") + ROW, 431)
+    assert "20 header lines" in error_of(reply)
