@@ -263,6 +263,12 @@ sl_code sl_sandbox_finish(const sl_sandbox_options *o, sl_status *st)
     if (rc == SL_OK)
         rc = sl_calls_apply(f, true, st);
     sl_free(f);
+    /* A kernel or a container without seccomp: nobody asked for it by name, so the server serves.
+     */
+    if (rc && o->mode == SL_SANDBOX_DEFAULT) {
+        sl_log(SL_WARNING, "%s: system calls stay open", st->msg);
+        rc = SL_OK;
+    }
     return rc;
 }
 
