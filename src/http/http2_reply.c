@@ -125,7 +125,7 @@ static int end_of_body(nghttp2_session *session, sl_h2_stream *s, uint32_t *flag
     f.n = 0;
     f.bad = false;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
-    if (s->call.trailers.size == 0)
+    if (s->call.trailers.size == 0 && !s->call.trailers.failed)
         return 0;
     add_chain(&f, s, &s->call.trailers);
     if (f.bad)
@@ -253,7 +253,7 @@ static void start(sl_h2_stream *s, bool last)
     bool only = last && (silent || call->reply.size == 0);
     if (only)
         add_chain(&f, s, &call->trailers);
-    if (f.bad || call->reply.failed) {
+    if (f.bad || call->reply.failed || (last && call->trailers.failed)) {
         give_500(&f, s);
         only = true;
     }
