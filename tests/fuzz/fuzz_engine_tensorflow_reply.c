@@ -48,8 +48,8 @@ static void *child(void *control)
     for (;;) {
         sl_tf_msg m;
         int next, n = 0;
-        while (atomic_load(&slot->state) != SL_TF_REQUEST)
-            sl_tf_futex_wait(&slot->state, atomic_load(&slot->state), 0);
+        for (uint32_t state; (state = atomic_load(&slot->state)) != SL_TF_REQUEST;)
+            sl_tf_futex_wait(&slot->state, state, 0);
         while (sl_tf_receive(child_socket, &m, &next, 1, &n) == 1 && n == 1) {
             if (fd >= 0)
                 close(fd);
@@ -103,7 +103,7 @@ static unsigned char touch(const sl_tensor *t)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const int indices[] = {0, 1};
-    static volatile unsigned char sink;
+    static volatile unsigned char sink __attribute__((unused));
     if (size == 0)
         return 0;
     if (session == NULL)
