@@ -1,11 +1,12 @@
 """A server with TLS, tokens and every protocol, and what its clients say: each scenario once, in the same order.
 
-    s = Secured(directory, *flags)      the server
-    s.steps                             [(name, function that returns (status, body))]
+    s = Secured(directory, *flags)      the server, with everything loaded
+    Caller(s).steps                     [(name, status, function that returns (status, body))]
 
 A status is HTTP's, or "grpc N". A step raises Closed if the server closed before it had answered.
 """
 import pathlib
+import select
 import socket
 import ssl
 import struct
@@ -121,53 +122,43 @@ class H2:
         self.socket.close()
 
 
-class Secured:
-    def __init__(self, directory, *flags, config=CONFIG, **kw):
-        self.directory = pathlib.Path(directory)
-        self.ca = Authority(self.directory)
-        cert, key = self.ca.issue("server")
-        self.token = self._make_token("me")
-        (self.directory / "auth.pbtxt").write_text(RULES)
-        self.grpc_port = free_port()
-        self.flags = [f"--tls_cert_file={cert}", f"--tls_key_file={key}", f"--grpc_address=127.0.0.1:{self.grpc_port}",
-                      f"--auth_config_file={self.directory}/auth.pbtxt"]
-        self.server = Server(*self.flags, *flags, config=config, **kw)
+class Caller:
+    """One client: a connection for each protocol, kept until it is closed."""
+
+    def __init__(self, secured):
+        self.port, self.grpc_port, self.ca = secured.server.port, secured.grpc_port, secured.ca
         self.context = {alpn: self._context(alpn) for alpn in ("http/1.1", "h2")}
-        mine = f"Authorization: Bearer {self.token}\r\n"
-        own = [("authorization", f"Bearer {self.token}")]
+        self.kept = {}
+        mine = f"Authorization: Bearer {secured.token}\r\n"
+        own = [("authorization", f"Bearer {secured.token}")]
         ask, call = self._rest, self._grpc
         oip = b'{"inputs": [{"name": "input_example", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}]}'
         self.steps = [
-            ("REST predict", lambda: ask(request("POST", PATH, ROW, mine))),
-            ("REST without a token", lambda: ask(request("POST", PATH, ROW))),
-            ("REST with a wrong token", lambda: ask(request("POST", PATH, ROW, "Authorization: Bearer slt_no\r\n"))),
-            ("REST metadata", lambda: ask(request("GET", "/v1/models/my_model/metadata", more=mine))),
-            ("OIP infer", lambda: ask(request("POST", "/v2/models/my_model/infer", oip, mine))),
-            ("REST over HTTP/2", lambda: self._http2("POST", PATH, ROW, own)),
-            ("gRPC Predict", lambda: call(PREDICTION + "Predict", predict_message(), own)),
-            ("gRPC without a token", lambda: call(PREDICTION + "Predict", predict_message())),
-            ("gRPC Classify", lambda: call(PREDICTION + "Classify", classify_message(), own)),
-            ("gRPC GetModelMetadata", lambda: call(PREDICTION + "GetModelMetadata", metadata_message(), own)),
-            ("gRPC GetModelStatus",
+            ("REST predict", 200, lambda: ask(request("POST", PATH, ROW, mine))),
+            ("REST without a token", 401, lambda: ask(request("POST", PATH, ROW))),
+            ("REST with a wrong token", 401,
+             lambda: ask(request("POST", PATH, ROW, "Authorization: Bearer slt_no\r\n"))),
+            ("REST metadata", 200, lambda: ask(request("GET", "/v1/models/my_model/metadata", more=mine))),
+            ("OIP infer", 200, lambda: ask(request("POST", "/v2/models/my_model/infer", oip, mine))),
+            ("REST over HTTP/2", 200, lambda: self._http2("POST", PATH, ROW, own)),
+            ("gRPC Predict", "grpc 0", lambda: call(PREDICTION + "Predict", predict_message(), own)),
+            ("gRPC without a token", "grpc 16", lambda: call(PREDICTION + "Predict", predict_message())),
+            ("gRPC Classify", "grpc 0", lambda: call(PREDICTION + "Classify", classify_message(), own)),
+            ("gRPC GetModelMetadata", "grpc 0",
+             lambda: call(PREDICTION + "GetModelMetadata", metadata_message(), own)),
+            ("gRPC GetModelStatus", "grpc 0",
              lambda: call("/tensorflow.serving.ModelService/GetModelStatus", status_message(), own)),
-            ("gRPC health", lambda: call("/grpc.health.v1.Health/Check", b"", own)),
-            ("gRPC cut off", lambda: call(PREDICTION + "Predict", predict_message()[:-3], own)),
+            ("gRPC health", "grpc 0", lambda: call("/grpc.health.v1.Health/Check", b"", own)),
+            ("gRPC cut off", "grpc 13", lambda: call(PREDICTION + "Predict", predict_message()[:-3], own)),
         ]
-        self.kept = {}
-
-    def _make_token(self, name):
-        done = subprocess.run([SLUICE, "token", name, f"--file={self.directory}/tokens"], capture_output=True,
-                              text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
 
     def _context(self, alpn):
         c = ssl.create_default_context(cafile=self.ca.cert)
         c.set_alpn_protocols([alpn])
         return c
 
-    def _dial(self, port, alpn):
-        plain = socket.create_connection(("127.0.0.1", port), timeout=30)
+    def dial(self, port, alpn):
+        plain = socket.create_connection(("127.0.0.1", port), timeout=60)
         try:
             return self.context[alpn].wrap_socket(plain, server_hostname="localhost")
         except OSError as e:
@@ -178,9 +169,9 @@ class Secured:
         if kind not in self.kept:
             if kind == "rest":
                 c = Connection.__new__(Connection)
-                c.socket, c.buffer = self._dial(self.server.port, "http/1.1"), b""
+                c.socket, c.buffer = self.dial(self.port, "http/1.1"), b""
             else:
-                c = H2(self._dial(self.grpc_port if kind == "grpc" else self.server.port, "h2"))
+                c = H2(self.dial(self.grpc_port if kind == "grpc" else self.port, "h2"))
             self.kept[kind] = c
         return self.kept[kind]
 
@@ -213,9 +204,25 @@ class Secured:
         for kind in list(self.kept):
             self.drop(kind)
 
-    def ready(self):
-        """Is everything loaded?"""
-        try:
-            return self._rest(request("GET", "/startupz"))[0] == 200
-        except Closed:
-            return False
+
+class Secured:
+    def __init__(self, directory, *flags, config=CONFIG, **kw):
+        self.directory = pathlib.Path(directory)
+        self.ca = Authority(self.directory)
+        cert, key = self.ca.issue("server")
+        self.token = self.make_token("me")
+        (self.directory / "auth.pbtxt").write_text(RULES)
+        self.grpc_port = free_port()
+        self.server = Server(f"--tls_cert_file={cert}", f"--tls_key_file={key}",
+                             f"--grpc_address=127.0.0.1:{self.grpc_port}",
+                             f"--auth_config_file={self.directory}/auth.pbtxt", *flags, config=config, **kw)
+        caller = Caller(self)
+        while caller._rest(request("GET", "/startupz"))[0] != 200:
+            select.select([], [], [], 0.01)
+        caller.hang_up()
+
+    def make_token(self, name):
+        done = subprocess.run([SLUICE, "token", name, f"--file={self.directory}/tokens"], capture_output=True,
+                              text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
