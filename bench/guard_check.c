@@ -34,6 +34,16 @@ static void write_file(const char *name, const sl_text *t)
         exit(1);
 }
 
+static void remove_files(void)
+{
+    char path[256];
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, i ? "tokens" : "jwks");
+        unlink(path);
+    }
+    rmdir(dir);
+}
+
 static void configure(const char *more)
 {
     sl_text text = {0}, wire = {0};
@@ -127,6 +137,7 @@ int main(int argc, char **argv)
     maker m;
     if (mkdtemp(dir) == NULL || sl_guard_new(false, &guard, &st) || sl_arena_init(&arena, 0))
         return 1;
+    atexit(remove_files);
     measure("without a configuration", SL_STR(""), rounds);
     for (int i = 0; i < TOKENS; i++) {
         char token[32];
