@@ -170,8 +170,8 @@ static sl_code find_address(const sl_policy *p, const sl_http_call *call, sl_adm
         look_behind_proxies(p, call, a);
     /* Behind a proxy on this machine everybody seems to come from it: the exception for local
      * administrators ends where proxies are configured. */
-    a->local = p->proxies.count == 0 &&
-               (is_ip ? sl_ip_is_loopback(&a->ip) : sl_str_is(peer, "unix"));
+    a->local =
+        p->proxies.count == 0 && (is_ip ? sl_ip_is_loopback(&a->ip) : sl_str_is(peer, "unix"));
     if (!is_ip)
         return SL_OK;
     if (sl_networks_have(&p->deny, &a->ip) ||
@@ -311,8 +311,11 @@ static sl_code identify_certificate(const sl_tls_peer *peer, sl_arena *arena, sl
         const char *value = i == -2 ? peer->common_name : i == -1 ? peer->subject : peer->san[i];
         if (value == NULL || *value == '\0')
             continue;
-        char *name = sl_arena_try_printf(
-            arena, "%s:%s", i == -2 ? "cert" : i == -1 ? "subject" : "san", value);
+        char *name = sl_arena_try_printf(arena, "%s:%s",
+                                         i == -2   ? "cert"
+                                         : i == -1 ? "subject"
+                                                   : "san",
+                                         value);
         ok = ok && name != NULL;
         names[n++] = sl_str_of(name ? name : "");
     }
@@ -400,15 +403,17 @@ static int find_rule(const sl_admission *a, sl_permission what, sl_str model, sl
 
 static sl_code deny(const sl_admission *a, sl_permission what, sl_str model, sl_status *st)
 {
+    static const char *const wishes[] = {
+        "", "predict", "read the metadata", "read the status", "read the metrics", "administer"};
     bool named = model.n > 0;
     if (sl_str_is(a->principal, "anonymous"))
         return sl_fail(st, SL_UNAUTHENTICATED,
                        "credentials are needed to %s%s%.*s: send \"Authorization: Bearer <token>\"",
-                       what == SL_MAY_PREDICT ? "predict"
-                       : what == SL_MAY_ADMIN ? "administer"
-                                              : "read",
-                       named ? " with model " : "", (int)SL_MIN(model.n, (size_t)200),
-                       named ? model.p : "");
+                       wishes[what],
+                       !named                   ? ""
+                       : what == SL_MAY_PREDICT ? " with model "
+                                                : " of model ",
+                       (int)SL_MIN(model.n, (size_t)200), named ? model.p : "");
     return sl_fail(st, SL_PERMISSION_DENIED, "%.*s has no permission \"%s\"%s%.*s",
                    (int)SL_MIN(a->principal.n, (size_t)200), a->principal.p,
                    sl_permission_name(what), named ? " for model " : "",
