@@ -1,6 +1,7 @@
 /* mem.c - allocation with a way to make it fail */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,22 @@ bool sl_fault_hit(sl_fault kind)
 int sl_fault_count(sl_fault kind)
 {
     return atomic_load(&counted[kind]);
+}
+
+/*
+ * By itself glibc gives the top of a heap back as soon as twice its largest block is free there, and a
+ * few requests of some hundred KB are that: each of them then waits for fresh pages, 130 faults for
+ * 600 KB each way, half of its time in the kernel (bench/grpc.py large). Blocks from 4 MB on still have
+ * pages of their own: what a large model or body held is the system's again at once, and realloc moves
+ * pages instead of bytes.
+ */
+void sl_mem_keep(void)
+{
+    if (getenv("GLIBC_TUNABLES") != NULL || getenv("MALLOC_TRIM_THRESHOLD_") != NULL ||
+        getenv("MALLOC_MMAP_THRESHOLD_") != NULL)
+        return;
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 16 << 20);
 }
 
 static void *or_die(void *p, size_t size)

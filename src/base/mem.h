@@ -25,6 +25,11 @@ char *sl_strdup(const char *s);
 char *sl_strndup(const char *s, size_t n);
 /* Accepts NULL. */
 void sl_free(void *p);
+/*
+ * For a process that serves, before it starts threads: what a request gave back stays for the next one.
+ * MALLOC_ variables and GLIBC_TUNABLES in the environment have precedence.
+ */
+void sl_mem_keep(void);
 
 /* *out = a + b (a * b); false and *out untouched if that does not fit. */
 static inline bool sl_add_size(size_t a, size_t b, size_t *out)

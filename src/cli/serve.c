@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/flags_cli.h"
 #include "sluice/version.h"
@@ -79,6 +80,7 @@ int sl_cmd_serve(int argc, char **argv)
 {
     sl_flags f;
     int exit_status;
+    sl_mem_keep();
     sl_fault_listen();
     return sl_cli_flags(argc, argv, &f, &exit_status) ? sl_serve(&f) : exit_status;
 }

@@ -169,6 +169,19 @@ def test_h2load_over_grpc(grpc_server, tmp_path, rows, n):
     assert data >= n * (4 * rows + 5), out
 
 
+def test_a_big_call_waits_for_no_fresh_memory(grpc_server, tmp_path):
+    """What one call gives back stays for the next: the kernel's count of page faults."""
+    def faults():
+        stat = open(f"/proc/{grpc_server.process.pid}/stat").read()
+        return int(stat.rsplit(")", 1)[1].split()[7])
+
+    (tmp_path / "frame").write_bytes(frame(50_000))
+    h2load(f"http://{grpc_server.grpc}", tmp_path / "frame", 100, "-c", 2, "-m", 2)
+    before = faults()
+    h2load(f"http://{grpc_server.grpc}", tmp_path / "frame", 200, "-c", 2, "-m", 2)
+    assert (faults() - before) / 200 < 30  # 600 KB are 147 pages
+
+
 def test_h2load_over_tls(tls_server, tmp_path):
     (tmp_path / "frame").write_bytes(frame())
     out = h2load(f"https://{tls_server.grpc}", tmp_path / "frame", 10000, "-c", 8, "-m", 8)
