@@ -141,9 +141,11 @@ static sl_buffer *read_shared(const fetch_world *w, const char *variable, const 
  * otherwise. */
 static char *profile_value(const fetch_world *w, const char *key)
 {
-    const char *profile = env(w, "AWS_PROFILE") ? env(w, "AWS_PROFILE") : "default";
+    const char *profile = env(w, "AWS_PROFILE");
     char section[300];
     char *value = NULL;
+    if (profile == NULL)
+        profile = "default";
     sl_buffer *b = read_shared(w, "AWS_SHARED_CREDENTIALS_FILE", "credentials");
     if (b != NULL)
         value = fetch_ini_value((sl_str){b->data, b->size}, profile, key);
