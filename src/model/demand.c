@@ -43,13 +43,27 @@ void sl_manager_tell(sl_managed *v, sl_code code, const char *message)
             at = &(*at)->next;
 }
 
-void sl_manager_wake(sl_awaited *list)
+sl_awaited *sl_manager_take_told(sl_manager *m)
 {
+    sl_awaited *list = m->to_wake;
+    m->to_wake = NULL;
+    m->waking += list != NULL;
+    return list;
+}
+
+void sl_manager_wake(sl_manager *m, sl_awaited *list)
+{
+    if (list == NULL)
+        return;
     while (list != NULL) {
         sl_awaited *next = list->next; /* ready() may be the end of it */
         list->ready(list);
         list = next;
     }
+    pthread_mutex_lock(&m->lock);
+    if (--m->waking == 0)
+        pthread_cond_broadcast(&m->changed);
+    pthread_mutex_unlock(&m->lock);
 }
 
 /* ---- deadlines ---- */
@@ -78,10 +92,9 @@ static void *keep_time(void *arg)
     while (!m->no_waiting) {
         uint64_t next = expire(m);
         if (m->to_wake != NULL) {
-            sl_awaited *list = m->to_wake;
-            m->to_wake = NULL;
+            sl_awaited *list = sl_manager_take_told(m);
             pthread_mutex_unlock(&m->lock);
-            sl_manager_wake(list);
+            sl_manager_wake(m, list);
             pthread_mutex_lock(&m->lock);
             continue;
         }
@@ -108,6 +121,10 @@ void sl_manager_stop_waiting(sl_manager *m)
     pthread_cond_broadcast(&m->timer_work);
     pthread_mutex_unlock(&m->lock);
     sl_manager_collect(m);
+    pthread_mutex_lock(&m->lock);
+    while (m->waking > 0)
+        pthread_cond_wait(&m->changed, &m->lock);
+    pthread_mutex_unlock(&m->lock);
 }
 
 void sl_manager_stop_timer(sl_manager *m)

@@ -73,11 +73,10 @@ void sl_manager_collect(sl_manager *m)
     pthread_mutex_lock(&m->lock);
     sl_manager_flush(m);
     sl_garbage *g = m->garbage;
-    sl_awaited *told = m->to_wake;
+    sl_awaited *told = sl_manager_take_told(m);
     m->garbage = NULL;
-    m->to_wake = NULL;
     pthread_mutex_unlock(&m->lock);
-    sl_manager_wake(told);
+    sl_manager_wake(m, told);
     if (g == NULL)
         return;
     sl_readers_wait();

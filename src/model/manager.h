@@ -90,7 +90,7 @@ struct sl_awaited {
  * is to be waited for; acquire() tells, or, if a->code is set, that is the reason. Any thread; takes a
  * short lock only for such versions. */
 bool sl_manager_await(sl_manager *m, const sl_model_spec *spec, sl_awaited *a);
-/* Whoever waits is told that the server ends, and nobody can begin to. */
+/* Whoever waits is told that the server ends, and nobody can begin to. When it returns, no ready() is running. */
 void sl_manager_stop_waiting(sl_manager *m);
 
 /* A version that shall see a copy of a request which version `answered` has just answered

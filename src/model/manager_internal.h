@@ -148,6 +148,7 @@ struct sl_manager {
     sl_awaited *awaited;       /* requests that wait */
     sl_awaited *to_wake;       /* those that do no longer; collect() tells them */
     int n_awaited;
+    int waking; /* threads that tell somebody just now */
     bool no_waiting;
     pthread_t timer;
     bool has_timer;
@@ -211,9 +212,11 @@ void sl_manager_on_drained(void *managed);
 /* Its outcome is known: whoever waits for it shall be told, OK or why not. */
 void sl_manager_tell(sl_managed *v, sl_code code, const char *message);
 void sl_manager_start_timer(sl_manager *m);
+/* Those who are to be told; whoever takes them calls sl_manager_wake soon. */
+sl_awaited *sl_manager_take_told(sl_manager *m);
 /* demand.c; without */
 void sl_manager_stop_timer(sl_manager *m);
-void sl_manager_wake(sl_awaited *list);
+void sl_manager_wake(sl_manager *m, sl_awaited *list);
 
 /* budget.c; with the lock */
 void sl_manager_use(sl_managed *v, uint64_t bytes); /* from now on */
