@@ -13,6 +13,7 @@ import socket
 import struct
 import threading
 import time
+import traceback
 
 import served
 from deep import CONFIG, HONEST, ROOT, Closed, Connection, Mix
@@ -86,7 +87,9 @@ class SecuredMix:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def nonsense_over_tls(self):
-        s = self.caller.dial(self._port(), self.random.choice(["h2", "http/1.1"]))
+        port = self._port()
+        alpn = "h2" if port == self.secured.grpc_port else self.random.choice(["h2", "http/1.1"])
+        s = self.caller.dial(port, alpn)
         try:
             s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" if self.random.random() < 0.7 else b"")
             s.sendall(self.random.randbytes(self.random.randrange(1, 300)))
@@ -149,7 +152,7 @@ class Soaked:
             while time.monotonic() < end and not self.errors:
                 mix.step()
         except BaseException as e:
-            self.errors.append(f"seed {self.seed + number}: {e!r}")
+            self.errors.append(f"seed {self.seed + number}: {e!r}\n{traceback.format_exc()}")
         self.done += mix.done
         if hasattr(mix, "caller"):
             mix.caller.hang_up()
@@ -169,7 +172,7 @@ class Soaked:
                 assert wanted is None or status == wanted
 
     def measure(self):
-        assert not self.errors, self.errors
+        assert not self.errors, "\n".join(self.errors) + self.server.log[-3000:]
         assert self.server.process.poll() is None, self.server.log[-5000:]
         assert processes(self.pid) == self.all, "a process of the TensorFlow engine has ended"
         self.check()
