@@ -1,13 +1,13 @@
 /*
  * hold.c - see hold.h
  *
- * A lease that is to be given up can be seen (F_GETLEASE says so), and one thread looks at all of them a
- * few times a second, as long as there are any; the signal that the kernel would send is sent away.
- * The writer waits for that: a moment and the copying, far below the 45 s after which the kernel
- * loses its patience.
+ * A lease that is to be given up can be seen (F_GETLEASE says so), and one thread looks at all of
+ * them a few times a second, as long as there are any; the signal that the kernel would send is
+ * sent away. The writer waits for that: a moment and the copying, far below the 45 s after which
+ * the kernel loses its patience.
  *
- * The copy takes the mapping's place in one step (mremap onto it), so whoever is reading meanwhile sees
- * the same bytes before and after.
+ * The copy takes the mapping's place in one step (mremap onto it), so whoever is reading meanwhile
+ * sees the same bytes before and after.
  */
 #include "base/hold.h"
 
@@ -47,8 +47,8 @@ static sl_code fail(sl_status *st, const char *path, int e)
     return sl_fail(st, sl_code_of_errno(e), "%s; %s", path, strerror(e));
 }
 
-sl_code sl_held_read(const sl_held_file *f, const char *path, uint64_t offset, void *to, size_t size,
-                     sl_status *st)
+sl_code sl_held_read(const sl_held_file *f, const char *path, uint64_t offset, void *to,
+                     size_t size, sl_status *st)
 {
     for (size_t got = 0; got < size;) {
         size_t piece = SL_MIN(size - got, (size_t)PIECE);
@@ -64,6 +64,7 @@ sl_code sl_held_read(const sl_held_file *f, const char *path, uint64_t offset, v
         if (n == 0)
             return sl_fail(st, SL_DATA_LOSS, "%s; the file has become shorter", path);
         got += (size_t)n;
+        sl_thread_rest();
     }
     return SL_OK;
 }
@@ -75,6 +76,7 @@ static void unmap(void *at, size_t size)
         size_t n = SL_MIN(size - done, (size_t)PIECE);
         munmap((char *)at + done, n);
         done += n;
+        sl_thread_rest();
     }
 }
 
@@ -115,8 +117,9 @@ static void copy_in_place(held *h)
         if (mremap(copy, h->size, h->size, MREMAP_MAYMOVE | MREMAP_FIXED, h->at) == MAP_FAILED)
             munmap(copy, h->size);
     } else {
-        sl_log(SL_ERROR, "a file of weights is being overwritten, and there is no memory to keep its "
-                         "%zu bytes",
+        sl_log(SL_ERROR,
+               "a file of weights is being overwritten, and there is no memory to keep its "
+               "%zu bytes",
                h->size);
     }
     fcntl(h->fd, F_SETLEASE, F_UNLCK);
@@ -132,8 +135,9 @@ static void check(void)
             at = &h->next;
             continue;
         }
-        sl_log(SL_WARNING, "a file of weights that is in use is being written to: what is loaded stays as "
-                           "it was");
+        sl_log(SL_WARNING,
+               "a file of weights that is in use is being written to: what is loaded stays as "
+               "it was");
         *at = h->next;
         copy_in_place(h);
     }

@@ -47,9 +47,9 @@ sl_code sl_thread_start(pthread_t *out, const char *name, void *(*fn)(void *), v
     return sl_fail(st, SL_RESOURCE_EXHAUSTED, "cannot start thread \"%s\": %s", name, strerror(e));
 }
 
-/* The scheduler lets a thread that runs finish its turn, 3 ms or so, before one that wakes up gets the
- * processor, however nice it is. From Linux 6.12 on a thread may ask for shorter turns; where the kernel
- * knows nothing of that, it makes no difference. */
+/* The scheduler lets a thread that runs finish its turn, 3 ms or so, before one that wakes up gets
+ * the processor, however nice it is. From Linux 6.12 on a thread may ask for shorter turns; where
+ * the kernel knows nothing of that, it makes no difference. */
 static void take_short_turns(void)
 {
     struct {
@@ -62,12 +62,33 @@ static void take_short_turns(void)
     syscall(SYS_sched_setattr, 0, &attr, 0);
 }
 
+static _Thread_local bool nice_one;
+static _Thread_local uint64_t worked_since_ns;
+
+void sl_thread_rest(void)
+{
+    const uint64_t turn_ns = 500000, most_ns = 5000000;
+    struct timespec now;
+    if (!nice_one)
+        return;
+    clock_gettime(CLOCK_MONOTONIC, &now); /* not the clock that tests hold */
+    uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    uint64_t worked = ns - worked_since_ns;
+    if (worked >= turn_ns) {
+        struct timespec rest = {.tv_nsec = (long)(3 * (worked < most_ns ? worked : turn_ns))};
+        nanosleep(&rest, NULL);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        worked_since_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    }
+}
+
 void sl_thread_be_nice(void)
 {
-    /* On Linux both belong to a thread, though glibc knows no ioprio_set: 1 is "this thread", and class 3
-     * gets the disk when nobody else wants it. Not SCHED_IDLE: on a busy machine a load would never end,
-     * and who waits for a lock that such a thread holds would wait as long. Failing costs nothing but
-     * politeness. */
+    nice_one = true;
+    /* On Linux both belong to a thread, though glibc knows no ioprio_set: 1 is "this thread", and
+     * class 3 gets the disk when nobody else wants it. Not SCHED_IDLE: on a busy machine a load
+     * would never end, and who waits for a lock that such a thread holds would wait as long.
+     * Failing costs nothing but politeness. */
     enum { WHO_PROCESS = 1, CLASS_IDLE = 3, CLASS_SHIFT = 13 };
     syscall(SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE << CLASS_SHIFT);
     take_short_turns();

@@ -17,6 +17,11 @@ sl_code sl_thread_start(pthread_t *out, const char *name, void *(*fn)(void *), v
  * (threads, processes) inherits that, and an unprivileged process cannot take it back. */
 void sl_thread_be_nice(void);
 
+/* A thread that has been nice and works through much memory calls this every megabyte or so: of four
+ * milliseconds it then works one. What it reads pushes what requests need out of the caches that all
+ * processors share, and no priority helps against that. Nothing for other threads. */
+void sl_thread_rest(void);
+
 /* A condition variable on the monotonic clock. */
 void sl_cond_init(pthread_cond_t *c);
 /* Waits for a signal, or until sl_now_ns() has reached `deadline_ns` (0: for ever). False when the

@@ -9,6 +9,7 @@
  */
 #include "base/crc32c.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "format/wire.h"
 #include "savedmodel/bundle_inside.h"
 #include "savedmodel/slices.h"
@@ -54,12 +55,24 @@ static sl_code read_bytes(const sl_bundle *b, const sl_bundle_entry *e, const sl
     return SL_OK;
 }
 
+/* In pieces: the whole may be gigabytes. */
+static uint32_t checksum(const char *bytes, size_t n)
+{
+    const size_t piece = 1 << 20;
+    uint32_t crc = 0;
+    for (size_t done = 0; done < n; done += SL_MIN(piece, n - done)) {
+        crc = sl_crc32c(crc, bytes + done, SL_MIN(piece, n - done));
+        sl_thread_rest();
+    }
+    return crc;
+}
+
 static sl_code take_numbers(const sl_bundle *b, const sl_bundle_entry *e, const sl_place *p,
                             const entry_bytes *from, sl_tensor *out, sl_status *st)
 {
     const char *bytes = from->p;
     size_t align = SL_MIN(sl_dtype_size(e->dtype), 8);
-    if (sl_crc32c_mask(sl_crc32c(0, bytes, p->size)) != p->crc)
+    if (sl_crc32c_mask(checksum(bytes, p->size)) != p->crc)
         return sl_bundle_damaged(b, e, p, "wrong checksum", st);
     if (e->dtype == SL_DT_BOOL)
         for (size_t i = 0; i < p->size; i++)
