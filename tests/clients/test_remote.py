@@ -65,9 +65,12 @@ def serve(start, tmp_path):
 
 
 def children(server):
-    out = pathlib.Path(f"/proc/{server.process.pid}/task").glob("*/children")
-    pids = [int(p) for f in out for p in f.read_text().split()]
-    return [p for p in pids if "sluice-fetch" in pathlib.Path(f"/proc/{p}/cmdline").read_text()]
+    """The helpers that run for the server: its launcher's children, or its own where it has none."""
+    found = [server.process.pid]
+    for pid in found:
+        for of_thread in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+            found += [int(child) for child in of_thread.read_text().split()]
+    return [pid for pid in found[1:] if "sluice-fetch" in pathlib.Path(f"/proc/{pid}/cmdline").read_text()]
 
 
 class Proxy(stores.Web):
