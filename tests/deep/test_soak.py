@@ -256,8 +256,9 @@ def test_nothing_grows(tmp_path):
               f"of the TensorFlow host {[h // MB for _, _, h in after[s.name]]}")
         assert s.server.stop() == 0
     for s in soaked:
-        (_, first, host_first), _, (fds, last, host_last) = after[s.name]
+        (first_fds, first, host_first), _, (fds, last, host_last) = after[s.name]
         assert s.done > 100
-        assert fds <= s.idle, f"{s.name}: {fds - s.idle} descriptors lost"
+        # Each place for a request of the TensorFlow engine has a region of memory, made when it is first needed.
+        assert fds <= first_fds, f"{s.name}: {fds - first_fds} descriptors lost"
         assert last - first <= MAY_GROW, f"{s.name}: grew by {(last - first) / MB:.1f} MB"
         assert host_last - host_first <= HOST_MAY_GROW, f"host grew by {(host_last - host_first) / MB:.1f} MB"
