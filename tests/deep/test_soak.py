@@ -259,6 +259,7 @@ def test_nothing_grows(tmp_path):
         (first_fds, first, host_first), _, (fds, last, host_last) = after[s.name]
         assert s.done > 100
         # Each place for a request of the TensorFlow engine has a region of memory, made when it is first needed.
-        assert fds <= first_fds, f"{s.name}: {fds - first_fds} descriptors lost"
+        allowed = first_fds if s.name == "tensorflow" else s.idle
+        assert fds <= allowed, f"{s.name}: {fds - allowed} descriptors lost"
         assert last - first <= MAY_GROW, f"{s.name}: grew by {(last - first) / MB:.1f} MB"
         assert host_last - host_first <= HOST_MAY_GROW, f"host grew by {(host_last - host_first) / MB:.1f} MB"
