@@ -11,7 +11,7 @@ memory  resident memory at its highest while 1 and 16 streams send a 600 KB tens
 idle    10,000 connections over HTTP/2, each after one Predict: what each adds to the server's resident memory.
 
 Each round runs all candidates in turn; figures are medians, ratios are taken round by round. Processor time is user +
-system of the server's own process, per call. Needs nghttpd and h2load (nghttp2-server, nghttp2-client) and Go (1.25).
+system of the server's own process, per call. Needs nghttpd and h2load (nghttp2-server, nghttp2-client); Go is tools/go.
 """
 import argparse
 import os
@@ -111,7 +111,7 @@ def beside(name, rounds, us, others):
 def grpc_go(reply, p):
     made = ROOT / "build/go/grpc_constant"
     made.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["go", "build", "-o", made, "."], cwd=ROOT / "bench/grpc_constant", check=True)
+    subprocess.run([ROOT / "tools/go", "build", "-o", made, "."], cwd=ROOT / "bench/grpc_constant", check=True)
     return subprocess.Popen([made, str(p), reply])
 
 
@@ -232,7 +232,7 @@ def main():
     ap.add_argument("--requests", type=int, default=60000)
     ap.add_argument("--idle", type=int, default=10000)
     a = ap.parse_args()
-    for tool in "nghttpd", "h2load", "go", "curl":
+    for tool in "nghttpd", "h2load", "curl":
         if not shutil.which(tool):
             sys.exit(f"{tool} is not installed")
     with tempfile.TemporaryDirectory() as d:

@@ -3,7 +3,6 @@ that protoc makes of proto/. Versions are pinned here, in go/go.mod and in java/
 import functools
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 
@@ -13,7 +12,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BIN = ROOT / "build/go"
 
-GO = (1, 25)  # what the modules below ask for; Debian 12 has 1.19
+GO = ROOT / "tools/go"
 PROGRAMS = {
     "h2spec": "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible",
     "grpcurl": "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3",
@@ -42,22 +41,13 @@ def program(name, why):
 
 
 @functools.cache
-def go():
-    path = program("go", f"Go {GO[0]}.{GO[1]} or later is needed; Debian 12's is older, so it is yours to install")
-    have = re.search(r"go(\d+)\.(\d+)", command(path, "version", what="go"))
-    if (int(have[1]), int(have[2])) < GO:
-        pytest.fail(f"go is {have[0]}, {GO[0]}.{GO[1]} or later is needed", pytrace=False)
-    return path
-
-
-@functools.cache
 def go_program(name):
     """A program of a Go module, at the version above; built once."""
     version = PROGRAMS[name].rsplit("@", 1)[1]
     path = BIN / version / name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        command(go(), "install", PROGRAMS[name], what=name, env={"GOBIN": str(path.parent), "GOFLAGS": "-mod=mod"})
+        command(GO, "install", PROGRAMS[name], what=name, env={"GOBIN": str(path.parent), "GOFLAGS": "-mod=mod"})
     return path
 
 
@@ -84,7 +74,7 @@ def go_client():
     command(program("protoc", "tools/deps clients installs it"), *plugins, f"-I{ROOT / 'proto'}", f"--go_out={where}",
             f"--go-grpc_out={where}", *(f"--{o}_opt=module=sluice/client,{m}" for o in ("go", "go-grpc") for m in maps),
             *protos(), what="the Go client's stubs")
-    command(go(), "build", "-o", made, ".", cwd=where, what="the Go client", env={"GOFLAGS": "-mod=readonly"})
+    command(GO, "build", "-o", made, ".", cwd=where, what="the Go client", env={"GOFLAGS": "-mod=readonly"})
     return made
 
 
