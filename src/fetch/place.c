@@ -129,6 +129,46 @@ sl_code sl_fetch_place_parse(sl_str url, sl_fetch_place *out, sl_status *st)
     return out->scheme == SL_FETCH_HTTP ? check_archive(url, out->path, st) : SL_OK;
 }
 
+sl_code sl_fetch_url_parse(sl_str url, sl_fetch_place *out, sl_status *st)
+{
+    bool tls = sl_str_starts(url, "https://");
+    size_t n = tls ? 8 : 7, end;
+    if (url.n > LONGEST || (!tls && !sl_str_starts(url, "http://")))
+        return sl_fail(st, SL_INVALID_ARGUMENT, "%.*s is no URL: https://HOST/PATH",
+                       (int)SL_MIN(url.n, (size_t)200), url.p);
+    for (size_t i = n; i < url.n; i++)
+        if ((unsigned char)url.p[i] <= 0x20 || (unsigned char)url.p[i] >= 0x7f || url.p[i] == '#')
+            return sl_fail(st, SL_INVALID_ARGUMENT,
+                           "a URL has no blanks, no fragment, and nothing that is not ASCII");
+    for (end = n; end < url.n && url.p[end] != '/' && url.p[end] != '?';)
+        end++;
+    *out = (sl_fetch_place){.scheme = SL_FETCH_HTTP, .bucket = {url.p + n, end - n}, .tls = tls};
+    if (memchr(url.p + n, '@', end - n) != NULL)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "a URL must not hold a user or password");
+    if (!is_host(out->bucket))
+        return sl_fail(st, SL_INVALID_ARGUMENT, "%.*s names no host", SL_STR_ARG(url));
+    return SL_OK;
+}
+
+bool sl_fetch_is_loopback(sl_str host)
+{
+    size_t dots = 0;
+    if (sl_str_starts(host, "[::1]"))
+        return host.n == 5 || host.p[5] == ':';
+    const char *colon = memchr(host.p ? host.p : "", ':', host.n);
+    if (colon != NULL)
+        host.n = (size_t)(colon - host.p);
+    if (sl_str_eq_nocase(host, SL_STR("localhost")))
+        return true;
+    /* Four numbers: "127.0.0.1.example.com" is somebody else. */
+    for (size_t i = 0; i < host.n; i++) {
+        dots += host.p[i] == '.';
+        if (host.p[i] != '.' && (host.p[i] < '0' || host.p[i] > '9'))
+            return false;
+    }
+    return dots == 3 && sl_str_starts(host, "127.");
+}
+
 bool sl_fetch_below(sl_str url, sl_str root)
 {
     while (root.n && root.p[root.n - 1] == '/')

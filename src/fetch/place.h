@@ -29,6 +29,14 @@ bool sl_fetch_is_remote(const char *base_path);
 /* Takes a base path apart; the parts point into it. INVALID_ARGUMENT with what is wrong with it. */
 sl_code sl_fetch_place_parse(sl_str url, sl_fetch_place *out, sl_status *st);
 
+/* Takes the URL of a document apart: http or https, a host, no user, no fragment; a query is
+ * allowed. `bucket` and `tls` of *out are set, and its scheme. INVALID_ARGUMENT with what is wrong
+ * with it. */
+sl_code sl_fetch_url_parse(sl_str url, sl_fetch_place *out, sl_status *st);
+/* Is a "host:port" this machine: localhost, 127.0.0.0/8, [::1]? By its text: nothing is looked up.
+ */
+bool sl_fetch_is_loopback(sl_str host);
+
 /* Does `url` lie below `root`: equal to it, or root followed by '/' and more? A root may itself end
  * in '/'. */
 bool sl_fetch_below(sl_str url, sl_str root);

@@ -114,7 +114,7 @@ static void take_number(sl_fetch_msg *m, unsigned field, uint64_t v)
 {
     switch (field) {
     case KIND:
-        m->kind = v <= SL_FETCH_LOG ? (sl_fetch_kind)v : 0;
+        m->kind = v <= SL_FETCH_DOCUMENT ? (sl_fetch_kind)v : 0;
         break;
     case ID:
         m->id = v;

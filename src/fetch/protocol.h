@@ -18,6 +18,8 @@
  *                                      <--    GOT       id, changed, total
  *     TIDY     id, dir, names, numbers -->
  *                                      <--    GOT       id
+ *     READ     id, url, name, max_bytes, patience_s -->
+ *                                      <--    DOCUMENT  id, text; changed, total
  *     CANCEL   id                      -->            (its request then ends with FAILED CANCELLED)
  *                                      <--    FAILED    id, code, text        (instead of an
  * answer)
@@ -35,6 +37,10 @@
  * version appears by one rename of a finished directory and one of the link. TIDY removes the links
  * that are not in `names`, and the data that no link names and that is of no version in `numbers`.
  *
+ * READ asks for one small document by http(s): at most max_bytes, within patience_s as a whole;
+ * `name` is a PEM file with the authorities to believe, or empty. `total` of the answer is for how
+ * many seconds it stays fresh, if `changed`: if it says so at all.
+ *
  * Neither side trusts the other's lengths: a frame that is too long or is no message ends the
  * connection. The socket's end is the order to the helper to end.
  */
@@ -45,7 +51,7 @@
 #include "sluice/status.h"
 
 enum {
-    SL_FETCH_VERSION = 1,
+    SL_FETCH_VERSION = 2,
     SL_FETCH_FRAME = 4 << 20,  /* longest message */
     SL_FETCH_NAMES = 16384,    /* most names or numbers in one message */
     SL_FETCH_NAME_LENGTH = 255 /* of a version's name */
@@ -57,13 +63,15 @@ typedef enum sl_fetch_kind {
     SL_FETCH_GET,
     SL_FETCH_TIDY,
     SL_FETCH_CANCEL,
+    SL_FETCH_READ,
     SL_FETCH_HELLO = 16,
     SL_FETCH_PROGRESS,
     SL_FETCH_LISTED,
     SL_FETCH_GOT,
     SL_FETCH_FAILED,
     SL_FETCH_PARTIAL,
-    SL_FETCH_LOG
+    SL_FETCH_LOG,
+    SL_FETCH_DOCUMENT
 } sl_fetch_kind;
 
 /* Strings point into the frame that was read, or to whatever the sender has. */

@@ -130,8 +130,7 @@ bool fetch_may_redirect(const fetch_settings *s, sl_str from, sl_str to)
     return false;
 }
 
-/* The whole URL that a Location means. NULL if it is none. sl_free. */
-static char *resolve(const char *base, const char *location)
+char *fetch_resolve(const char *base, const char *location)
 {
     CURLU *u = curl_url();
     char *text = NULL, *out = NULL;
@@ -158,7 +157,7 @@ static sl_code download(fetch_op *op, const fetch_staging *s, const state *known
                           *reply->location;
         if (rc == SL_OK || !redirected)
             break;
-        char *next = resolve(url, reply->location);
+        char *next = fetch_resolve(url, reply->location);
         if (next == NULL || hop == HOPS ||
             !fetch_may_redirect(op->settings, sl_str_of(url), sl_str_of(next))) {
             sl_str host = next ? host_of(sl_str_of(next)) : SL_STR("");

@@ -38,5 +38,7 @@ int fetch_unpack_main(int argc, char **argv);
 
 /* May `from` redirect to `to` (both whole URLs)? */
 bool fetch_may_redirect(const fetch_settings *s, sl_str from, sl_str to);
+/* The whole URL that a Location means. NULL if it is none. sl_free. */
+char *fetch_resolve(const char *base, const char *location);
 
 #endif

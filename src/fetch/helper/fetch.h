@@ -1,9 +1,9 @@
 /*
  * fetch.h - one request of the server, while sluice-fetch works on it
  *
- * Each request (list, get, tidy) has a thread, so its code is written from top to bottom: ask,
- * wait, try again. How many run at once is bounded, also for one bucket (queue.h), so a slow one
- * does not hold up the others.
+ * Each request (list, get, tidy, read) has a thread, so its code is written from top to bottom:
+ * ask, wait, try again. How many run at once is bounded, also for one bucket (queue.h), so a slow
+ * one does not hold up the others.
  */
 #ifndef SL_FETCH_HELPER_FETCH_H
 #define SL_FETCH_HELPER_FETCH_H
@@ -32,6 +32,8 @@ struct fetch_op {
     int64_t *numbers;
     int n_numbers;
     const fetch_settings *settings;
+    unsigned patience_s; /* READ: for the whole */
+    uint64_t max_bytes;  /* READ */
     atomic_bool cancelled;
 
     uint64_t done, total; /* bytes, for PROGRESS */

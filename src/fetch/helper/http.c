@@ -77,6 +77,7 @@ static void take_header(fetch_reply *r, sl_str name, sl_str value)
         {"x-amz-bucket-region", offsetof(fetch_reply, region), sizeof r->region},
         {"last-modified", offsetof(fetch_reply, last_modified), sizeof r->last_modified},
         {"location", offsetof(fetch_reply, location), sizeof r->location},
+        {"cache-control", offsetof(fetch_reply, cache_control), sizeof r->cache_control},
         {"x-amz-checksum-crc32c", offsetof(fetch_reply, crc32c), sizeof r->crc32c},
         {"x-amz-checksum-crc32", offsetof(fetch_reply, crc32), sizeof r->crc32},
         {"x-amz-checksum-sha256", offsetof(fetch_reply, sha256), sizeof r->sha256},
@@ -200,6 +201,8 @@ sl_code fetch_easy_set(CURL *c, fetch_op *op, const fetch_request *r, fetch_repl
     long patience = (long)op->settings->patience_s;
     if (bundle == NULL || *bundle == '\0')
         bundle = getenv("SSL_CERT_FILE");
+    if (r->ca_file != NULL)
+        bundle = r->ca_file;
     reply->length = reply->from = UINT64_MAX;
     reply->etag_is_md5 = true;
     if (r->url.failed || r->headers.failed || r->body.failed || !add_headers(&r->headers, headers))
@@ -225,6 +228,8 @@ sl_code fetch_easy_set(CURL *c, fetch_op *op, const fetch_request *r, fetch_repl
     curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
     if (bundle != NULL && *bundle)
         curl_easy_setopt(c, CURLOPT_CAINFO, bundle);
+    if (r->ca_file != NULL)
+        curl_easy_setopt(c, CURLOPT_CAPATH, NULL); /* nobody else's besides */
     if (r->direct)
         curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
     if (r->netrc)

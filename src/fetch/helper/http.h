@@ -25,14 +25,15 @@ typedef struct fetch_request {
     sl_text url;
     sl_text headers; /* "Name: value\n", each */
     sl_text body;
-    bool post, put;     /* else GET; `put` (IMDSv2's token) sends an empty body */
-    bool direct;        /* through no proxy: metadata servers */
-    bool netrc;         /* user and password from a netrc file, if it has one for the host */
-    bool signs;         /* with `keys`, AWS' SigV4 */
-    char scope[96];     /* "aws:amz:us-east-1:s3" */
-    fetch_keys keys;    /* empty id: anonymous */
-    unsigned tries;     /* 0: the usual number */
-    unsigned timeout_s; /* for the whole; 0: none but the patience */
+    bool post, put;      /* else GET; `put` (IMDSv2's token) sends an empty body */
+    bool direct;         /* through no proxy: metadata servers */
+    bool netrc;          /* user and password from a netrc file, if it has one for the host */
+    bool signs;          /* with `keys`, AWS' SigV4 */
+    char scope[96];      /* "aws:amz:us-east-1:s3" */
+    fetch_keys keys;     /* empty id: anonymous */
+    unsigned tries;      /* 0: the usual number */
+    unsigned timeout_s;  /* for the whole; 0: none but the patience */
+    const char *ca_file; /* PEM: these authorities instead of the usual ones; NULL */
 } fetch_request;
 void fetch_request_fini(fetch_request *r);
 
@@ -47,6 +48,7 @@ typedef struct fetch_reply {
     char region[64];        /* x-amz-bucket-region */
     char last_modified[64]; /* as it came */
     char location[2048];
+    char cache_control[256];
     bool etag_is_md5; /* no key management service encrypted it */
     /* base64, "" where absent or where it is one of a multipart upload ("...-3") */
     char crc32c[FETCH_CHECKSUM], crc32[FETCH_CHECKSUM], sha256[FETCH_CHECKSUM],

@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "fetch/helper/archive.h"
+#include "fetch/helper/document.h"
 #include "fetch/helper/mirror.h"
 #include "fetch/helper/queue.h"
 
@@ -105,10 +106,27 @@ static void do_get(fetch_op *op)
                             .total = op->changed ? op->done : 0});
 }
 
+static void do_read(fetch_op *op)
+{
+    fetch_document d;
+    sl_status st = {0};
+    if (fetch_read(op, &d, &st))
+        say_failed(op, &st);
+    else
+        say(&(sl_fetch_msg){.kind = SL_FETCH_DOCUMENT,
+                            .id = op->id,
+                            .text = {d.text.p, d.text.n},
+                            .changed = d.has_age,
+                            .total = d.age_s});
+    fetch_document_fini(&d);
+}
+
 static void run(fetch_op *op)
 {
     if (op->kind == SL_FETCH_LIST)
         do_list(op);
+    else if (op->kind == SL_FETCH_READ)
+        do_read(op);
     else
         do_get(op);
 }
@@ -149,7 +167,11 @@ static void add_op(const sl_fetch_msg *m)
         op->names[op->n_names] = (sl_str){copy(m->names[op->n_names]), m->names[op->n_names].n};
     for (; op->n_numbers < m->n_numbers; op->n_numbers++)
         op->numbers[op->n_numbers] = m->numbers[op->n_numbers];
-    if (op->dir[0] != '/')
+    op->patience_s = (unsigned)SL_MIN(SL_MAX(m->patience_s, 1u), 600u);
+    op->max_bytes = SL_MIN(m->max_bytes, (uint64_t)SL_FETCH_FRAME / 2);
+    if (op->kind == SL_FETCH_READ)
+        sl_fetch_url_parse(sl_str_of(op->url), &op->place, &st);
+    else if (op->dir[0] != '/')
         sl_fail(&st, SL_INVALID_ARGUMENT, "no directory");
     else
         sl_fetch_place_parse(sl_str_of(op->url), &op->place, &st);
@@ -181,6 +203,7 @@ static void hear(const sl_fetch_msg *m)
     case SL_FETCH_LIST:
     case SL_FETCH_GET:
     case SL_FETCH_TIDY:
+    case SL_FETCH_READ:
         if (self.settings.max_bytes != 0)
             add_op(m);
         break;

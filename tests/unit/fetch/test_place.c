@@ -109,9 +109,61 @@ static void only_paths_that_stay_below_their_directory_are_safe(void **state)
                  sl_fetch_is_version(SL_STR("")));
 }
 
+static sl_code url(const char *text, sl_fetch_place *p)
+{
+    return sl_fetch_url_parse(sl_str_of(text), p, &st);
+}
+
+static void the_url_of_a_document_may_have_a_query_but_no_secret(void **state)
+{
+    (void)state;
+    sl_fetch_place p;
+    assert_int_equal(url("https://host:8443/a/keys?p=b2c_1", &p), SL_OK);
+    assert_true(p.tls && sl_str_is(p.bucket, "host:8443"));
+    assert_int_equal(url("http://[::1]:80?x", &p), SL_OK);
+    assert_true(!p.tls && sl_str_is(p.bucket, "[::1]:80"));
+    static const char *const bad[] = {"",
+                                      "s3://b/k",
+                                      "file:///etc/passwd",
+                                      "https://",
+                                      "https:///keys",
+                                      "https://u:pw@host/keys",
+                                      "https://h x",
+                                      "https://h/a#b",
+                                      "https://h/\xc3\xa4",
+                                      "https://h/\n",
+                                      "HTTPS://host/keys"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(url(bad[i], &p), SL_INVALID_ARGUMENT);
+        assert_null(strstr(st.msg, "pw@"));
+    }
+}
+
+static void loopback_is_told_by_its_text(void **state)
+{
+    (void)state;
+    static const char *const here[] = {"localhost",      "LocalHost:80", "127.0.0.1",
+                                       "127.1.2.3:8080", "[::1]",        "[::1]:443"};
+    static const char *const there[] = {"",
+                                        "host",
+                                        "127.0.0.1.example.com",
+                                        "localhost.example.com",
+                                        "128.0.0.1",
+                                        "[::11]",
+                                        "[::2]:1",
+                                        "127.0.0",
+                                        "10.0.0.1:127"};
+    for (size_t i = 0; i < sizeof here / sizeof *here; i++)
+        assert_true(sl_fetch_is_loopback(sl_str_of(here[i])));
+    for (size_t i = 0; i < sizeof there / sizeof *there; i++)
+        assert_false(sl_fetch_is_loopback(sl_str_of(there[i])));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_url_of_a_document_may_have_a_query_but_no_secret),
+        cmocka_unit_test(loopback_is_told_by_its_text),
         cmocka_unit_test(a_base_path_is_taken_apart),
         cmocka_unit_test(what_could_lead_elsewhere_or_be_a_secret_is_refused),
         cmocka_unit_test(a_root_ends_at_a_slash),
