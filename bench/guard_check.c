@@ -58,7 +58,7 @@ static void configure(const char *more)
                         &st))
         exit(fprintf(stderr, "%s\n", st.msg));
     Sluice__AuthConfig *c = sluice__auth_config__unpack(NULL, wire.n, (const uint8_t *)wire.p);
-    if (sl_guard_configure(guard, c, dir, &st))
+    if (sl_guard_configure(guard, c, dir, NULL, &st))
         exit(fprintf(stderr, "%s\n", st.msg));
     sluice__auth_config__free_unpacked(c, NULL);
     sl_text_fini(&text);

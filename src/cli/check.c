@@ -18,8 +18,8 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/flags_cli.h"
-#include "fetch/place.h"
 #include "cli/outside.h"
+#include "fetch/place.h"
 #include "savedmodel/savedmodel.h"
 #include "server/auth.h"
 #include "server/certificates.h"
@@ -149,6 +149,17 @@ static int check_ports(const sl_flags *f)
 
 /* ---- permissions ---- */
 
+/* From this machine: the server may be another one, so this is only remarked. */
+static void say_keys(const char *issuer, const char *url, const sl_status *st)
+{
+    if (st->code == SL_OK)
+        printf("jwt %s: keys fetched from %s\n", issuer, url);
+    else
+        printf("jwt %s: its keys cannot be fetched from here, and a server that cannot fetch them "
+               "refuses its tokens: %s\n",
+               issuer, st->msg);
+}
+
 static int check_auth(const sl_flags *f)
 {
     sl_guard *g;
@@ -157,7 +168,7 @@ static int check_auth(const sl_flags *f)
         return 0;
     sl_code rc = sl_guard_new(false, &g, &st);
     if (rc == SL_OK) {
-        rc = sl_auth_read(f->auth_config_file, g, &st);
+        rc = sl_auth_read(f->auth_config_file, f->remote_helper, g, say_keys, &st);
         sl_guard_free(g);
     }
     if (rc)

@@ -20,6 +20,8 @@ struct sl_guard {
     pthread_rwlock_t lock; /* guards the pointer */
     sl_policy *policy;
     sl_rates *rates;
+    void (*unknown_key)(void *arg, const char *jwks_url); /* or NULL */
+    void *unknown_key_arg;
 };
 
 static const char *const permission_names[] = {"",       "predict", "metadata",
@@ -79,11 +81,17 @@ static sl_policy *current(const sl_guard *g)
     return p;
 }
 
+void sl_guard_on_unknown_key(sl_guard *g, void (*fn)(void *arg, const char *jwks_url), void *arg)
+{
+    g->unknown_key = fn;
+    g->unknown_key_arg = arg;
+}
+
 sl_code sl_guard_configure(sl_guard *g, const Sluice__AuthConfig *config, const char *dir,
-                           sl_status *st)
+                           const sl_str *fetched, sl_status *st)
 {
     sl_policy *p;
-    sl_code rc = sl_policy_new(config, dir, &p, st);
+    sl_code rc = sl_policy_new(config, dir, fetched, &p, st);
     if (rc)
         return rc;
     pthread_rwlock_wrlock(&g->lock);
@@ -247,12 +255,15 @@ static bool bearer(sl_str value, sl_str *token)
     return token->n > 0;
 }
 
-static sl_code identify_jwt(sl_policy *p, sl_str token, const unsigned char digest[SL_DIGEST_SIZE],
+static sl_code identify_jwt(sl_guard *g, sl_str token, const unsigned char digest[SL_DIGEST_SIZE],
                             int64_t now_s, sl_arena *arena, sl_admission *a, sl_status *st)
 {
+    sl_policy *p = a->policy;
     sl_claims c;
     sl_str names[1 + SL_JWT_GROUPS];
     sl_code rc = sl_jwt_verify(token, p->issuers, p->n_issuers, now_s, arena, &c, st);
+    if (rc && c.unknown_key && c.issuer->jwks_url != NULL && g->unknown_key != NULL)
+        g->unknown_key(g->unknown_key_arg, c.issuer->jwks_url);
     if (rc)
         return rc;
     for (int i = 0; i <= c.n_groups; i++) {
@@ -271,9 +282,10 @@ static sl_code identify_jwt(sl_policy *p, sl_str token, const unsigned char dige
     return SL_OK;
 }
 
-static sl_code identify_token(sl_policy *p, sl_str token, sl_arena *arena, sl_admission *a,
+static sl_code identify_token(sl_guard *g, sl_str token, sl_arena *arena, sl_admission *a,
                               sl_status *st)
 {
+    sl_policy *p = a->policy;
     unsigned char digest[SL_DIGEST_SIZE];
     int64_t now_s = sl_wall_us() / 1000000;
     if (token.n > SL_JWT_MAX)
@@ -295,7 +307,7 @@ static sl_code identify_token(sl_policy *p, sl_str token, sl_arena *arena, sl_ad
         a->principal = a->identity->names[0];
         return SL_OK;
     }
-    return identify_jwt(p, token, digest, now_s, arena, a, st);
+    return identify_jwt(g, token, digest, now_s, arena, a, st);
 }
 
 /* A verified certificate: the connection's TLS has seen to that. Each kind of name has a prefix of
@@ -342,7 +354,7 @@ sl_code sl_guard_identify(sl_guard *g, const sl_http_call *call, sl_admission *a
         return certificate ? identify_certificate(call->tls, call->arena, a, st) : SL_OK;
     if (!bearer(*sent, &token))
         return sl_fail(st, SL_UNAUTHENTICATED, "expected \"Authorization: Bearer <token>\"");
-    return identify_token(p, token, call->arena, a, st);
+    return identify_token(g, token, call->arena, a, st);
 }
 
 void sl_guard_leave(sl_guard *g, sl_admission *a)
@@ -506,7 +518,7 @@ sl_code sl_guard_explain(sl_guard *g, sl_str who, sl_permission what, sl_str mod
     sl_admission a = {.policy = current(g), .principal = who, .local = true};
     sl_code rc = sl_arena_init(&arena, 0);
     if (rc == SL_OK && (sl_str_starts(who, "slt_") || sl_jwt_looks_like(who)))
-        rc = identify_token(a.policy, who, &arena, &a, st);
+        rc = identify_token(g, who, &arena, &a, st);
     if (rc == SL_OK)
         rc = sl_guard_may(g, &a, what, model, label, st);
     if (rc == SL_OK && !a.policy->identities)

@@ -4,7 +4,8 @@
  * A front end asks before it decodes anything of a request's body:
  *
  *     sl_guard_identify(g, call, &a, st)              who is it, from where        UNAUTHENTICATED
- *     sl_guard_may(g, &a, SL_MAY_PREDICT, model, label, st)     may they PERMISSION_DENIED
+ *                                                     (UNAVAILABLE: an issuer's keys are not here
+ * yet) sl_guard_may(g, &a, SL_MAY_PREDICT, model, label, st)     may they PERMISSION_DENIED
  *     sl_guard_count(g, &a, model, st)                how much already RESOURCE_EXHAUSTED
  *     ...
  *     sl_guard_leave(g, &a)                           the request has ended
@@ -67,9 +68,16 @@ void sl_guard_free(sl_guard *g); /* every admission has been left; accepts NULL 
  * Takes over a configuration and reads the files that it names, relative ones from `dir`. On
  * failure nothing has changed: INVALID_ARGUMENT names the file or the field, NOT_FOUND the file.
  * May block; any thread, one at a time.
+ *
+ * `fetched`: for each `jwt` of the configuration the key set that was fetched from its jwks_url,
+ * all zeros where there is none (yet); NULL: for none. Nothing is fetched here.
  */
 sl_code sl_guard_configure(sl_guard *g, const struct Sluice__AuthConfig *config, const char *dir,
-                           sl_status *st);
+                           const sl_str *fetched, sl_status *st);
+/* Before the first request: `fn` is called with the jwks_url of an issuer when a token of its names
+ * a key that it does not have, which fresh keys may. Any thread that serves requests; it must not
+ * block, and is called as often as somebody sends such tokens. */
+void sl_guard_on_unknown_key(sl_guard *g, void (*fn)(void *arg, const char *jwks_url), void *arg);
 /* Are there tokens, JWT issuers or client certificates? */
 bool sl_guard_has_identities(const sl_guard *g);
 

@@ -188,13 +188,17 @@ static bool alg_is(const sl_key *k, sl_str alg)
     return sl_str_is(alg, names[k->alg]);
 }
 
-static bool verified(const sl_issuer *i, const header *h, const parts *p, sl_str signature)
+/* `known`: is there a key that the token means? */
+static bool verified(const sl_issuer *i, const header *h, const parts *p, sl_str signature,
+                     bool *known)
 {
     enum { MAX_TRIES = 8 };
     int tries = 0;
+    *known = false;
     for (int k = 0; k < i->keys.count; k++) {
         const sl_key *key = &i->keys.list[k];
         bool named = h->kid.p == NULL || sl_str_is(h->kid, key->id);
+        *known |= h->kid.p != NULL && named;
         if (named && alg_is(key, h->alg) && tries++ < MAX_TRIES &&
             sl_key_verify(key, p->signed_, signature))
             return true;
@@ -231,6 +235,7 @@ static sl_code verify(sl_str token, const sl_issuer *issuers, int n_issuers, int
     sl_str header_json, payload_json, signature;
     header h = {.arena = arena};
     payload c = {.arena = arena, .claims = out};
+    bool known;
     if (token.n > SL_JWT_MAX || !split(token, &p) || !decode(p.header, arena, &header_json) ||
         !decode(p.payload, arena, &payload_json) || !decode(p.signature, arena, &signature))
         return refuse(st, "it is not a JSON Web Token");
@@ -245,8 +250,18 @@ static sl_code verify(sl_str token, const sl_issuer *issuers, int n_issuers, int
         return sl_fail(st, SL_UNAUTHENTICATED,
                        "the token is refused: issuer \"%.*s\" is not known here",
                        (int)SL_MIN(c.iss.n, (size_t)200), c.iss.p ? c.iss.p : "");
-    if (!verified(c.issuer, &h, &p, signature))
+    out->issuer = c.issuer;
+    if (c.issuer->keys.count == 0) {
+        out->unknown_key = true;
+        return sl_fail(st, SL_UNAVAILABLE,
+                       "the token cannot be verified: the keys of its issuer \"%s\" have not been "
+                       "fetched yet",
+                       c.issuer->name);
+    }
+    if (!verified(c.issuer, &h, &p, signature, &known)) {
+        out->unknown_key = !known;
         return refuse(st, "no key of its issuer has signed it");
+    }
     if (!walk(payload_json, j, take_claim, &c))
         return refuse(st, "its claims are malformed");
     sl_code rc = check_times(&c, now_s, st);
@@ -257,7 +272,6 @@ static sl_code verify(sl_str token, const sl_issuer *issuers, int n_issuers, int
     if (c.principal.p == NULL || c.principal.n == 0)
         return sl_fail(st, SL_UNAUTHENTICATED, "the token is refused: it has no \"%s\"",
                        c.issuer->principal_claim);
-    out->issuer = c.issuer;
     out->principal = c.principal;
     out->expires_s = (int64_t)c.exp + c.issuer->skew_s;
     return SL_OK;

@@ -21,7 +21,8 @@ typedef struct sl_issuer {
     int n_audiences;
     int64_t skew_s;
     const char *principal_claim, *groups_claim; /* groups: NULL, none */
-    sl_keys keys;
+    const char *jwks_url; /* where the keys are fetched from, by somebody else; NULL: nowhere */
+    sl_keys keys;         /* none: they have not been fetched yet */
 } sl_issuer;
 
 typedef struct sl_claims {
@@ -30,10 +31,12 @@ typedef struct sl_claims {
     sl_str groups[SL_JWT_GROUPS];
     int n_groups;
     int64_t expires_s; /* seconds since 1970, skew included */
+    bool unknown_key;  /* it was refused because `issuer` has no such key: fresh ones may help */
 } sl_claims;
 
 /* Verifies `token` at the time `now_s`. The texts of *out are in the arena. UNAUTHENTICATED, with a
- * reason that holds nothing of the token's content but an unknown issuer's or key's name. */
+ * reason that holds nothing of the token's content but an unknown issuer's or key's name.
+ * UNAVAILABLE: the issuer has no keys yet. */
 sl_code sl_jwt_verify(sl_str token, const sl_issuer *issuers, int n_issuers, int64_t now_s,
                       sl_arena *arena, sl_claims *out, sl_status *st);
 

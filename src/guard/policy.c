@@ -147,11 +147,12 @@ static sl_code read_tokens(sl_policy *p, const Sluice__AuthConfig *c, const char
 
 static sl_code check_issuer(const Sluice__JwtIssuer *j, size_t number, sl_status *st)
 {
-    const char *missing = *j->name == '\0'        ? "name"
-                          : *j->issuer == '\0'    ? "issuer"
-                          : j->n_audience == 0    ? "audience"
-                          : *j->jwks_file == '\0' ? "jwks_file"
-                                                  : NULL;
+    bool has_keys = *j->jwks_file != '\0' || *j->jwks_url != '\0';
+    const char *missing = *j->name == '\0'     ? "name"
+                          : *j->issuer == '\0' ? "issuer"
+                          : j->n_audience == 0 ? "audience"
+                          : !has_keys          ? "jwks_file and no jwks_url"
+                                               : NULL;
     if (missing != NULL)
         return sl_fail(st, SL_INVALID_ARGUMENT, "jwt %zu (\"%s\") has no %s", number + 1, j->name,
                        missing);
@@ -161,11 +162,27 @@ static sl_code check_issuer(const Sluice__JwtIssuer *j, size_t number, sl_status
     return SL_OK;
 }
 
+/* What was fetched goes before the file. */
+static sl_code read_keys(const Sluice__JwtIssuer *j, const char *dir, sl_str fetched, sl_keys *out,
+                         sl_status *st)
+{
+    sl_buffer *b;
+    if (*j->jwks_url && fetched.p != NULL)
+        return sl_keys_read(fetched, out, st) ? sl_wrap(st, "%s: ", j->jwks_url) : SL_OK;
+    if (*j->jwks_file == '\0')
+        return SL_OK; /* not yet */
+    sl_code rc = read_beside(dir, j->jwks_file, MAX_JWKS_FILE, &b, st);
+    if (rc)
+        return rc;
+    rc = sl_keys_read((sl_str){b->data, b->size}, out, st);
+    sl_buffer_release(b);
+    return rc ? sl_wrap(st, "%s: ", j->jwks_file) : SL_OK;
+}
+
 static sl_code read_issuer(sl_policy *p, const Sluice__JwtIssuer *j, size_t number, const char *dir,
-                           sl_status *st)
+                           sl_str fetched, sl_status *st)
 {
     sl_issuer *i = &p->issuers[p->n_issuers];
-    sl_buffer *b;
     sl_code rc = check_issuer(j, number, st);
     if (rc == SL_OK)
         rc = copy_list(p, j->audience, j->n_audience, &i->audiences, &i->n_audiences, st);
@@ -175,22 +192,18 @@ static sl_code read_issuer(sl_policy *p, const Sluice__JwtIssuer *j, size_t numb
     i->issuer = copy(p, j->issuer, "");
     i->principal_claim = copy(p, j->principal_claim, "sub");
     i->groups_claim = *j->groups_claim ? copy(p, j->groups_claim, "") : NULL;
+    i->jwks_url = *j->jwks_url ? copy(p, j->jwks_url, "") : NULL;
     i->skew_s = j->clock_skew_seconds ? j->clock_skew_seconds : 60;
-    if (!i->name || !i->issuer || !i->principal_claim || (*j->groups_claim && !i->groups_claim))
+    if (!i->name || !i->issuer || !i->principal_claim || (*j->groups_claim && !i->groups_claim) ||
+        (*j->jwks_url && !i->jwks_url))
         return no_memory(st);
-    rc = read_beside(dir, j->jwks_file, MAX_JWKS_FILE, &b, st);
-    if (rc)
-        return rc;
-    rc = sl_keys_read((sl_str){b->data, b->size}, &i->keys, st);
-    sl_buffer_release(b);
-    if (rc)
-        return sl_wrap(st, "%s: ", j->jwks_file);
-    p->n_issuers++;
-    return SL_OK;
+    rc = read_keys(j, dir, fetched, &i->keys, st);
+    p->n_issuers += rc == SL_OK;
+    return rc;
 }
 
 static sl_code read_issuers(sl_policy *p, const Sluice__AuthConfig *c, const char *dir,
-                            sl_status *st)
+                            const sl_str *fetched, sl_status *st)
 {
     sl_code rc = SL_OK;
     p->issuers = sl_arena_try_alloc(&p->arena, (c->n_jwt + 1) * sizeof *p->issuers);
@@ -198,7 +211,7 @@ static sl_code read_issuers(sl_policy *p, const Sluice__AuthConfig *c, const cha
         return no_memory(st);
     memset(p->issuers, 0, (c->n_jwt + 1) * sizeof *p->issuers);
     for (size_t i = 0; rc == SL_OK && i < c->n_jwt; i++)
-        rc = read_issuer(p, c->jwt[i], i, dir, st);
+        rc = read_issuer(p, c->jwt[i], i, dir, fetched ? fetched[i] : (sl_str){0}, st);
     return rc ? rc : make_cache(p, st);
 }
 
@@ -329,7 +342,8 @@ void sl_policy_release(sl_policy *p)
     sl_free(p);
 }
 
-sl_code sl_policy_new(const Sluice__AuthConfig *c, const char *dir, sl_policy **out, sl_status *st)
+sl_code sl_policy_new(const Sluice__AuthConfig *c, const char *dir, const sl_str *fetched,
+                      sl_policy **out, sl_status *st)
 {
     sl_policy *p = sl_policy_empty();
     if (p == NULL)
@@ -338,7 +352,7 @@ sl_code sl_policy_new(const Sluice__AuthConfig *c, const char *dir, sl_policy **
     p->identities = c->client_certificates || c->n_token_file > 0 || c->n_jwt > 0;
     sl_code rc = read_tokens(p, c, dir, st);
     if (rc == SL_OK)
-        rc = read_issuers(p, c, dir, st);
+        rc = read_issuers(p, c, dir, fetched, st);
     if (rc == SL_OK)
         rc = read_rules(p, c, st);
     if (rc == SL_OK)

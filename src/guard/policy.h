@@ -71,8 +71,9 @@ typedef struct sl_policy {
 
 /* An empty one: everybody may do everything but administer. */
 sl_policy *sl_policy_empty(void);
-sl_code sl_policy_new(const struct Sluice__AuthConfig *config, const char *dir, sl_policy **out,
-                      sl_status *st);
+/* `fetched`: as of sl_guard_configure. */
+sl_code sl_policy_new(const struct Sluice__AuthConfig *config, const char *dir,
+                      const sl_str *fetched, sl_policy **out, sl_status *st);
 void sl_policy_release(sl_policy *p); /* accepts NULL */
 
 /* The identity of a JWT that was verified before and holds at now_s; counted. Or NULL. */

@@ -17,17 +17,20 @@
 #include "base/thread.h"
 #include "proto/auth_config.pb-c.h"
 #include "server/config_read.h"
+#include "server/jwks.h"
 
 #define LOOK_EVERY_NS 1000000000u
 
 struct sl_auth {
     sl_guard *guard;
+    sl_jwks *jwks;
+    const char *helper;
     char *path, *dir;
     sl_text seen;         /* what the files looked like when they were last read; own thread */
     sl_status complaint;  /* what was logged last; own thread */
-    pthread_mutex_t lock; /* guards the two below */
+    pthread_mutex_t lock; /* guards the three flags below */
     pthread_cond_t work;
-    bool poked, ending;
+    bool poked, fetched, ending;
     pthread_t thread;
     bool has_thread;
 };
@@ -70,10 +73,52 @@ static void look(const sl_auth *a, const Sluice__AuthConfig *c, sl_text *to)
     for (size_t i = 0; c != NULL && i < c->n_token_file; i++)
         look_at(a->dir, c->token_file[i], to);
     for (size_t i = 0; c != NULL && i < c->n_jwt; i++)
-        look_at(a->dir, c->jwt[i]->jwks_file, to);
+        if (*c->jwt[i]->jwks_file != '\0')
+            look_at(a->dir, c->jwt[i]->jwks_file, to);
 }
 
 /* ---- reading ---- */
+
+/* The texts, and their list as the guard takes it. */
+typedef struct key_sets {
+    sl_text *texts;
+    sl_str *list;
+    size_t n;
+} key_sets;
+
+static void key_sets_init(key_sets *k, size_t n)
+{
+    *k = (key_sets){sl_calloc(n + 1, sizeof *k->texts), sl_calloc(n + 1, sizeof *k->list), n};
+}
+
+static const sl_str *key_sets_list(key_sets *k)
+{
+    for (size_t i = 0; i < k->n; i++)
+        k->list[i] = (sl_str){k->texts[i].p, k->texts[i].n};
+    return k->list;
+}
+
+static void key_sets_fini(key_sets *k)
+{
+    for (size_t i = 0; i < k->n; i++)
+        sl_text_fini(&k->texts[i]);
+    sl_free(k->texts);
+    sl_free(k->list);
+}
+
+/* Hands the configuration on, with what has been fetched so far. */
+static sl_code configure(sl_auth *a, const Sluice__AuthConfig *c, sl_status *st)
+{
+    key_sets k;
+    sl_code rc = sl_jwks_check(c, a->helper, st);
+    if (rc)
+        return rc;
+    key_sets_init(&k, c->n_jwt);
+    sl_jwks_texts(a->jwks, c, a->dir, k.texts);
+    rc = sl_guard_configure(a->guard, c, a->dir, key_sets_list(&k), st);
+    key_sets_fini(&k);
+    return rc ? rc : sl_jwks_follow(a->jwks, c, a->dir, st);
+}
 
 /* Reads all files if they look different from last time. */
 static sl_code read_if_changed(sl_auth *a, bool anyway, bool *changed, sl_status *st)
@@ -87,7 +132,7 @@ static sl_code read_if_changed(sl_auth *a, bool anyway, bool *changed, sl_status
     rc = unpack(a->path, &arena, &c, st);
     look(a, rc ? NULL : c, &now);
     *changed = anyway || a->seen.p == NULL || now.p == NULL || strcmp(now.p, a->seen.p) != 0;
-    if (*changed && rc == SL_OK && (rc = sl_guard_configure(a->guard, c, a->dir, st)) != SL_OK)
+    if (*changed && rc == SL_OK && (rc = configure(a, c, st)) != SL_OK)
         sl_wrap(st, "%s: ", a->path);
     sl_text_fini(&a->seen);
     a->seen = now;
@@ -114,13 +159,14 @@ static void *watch(void *arg)
     pthread_mutex_lock(&a->lock);
     while (!a->ending) {
         uint64_t next = sl_now_ns() + LOOK_EVERY_NS;
-        while (!a->ending && !a->poked && sl_cond_wait_until(&a->work, &a->lock, next))
+        while (!a->ending && !a->poked && !a->fetched &&
+               sl_cond_wait_until(&a->work, &a->lock, next))
             ;
-        bool ending = a->ending, poked = a->poked;
-        a->poked = false;
+        bool ending = a->ending, anyway = a->poked || a->fetched;
+        a->poked = a->fetched = false;
         pthread_mutex_unlock(&a->lock);
         if (!ending)
-            read_again(a, poked);
+            read_again(a, anyway);
         pthread_mutex_lock(&a->lock);
     }
     pthread_mutex_unlock(&a->lock);
@@ -139,34 +185,55 @@ static sl_code start(sl_auth *a, sl_status *st)
     return rc;
 }
 
-sl_code sl_auth_new(const char *path, bool allow_remote_admin, sl_auth **out, sl_status *st)
-{
-    sl_auth *a = sl_calloc(1, sizeof *a);
-    a->path = sl_strdup(path);
-    a->dir = dir_of(path);
-    pthread_mutex_init(&a->lock, NULL);
-    sl_cond_init(&a->work);
-    sl_code rc = sl_guard_new(allow_remote_admin, &a->guard, st);
-    if (rc == SL_OK && *path != '\0')
-        rc = start(a, st);
-    if (rc) {
-        sl_auth_free(a);
-        return rc;
-    }
-    if (allow_remote_admin && !sl_guard_has_identities(a->guard))
-        sl_log(SL_WARNING, "--allow_remote_admin: whoever reaches a port of this server may "
-                           "replace its configuration and "
-                           "have it read any path");
-    *out = a;
-    return SL_OK;
-}
-
 static void poke(sl_auth *a, bool *what)
 {
     pthread_mutex_lock(&a->lock);
     *what = true;
     pthread_cond_broadcast(&a->work);
     pthread_mutex_unlock(&a->lock);
+}
+
+static void keys_fetched(void *auth)
+{
+    sl_auth *a = auth;
+    poke(a, &a->fetched);
+}
+
+static sl_auth *make(const sl_auth_options *o)
+{
+    sl_auth *a = sl_calloc(1, sizeof *a);
+    sl_jwks_options keys = {.helper = o->helper,
+                            .launcher = o->launcher,
+                            .launch_op = o->launch_op,
+                            .changed = keys_fetched,
+                            .arg = a};
+    a->path = sl_strdup(o->path);
+    a->dir = dir_of(o->path);
+    a->helper = o->helper;
+    pthread_mutex_init(&a->lock, NULL);
+    sl_cond_init(&a->work);
+    a->jwks = sl_jwks_new(&keys);
+    return a;
+}
+
+sl_code sl_auth_new(const sl_auth_options *o, sl_auth **out, sl_status *st)
+{
+    sl_auth *a = make(o);
+    sl_code rc = sl_guard_new(o->allow_remote_admin, &a->guard, st);
+    if (rc == SL_OK)
+        sl_guard_on_unknown_key(a->guard, sl_jwks_unknown_key, a->jwks);
+    if (rc == SL_OK && *o->path != '\0')
+        rc = start(a, st);
+    if (rc) {
+        sl_auth_free(a);
+        return rc;
+    }
+    if (o->allow_remote_admin && !sl_guard_has_identities(a->guard))
+        sl_log(SL_WARNING, "--allow_remote_admin: whoever reaches a port of this server may "
+                           "replace its configuration and "
+                           "have it read any path");
+    *out = a;
+    return SL_OK;
 }
 
 void sl_auth_free(sl_auth *a)
@@ -177,6 +244,7 @@ void sl_auth_free(sl_auth *a)
         poke(a, &a->ending);
         pthread_join(a->thread, NULL);
     }
+    sl_jwks_free(a->jwks);
     sl_guard_free(a->guard);
     sl_text_fini(&a->seen);
     sl_free(a->path);
@@ -197,7 +265,33 @@ void sl_auth_poke(sl_auth *a)
         poke(a, &a->poked);
 }
 
-sl_code sl_auth_read(const char *path, sl_guard *g, sl_status *st)
+/* ---- for the commands ---- */
+
+static sl_code read_once(const Sluice__AuthConfig *c, const char *dir, const char *helper,
+                         sl_guard *g,
+                         void (*say)(const char *issuer, const char *url, const sl_status *st),
+                         sl_status *st)
+{
+    key_sets k;
+    sl_code rc = sl_jwks_check(c, helper, st);
+    if (rc)
+        return rc;
+    sl_status *sts = sl_calloc(c->n_jwt + 1, sizeof *sts);
+    key_sets_init(&k, c->n_jwt);
+    if (helper != NULL)
+        sl_jwks_fetch_once(c, dir, helper, k.texts, sts);
+    rc = sl_guard_configure(g, c, dir, key_sets_list(&k), st);
+    for (size_t i = 0; rc == SL_OK && helper != NULL && say != NULL && i < c->n_jwt; i++)
+        if (*c->jwt[i]->jwks_url != '\0')
+            say(c->jwt[i]->name, c->jwt[i]->jwks_url, &sts[i]);
+    key_sets_fini(&k);
+    sl_free(sts);
+    return rc;
+}
+
+sl_code sl_auth_read(const char *path, const char *helper, sl_guard *g,
+                     void (*say)(const char *issuer, const char *url, const sl_status *st),
+                     sl_status *st)
 {
     sl_arena arena;
     Sluice__AuthConfig *c;
@@ -206,7 +300,7 @@ sl_code sl_auth_read(const char *path, sl_guard *g, sl_status *st)
         return sl_fail(st, rc, "out of memory");
     char *dir = dir_of(path);
     rc = unpack(path, &arena, &c, st);
-    if (rc == SL_OK && (rc = sl_guard_configure(g, c, dir, st)) != SL_OK)
+    if (rc == SL_OK && (rc = read_once(c, dir, helper, g, say, st)) != SL_OK)
         sl_wrap(st, "%s: ", path);
     sl_free(dir);
     sl_arena_fini(&arena);

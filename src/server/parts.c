@@ -5,6 +5,14 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "server/channel_args.h"
+#include "server/helper.h"
+
+/* The launcher's operations, by number. */
+enum {
+    LAUNCH_REMOTE = SL_ENGINES_LAUNCHES,
+    LAUNCH_KEYS = LAUNCH_REMOTE + SL_HELPER_LAUNCHES,
+    LAUNCHES = LAUNCH_KEYS + SL_HELPER_LAUNCHES
+};
 
 /* Models of the stock platform, or of the only one that a platform file has. */
 static const sl_platform *platform(const sl_server *s)
@@ -95,7 +103,7 @@ static sl_code make_remote(sl_server *s, sl_status *st)
         return SL_OK;
     sl_remote_options o = {.helper = f->remote_helper,
                            .launcher = s->launcher,
-                           .launch_op = SL_ENGINES_LAUNCHES,
+                           .launch_op = LAUNCH_REMOTE,
                            .cache_dir = s->cache_dir,
                            .roots = f->remote_root,
                            .poll_seconds = f->remote_poll_wait_seconds,
@@ -283,6 +291,16 @@ static void make_grpc(sl_server *s)
     s->api = (sl_api){.rest = &s->rest, .grpc = &s->grpc};
 }
 
+static sl_code make_auth(sl_server *s, sl_status *st)
+{
+    sl_auth_options o = {.path = s->flags->auth_config_file,
+                         .allow_remote_admin = s->flags->allow_remote_admin,
+                         .helper = s->flags->remote_helper,
+                         .launcher = s->launcher,
+                         .launch_op = LAUNCH_KEYS};
+    return sl_auth_new(&o, &s->auth, st);
+}
+
 /* Where remote models are kept, if there may be any. */
 static sl_code choose_cache(sl_server *s, sl_status *st)
 {
@@ -296,16 +314,18 @@ static sl_code choose_cache(sl_server *s, sl_status *st)
  * before files are closed. */
 static sl_code make_launcher(sl_server *s, sl_status *st)
 {
-    sl_launch ops[SL_ENGINES_LAUNCHES + SL_REMOTE_LAUNCHES];
+    sl_launch ops[LAUNCHES];
     const sl_flags *f = s->flags;
     /* Whatever --engine says: a model may choose another one, today or with the next reload. */
     if (f->sandbox == SL_SANDBOX_OFF)
         return SL_OK;
     void *engines = sl_engines_launches(&s->engines, f, ops);
-    void *remote = sl_remote_launches(f->remote_helper, ops + SL_ENGINES_LAUNCHES);
+    void *remote = sl_helper_launches(f->remote_helper, ops + LAUNCH_REMOTE);
+    void *keys = sl_helper_launches(f->remote_helper, ops + LAUNCH_KEYS);
     sl_code rc = sl_launcher_start(ops, SL_COUNTOF(ops), &s->launcher, st);
     sl_free(engines);
     sl_free(remote);
+    sl_free(keys);
     s->engines.launcher = s->launcher;
     return rc;
 }
@@ -341,7 +361,7 @@ sl_code sl_parts_make(sl_server *s, sl_status *st)
     if (rc == SL_OK)
         rc = sl_engines_start(&s->engines, s->flags, platform(s), &s->loader, st);
     if (rc == SL_OK)
-        rc = sl_auth_new(s->flags->auth_config_file, s->flags->allow_remote_admin, &s->auth, st);
+        rc = make_auth(s, st);
     if (rc == SL_OK)
         rc = make_workers(s, st);
     if (rc == SL_OK)
@@ -400,9 +420,9 @@ void sl_parts_unmake(sl_server *s)
     if (s->batches != NULL)
         sl_batch_scheduler_free(s->batches);
     sl_engines_stop(&s->engines);
+    sl_auth_free(s->auth);
     sl_launcher_end(s->launcher);
     sl_free(s->cache_dir);
-    sl_auth_free(s->auth);
     sl_certificates_close(&s->certificates);
     sl_config_fini(&s->config);
 }

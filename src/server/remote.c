@@ -29,7 +29,7 @@ sl_code sl_remote_check(const char *base_path, const char *helper, sl_status *st
     char *path = NULL;
     sl_code rc = sl_fetch_place_parse(sl_str_of(base_path), &place, st);
     if (rc == SL_OK)
-        rc = remote_helper_find(helper, &path, st);
+        rc = sl_helper_find(helper, &path, st);
     sl_free(path);
     return rc;
 }
@@ -311,7 +311,8 @@ sl_code sl_remote_start(const sl_remote_options *opts, sl_remote **out, sl_statu
     pthread_mutex_init(&r->lock, NULL);
     split_roots(r);
     r->cache_dir = sl_strdup(opts->cache_dir);
-    sl_code rc = remote_helper_find(opts->helper, &r->helper, st);
+    r->process = (sl_helper){.launcher = opts->launcher, .launch_op = opts->launch_op};
+    sl_code rc = sl_helper_find(opts->helper, &r->process.path, st);
     if (rc == SL_OK)
         rc = sl_thread_start(&r->thread, "sl-remote", remote_helper_run, r, st);
     r->has_thread = rc == SL_OK;
@@ -356,7 +357,7 @@ void sl_remote_free(sl_remote *r)
         close(r->wake);
     sl_free(r->roots);
     sl_free(r->cache_dir);
-    sl_free(r->helper);
+    sl_free(r->process.path);
     pthread_mutex_destroy(&r->lock);
     sl_free(r);
 }

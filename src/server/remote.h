@@ -50,10 +50,6 @@ typedef struct sl_remote_options {
  * cache. Made if need be; freed with sl_free. FAILED_PRECONDITION if it cannot be written to by us
  * alone. */
 sl_code sl_remote_cache(const char *given, char **out, sl_status *st);
-/* The operations of a launcher that starts the helper (base/launcher.h). The caller frees what it
- * returns, when the launcher has been forked. */
-enum { SL_REMOTE_LAUNCHES = 2 };
-void *sl_remote_launches(const char *helper, sl_launch ops[SL_REMOTE_LAUNCHES]);
 /* Starts the helper and a thread. FAILED_PRECONDITION if there is no helper. */
 sl_code sl_remote_start(const sl_remote_options *opts, sl_remote **out, sl_status *st);
 void sl_remote_stop(sl_remote *r);

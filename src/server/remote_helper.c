@@ -1,21 +1,14 @@
 /*
- * remote_helper.c - the helper as a process, and the thread that talks to it
+ * remote_helper.c - the thread that talks to the helper
  *
- * The helper's descriptor 0 is our socket, 1 and 2 are our stderr. It keeps our environment, since
- * that is where credentials come from. It ends when the socket does; one that ends by itself is
- * started again, after 0.1 s and then ever later, at most every 30 s.
+ * The helper ends when its socket does; one that ends by itself is started again, after 0.1 s and
+ * then ever later, at most every 30 s.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -26,132 +19,6 @@
 
 static const uint64_t FIRST_WAIT_NS = 100000000u, LONGEST_WAIT_NS = 30000000000u;
 enum { OUT_LIMIT = 64 << 20 };
-
-sl_code remote_helper_find(const char *named, char **out, sl_status *st)
-{
-    static const char *const places[] = {"sluice-fetch", "../libexec/sluice/sluice-fetch"};
-    char here[PATH_MAX], path[PATH_MAX + 64];
-    if (named != NULL && *named) {
-        if (access(named, X_OK) != 0)
-            return sl_fail(st, SL_FAILED_PRECONDITION, "cannot run \"%s\": %s", named,
-                           strerror(errno));
-        *out = sl_strdup(named);
-        return SL_OK;
-    }
-    ssize_t n = readlink("/proc/self/exe", here, sizeof here - 1);
-    if (n <= 0)
-        return sl_fail(st, SL_INTERNAL, "cannot find out where this program is: %s",
-                       strerror(errno));
-    here[n] = '\0';
-    char *slash = strrchr(here, '/');
-    slash[1] = '\0';
-    for (size_t i = 0; i < SL_COUNTOF(places); i++) {
-        snprintf(path, sizeof path, "%s%s", here, places[i]);
-        if (access(path, X_OK) == 0) {
-            *out = sl_strdup(path);
-            return SL_OK;
-        }
-    }
-    return sl_fail(st, SL_FAILED_PRECONDITION,
-                   "remote base paths need the program sluice-fetch, which is neither in %s nor in "
-                   "%s../libexec/sluice",
-                   here, here);
-}
-
-/* ---- starting and ending ---- */
-
-/* 0, or an errno. */
-static int spawn(char *helper, int theirs, pid_t *pid)
-{
-    char *argv[] = {helper, NULL};
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, defaults;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    sigemptyset(&none);
-    sigemptyset(&defaults);
-    sigaddset(&defaults, SIGPIPE);
-    posix_spawn_file_actions_adddup2(&actions, theirs, 0);
-    posix_spawn_file_actions_adddup2(&actions, 2, 1);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &defaults);
-    posix_spawnattr_setflags(&attributes,
-                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
-    int e = posix_spawn(pid, helper, &actions, &attributes, argv, environ);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-    return e;
-}
-
-/* The launcher's: which program, and the one that runs. */
-typedef struct launch {
-    const char *named;
-    pid_t pid;
-} launch;
-
-static void end_process(pid_t *pid)
-{
-    /* Ours until it is waited for; it keeps nothing that matters. */
-    if (*pid > 0 && kill(*pid, SIGKILL) == 0)
-        waitpid(*pid, NULL, 0);
-    *pid = 0;
-}
-
-static sl_code launch_helper(void *arg, const int *fds, int n_fds, char *answer, size_t size,
-                             sl_status *st)
-{
-    launch *l = arg;
-    char *helper;
-    if (n_fds != 1)
-        return sl_fail(st, SL_INVALID_ARGUMENT, "the helper needs a socket");
-    end_process(&l->pid); /* there is one at a time */
-    sl_code rc = remote_helper_find(l->named, &helper, st);
-    if (rc)
-        return rc;
-    int e = spawn(helper, fds[0], &l->pid);
-    if (e) {
-        l->pid = 0;
-        rc = sl_fail(st, SL_FAILED_PRECONDITION, "%s", strerror(e));
-    }
-    snprintf(answer, size, "%d", (int)l->pid);
-    sl_free(helper);
-    return rc;
-}
-
-static sl_code end_helper(void *arg, const int *fds, int n_fds, char *answer, size_t size,
-                          sl_status *st)
-{
-    (void)fds, (void)n_fds, (void)answer, (void)size, (void)st;
-    end_process(&((launch *)arg)->pid);
-    return SL_OK;
-}
-
-void *sl_remote_launches(const char *helper, sl_launch ops[SL_REMOTE_LAUNCHES])
-{
-    launch *l = sl_calloc(1, sizeof *l);
-    l->named = helper;
-    ops[0] = (sl_launch){launch_helper, l};
-    ops[1] = (sl_launch){end_helper, l};
-    return l;
-}
-
-/* Here, or by the launcher. */
-static sl_code start_helper(sl_remote *r, int theirs, sl_status *st)
-{
-    char answer[32];
-    if (r->opts.launcher != NULL) {
-        sl_code rc = sl_launcher_ask(r->opts.launcher, r->opts.launch_op, &theirs, 1, answer,
-                                     sizeof answer, st);
-        r->pid = rc ? 0 : (pid_t)strtol(answer, NULL, 10);
-        return rc;
-    }
-    int e = spawn(r->helper, theirs, &r->pid);
-    if (e == 0)
-        return SL_OK;
-    r->pid = 0;
-    return sl_fail(st, SL_FAILED_PRECONDITION, "%s", strerror(e));
-}
 
 static void set_up(sl_remote *r)
 {
@@ -165,24 +32,15 @@ static void set_up(sl_remote *r)
 
 static void begin(sl_remote *r)
 {
-    int pair[2];
     sl_status st;
     r->start_wait_ns =
         r->start_wait_ns ? SL_MIN(r->start_wait_ns * 2, LONGEST_WAIT_NS) : FIRST_WAIT_NS;
     r->start_due_ns = sl_now_ns() + r->start_wait_ns;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
-        sl_log(SL_ERROR, "cannot start %s: %s", r->helper, strerror(errno));
+    if (sl_helper_open(&r->process, &r->socket, &st)) {
+        sl_log(SL_ERROR, "cannot start %s: %s", r->process.path, st.msg);
         return;
     }
-    sl_code rc = start_helper(r, pair[1], &st);
-    close(pair[1]);
-    if (rc) {
-        close(pair[0]);
-        sl_log(SL_ERROR, "cannot start %s: %s", r->helper, st.msg);
-        return;
-    }
-    fcntl(pair[0], F_SETFL, O_NONBLOCK);
-    r->socket = pair[0];
+    fcntl(r->socket, F_SETFL, O_NONBLOCK);
     set_up(r);
 }
 
@@ -192,14 +50,7 @@ void remote_helper_end(sl_remote *r)
         close(r->socket);
     r->socket = -1;
     r->is_up = false;
-    char nothing[1];
-    sl_status st;
-    if (r->pid > 0 && r->opts.launcher != NULL)
-        sl_launcher_ask(r->opts.launcher, r->opts.launch_op + 1, NULL, 0, nothing, sizeof nothing,
-                        &st);
-    else
-        end_process(&r->pid);
-    r->pid = 0;
+    sl_helper_close(&r->process);
     sl_text_fini(&r->out);
     r->out_at = 0;
     sl_fetch_reader_fini(&r->in);

@@ -3,7 +3,7 @@
  *
  *   remote.c         starting, the list of mirrors, what others ask
  *   remote_round.c   one mirror's rounds: list, get, tidy
- *   remote_helper.c  the helper as a process, its thread and its socket
+ *   remote_helper.c  the thread that talks to the helper, and its socket
  *
  * Everything is guarded by the lock, which is never held while the manager is called.
  */
@@ -15,6 +15,7 @@
 #include "fetch/protocol.h"
 #include "metrics/metrics.h"
 #include "model/version_dir.h"
+#include "server/helper.h"
 #include "server/remote.h"
 
 #define MB(bytes) (unsigned long long)(((bytes) + 500000) / 1000000)
@@ -68,7 +69,7 @@ typedef struct remote_mirror {
 
 struct sl_remote {
     sl_remote_options opts;
-    char *cache_dir, *helper;
+    char *cache_dir;
     sl_str *roots;
     int n_roots;
 
@@ -80,7 +81,7 @@ struct sl_remote {
     uint64_t next_op;
 
     /* the helper; the thread's */
-    pid_t pid;
+    sl_helper process;
     int socket; /* -1: it does not run */
     bool is_up; /* it has said hello */
     sl_text out;
@@ -101,9 +102,7 @@ void remote_let_it_be_seen(const remote_mirror *m);
 /* Does any model's policy want this version of the listing? Pure. */
 bool remote_is_wanted(const remote_mirror *m, int which);
 
-/* remote_helper.c */
-sl_code remote_helper_find(const char *named, char **out, sl_status *st);
-/* With the lock. */
+/* remote_helper.c; with the lock */
 void remote_helper_send(sl_remote *r, const sl_fetch_msg *m);
 void *remote_helper_run(void *remote);
 void remote_helper_end(sl_remote *r);

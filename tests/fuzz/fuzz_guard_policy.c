@@ -21,7 +21,7 @@ static void configure(sl_str wire)
         sluice__auth_config__unpack(NULL, wire.n, (const uint8_t *)(wire.n ? wire.p : ""));
     if (config == NULL)
         return;
-    sl_code rc = sl_policy_new(config, "/nonexistent", &p, &st);
+    sl_code rc = sl_policy_new(config, "/nonexistent", NULL, &p, &st);
     sluice__auth_config__free_unpacked(config, NULL);
     if (rc == SL_OK)
         sl_policy_release(p);

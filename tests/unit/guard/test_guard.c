@@ -87,6 +87,8 @@ static int teardown(void **state)
     return 0;
 }
 
+static sl_str fetched[2]; /* of the first two `jwt` */
+
 static sl_code configure(const char *text)
 {
     sl_text wire = {0};
@@ -95,7 +97,7 @@ static sl_code configure(const char *text)
         fail_msg("%s", st.msg);
     Sluice__AuthConfig *c = sluice__auth_config__unpack(NULL, wire.n, (const uint8_t *)wire.p);
     assert_non_null(c);
-    sl_code rc = sl_guard_configure(guard, c, dir, &st);
+    sl_code rc = sl_guard_configure(guard, c, dir, fetched, &st);
     sluice__auth_config__free_unpacked(c, NULL);
     sl_text_fini(&wire);
     return rc;
@@ -126,8 +128,10 @@ typedef struct asked {
 static sl_code ask(asked q)
 {
     sl_http_header headers[2];
-    sl_http_call call = {
-        .peer = sl_str_of(q.peer ? q.peer : "192.0.2.7:4711"), .headers = headers, .arena = &arena, .tls = q.tls};
+    sl_http_call call = {.peer = sl_str_of(q.peer ? q.peer : "192.0.2.7:4711"),
+                         .headers = headers,
+                         .arena = &arena,
+                         .tls = q.tls};
     sl_admission a;
     sl_str model = sl_str_of(q.model ? q.model : "m"), label = sl_str_of(q.label ? q.label : "");
     sl_permission what = q.what ? q.what : SL_MAY_PREDICT;
@@ -152,8 +156,7 @@ static void a_certificate_goes_by_each_of_its_names(void **state)
 {
     (void)state;
     static const char *const san[] = {"DNS:ann.example", "URI:spiffe://x/ann"};
-    sl_tls_peer ann = {
-        .subject = "CN=ann,O=Example", .common_name = "ann", .san = san, .n_san = 2};
+    sl_tls_peer ann = {.subject = "CN=ann,O=Example", .common_name = "ann", .san = san, .n_san = 2};
     static const char *const rules[] = {"cert:ann", "subject:CN=ann,O=*", "san:DNS:*.example",
                                         "san:URI:spiffe://x/*", "*"};
     for (size_t i = 0; i < SL_COUNTOF(rules); i++) {
@@ -339,6 +342,48 @@ static void a_jwt_that_was_verified_is_forgotten_when_it_expires_or_its_key_goes
 }
 
 /* ---- from where ---- */
+
+static char asked_for[64];
+static int asked_times;
+
+static void remember_url(void *arg, const char *url)
+{
+    (void)arg;
+    snprintf(asked_for, sizeof asked_for, "%s", url);
+    asked_times++;
+}
+
+static void keys_of_a_url_are_those_that_were_fetched_and_unknown_ones_are_asked_for(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "jwt { name: 'corp' issuer: 'i' audience: 'a' jwks_url: 'https://corp/keys' } "
+        "rule { principal: 'jwt:corp/ann' allow: PREDICT }";
+    char bearer[2048];
+    sl_text token = {0}, jwks = {0};
+    asked_times = 0;
+    sl_guard_on_unknown_key(guard, remember_url, NULL);
+    maker_jwks(&m, &jwks);
+    maker_token(&m, SL_ES256, "{\"alg\":\"ES256\",\"kid\":\"e\"}",
+                "{\"iss\":\"i\",\"aud\":\"a\",\"sub\":\"ann\",\"exp\":1800000100}", &token);
+    snprintf(bearer, sizeof bearer, "Bearer %s", token.p);
+    is_configured(text);
+    assert_int_equal(ask((asked){.authorization = bearer}), SL_UNAVAILABLE);
+    assert_int_equal(asked_times, 1);
+    assert_string_equal(asked_for, "https://corp/keys");
+    fetched[0] = (sl_str){jwks.p, jwks.n};
+    is_configured(text);
+    assert_int_equal(ask((asked){.authorization = bearer}), SL_OK);
+    assert_int_equal(asked_times, 1);
+    maker_token(&m, SL_ES256, "{\"alg\":\"ES256\",\"kid\":\"next\"}",
+                "{\"iss\":\"i\",\"aud\":\"a\",\"sub\":\"ann\",\"exp\":1800000100}", &token);
+    snprintf(bearer, sizeof bearer, "Bearer %s", token.p);
+    assert_int_equal(ask((asked){.authorization = bearer}), SL_UNAUTHENTICATED);
+    assert_int_equal(asked_times, 2);
+    fetched[0] = (sl_str){0};
+    sl_text_fini(&token);
+    sl_text_fini(&jwks);
+}
 
 static void networks_are_denied_first_and_allowed_then(void **state)
 {
@@ -575,6 +620,7 @@ int main(void)
         T(credentials_that_do_not_hold_are_refused_even_where_none_are_needed),
         T(a_jwt_makes_a_principal_and_groups),
         T(a_jwt_that_was_verified_is_forgotten_when_it_expires_or_its_key_goes),
+        T(keys_of_a_url_are_those_that_were_fetched_and_unknown_ones_are_asked_for),
         T(networks_are_denied_first_and_allowed_then),
         T(an_address_has_so_many_connections_and_a_proxy_as_many_as_it_likes),
         T(behind_a_trusted_proxy_the_client_is_whom_it_names_last),

@@ -228,9 +228,37 @@ static void a_key_set_without_a_usable_key_is_refused_with_the_reason(void **sta
     }
 }
 
+static void a_key_that_is_not_there_is_told_from_a_signature_that_does_not_hold(void **state)
+{
+    (void)state;
+    assert_int_equal(verify(SL_RS256, "{\"alg\":\"RS256\",\"kid\":\"new\"}", GOOD),
+                     SL_UNAUTHENTICATED);
+    assert_true(claims.unknown_key && claims.issuer == &issuer);
+    /* Signed with another key than the one it names. */
+    assert_int_equal(verify(SL_ES256, "{\"alg\":\"RS256\",\"kid\":\"r\"}", GOOD),
+                     SL_UNAUTHENTICATED);
+    assert_false(claims.unknown_key);
+    assert_int_equal(verify(SL_RS256, "{\"alg\":\"RS256\",\"kid\":\"r\"}", GOOD), SL_OK);
+    assert_false(claims.unknown_key);
+}
+
+static void an_issuer_without_keys_yet_refuses_all_of_its_tokens(void **state)
+{
+    (void)state;
+    sl_keys keys = issuer.keys;
+    issuer.keys = (sl_keys){0};
+    sl_code rc = verify(SL_RS256, "{\"alg\":\"RS256\"}", GOOD);
+    issuer.keys = keys;
+    assert_int_equal(rc, SL_UNAVAILABLE);
+    assert_true(claims.unknown_key);
+    assert_non_null(strstr(st.msg, "issuer \"corp\" have not been fetched yet"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_key_that_is_not_there_is_told_from_a_signature_that_does_not_hold),
+        cmocka_unit_test(an_issuer_without_keys_yet_refuses_all_of_its_tokens),
         cmocka_unit_test(a_token_of_each_kind_of_key_is_believed),
         cmocka_unit_test(the_key_decides_on_the_algorithm_never_the_token),
         cmocka_unit_test(an_hmac_with_the_public_key_is_refused),
