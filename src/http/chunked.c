@@ -70,6 +70,7 @@ static int begin_chunk(sl_chunked *c, char ch)
     if (expect(c, ch, '\n', c->left ? DATA : TRAILER) < 0)
         return -1;
     c->digits = 0;
+    c->chunks += c->left > 0;
     if (__builtin_add_overflow(c->total, c->left, &c->total) || c->total > INT64_MAX)
         return fail(c, "chunk too large");
     return 0;

@@ -26,6 +26,7 @@ typedef struct sl_chunked {
     int state;
     uint64_t left;   /* data bytes of this chunk still to come */
     uint64_t total;  /* data bytes of all chunks announced so far */
+    uint64_t chunks; /* how many those are */
     size_t overhead; /* bytes of extensions and trailers */
     int digits;      /* of the size so far */
     bool done;

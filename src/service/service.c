@@ -443,10 +443,54 @@ static bool cheap(const sl_predict *p)
     return cost >= 0 && cost < p->service->in_place_ns && elements <= p->service->in_place_elements;
 }
 
+/* ---- limits ---- */
+
+/* Of all strings of a tensor; no more than is needed to know that it is too much. */
+static uint64_t string_bytes(const sl_tensor *t, uint64_t most)
+{
+    const sl_str *s = t->data;
+    uint64_t sum = 0;
+    for (size_t i = 0, n = t->size / sizeof *s; i < n && sum <= most; i++)
+        sum += s[i].n;
+    return sum;
+}
+
+/* What a front end has not bounded yet while it decoded. Inputs that the signature fills in are
+ * counted as well: they are few. */
+static sl_code check_limits(sl_predict *p)
+{
+    const sl_service *s = p->service;
+    uint64_t elements = 0, strings = 0;
+    for (int i = 0; i < p->run.n_inputs; i++) {
+        const sl_tensor *t = &p->run.inputs[i];
+        if (s->max_rank > 0 && t->rank > s->max_rank)
+            return sl_fail(p->st, SL_INVALID_ARGUMENT,
+                           "a tensor of rank %d is not supported: at most %d", t->rank,
+                           s->max_rank);
+        elements += t->size / sl_dtype_size(t->dtype);
+        /* They cannot be larger than what holds them: usually nothing has to be added up. */
+        if (s->max_string_bytes > 0 && t->dtype == SL_DT_STRING && p->bytes > s->max_string_bytes)
+            strings += string_bytes(t, s->max_string_bytes - strings);
+        if (s->max_elements > 0 && elements > s->max_elements)
+            return sl_fail(p->st, SL_RESOURCE_EXHAUSTED, "request holds more than %llu elements",
+                           (unsigned long long)s->max_elements);
+        if (s->max_string_bytes > 0 && strings > s->max_string_bytes)
+            return sl_fail(p->st, SL_RESOURCE_EXHAUSTED,
+                           "request holds more than %llu bytes of strings",
+                           (unsigned long long)s->max_string_bytes);
+    }
+    return SL_OK;
+}
+
 void sl_predict_start(sl_predict *p, sl_where where)
 {
     sl_service *s = p->service;
     uint64_t now = sl_now_ns();
+    sl_code rc = check_limits(p);
+    if (rc) {
+        p->done(p, rc);
+        return;
+    }
     p->started_ns = now;
     p->run.deadline_ns = p->deadline_ns       ? p->deadline_ns
                          : s->run_timeout_ns ? now + s->run_timeout_ns
@@ -465,7 +509,7 @@ void sl_predict_start(sl_predict *p, sl_where where)
                       .bytes = p->bytes,
                       .deadline_ns = p->run.deadline_ns,
                       .cancelled = p->cancelled};
-    sl_code rc = sl_workers_submit(s->workers, &p->job, p->st);
+    rc = sl_workers_submit(s->workers, &p->job, p->st);
     if (rc)
         p->done(p, rc);
 }

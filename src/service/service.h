@@ -37,6 +37,10 @@ typedef struct sl_service {
     int64_t in_place_elements; /* ... if its outputs have no more elements than this */
     uint64_t on_demand_wait_ns; /* how long a request waits for its model to be loaded; 0: no limit */
     int run_threads;           /* how many threads one run may use */
+    /* Of the inputs of one request; 0: any. */
+    int max_rank;             /* of each: INVALID_ARGUMENT */
+    uint64_t max_elements;    /* of all together: RESOURCE_EXHAUSTED */
+    uint64_t max_string_bytes; /* likewise */
 } sl_service;
 
 typedef enum sl_where {
