@@ -198,6 +198,7 @@ static int check_certificates(const sl_flags *f)
     } else {
         print_certificates(&c.rest);
         print_certificates(&c.grpc);
+        print_certificates(&c.admin);
     }
     sl_certificates_close(&c);
     return wrong;

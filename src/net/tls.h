@@ -54,6 +54,7 @@ typedef struct sl_tls_options {
     const char *client_ca_name;
     sl_tls_verify verify;
     const char *alpn; /* "h2 http/1.1": what is spoken, preferred first; NULL: no ALPN */
+    bool only_13;     /* not TLS 1.2 */
 } sl_tls_options;
 
 /* INVALID_ARGUMENT with a sentence that names the file, what is wrong and what to do: no PEM, key

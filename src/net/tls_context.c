@@ -68,7 +68,7 @@ static void set_id_context(SSL_CTX *ctx, const sl_tls_options *o)
     EVP_MD_CTX_free(md);
 }
 
-static bool set_rules(SSL_CTX *ctx)
+static bool set_rules(SSL_CTX *ctx, bool only_13)
 {
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -79,7 +79,7 @@ static bool set_rules(SSL_CTX *ctx)
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only */
     SSL_CTX_set_timeout(ctx, SL_TICKET_KEY_SECONDS);
     SSL_CTX_set_num_tickets(ctx, 1);
-    return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
+    return SSL_CTX_set_min_proto_version(ctx, only_13 ? TLS1_3_VERSION : TLS1_2_VERSION) == 1 &&
            SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1 &&
            SSL_CTX_set_cipher_list(ctx, ciphers_12) == 1 &&
            SSL_CTX_set_ciphersuites(ctx, ciphers_13) == 1 &&
@@ -137,7 +137,7 @@ static sl_code new_context(sl_tls *t, sl_tls_set *s, int i, const sl_tls_options
         return rc;
     SSL_CTX *ctx = s->ctx[i] = SSL_CTX_new(TLS_server_method());
     s->n = i + 1;
-    if (ctx == NULL || !set_rules(ctx)) {
+    if (ctx == NULL || !set_rules(ctx, o->only_13)) {
         char why[256];
         rc = sl_fail(st, SL_INTERNAL, "OpenSSL cannot be set up: %s", sl_tls_reason(why));
     }

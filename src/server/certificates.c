@@ -212,7 +212,7 @@ static void warn_of_expiry(sl_certificate_source *s)
 
 static sl_code take(sl_certificate_source *s, sl_status *st)
 {
-    material m = {.options = {.alpn = s->alpn}};
+    material m = {.options = {.alpn = s->alpn, .only_13 = s->only_13}};
     m.options.pairs = m.pairs;
     /* Before they are read: what changes meanwhile is seen at the next look. */
     look(s, s->taken);
@@ -235,32 +235,58 @@ static sl_code open_source(sl_certificate_source *s, sl_status *st)
     return rc ? rc : take(s, st);
 }
 
-sl_code sl_certificates_open(sl_certificates *c, const sl_flags *f, sl_status *st)
+static void name_sources(sl_certificates *c, const sl_flags *f)
 {
-    bool all = f->tls_cert_file[0] != '\0', original = f->ssl_config_file[0] != '\0';
-    sl_code rc = SL_OK;
-    *c = (sl_certificates){0};
+    bool only_13 = f->tls_min_version == 13;
     c->rest = (sl_certificate_source){.what = "REST",
                                       .cert_files = f->tls_cert_file,
                                       .key_files = f->tls_key_file,
                                       .ca_file = f->tls_client_ca_file,
                                       .verify = (sl_tls_verify)f->tls_client_verify,
-                                      .alpn = "h2 http/1.1"};
-    c->grpc = c->rest;
-    c->grpc.what = "gRPC";
-    c->grpc.alpn = "h2";
-    c->grpc.ssl_config_file = original ? f->ssl_config_file : NULL;
+                                      .alpn = "h2 http/1.1",
+                                      .only_13 = only_13};
+    c->grpc = (sl_certificate_source){.what = "gRPC",
+                                      .ssl_config_file =
+                                          f->ssl_config_file[0] ? f->ssl_config_file : NULL,
+                                      .cert_files = f->grpc_tls_cert_file,
+                                      .key_files = f->grpc_tls_key_file,
+                                      .ca_file = f->grpc_tls_client_ca_file,
+                                      .verify = (sl_tls_verify)f->grpc_tls_client_verify,
+                                      .alpn = "h2",
+                                      .only_13 = only_13};
+    c->admin = (sl_certificate_source){.what = "admin",
+                                       .cert_files = f->admin_tls_cert_file,
+                                       .key_files = f->admin_tls_key_file,
+                                       .ca_file = f->admin_tls_client_ca_file,
+                                       .verify = (sl_tls_verify)f->admin_tls_client_verify,
+                                       .alpn = "h2 http/1.1",
+                                       .only_13 = only_13};
+}
+
+sl_code sl_certificates_open(sl_certificates *c, const sl_flags *f, sl_status *st)
+{
+    bool all = f->tls_cert_file[0] != '\0', original = f->ssl_config_file[0] != '\0';
+    sl_code rc = SL_OK;
+    *c = (sl_certificates){0};
+    name_sources(c, f);
     if (all)
         rc = open_source(&c->rest, st);
-    if (rc == SL_OK && (all || original))
+    if (rc == SL_OK && (f->grpc_tls_cert_file[0] || original))
         rc = open_source(&c->grpc, st);
     if (rc && original && c->grpc.n_files > 0)
         sl_wrap(st, "Failed to BuildAndStart gRPC server: ");
+    if (rc == SL_OK && f->admin_address[0] && f->admin_tls_cert_file[0])
+        rc = open_source(&c->admin, st);
     if (rc == SL_OK && original && !all && f->rest_api_port != 0)
         sl_log(SL_INFO,
                "REST is not encrypted: --ssl_config_file is for gRPC alone, as in TensorFlow "
                "Serving; --tls_cert_file and --tls_key_file are for both");
     return rc;
+}
+
+bool sl_certificates_are_there(const sl_certificates *c)
+{
+    return c->rest.tls != NULL || c->grpc.tls != NULL || c->admin.tls != NULL;
 }
 
 /* ---- changes ---- */
@@ -292,6 +318,7 @@ void sl_certificates_poll(sl_certificates *c, bool now)
 {
     poll_source(&c->rest, now);
     poll_source(&c->grpc, now);
+    poll_source(&c->admin, now);
 }
 
 static void close_source(sl_certificate_source *s)
@@ -306,4 +333,5 @@ void sl_certificates_close(sl_certificates *c)
 {
     close_source(&c->rest);
     close_source(&c->grpc);
+    close_source(&c->admin);
 }

@@ -149,25 +149,73 @@ static sl_code check_channel_arguments(const sl_flags *f, sl_status *st)
     return SL_OK;
 }
 
+/* What one kind of listener speaks with: "" for all, "grpc_", "admin_". */
+typedef struct tls_flags {
+    const char *prefix;
+    const char **cert, **key, **ca;
+    int *verify;
+} tls_flags;
+
 /* Half of what TLS needs is not a wish for plain text. */
-static sl_code check_tls(sl_flags *f, sl_status *st)
+static sl_code check_tls_group(const sl_flags *f, const tls_flags *g, sl_status *st)
 {
-    bool cert = f->tls_cert_file[0], key = f->tls_key_file[0], ca = f->tls_client_ca_file[0];
+    char name[64];
+    const char *p = g->prefix;
+    bool cert = **g->cert, key = **g->key, ca = **g->ca;
+    snprintf(name, sizeof name, "%stls_client_verify", p);
     if (cert != key)
-        return sl_fail(st, SL_INVALID_ARGUMENT, "tls_%s_file needs tls_%s_file, too",
-                       cert ? "cert" : "key", cert ? "key" : "cert");
-    if ((ca || f->tls_client_verify != SL_TLS_VERIFY_NONE) && !cert)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "%stls_%s_file needs %stls_%s_file, too", p,
+                       cert ? "cert" : "key", p, cert ? "key" : "cert");
+    if ((ca || *g->verify != SL_TLS_VERIFY_NONE) && !cert)
         return sl_fail(
             st, SL_INVALID_ARGUMENT,
-            "tls_client_%s needs tls_cert_file and tls_key_file: without TLS there are no "
+            "%stls_client_%s needs %stls_cert_file and %stls_key_file: without TLS there are no "
             "certificates of clients",
-            ca ? "ca_file" : "verify");
-    if (ca && !sl_flags_given(f, "tls_client_verify"))
-        f->tls_client_verify = SL_TLS_VERIFY_REQUIRED;
-    if (!ca && f->tls_client_verify != SL_TLS_VERIFY_NONE)
-        return sl_fail(st, SL_INVALID_ARGUMENT,
-                       "tls_client_verify needs tls_client_ca_file: whose certificates are good?");
+            p, ca ? "ca_file" : "verify", p, p);
+    if (ca && !sl_flags_given(f, name))
+        *g->verify = SL_TLS_VERIFY_REQUIRED;
+    if (!ca && *g->verify != SL_TLS_VERIFY_NONE)
+        return sl_fail(
+            st, SL_INVALID_ARGUMENT,
+            "%stls_client_verify needs %stls_client_ca_file: whose certificates are good?", p, p);
     return SL_OK;
+}
+
+/* What is not said for some listeners is as for all. */
+static void inherit_tls(const sl_flags *f, const tls_flags *g, const tls_flags *all)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%stls_client_verify", g->prefix);
+    if (!**g->ca) {
+        *g->ca = *all->ca;
+        if (!sl_flags_given(f, name))
+            *g->verify = *all->verify;
+    }
+    if (!**g->cert && !**g->key) {
+        *g->cert = *all->cert;
+        *g->key = *all->key;
+    }
+}
+
+static sl_code check_tls(sl_flags *f, sl_status *st)
+{
+    const tls_flags all = {"", &f->tls_cert_file, &f->tls_key_file, &f->tls_client_ca_file,
+                           &f->tls_client_verify};
+    const tls_flags groups[] = {{"grpc_", &f->grpc_tls_cert_file, &f->grpc_tls_key_file,
+                                 &f->grpc_tls_client_ca_file, &f->grpc_tls_client_verify},
+                                {"admin_", &f->admin_tls_cert_file, &f->admin_tls_key_file,
+                                 &f->admin_tls_client_ca_file, &f->admin_tls_client_verify}};
+    bool grpc = f->grpc_tls_cert_file[0] || f->grpc_tls_key_file[0] ||
+                f->grpc_tls_client_ca_file[0] || sl_flags_given(f, "grpc_tls_client_verify");
+    if (grpc && f->ssl_config_file[0])
+        return sl_fail(st, SL_INVALID_ARGUMENT,
+                       "ssl_config_file and grpc_tls_... are two ways to say the same: give one");
+    sl_code rc = check_tls_group(f, &all, st);
+    for (size_t i = 0; rc == SL_OK && i < SL_COUNTOF(groups); i++) {
+        inherit_tls(f, &groups[i], &all);
+        rc = check_tls_group(f, &groups[i], st);
+    }
+    return rc;
 }
 
 static sl_code check_transport(sl_flags *f, sl_status *st)
@@ -220,6 +268,9 @@ static sl_code check_values(sl_flags *f, sl_status *st)
     if (f->max_num_load_retries < -1)
         return sl_fail(st, SL_INVALID_ARGUMENT, "max_num_load_retries=%d is negative",
                        f->max_num_load_retries);
+    if (f->max_tensor_rank < 1 || f->max_tensor_rank > SL_MAX_RANK)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "max_tensor_rank=%d: expected 1 to %d",
+                       f->max_tensor_rank, SL_MAX_RANK);
     if (f->mixed_precision[0] && strcmp(f->mixed_precision, "bfloat16") != 0) {
         sl_log(SL_WARNING, "%s auto mixed precision is not supported. Valid option: bfloat16",
                f->mixed_precision);

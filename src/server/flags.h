@@ -63,6 +63,13 @@ typedef struct sl_flags {
     const char *tls_cert_file, *tls_key_file; /* comma lists, as many in each */
     const char *tls_client_ca_file;
     int tls_client_verify; /* sl_tls_verify; after sl_flags_check also where only the CA was given */
+    /* The same for gRPC and the admin interface alone; after sl_flags_check those above, where they
+     * are not given. */
+    const char *grpc_tls_cert_file, *grpc_tls_key_file, *grpc_tls_client_ca_file;
+    int grpc_tls_client_verify;
+    const char *admin_tls_cert_file, *admin_tls_key_file, *admin_tls_client_ca_file;
+    int admin_tls_client_verify;
+    int tls_min_version; /* 12, 13 */
     bool enable_grpc_healthcheck_service;
     bool enable_profiler;         /* no effect */
     bool extra_routes;            /* /healthz, /readyz, /startupz, /metrics ... */
@@ -145,6 +152,11 @@ typedef struct sl_flags {
     int32_t max_concurrent_streams;
     int64_t idle_timeout_s, head_timeout_s;
     int64_t min_rate; /* bytes a second; 0: none */
+    int64_t max_chunks;
+    int64_t max_unsent_bytes;
+    int32_t max_resets, max_useless_frames;
+    int64_t max_tensor_elements, max_string_bytes;
+    int32_t max_tensor_rank;
     int64_t tls_handshake_timeout_s;
     int32_t max_tls_handshakes;
 

@@ -16,6 +16,7 @@
 static const char *const engines[] = {"auto", "native", "tensorflow", NULL};
 static const char *const transitions[] = {"availability", "resource", NULL};
 static const char *const verifies[] = {"none", "optional", "required", NULL};
+static const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const sandboxes[] = {"off", "default", "strict", NULL};
 static const char *const log_levels[] = {"debug", "info", "warning", "error", "fatal", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
@@ -52,6 +53,7 @@ static bool parse_log_format(sl_flags *f, const char *value)
         .at = offsetof(sl_flags, field), .def = otherwise, .help = text, __VA_ARGS__ \
     }
 #define OURS .ours = true
+#define AS_ALL .shown = "as for all listeners"
 
 const sl_flag sl_flag_table[] = {
     ROW(INT32, port, TRANSPORT, "8500",
@@ -108,6 +110,24 @@ const sl_flag sl_flag_table[] = {
     ROW(CHOICE, tls_client_verify, TRANSPORT, "none",
         "must clients show a certificate of --tls_client_ca_file; optional: only if they have one",
         OURS, .choices = verifies, .shown = "required with --tls_client_ca_file, else none"),
+    ROW(STRING, grpc_tls_cert_file, TRANSPORT, "",
+        "--tls_cert_file for gRPC alone; with it also --grpc_tls_key_file", OURS, AS_ALL),
+    ROW(STRING, grpc_tls_key_file, TRANSPORT, "", "--tls_key_file for gRPC alone", OURS, AS_ALL),
+    ROW(STRING, grpc_tls_client_ca_file, TRANSPORT, "", "--tls_client_ca_file for gRPC alone", OURS,
+        AS_ALL),
+    ROW(CHOICE, grpc_tls_client_verify, TRANSPORT, "none", "--tls_client_verify for gRPC alone",
+        OURS, .choices = verifies, AS_ALL),
+    ROW(STRING, admin_tls_cert_file, TRANSPORT, "",
+        "--tls_cert_file for the admin interface alone; with it also --admin_tls_key_file", OURS,
+        AS_ALL),
+    ROW(STRING, admin_tls_key_file, TRANSPORT, "", "--tls_key_file for the admin interface alone",
+        OURS, AS_ALL),
+    ROW(STRING, admin_tls_client_ca_file, TRANSPORT, "",
+        "--tls_client_ca_file for the admin interface alone", OURS, AS_ALL),
+    ROW(CHOICE, admin_tls_client_verify, TRANSPORT, "none",
+        "--tls_client_verify for the admin interface alone", OURS, .choices = verifies, AS_ALL),
+    ROW(CHOICE, tls_min_version, TRANSPORT, "1.2", "the oldest version of TLS that is spoken", OURS,
+        .choices = tls_versions, .min = 12),
     ROW(BOOL, enable_grpc_healthcheck_service, TRANSPORT, "false",
         "grpc.health.v1.Health is there unless this is given as false"),
     ROW(BOOL, enable_profiler, TRANSPORT, "true", "register the profiler service",
@@ -130,7 +150,8 @@ const sl_flag sl_flag_table[] = {
         OURS),
     ROW(STRING, admin_address, TRANSPORT, "",
         "where the admin interface listens: unix:/path, a loopback address (127.0.0.1:9000, "
-        "[::1]:9000), or with identities in --auth_config_file any address. Empty: nowhere",
+        "[::1]:9000), or with identities in --auth_config_file any address; http:// or https:// in "
+        "front says what is spoken. Empty: nowhere",
         OURS),
 
     ROW(STRING, model_name, MODELS, "default", "name of the model at --model_base_path"),
@@ -300,6 +321,7 @@ const sl_flag sl_flag_table[] = {
         .min = 1),
     ROW(INT64, max_body_bytes, LIMITS, "1073741824", "bytes of a request's body; more: 413", OURS,
         .min = 1),
+    ROW(INT64, max_chunks, LIMITS, "4194304", "chunks of a chunked body; more: 413. 0: any", OURS),
     ROW(INT64, max_decoded_bytes, LIMITS, "104857600",
         "bytes of a gzip body or a compressed gRPC message after decompression", OURS, .min = 1),
     ROW(INT64, max_compression_ratio, LIMITS, "0",
@@ -316,10 +338,32 @@ const sl_flag sl_flag_table[] = {
         OURS, .shown = "by the cgroup", .min = -1),
     ROW(INT32, max_json_depth, LIMITS, "10000", "nesting of arrays and objects in a JSON body",
         OURS, .min = 1),
+    ROW(INT64, max_tensor_elements, LIMITS, "2147483648",
+        "elements of all input tensors of a request; more: RESOURCE_EXHAUSTED, over REST 429", OURS,
+        .min = 1),
+    ROW(INT64, max_string_bytes, LIMITS, "1073741824",
+        "bytes of all strings in the input tensors of a request; more: RESOURCE_EXHAUSTED, over "
+        "REST 429",
+        OURS, .min = 1),
+    ROW(INT32, max_tensor_rank, LIMITS, "8",
+        "dimensions of an input tensor, 1 to 8; more: INVALID_ARGUMENT, over REST 400", OURS,
+        .min = 1),
     ROW(INT32, max_connections, LIMITS, "65536", "connections at the same time", OURS, .min = 1),
     ROW(INT32, max_concurrent_streams, LIMITS, "1000",
         "requests of one HTTP/2 connection at the same time; its client waits with more", OURS,
         .min = 1),
+    ROW(INT64, max_unsent_bytes, LIMITS, "67108864",
+        "bytes of replies that the client of an HTTP/2 connection has not taken, beyond which its "
+        "further requests wait",
+        OURS, .min = 1),
+    ROW(INT32, max_resets, LIMITS, "1000",
+        "streams of an HTTP/2 connection that end before their reply, at once and in 10 seconds; "
+        "more: GOAWAY",
+        OURS, .min = 1),
+    ROW(INT32, max_useless_frames, LIMITS, "10000",
+        "HTTP/2 frames that ask for nothing (PING, SETTINGS, empty DATA ...), at once and in 10 "
+        "seconds; more: GOAWAY",
+        OURS, .min = 1),
     ROW(INT64, idle_timeout_s, LIMITS, "600", "a connection that is silent for so long is closed",
         OURS, .min = 1),
     ROW(INT64, head_timeout_s, LIMITS, "30", "time for a request's head to arrive", OURS, .min = 1),

@@ -85,12 +85,15 @@ static void add_readable(list *l, const sl_flags *f, const sl_server_config *c)
     const char *const files[] = {f->model_config_file,        f->platform_config_file,
                                  f->batching_parameters_file, f->monitoring_config_file,
                                  f->ssl_config_file,          f->tensorflow_session_config_file,
-                                 f->auth_config_file,         f->tls_client_ca_file};
+                                 f->auth_config_file,         f->tls_client_ca_file,
+                                 f->grpc_tls_client_ca_file,  f->admin_tls_client_ca_file};
     size_t at = 0;
     sl_str item;
     for (size_t i = 0; i < SL_COUNTOF(files); i++)
         add_parent(l, files[i]);
-    const char *const keys[] = {f->tls_cert_file, f->tls_key_file};
+    const char *const keys[] = {f->tls_cert_file,       f->tls_key_file,
+                                f->grpc_tls_cert_file,  f->grpc_tls_key_file,
+                                f->admin_tls_cert_file, f->admin_tls_key_file};
     for (size_t i = 0; i < SL_COUNTOF(keys); i++)
         for (at = 0; sl_flags_item(keys[i], &at, &item);)
             add_parent_of(l, item);

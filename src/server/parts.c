@@ -206,7 +206,10 @@ static void make_rest(sl_server *s)
         .on_demand_wait_ns = nanoseconds(f->on_demand_wait_ms, 1000000),
         .in_place_ns = 100000,
         .in_place_elements = 64 * 1024 / 12, /* a reply of 64 KiB, at 12 bytes a float */
-        .run_threads = 1};
+        .run_threads = 1,
+        .max_rank = f->max_tensor_rank,
+        .max_elements = (uint64_t)f->max_tensor_elements,
+        .max_string_bytes = (uint64_t)f->max_string_bytes};
     s->access.mode = (sl_access_mode)f->access_log;
     s->access.every = f->access_log_every;
     s->access.json = f->log_json;
@@ -220,6 +223,8 @@ static void make_rest(sl_server *s)
                          .access = s->access.mode == SL_ACCESS_OFF ? NULL : &s->access};
     sl_json_limits_default(&o.json);
     o.json.max_depth = f->max_json_depth;
+    o.json.max_elements = f->max_tensor_elements;
+    o.json.max_string_bytes = (size_t)f->max_string_bytes;
     sl_pb_limits_default(&o.pb);
     o.pb.max_expanded_bytes = (size_t)f->max_expanded_bytes;
     o.as_content = f->enable_serialization_as_tensor_content;
@@ -332,7 +337,8 @@ static sl_code make_launcher(sl_server *s, sl_status *st)
 
 static bool has_secrets(const sl_flags *f)
 {
-    return *f->ssl_config_file || *f->auth_config_file || *f->tls_key_file;
+    return *f->ssl_config_file || *f->auth_config_file || *f->tls_key_file ||
+           *f->grpc_tls_key_file || *f->admin_tls_key_file;
 }
 
 /* What has to be done while there is one thread. */

@@ -25,6 +25,7 @@ static void http_options(sl_server *s, bool for_grpc, sl_http_options *o)
     o->limits.max_head = (size_t)f->max_head_bytes;
     o->limits.max_headers = f->max_header_lines;
     o->limits.max_body = (size_t)f->max_body_bytes;
+    o->limits.max_chunks = (uint64_t)f->max_chunks;
     o->limits.max_decoded = (size_t)f->max_decoded_bytes;
     o->limits.max_ratio = f->max_compression_ratio > 0 ? (size_t)f->max_compression_ratio : 0;
     o->budget = &s->inflight;
@@ -35,6 +36,9 @@ static void http_options(sl_server *s, bool for_grpc, sl_http_options *o)
     o->limits.max_handshakes = f->max_tls_handshakes;
     o->limits.max_connections = f->max_connections;
     o->limits.max_streams = f->max_concurrent_streams;
+    o->limits.max_unsent = (size_t)f->max_unsent_bytes;
+    o->limits.max_resets = f->max_resets;
+    o->limits.max_useless = f->max_useless_frames;
     o->limits.compress_min = (size_t)f->rest_api_compress_min_bytes;
     if (!for_grpc)
         return;
@@ -44,12 +48,10 @@ static void http_options(sl_server *s, bool for_grpc, sl_http_options *o)
 }
 
 /* "https://host:port" and "http://host:port" say what is spoken there; an address alone speaks TLS
- * if there is a certificate. */
-static sl_code choose_tls(const sl_server *s, bool for_grpc, const char **address, sl_tls **tls,
-                          sl_status *st)
+ * if there is a certificate. `*tls`: with that certificate, or NULL. */
+static sl_code choose_tls(const char **address, sl_tls **tls, sl_status *st)
 {
     const char *given = *address;
-    *tls = for_grpc ? s->certificates.grpc.tls : s->certificates.rest.tls;
     if (strncmp(given, "http://", 7) == 0) {
         *address += 7;
         *tls = NULL;
@@ -66,8 +68,8 @@ static sl_code choose_tls(const sl_server *s, bool for_grpc, const char **addres
 static sl_code listen_on(sl_server *s, bool for_grpc, const char *address, int *port, sl_status *st)
 {
     sl_http_options o;
-    sl_tls *tls;
-    sl_code rc = choose_tls(s, for_grpc, &address, &tls, st);
+    sl_tls *tls = for_grpc ? s->certificates.grpc.tls : s->certificates.rest.tls;
+    sl_code rc = choose_tls(&address, &tls, st);
     if (rc)
         return rc;
     if (s->n_http == SL_MAX_LISTENERS)
@@ -108,7 +110,11 @@ sl_code sl_ports_open_admin(sl_server *s, sl_status *st)
     int port = 0;
     if (!address[0])
         return SL_OK;
-    sl_code rc = sl_admin_check_address(address, sl_auth_guard(s->auth), st);
+    /* A unix socket of mode 0600 is as good as encrypted, unless somebody insists. */
+    sl_tls *tls = strncmp(address, "unix:", 5) == 0 ? NULL : s->certificates.admin.tls;
+    sl_code rc = choose_tls(&address, &tls, st);
+    if (rc == SL_OK)
+        rc = sl_admin_check_address(address, sl_auth_guard(s->auth), st);
     if (rc == SL_OK)
         rc = sl_workers_new(&w, &s->admin_workers, st);
     if (rc)
@@ -127,6 +133,7 @@ sl_code sl_ports_open_admin(sl_server *s, sl_status *st)
     o.arg = &s->admin;
     o.limits.max_body = o.limits.max_decoded = MOST_BYTES;
     o.unix_mode = 0600;
+    o.tls = tls;
     rc = sl_http_listen(s->loops, 1, address, &o, &s->http[s->n_http], &port, st);
     if (rc)
         return rc;

@@ -96,7 +96,7 @@ static void raise_descriptor_limit(void)
 static int wait_for_the_end(sl_server *s, const sigset_t *signals)
 {
     const struct timespec period = {.tv_sec = SL_CERTIFICATES_POLL_NS / 1000000000u};
-    bool watch = s->certificates.rest.tls != NULL || s->certificates.grpc.tls != NULL;
+    bool watch = sl_certificates_are_there(&s->certificates);
     for (;;) {
         int sig = watch ? sigtimedwait(signals, NULL, &period) : sigwaitinfo(signals, NULL);
         if (sig > 0 && sig != SIGHUP)
