@@ -27,8 +27,8 @@ test-clients: deps-clients all ## every real client and proxy
 test-deep: deps-deep ## TSan, valgrind, fault injection, coverage, soak
 	@tools/test deep
 
-soak: deps-test ## mixed requests for SOAK_MINUTES (60): no memory, no descriptor is lost
-	@SOAK_MINUTES=$(or $(SOAK_MINUTES),60) tools/test soak
+soak: deps-test ## mixed requests for SOAK_MINUTES (30): no memory, no descriptor is lost; as long again, changing models
+	@SOAK_MINUTES=$(or $(SOAK_MINUTES),30) tools/test soak
 
 bench: deps-test all ## the figures of bench/, interleaved
 	@bench/run

@@ -172,6 +172,11 @@ def start():
         return running[-1]
 
     yield get
-    for server in running:
-        if server.process.poll() is None:
-            server.stop()
+    try:
+        for server in running:
+            if server.process.poll() is None:
+                server.stop()
+    finally: # also those behind one that did not end well
+        for server in running:
+            if server.process.poll() is None:
+                server.process.kill()

@@ -206,14 +206,14 @@ class Caller:
 
 
 class Secured:
-    def __init__(self, directory, *flags, config=CONFIG, **kw):
+    def __init__(self, directory, *flags, config=CONFIG, start=Server, **kw):
         self.directory = pathlib.Path(directory)
         self.ca = Authority(self.directory)
         cert, key = self.ca.issue("server")
         self.token = self.make_token("me")
         (self.directory / "auth.pbtxt").write_text(RULES)
         self.grpc_port = free_port()
-        self.server = Server(f"--tls_cert_file={cert}", f"--tls_key_file={key}",
+        self.server = start(f"--tls_cert_file={cert}", f"--tls_key_file={key}",
                              f"--grpc_address=127.0.0.1:{self.grpc_port}",
                              f"--auth_config_file={self.directory}/auth.pbtxt", *flags, config=config, **kw)
         caller = Caller(self)
