@@ -1,12 +1,13 @@
 /*
  * paced.c - load at a fixed rate, and how late the answers are
  *
- *     paced PORT PATH BODY RATE SECONDS CONNECTIONS
+ *     paced PORT PATH BODY RATE SECONDS CONNECTIONS [fresh]
  *
  * Request i is due at start + i / RATE, whatever became of those before it, and its latency counts from
  * then: a server that stands still for 50 ms is seen to, by all the requests that were due meanwhile. A
- * rate of 0 sends as fast as answers come, and tells the rate. One line of JSON: requests, failed, rps,
- * p50, p99, p999, max in microseconds, and how many took longer than 5 ms.
+ * rate of 0 sends as fast as answers come, and tells the rate. fresh: each request on a connection of
+ * its own, whose opening counts. A connection that is lost is a failed request. One line of JSON:
+ * requests, failed, rps, p50, p99, p999, max in microseconds, and how many took longer than 5 ms.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -33,6 +34,9 @@ typedef struct connection {
 } connection;
 
 static connection conns[MOST];
+static int port, ep, size;
+static bool fresh;
+static char request[LINE];
 static uint32_t *latency;
 static size_t answered, room, failed;
 
@@ -43,18 +47,49 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static int open_connection(int port)
+/* Does not wait for the server: what is to be sent goes when the socket is writable. */
+static void open_connection(connection *c)
 {
     struct sockaddr_in to = {.sin_family = AF_INET,
                              .sin_port = htons((uint16_t)port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
-    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to)) {
+    struct epoll_event e = {.events = EPOLLIN, .data.u32 = (uint32_t)(c - conns)};
+    int one = 1;
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    if (c->fd < 0 ||
+        (connect(c->fd, (struct sockaddr *)&to, sizeof to) != 0 && errno != EINPROGRESS) ||
+        epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &e) != 0) {
         perror("connect");
         exit(1);
     }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    return fd;
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
+static void lost(connection *c, const char *how)
+{
+    if (c->busy && failed++ < 5)
+        fprintf(stderr, "failed: %s, after %zu bytes of the answer\n", how, c->n);
+    c->busy = false;
+    c->n = 0;
+    close(c->fd);
+    c->fd = -1;
+    if (!fresh)
+        open_connection(c);
+}
+
+static void watch(connection *c, uint32_t events)
+{
+    struct epoll_event e = {.events = events, .data.u32 = (uint32_t)(c - conns)};
+    epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &e);
+}
+
+static void send_request(connection *c)
+{
+    ssize_t n = send(c->fd, request, (size_t)size, MSG_NOSIGNAL);
+    if (n < 0 && errno == EAGAIN)
+        watch(c, EPOLLIN | EPOLLOUT); /* not connected yet */
+    else if (n != size)
+        lost(c, n < 0 ? strerror(errno) : "the request was not taken whole");
 }
 
 /* A whole answer is there: head, and as much body as it says. */
@@ -76,8 +111,8 @@ static void receive(connection *c)
     if (n <= 0) {
         if (n < 0 && errno == EAGAIN)
             return;
-        fprintf(stderr, "connection lost\n");
-        exit(1);
+        lost(c, n < 0 ? strerror(errno) : "closed");
+        return;
     }
     c->n += (size_t)n;
     if (!is_whole(c, &ok))
@@ -88,6 +123,18 @@ static void receive(connection *c)
         fprintf(stderr, "failed: %.*s\n", (int)c->n, c->in);
     c->busy = false;
     c->n = 0;
+    if (fresh)
+        lost(c, "");
+}
+
+static void handle(connection *c, uint32_t events)
+{
+    if (events & EPOLLOUT && c->busy) {
+        watch(c, EPOLLIN);
+        send_request(c);
+    }
+    if (c->fd >= 0 && events & ~(uint32_t)EPOLLOUT)
+        receive(c);
 }
 
 static int by_size(const void *a, const void *b)
@@ -98,23 +145,25 @@ static int by_size(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
-    static char request[LINE];
     struct epoll_event events[MOST];
-    if (argc != 7)
+    if (argc != 7 && argc != 8)
         return 2;
-    int port = atoi(argv[1]), count = atoi(argv[6]), free_ones = 0;
+    int count = atoi(argv[6]), free_ones = 0;
     double rate = atof(argv[4]), seconds = atof(argv[5]);
-    int size = snprintf(request, sizeof request,
+    port = atoi(argv[1]);
+    fresh = argc == 8;
+    count = count < MOST ? count : MOST;
+    size = snprintf(request, sizeof request,
                         "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", argv[2],
                         strlen(argv[3]), argv[3]);
     room = (size_t)((rate > 0 ? rate : 500000) * seconds) + MOST;
     latency = malloc(room * sizeof *latency);
     prctl(PR_SET_TIMERSLACK, 1);
-    int ep = epoll_create1(0);
-    for (int i = 0; i < count && i < MOST; i++) {
-        conns[i].fd = open_connection(port);
-        struct epoll_event e = {.events = EPOLLIN, .data.u32 = (uint32_t)i};
-        epoll_ctl(ep, EPOLL_CTL_ADD, conns[i].fd, &e);
+    ep = epoll_create1(0);
+    for (int i = 0; i < count; i++) {
+        conns[i].fd = -1;
+        if (!fresh)
+            open_connection(&conns[i]);
     }
     uint64_t start = now_ns(), end = start + (uint64_t)(seconds * 1e9), sent = 0;
     for (;;) {
@@ -133,8 +182,9 @@ int main(int argc, char **argv)
             c->due = due;
             c->busy = true;
             sent++;
-            if (send(c->fd, request, (size_t)size, 0) != size)
-                return 1;
+            if (fresh)
+                open_connection(c);
+            send_request(c);
         }
         if (now >= end && free_ones == count)
             break;
@@ -146,7 +196,7 @@ int main(int argc, char **argv)
             wait.tv_nsec = 1000000;
         int n = epoll_pwait2(ep, events, MOST, &wait, NULL);
         for (int i = 0; i < n; i++)
-            receive(&conns[events[i].data.u32]);
+            handle(&conns[events[i].data.u32], events[i].events);
     }
     double took = (double)(now_ns() - start) / 1e9;
     qsort(latency, answered, sizeof *latency, by_size);

@@ -1,0 +1,180 @@
+"""What honest clients notice of an attack: 2,000 slow clients (heads, bodies, TLS and gRPC a byte a second, readers of
+large answers), 10,000 connections that never speak, 1,000 malformed requests a second (HTTP/1.1, HTTP/2, gRPC, TLS).
+
+    ninja -C build/release sluice bench
+    build/venv/bin/python bench/attack.py [--pairs 5] [--seconds 8] [--share 0.25] [--only silent,slow,reader,junk]
+
+Pairs of runs, one quiet, one under attack, in turn one or the other first. Honest traffic (bench/paced.c) comes at a
+fixed pace, a share of the highest rate that this client gets out of the server: on 16 connections that are kept, and
+beside them 50 requests a second on connections of their own, whose opening counts. What is told is the median of the
+pairs' ratios of p99, what failed, the server's largest memory, and the memory of a connection that never spoke.
+
+Attackers, honest clients and server share the machine. Needs `ulimit -n` of 13,000 or more, for the server too.
+"""
+import argparse
+import json
+import os
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import attacks
+from reload import BODY, PACED, ROOT, SLUICE, free_port
+
+ATTACK = ROOT / "build/release/bench/attack"
+MODEL = ROOT / "tests/models/half_plus_two"
+MB = 1 << 20
+
+
+class Server:
+    def __init__(self, directory, *flags):
+        self.log = directory / "log"
+        self.rest, self.grpc, self.tls = free_port(), free_port(), free_port()
+        if not (directory / "cert").exists():
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                            "-keyout", directory / "key", "-out", directory / "cert", "-days", "2", "-subj",
+                            "/CN=localhost"], check=True, capture_output=True)
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [SLUICE, "serve", "--port=0", f"--rest_address=http://127.0.0.1:{self.rest},https://127.0.0.1:{self.tls}",
+                 f"--grpc_address=http://127.0.0.1:{self.grpc}", f"--tls_cert_file={directory}/cert",
+                 f"--tls_key_file={directory}/key", "--model_name=m", f"--model_base_path={MODEL}", *flags],
+                stdout=log, stderr=log)
+        while b"Exporting HTTP/REST API" not in self.log.read_bytes():
+            if self.process.poll() is not None:
+                sys.exit(self.log.read_text())
+            time.sleep(0.01)
+        time.sleep(0.5)
+
+    def memory(self, key="VmRSS"):
+        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith(key):
+                return int(line.split()[1]) * 1024
+
+    def processor(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def paced(server, rate, seconds, connections, *more):
+    return subprocess.Popen([PACED, str(server.rest), attacks.PREDICT, BODY, str(rate), str(seconds), str(connections), *more],
+                            stdout=subprocess.PIPE, text=True)
+
+
+def told(process):
+    out, _ = process.communicate(timeout=120)
+    return json.loads(out)
+
+
+class Largest(threading.Thread):
+    """The server's largest memory while this runs."""
+
+    def __init__(self, server):
+        super().__init__(daemon=True)
+        self.server, self.memory, self.end = server, 0, threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.end.wait(0.1):
+            self.memory = max(self.memory, self.server.memory())
+
+    def stop(self):
+        self.end.set()
+        self.join()
+        return self.memory
+
+
+def honest(server, rate, seconds):
+    largest, before = Largest(server), server.processor()
+    kept, fresh = paced(server, rate, seconds, 16), paced(server, 50, seconds, 16, "fresh")
+    kept, fresh = told(kept), told(fresh)
+    return {"kept": kept, "fresh": fresh, "memory": largest.stop(), "processor": (server.processor() - before) / seconds}
+
+
+def under_attack(server, directory, args, rate):
+    with attacks.Attack(ATTACK, directory, server.rest, server.grpc, server.tls, args.scale, args.only) as attack:
+        time.sleep(1)
+        got = honest(server, rate, args.seconds)
+    time.sleep(2) # all of them leave at once
+    return got, attack.told
+
+
+def memory_of_silent(directory, flags):
+    """Bytes of the server for a connection that never spoke: plain, TLS, gRPC."""
+    found = {}
+    for name in ("rest", "tls", "grpc"):
+        server = Server(directory, *flags)
+        try:
+            before = server.memory()
+            process = subprocess.Popen([ATTACK, f"silent:{getattr(server, name)}:10000"], stdin=subprocess.PIPE,
+                                       stdout=subprocess.PIPE, text=True)
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(0.5)
+            found[name] = (server.memory() - before) / 10000
+            process.communicate("\n")
+        finally:
+            server.stop()
+    return found
+
+
+def show(name, r):
+    print(f"  {name:9} kept: p50 {r['kept']['p50']:5} p99 {r['kept']['p99']:6} max {r['kept']['max']:6} us, failed "
+          f"{r['kept']['failed']}; new: p50 {r['fresh']['p50']:5} p99 {r['fresh']['p99']:6} max {r['fresh']['max']:6} us, "
+          f"failed {r['fresh']['failed']}; server {r['memory'] / MB:.0f} MB, {r['processor']:.2f} processors", flush=True)
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--pairs", type=int, default=5)
+    p.add_argument("--seconds", type=float, default=8)
+    p.add_argument("--share", type=float, default=0.25)
+    p.add_argument("--scale", type=float, default=1.0)
+    p.add_argument("--only", type=lambda s: s.split(","))
+    p.add_argument("--no-memory", action="store_true")
+    p.add_argument("flags", nargs="*", default=["--max_inflight_bytes=268435456"], help="of the server, after --")
+    args = p.parse_args()
+    resource.setrlimit(resource.RLIMIT_NOFILE, [resource.getrlimit(resource.RLIMIT_NOFILE)[1]] * 2)
+    directory = pathlib.Path(tempfile.mkdtemp())
+    if not args.no_memory:
+        print("bytes of a silent connection: " +
+              ", ".join(f"{k} {v:.0f}" for k, v in memory_of_silent(directory, args.flags).items()))
+    server = Server(directory, *args.flags)
+    try:
+        most = max(told(paced(server, 0, 2, 16))["rps"] for _ in range(2))
+        rate = int(most * args.share)
+        print(f"highest rate {most}, pace {rate} requests a second; memory {server.memory() / MB:.0f} MB")
+        pairs = []
+        for i in range(args.pairs):
+            runs = {}
+            for what in (("quiet", "attacked"), ("attacked", "quiet"))[i % 2]:
+                if what == "quiet":
+                    runs[what] = honest(server, rate, args.seconds)
+                else:
+                    runs[what], attack = under_attack(server, directory, args, rate)
+                show(what, runs[what])
+            pairs.append(runs)
+        print("the last attack:", json.dumps(attack))
+        for kind in ("kept", "fresh"):
+            ratios = [r["attacked"][kind]["p99"] / r["quiet"][kind]["p99"] for r in pairs]
+            print(f"p99 under attack / quiet, {kind}: median {statistics.median(ratios):.2f}  "
+                  f"({', '.join(f'{r:.2f}' for r in ratios)})")
+        print("failed honest requests:", sum(r[w][k]["failed"] for r in pairs for w in r for k in ("kept", "fresh")),
+              f"of {sum(r[w][k]['requests'] for r in pairs for w in r for k in ('kept', 'fresh'))}; "
+              f"largest memory {max(r['attacked']['memory'] for r in pairs) / MB:.0f} MB, "
+              f"afterwards {server.memory() / MB:.0f} MB")
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    main()
