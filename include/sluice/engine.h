@@ -43,7 +43,7 @@ typedef struct sl_load_options {
 
 /* One run of one signature. The caller fills in everything but `outputs`. */
 typedef struct sl_run {
-    int signature; /* position in the model's sl_signatures */
+    int signature; /* position in the model's sl_signatures; see also sl_engine.unites */
 
     /* Which of the signature's inputs are fed, ascending, and with what. An engine may keep the
      * tensors' buffers alive (sl_tensor_share) but never writes to them. */
@@ -105,6 +105,12 @@ typedef struct sl_engine {
      * resource written, no effect outside? Only then may it be run though nobody asked (warm-up,
      * shadow traffic). Any thread, never blocks. Absent: never. */
     bool (*pure)(sl_session *s, int signature);
+
+    /* (optional) Can run() and cost() be given the position of the signatures' union, `count`
+     * (signature.h), where there is one? Then those of its inputs are fed that belong to a
+     * signature of which an output is wanted, and no others. Any thread, never blocks. Absent: no.
+     */
+    bool (*unites)(sl_session *s);
 } sl_engine;
 
 #endif

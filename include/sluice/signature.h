@@ -33,10 +33,17 @@ typedef struct sl_signature {
     sl_str def; /* the SignatureDef as it stands in the file: metadata prints all of it */
 } sl_signature;
 
-/* All signatures of one meta graph, hidden ones ("__saved_model_...") included. */
+/*
+ * All signatures of one meta graph, hidden ones ("__saved_model_...") included.
+ *
+ * Behind them, at list[count], there may be their union: what the tasks of a MultiInference can ask
+ * in one run. It has the input and the outputs of each signature that may be such a task, each
+ * tensor once; the keys are the tensors' names. Nobody finds it by its own key.
+ */
 typedef struct sl_signatures {
     const sl_signature *list;
     int count;
+    bool has_union;
 } sl_signatures;
 
 /* Position of the signature with that key, or -1. */
@@ -44,8 +51,8 @@ int sl_signatures_find(const sl_signatures *all, sl_str key);
 /* Position of the input or output with that key, or -1. Binary search. */
 int sl_tensor_infos_find(const sl_tensor_info *infos, int count, sl_str key);
 
-/* A copy of everything, in one piece of memory besides the defaults' buffers, which are shared; NULL
- * when memory cannot be had. Freed with sl_signatures_free (accepts NULL). */
+/* A copy of everything, in one piece of memory besides the defaults' buffers, which are shared;
+ * NULL when memory cannot be had. Freed with sl_signatures_free (accepts NULL). */
 sl_signatures *sl_signatures_try_dup(const sl_signatures *all) SL_MUST_CHECK;
 void sl_signatures_free(sl_signatures *all);
 

@@ -3,7 +3,7 @@
  *
  *     saved_model.c   opens, picks the meta graph, about()
  *     graph.c         nodes, functions, their indexes       attrs.c   decodes attributes on demand
- *     signatures.c    SignatureDefs                         assets.c  asset files, init op
+ *     signatures.c    SignatureDefs, union.c all at once    assets.c  asset files, init op
  *     bundle.c        variables (sstable.c, crc32c.c)       restore.c which key fills which node
  *
  * Everything but the bundle lives in the model's arena and points into `pb`.
@@ -48,6 +48,9 @@ struct sl_saved_model {
 sl_code sl_model_read_graph(sl_saved_model *m, sl_status *st);
 sl_code sl_model_read_signatures(sl_saved_model *m, sl_status *st);
 void sl_model_free_signatures(sl_saved_model *m); /* the tensors of the defaults */
+/* The signatures' union, into *u, which stands behind them, if there is one (sluice/signature.h).
+ */
+sl_code sl_model_unite_signatures(sl_saved_model *m, sl_signature *u, sl_status *st);
 sl_code sl_model_read_assets(sl_saved_model *m, sl_status *st);
 sl_code sl_model_read_init_op(sl_saved_model *m, sl_status *st);
 /* After graph and bundle. */

@@ -167,15 +167,15 @@ sl_code sl_model_read_signatures(sl_saved_model *m, sl_status *st)
     sl_code rc = read_map(m, m->meta.wire, 5, &list, &n, st);
     if (rc)
         return rc;
-    sl_signature *all = sl_model_try_array(m, (size_t)n, sizeof *all);
+    sl_signature *all = sl_model_try_array(m, (size_t)n + 1, sizeof *all);
     if (all == NULL)
         rc = sl_model_no_memory(m, st);
     else
-        m->signatures = (sl_signatures){all, n};
+        m->signatures = (sl_signatures){.list = all, .count = n};
     for (int i = 0; rc == SL_OK && i < n; i++)
         rc = read_signature(m, &list[i], &all[i], st);
     sl_free(list);
-    return rc;
+    return rc ? rc : sl_model_unite_signatures(m, &all[n], st);
 }
 
 void sl_model_free_signatures(sl_saved_model *m)

@@ -41,17 +41,27 @@ typedef struct replay {
 
 /* ---- running ---- */
 
+/* The end of a run, which may come on another thread. */
 typedef struct pending {
-    sl_predict predict; /* first: done() gets a pointer to it */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool done; /* these two under lock */
     sl_code rc;
 } pending;
 
-static void on_done(sl_predict *p, sl_code rc)
+static void pending_init(pending *w)
 {
-    pending *w = (pending *)p;
+    *w = (pending){.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+}
+
+static void pending_fini(pending *w)
+{
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->lock);
+}
+
+static void come(pending *w, sl_code rc)
+{
     pthread_mutex_lock(&w->lock);
     w->rc = rc;
     w->done = true;
@@ -59,15 +69,24 @@ static void on_done(sl_predict *p, sl_code rc)
     pthread_mutex_unlock(&w->lock);
 }
 
-static sl_code start_and_wait(pending *w)
+static sl_code await(pending *w)
 {
-    w->done = false;
-    sl_predict_start(&w->predict, SL_RUN_HERE);
     pthread_mutex_lock(&w->lock);
     while (!w->done)
         pthread_cond_wait(&w->changed, &w->lock);
+    w->done = false;
     pthread_mutex_unlock(&w->lock);
     return w->rc;
+}
+
+static void on_done(sl_predict *p, sl_code rc)
+{
+    come(p->user, rc);
+}
+
+static void on_multi_done(sl_multi *m, sl_code rc)
+{
+    come(m->user, rc);
 }
 
 static sl_code check_answer(sl_predict *p)
@@ -89,26 +108,39 @@ static void drop_outputs(sl_predict *p)
         sl_tensor_release(&p->run.outputs[i]);
 }
 
-static sl_code run_once(pending *w)
+static sl_code run(replay *r, sl_predict *p)
 {
-    sl_code rc = start_and_wait(w);
-    if (rc == SL_OK)
-        rc = check_answer(&w->predict);
-    drop_outputs(&w->predict);
+    sl_code rc = SL_OK;
+    pending w;
+    pending_init(&w);
+    p->done = on_done;
+    p->user = &w;
+    for (int i = 0; i < r->iterations && rc == SL_OK; i++) {
+        sl_predict_start(p, SL_RUN_HERE);
+        rc = await(&w);
+        if (rc == SL_OK)
+            rc = check_answer(p);
+        drop_outputs(p);
+    }
+    pending_fini(&w);
     return rc;
 }
 
-static sl_code run(replay *r, const sl_predict *prepared)
+static sl_code run_multi(replay *r, sl_multi *m)
 {
     sl_code rc = SL_OK;
-    pending w = {.predict = *prepared,
-                 .lock = PTHREAD_MUTEX_INITIALIZER,
-                 .changed = PTHREAD_COND_INITIALIZER};
-    w.predict.done = on_done;
-    for (int i = 0; i < r->iterations && rc == SL_OK; i++)
-        rc = run_once(&w);
-    pthread_cond_destroy(&w.changed);
-    pthread_mutex_destroy(&w.lock);
+    pending w;
+    pending_init(&w);
+    m->done = on_multi_done;
+    m->user = &w;
+    for (int i = 0; i < r->iterations && rc == SL_OK; i++) {
+        sl_multi_start(m, SL_RUN_HERE);
+        rc = await(&w);
+        for (size_t k = 0; k < m->count && rc == SL_OK; k++)
+            rc = check_answer(&m->runs[k]);
+        sl_multi_release(m);
+    }
+    pending_fini(&w);
     return rc;
 }
 
@@ -195,7 +227,8 @@ static sl_multi_task *tasks_of(replay *r, const sl_pb_multi *in)
 
 static sl_code replay_multi(replay *r, sl_str request)
 {
-    sl_predict like, *runs;
+    sl_predict like;
+    sl_multi m;
     sl_pb_multi in;
     sl_code rc = sl_pb_decode_multi(request, NULL, &limits, &r->arena, &in, r->st);
     if (rc)
@@ -206,9 +239,9 @@ static sl_code replay_multi(replay *r, sl_str request)
     else
         rc = begin(r, SL_METHOD_CLASSIFY, in.n_tasks ? in.tasks[0].spec.name : SL_STR(""), &like);
     if (rc == SL_OK)
-        rc = sl_multi_prepare(&like, tasks, in.n_tasks, &in.examples, &runs);
-    for (size_t i = 0; i < in.n_tasks && rc == SL_OK; i++)
-        rc = run(r, &runs[i]);
+        rc = sl_multi_prepare(&m, &like, tasks, in.n_tasks, &in.examples);
+    if (rc == SL_OK)
+        rc = run_multi(r, &m);
     sl_tensor_release(&in.examples);
     return rc;
 }

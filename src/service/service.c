@@ -383,6 +383,8 @@ static void record(sl_predict *p)
     static const char *const labels[] = {"model_name", "API", "runtime", NULL};
     static const char *const api[] = {"Predict", "Classify", "Regress"};
     static _Atomic(sl_metric *) metric;
+    if (p->uncounted)
+        return;
     sl_metric *m = atomic_load_explicit(&metric, memory_order_acquire);
     if (m == NULL) {
         m = sl_metric_register("/tensorflow/serving/runtime_latency", SL_HISTOGRAM, labels,
@@ -492,7 +494,7 @@ void sl_predict_start(sl_predict *p, sl_where where)
         return;
     }
     p->started_ns = now;
-    p->run.deadline_ns = p->deadline_ns       ? p->deadline_ns
+    p->run.deadline_ns = p->deadline_ns      ? p->deadline_ns
                          : s->run_timeout_ns ? now + s->run_timeout_ns
                                              : 0;
     p->run.cancelled = p->cancelled;

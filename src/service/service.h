@@ -58,6 +58,7 @@ struct sl_predict {
     sl_status *st;
     sl_method method;
     bool rpc; /* words failures as gRPC does, where REST has other words; set after init */
+    bool uncounted; /* its run is not in the metric runtime_latency */
     const sl_version *version;     /* held from resolve to fini */
     const sl_signature *signature; /* of that version */
     sl_run run;                    /* outputs are ours until fini */

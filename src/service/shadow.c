@@ -1,9 +1,10 @@
 /*
  * shadow.c - see shadow.h
  *
- * One copy is one block of memory: the struct, then the tensors that were fed and those that were
- * answered, as references. It holds handles on both versions, on the one that answered because the
- * names of its outputs are needed for the comparison.
+ * One copy is one block of memory: the struct, then its tasks (one, or those of a MultiInference),
+ * then the tensors that were fed and those that were answered, as references. It holds handles on
+ * both versions, on the one that answered because the names of its outputs are needed for the
+ * comparison.
  */
 #include "service/shadow.h"
 
@@ -24,18 +25,23 @@ struct sl_shadows {
     atomic_ulong differed, failed, impure; /* for the log: not each one */
 };
 
+/* One run as it was answered. */
+typedef struct task {
+    const sl_signature *signature; /* of the version that answered */
+    sl_method method;
+    int n_inputs, n_outputs;
+    sl_tensor *inputs, *outputs;
+    int *input_index, *output_index; /* in that signature */
+} task;
+
 struct sl_shadow {
     sl_job job;
     sl_shadows *shadows;
     sl_service *service;
     const sl_version *answered;
     sl_shadow_target target;
-    int signature; /* of the version that answered */
-    sl_method method;
-    int n_inputs, n_outputs;
-    sl_tensor *inputs, *outputs;
-    int *input_index, *output_index; /* in the signature of the version that answered */
-    size_t bytes;
+    task *tasks;
+    size_t n_tasks, bytes;
 };
 
 sl_code sl_shadows_new(const sl_shadows_options *o, sl_shadows **out, sl_status *st)
@@ -103,47 +109,63 @@ static bool is_worth_a_line(atomic_ulong *counter, unsigned long *seen)
 /* ---- taking ---- */
 
 /* One block for everything, or NULL. */
-static sl_shadow *try_new(size_t inputs, size_t outputs)
+static sl_shadow *try_new(size_t n_tasks, size_t n_tensors)
 {
-    size_t n, tensors, indexes, all;
-    if (!sl_add_size(inputs, outputs, &n) || !sl_mul_size(n, sizeof(sl_tensor), &tensors) ||
-        !sl_mul_size(n, sizeof(int), &indexes) || !sl_add_size(tensors, indexes, &all) ||
-        !sl_add_size(all, sizeof(sl_shadow), &all))
+    size_t tasks, tensors, indexes, all;
+    if (!sl_mul_size(n_tasks, sizeof(task), &tasks) ||
+        !sl_mul_size(n_tensors, sizeof(sl_tensor), &tensors) ||
+        !sl_mul_size(n_tensors, sizeof(int), &indexes) || !sl_add_size(tasks, tensors, &all) ||
+        !sl_add_size(all, indexes, &all) || !sl_add_size(all, sizeof(sl_shadow), &all))
         return NULL;
     sl_shadow *s = sl_try_calloc(1, all);
     if (s == NULL)
         return NULL;
-    s->inputs = (sl_tensor *)(s + 1);
-    s->outputs = s->inputs + inputs;
-    s->input_index = (int *)(s->outputs + outputs);
-    s->output_index = s->input_index + inputs;
+    s->tasks = (task *)(s + 1);
+    s->n_tasks = n_tasks;
     return s;
 }
 
-static void share_all(sl_shadow *s, const sl_run *run)
+static size_t share(const sl_tensor *from, const int *from_index, int n, sl_tensor *to, int *index)
 {
-    for (int i = 0; i < run->n_inputs; i++) {
-        sl_tensor_share(&run->inputs[i], &s->inputs[i]);
-        s->input_index[i] = run->input_index[i];
-        s->bytes += run->inputs[i].size;
+    size_t bytes = 0;
+    for (int i = 0; i < n; i++) {
+        sl_tensor_share(&from[i], &to[i]);
+        index[i] = from_index[i];
+        bytes += from[i].size;
     }
-    for (int i = 0; i < run->n_outputs; i++) {
-        sl_tensor_share(&run->outputs[i], &s->outputs[i]);
-        s->output_index[i] = run->output_index[i];
-        s->bytes += run->outputs[i].size;
-    }
-    s->n_inputs = run->n_inputs;
-    s->n_outputs = run->n_outputs;
+    return bytes;
 }
 
-sl_shadow *sl_shadow_take(sl_predict *p)
+/* *tensor and *index: where there is room; they move on. */
+static void share_run(sl_shadow *s, const sl_predict *p, task *t, sl_tensor **tensor, int **index)
+{
+    const sl_run *r = &p->run;
+    int in = r->n_inputs, out = r->n_outputs;
+    *t = (task){.signature = p->signature,
+                .method = p->method,
+                .n_inputs = in,
+                .n_outputs = out,
+                .inputs = *tensor,
+                .outputs = *tensor + in,
+                .input_index = *index,
+                .output_index = *index + in};
+    s->bytes += share(r->inputs, r->input_index, in, t->inputs, t->input_index);
+    s->bytes += share(r->outputs, r->output_index, out, t->outputs, t->output_index);
+    *tensor += in + out;
+    *index += in + out;
+}
+
+static sl_shadow *take(sl_predict *holder, const sl_predict *runs, size_t n)
 {
     sl_shadow_target target;
-    sl_service *service = p->service;
-    if (service->shadows == NULL || p->version == NULL || p->signature == NULL ||
-        !sl_manager_shadow(service->manager, p->version, &target))
+    sl_service *service = holder->service;
+    size_t tensors = 0;
+    if (service->shadows == NULL || holder->version == NULL ||
+        !sl_manager_shadow(service->manager, holder->version, &target))
         return NULL;
-    sl_shadow *s = try_new((size_t)p->run.n_inputs, (size_t)p->run.n_outputs);
+    for (size_t i = 0; i < n; i++)
+        tensors += (size_t)runs[i].run.n_inputs + (size_t)runs[i].run.n_outputs;
+    sl_shadow *s = try_new(n, tensors);
     if (s == NULL) {
         count(target.version, "dropped");
         sl_manager_release(service->manager, target.version);
@@ -152,20 +174,34 @@ sl_shadow *sl_shadow_take(sl_predict *p)
     s->shadows = service->shadows;
     s->service = service;
     s->target = target;
-    s->answered = p->version;
-    s->signature = p->run.signature;
-    s->method = p->method;
-    share_all(s, &p->run);
-    p->version = NULL;
+    s->answered = holder->version;
+    sl_tensor *tensor = (sl_tensor *)(s->tasks + n);
+    int *index = (int *)(tensor + tensors);
+    for (size_t i = 0; i < n; i++)
+        share_run(s, &runs[i], &s->tasks[i], &tensor, &index);
+    holder->version = NULL;
     return s;
+}
+
+sl_shadow *sl_shadow_take(sl_predict *p)
+{
+    return p->signature != NULL ? take(p, p, 1) : NULL;
+}
+
+sl_shadow *sl_shadow_take_multi(sl_predict *p, const sl_multi *m)
+{
+    return m->count > 0 ? take(p, m->runs, m->count) : NULL;
 }
 
 static void free_shadow(sl_shadow *s)
 {
-    for (int i = 0; i < s->n_inputs; i++)
-        sl_tensor_release(&s->inputs[i]);
-    for (int i = 0; i < s->n_outputs; i++)
-        sl_tensor_release(&s->outputs[i]);
+    for (size_t k = 0; k < s->n_tasks; k++) {
+        const task *t = &s->tasks[k];
+        for (int i = 0; i < t->n_inputs; i++)
+            sl_tensor_release(&t->inputs[i]);
+        for (int i = 0; i < t->n_outputs; i++)
+            sl_tensor_release(&t->outputs[i]);
+    }
     sl_manager_release(s->service->manager, s->answered);
     sl_manager_release(s->service->manager, s->target.version);
     sl_free(s);
@@ -173,31 +209,25 @@ static void free_shadow(sl_shadow *s)
 
 /* ---- running ---- */
 
-static const sl_signature *answered_signature(const sl_shadow *s)
-{
-    return &s->answered->signatures->list[s->signature];
-}
-
 /* The candidate's signatures are sorted as those of the other version are, but need not have the
  * same inputs: they are found by name. */
-static sl_code feed(const sl_shadow *s, sl_predict *p)
+static sl_code feed(const task *t, sl_predict *p)
 {
-    const sl_signature *had = answered_signature(s);
-    size_t n = (size_t)s->n_inputs;
+    size_t n = (size_t)t->n_inputs;
     int *index = sl_arena_try_alloc(p->arena, (n + 1) * sizeof *index);
     if (index == NULL)
         return sl_fail(p->st, SL_RESOURCE_EXHAUSTED, "out of memory: %zu inputs", n);
     for (size_t i = 0; i < n; i++) {
-        const char *key = had->inputs[s->input_index[i]].key;
+        const char *key = t->signature->inputs[t->input_index[i]].key;
         index[i] =
             sl_tensor_infos_find(p->signature->inputs, p->signature->n_inputs, sl_str_of(key));
         if (index[i] < 0)
             return sl_fail(p->st, SL_INVALID_ARGUMENT, "the candidate has no input \"%s\"", key);
     }
-    return sl_predict_set_inputs(p, index, s->inputs, s->n_inputs);
+    return sl_predict_set_inputs(p, index, t->inputs, t->n_inputs);
 }
 
-static sl_code run(const sl_shadow *s, sl_predict *p)
+static sl_code run_one(const sl_shadow *s, sl_predict *p)
 {
     const sl_version *v = s->target.version;
     uint64_t begin = sl_now_ns();
@@ -208,23 +238,38 @@ static sl_code run(const sl_shadow *s, sl_predict *p)
     return rc;
 }
 
-/* NULL: every output is the same. Otherwise the name of the first that is not. */
-static const char *compare(const sl_shadow *s, const sl_predict *p, sl_difference *d)
+static sl_code run(const sl_shadow *s, sl_predict *runs)
 {
-    const sl_signature *had = answered_signature(s);
-    for (int i = 0; i < s->n_outputs; i++) {
-        const char *key = had->outputs[s->output_index[i]].key;
+    sl_code rc = SL_OK;
+    sl_predict *together = sl_multi_unite(runs, s->n_tasks);
+    if (together == NULL) {
+        for (size_t i = 0; i < s->n_tasks && rc == SL_OK; i++)
+            rc = run_one(s, &runs[i]);
+        return rc;
+    }
+    rc = run_one(s, together);
+    if (rc == SL_OK)
+        sl_multi_hand_out(together, runs, s->n_tasks);
+    return rc;
+}
+
+/* NULL: every output is the same. Otherwise the name of the first that is not. */
+static const char *compare(const sl_shadow *s, const task *t, const sl_predict *p, sl_difference *d)
+{
+    for (int i = 0; i < t->n_outputs; i++) {
+        const char *key = t->signature->outputs[t->output_index[i]].key;
         int at =
             sl_tensor_infos_find(p->signature->outputs, p->signature->n_outputs, sl_str_of(key));
         *d = (sl_difference){.what = "existence"};
-        if (at < 0 || !sl_tensor_compare(&s->outputs[i], &p->run.outputs[at], s->target.rtol,
+        if (at < 0 || !sl_tensor_compare(&t->outputs[i], &p->run.outputs[at], s->target.rtol,
                                          s->target.atol, d))
             return key;
     }
     return NULL;
 }
 
-static void tell_difference(const sl_shadow *s, const char *output, const sl_difference *d)
+static void tell_difference(const sl_shadow *s, const task *t, const char *output,
+                            const sl_difference *d)
 {
     unsigned long n;
     if (!is_worth_a_line(&s->shadows->differed, &n))
@@ -233,8 +278,8 @@ static void tell_difference(const sl_shadow *s, const char *output, const sl_dif
            "shadow of model %s: version %lld differs from version %lld in signature %s, output "
            "%s: %s; %lld elements, first at %lld: %g, expected %g (seen %lu times)",
            s->target.version->model, (long long)s->target.version->number,
-           (long long)s->answered->number, answered_signature(s)->key, output, d->what,
-           (long long)d->count, (long long)d->first, d->got, d->expected, n);
+           (long long)s->answered->number, t->signature->key, output, d->what, (long long)d->count,
+           (long long)d->first, d->got, d->expected, n);
 }
 
 static void tell_failure(const sl_shadow *s, const sl_status *st)
@@ -246,56 +291,76 @@ static void tell_failure(const sl_shadow *s, const sl_status *st)
                sl_code_name(st->code), st->msg, n);
 }
 
-static void tell_impure(const sl_shadow *s)
+static void tell_impure(const sl_shadow *s, const task *t)
 {
     unsigned long n;
     if (is_worth_a_line(&s->shadows->impure, &n))
         sl_log(SL_WARNING,
                "shadow of model %s: signature %s of version %lld is not run: it may write "
                "variables, tables or other resources (seen %lu times)",
-               s->target.version->model, answered_signature(s)->key,
-               (long long)s->target.version->number, n);
+               s->target.version->model, t->signature->key, (long long)s->target.version->number,
+               n);
 }
 
-/* What came of it, as the metric calls it. */
-static const char *run_and_compare(const sl_shadow *s, sl_predict *p)
+/* Finds the candidate's signature, and feeds it. *impure: it must not be run. */
+static sl_code prepare(const sl_shadow *s, const task *t, sl_predict *p, bool *impure)
 {
     const sl_version *v = s->target.version;
-    sl_difference d;
-    sl_str key = sl_str_of(answered_signature(s)->key);
-    sl_code rc = sl_predict_resolve(p, NULL, key); /* the version is there already */
-    if (rc == SL_OK &&
-        (v->engine->pure == NULL || !v->engine->pure(v->session, p->run.signature))) {
-        tell_impure(s);
-        return "impure";
+    p->method = t->method;
+    p->version = v;
+    sl_code rc =
+        sl_predict_resolve(p, NULL, sl_str_of(t->signature->key)); /* the version is there */
+    if (rc)
+        return rc;
+    *impure = v->engine->pure == NULL || !v->engine->pure(v->session, p->run.signature);
+    if (*impure)
+        tell_impure(s, t);
+    return *impure ? SL_OK : feed(t, p);
+}
+
+/* What came of it, as the metric calls it. `runs`: initialised, one for each task. */
+static const char *run_and_compare(const sl_shadow *s, sl_predict *runs, const sl_status *st)
+{
+    sl_code rc = SL_OK;
+    for (size_t i = 0; i < s->n_tasks && rc == SL_OK; i++) {
+        bool impure = false;
+        rc = prepare(s, &s->tasks[i], &runs[i], &impure);
+        if (impure)
+            return "impure";
     }
     if (rc == SL_OK)
-        rc = feed(s, p);
-    if (rc == SL_OK)
-        rc = run(s, p);
+        rc = run(s, runs);
     if (rc) {
-        tell_failure(s, p->st);
+        tell_failure(s, st);
         return "failed";
     }
-    const char *output = compare(s, p, &d);
-    if (output != NULL)
-        tell_difference(s, output, &d);
-    return output ? "differed" : "matched";
+    for (size_t i = 0; i < s->n_tasks; i++) {
+        sl_difference d;
+        const char *output = compare(s, &s->tasks[i], &runs[i], &d);
+        if (output == NULL)
+            continue;
+        tell_difference(s, &s->tasks[i], output, &d);
+        return "differed";
+    }
+    return "matched";
 }
 
 static const char *run_copy(sl_shadow *s)
 {
     sl_arena arena;
     sl_status st = {0};
-    sl_predict p;
     if (sl_arena_init(&arena, 0))
         return "dropped";
-    sl_predict_init(&p, s->service, &arena, &st);
-    p.method = s->method;
-    p.version = s->target.version;
-    const char *result = run_and_compare(s, &p);
-    p.version = NULL; /* free_shadow gives it back */
-    sl_predict_fini(&p);
+    const char *result = "dropped";
+    sl_predict *runs = sl_arena_try_alloc(&arena, s->n_tasks * sizeof *runs);
+    for (size_t i = 0; runs != NULL && i < s->n_tasks; i++)
+        sl_predict_init(&runs[i], s->service, &arena, &st);
+    if (runs != NULL)
+        result = run_and_compare(s, runs, &st);
+    for (size_t i = 0; runs != NULL && i < s->n_tasks; i++) {
+        runs[i].version = NULL; /* free_shadow gives it back */
+        sl_predict_fini(&runs[i]);
+    }
     sl_arena_fini(&arena);
     return result;
 }

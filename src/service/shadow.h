@@ -25,7 +25,7 @@
 #ifndef SL_SERVICE_SHADOW_H
 #define SL_SERVICE_SHADOW_H
 
-#include "service/service.h"
+#include "service/multi.h"
 
 typedef struct sl_shadows sl_shadows; /* the threads and their queue */
 
@@ -45,6 +45,9 @@ typedef struct sl_shadow sl_shadow; /* one copy */
  * then counts as dropped). If there is one, p->version has become the copy's: it is NULL. Any
  * thread, never blocks. */
 sl_shadow *sl_shadow_take(sl_predict *p);
+/* The same for what `m` has answered; `p` holds its version, and may lose it. All of its tasks are
+ * one copy, which differs if one of them does. */
+sl_shadow *sl_shadow_take_multi(sl_predict *p, const sl_multi *m);
 /* Queues it, or drops it. Accepts NULL. Any thread, never blocks. */
 void sl_shadow_start(sl_shadow *s);
 

@@ -108,11 +108,12 @@ static void take_signature(packer *p, const sl_signature *from, sl_signature *to
 static sl_signatures *pack(packer *p, const sl_signatures *all)
 {
     sl_signatures *top = take(p, sizeof *top);
-    sl_signature *list = take(p, (size_t)all->count * sizeof *list);
-    for (int i = 0; i < all->count; i++)
+    int n = all->count + all->has_union;
+    sl_signature *list = take(p, (size_t)n * sizeof *list);
+    for (int i = 0; i < n; i++)
         take_signature(p, &all->list[i], list ? &list[i] : NULL);
     if (top != NULL)
-        *top = (sl_signatures){list, all->count};
+        *top = (sl_signatures){list, all->count, all->has_union};
     return top;
 }
 

@@ -1,5 +1,6 @@
 """Classify, Regress, MultiInference, GetModelMetadata and ModelService, with TensorFlow Serving's own client."""
 import json
+import shutil
 import subprocess
 import time
 
@@ -135,6 +136,68 @@ def test_multi_inference_answers_task_by_task(server):
     assert all(r.model_spec.version.value == 123 and r.model_spec.name == "half_plus_two" for r in reply.results)
     page = server.ask("GET", "/metrics").text
     assert ':tensorflow:serving:request_example_count_total{model="half_plus_two"} 2' in page
+
+
+@pytest.mark.parametrize("engine", ["native", "tensorflow"])
+def test_multi_inference_is_one_run(tmp_path, engine):
+    params = tmp_path / "batching.pbtxt"
+    params.write_text("max_batch_size { value: 8 } batch_timeout_micros { value: 1000 }")
+    s = grpc_server(f"--engine={engine}", config=model_config(("heads", MODELS / "heads")))
+    batched = grpc_server(f"--engine={engine}", "--enable_batching", f"--batching_parameters_file={params}",
+                          config=model_config(("heads", MODELS / "heads")))
+
+    def ask(server, *tasks):
+        call = server.grpc.prediction.MultiInference(multi(*tasks, model="heads"), timeout=20)
+        return [[v.value for v in r.regression_result.regressions] or
+                [c.classes[0].score for c in r.classification_result.classifications] for r in call.results]
+
+    for server in s, batched:
+        assert ask(server, ("seen", "regress"), ("seen_again", "classify")) == [[1, 1], [1.5, 1.5]]
+        assert ask(server, ("seen_again", "classify"), ("seen", "regress"), ("double", "regress")) == [
+            [2.5, 2.5], [2, 2], [4, 12]]
+        assert ask(server, ("seen", "regress")) == [[3, 3]]
+        # Signatures that feed another tensor are fed the same Examples.
+        assert ask(server, ("negative", "regress"), ("double", "regress")) == [[-2, -6], [4, 12]]
+        assert ask(server, ("double", "regress")) == [[4, 12]]
+        server.grpc.prediction.Regress(regress([example(x=2)], model="heads", signature="seen"), timeout=20)
+        server.grpc.close()
+        page = server.ask("GET", "/metrics").text
+        assert ':tensorflow:serving:runtime_latency_count{model_name="heads",API="Regress",runtime="TF1"} 1\n' in page
+        assert 'API="Classify"' not in page
+    assert ":batching_session:wrapped_run_count{} 6" in page
+    assert s.stop() == 0 and batched.stop() == 0
+
+
+def test_multi_inference_goes_to_the_shadow_too(tmp_path):
+    for n in "12":
+        shutil.copytree(MODELS / "heads" / "1", tmp_path / "m" / n)
+    s = grpc_server(config=model_config(("heads", tmp_path / "m", "model_version_policy { all {} }",
+                                         "traffic { split { version: 1 weight: 1 } } shadow { version: 2 }")))
+
+    def shadowed(result, n):
+        end = time.monotonic() + 30
+        line = f':sluice:shadow:count{{model_name="heads",version="2",result="{result}"}} {n}\n'
+        while line not in s.ask("GET", "/metrics").text:
+            assert time.monotonic() < end, s.log
+            time.sleep(0.02)
+
+    for n in 1, 2:
+        s.grpc.prediction.MultiInference(multi(("negative", "regress"), ("double", "regress"), model="heads"), timeout=20)
+        shadowed("matched", n)
+    s.grpc.prediction.MultiInference(multi(("double", "regress"), ("seen", "regress"), model="heads"), timeout=20)
+    shadowed("impure", 1)
+    s.grpc.close()
+    assert s.stop() == 0
+
+
+@pytest.mark.parametrize("engine", ["native", "tensorflow"])
+def test_multi_inference_feeds_all_tasks_in_one_run(engine):
+    # One of them takes numbers: refused in the words of a run that is fed both.
+    s = grpc_server(f"--engine={engine}", config=model_config(("half_plus_two", MODELS / "half_plus_two")))
+    with fails(C.INVALID_ARGUMENT, lambda t: t.startswith("Expects arg[1] to be float but string is provided")):
+        s.grpc.prediction.MultiInference(multi(("regress_x2_to_y3", "regress"), ("regress_x_to_y", "regress")), timeout=20)
+    s.grpc.close()
+    assert s.stop() == 0
 
 
 REGRESS = ("regress_x_to_y", "regress")

@@ -113,6 +113,24 @@ def half_plus_two(path):
 
 
 @model
+def heads(path):
+    with v1.Graph().as_default(), v1.Session() as s:
+        first, second = (v1.placeholder(tf.string, [None], name=n) for n in ("first", "second"))
+        x, z = (v1.parse_example(e, {"x": v1.FixedLenFeature([1], tf.float32)})["x"] for e in (first, second))
+        total = v1.get_variable("total", initializer=0.0, use_resource=True)
+        seen = tf.add(v1.assign_add(total, 1.0), 0 * x, name="seen")
+        again = tf.add(seen, 0.5, name="seen_again")
+        double = tf.add(x, x, name="double")
+        s.run(v1.global_variables_initializer())
+        save_v1(path, s, {
+            "double": signature({"inputs": first}, {"outputs": double}, "regress"),
+            "negative": signature({"inputs": second}, {"outputs": tf.negative(z, name="negative")}, "regress"),
+            "seen": signature({"inputs": first}, {"outputs": seen}, "regress"),
+            "seen_again": signature({"inputs": first}, {"scores": again}, "classify"),
+            "plain": signature({"x": x}, {"y": double}, "predict")})
+
+
+@model
 def partitioned(path):
     with v1.Graph().as_default(), v1.Session() as s:
         ids = v1.placeholder(tf.int32, [None], name="ids")

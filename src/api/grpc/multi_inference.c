@@ -1,27 +1,19 @@
 /*
  * multi_inference.c - several heads of one model on the same Examples
  *
- * The runs follow one another: each is started when the one before it is done, on whichever thread
- * that is. A run in place is done before it returns, so a loop goes on with the next one instead of
- * a call inside a call.
- *
  * Source: grpc.md 5; metrics.md 3 (request_example_counts).
  */
 #include "api/grpc/infer.h"
 #include "base/clock.h"
 #include "metrics/metrics.h"
-#include "service/multi.h"
+#include "service/shadow.h"
 
 typedef struct multi {
     sl_grpc_call call;
     sl_predict version; /* holds the version for all runs */
     sl_pb_multi sent;
-    sl_predict *runs;
-    size_t n_prepared, at;
     bool decoded; /* `sent` holds a tensor */
-    sl_where where;
-    atomic_int turn; /* of the run at `at`: who comes second, its start or its end, goes on */
-    sl_code rc;      /* of the last run */
+    sl_multi tasks;
 } multi;
 
 static sl_code prepare(multi *m)
@@ -53,9 +45,7 @@ static sl_code prepare(multi *m)
         tasks[i] = (sl_multi_task){.model = s->tasks[i].spec.name,
                                    .signature = s->tasks[i].spec.signature_name,
                                    .method_name = s->tasks[i].method_name};
-    rc = sl_multi_prepare(&m->version, tasks, s->n_tasks, &s->examples, &m->runs);
-    m->n_prepared = rc ? 0 : s->n_tasks;
-    return rc;
+    return sl_multi_prepare(&m->tasks, &m->version, tasks, s->n_tasks, &s->examples);
 }
 
 static sl_code result_of(const sl_grpc_call *c, sl_predict *p, sl_pb_result *r)
@@ -68,13 +58,13 @@ static sl_code result_of(const sl_grpc_call *c, sl_predict *p, sl_pb_result *r)
 static sl_code encode(multi *m)
 {
     sl_grpc_call *c = &m->call;
-    size_t n = m->n_prepared;
+    size_t n = m->tasks.count;
     sl_pb_result *results = sl_arena_try_alloc(c->http->arena, n * sizeof *results);
     if (results == NULL)
         return sl_fail(&c->st, SL_RESOURCE_EXHAUSTED, "out of memory: %zu results", n);
     sl_code rc = SL_OK;
     for (size_t i = 0; i < n && rc == SL_OK; i++)
-        rc = result_of(c, &m->runs[i], &results[i]);
+        rc = result_of(c, &m->tasks.runs[i], &results[i]);
     if (rc)
         return rc;
     sl_grpc_reply r;
@@ -91,45 +81,17 @@ static void count_examples(const multi *m)
     sl_cell_add(sl_metric_cell(g->example_total, model), n);
 }
 
-static void end(multi *m, sl_code rc)
+static void ran(sl_multi *tasks, sl_code rc)
 {
-    for (size_t i = 0; i < m->n_prepared; i++) {
-        m->call.queue_ns += m->runs[i].queue_ns;
-        m->call.run_ns += m->runs[i].run_ns;
-    }
+    multi *m = tasks->user;
+    sl_http_spend(m->call.http, tasks->run_ns);
+    m->call.queue_ns += tasks->queue_ns;
+    m->call.run_ns = tasks->run_ns;
     if (rc == SL_OK)
         rc = encode(m);
     if (rc == SL_OK)
         count_examples(m);
     sl_grpc_finish(&m->call, rc);
-}
-
-static void ran(sl_predict *p, sl_code rc);
-
-/* Runs one after the other, for as long as they are done when sl_predict_start returns. */
-static void go(multi *m)
-{
-    while (m->rc == SL_OK && m->at < m->n_prepared) {
-        sl_predict *p = &m->runs[m->at];
-        p->done = ran;
-        p->bytes = m->call.message.n;
-        atomic_store(&m->turn, 0);
-        sl_predict_start(p, m->where);
-        if (atomic_fetch_add(&m->turn, 1) == 0)
-            return; /* it is still running: ran() goes on */
-    }
-    end(m, m->rc);
-}
-
-static void ran(sl_predict *p, sl_code rc)
-{
-    multi *m = p->user;
-    m->rc = rc;
-    m->at++;
-    if (atomic_fetch_add(&m->turn, 1) == 1) {
-        m->where = SL_RUN_HERE; /* no loop, or a batch that does not ask */
-        go(m);
-    }
 }
 
 static void begin(sl_grpc_call *c, sl_where where)
@@ -138,21 +100,28 @@ static void begin(sl_grpc_call *c, sl_where where)
     uint64_t begin_ns = sl_now_ns();
     sl_grpc_predict_init(c, &m->version);
     m->version.user = c; /* which is m, too */
-    m->where = where;
-    m->rc = prepare(m);
+    sl_code rc = prepare(m);
     if (sl_grpc_unwound(c, where))
         return;
     c->decode_ns = sl_now_ns() - begin_ns;
-    if (m->rc)
-        sl_grpc_finish(c, m->rc);
+    m->tasks.user = m;
+    m->tasks.done = ran;
+    if (rc)
+        sl_grpc_finish(c, rc);
     else
-        go(m);
+        sl_multi_start(&m->tasks, where);
+}
+
+static sl_shadow *copy(sl_grpc_call *c)
+{
+    multi *m = (multi *)c;
+    return sl_shadow_take_multi(&m->version, &m->tasks);
 }
 
 static void release(sl_grpc_call *c)
 {
     multi *m = (multi *)c;
-    sl_multi_release(m->runs, m->n_prepared);
+    sl_multi_release(&m->tasks);
     if (m->decoded)
         sl_tensor_release(&m->sent.examples);
     if (m->version.service != NULL)
@@ -165,4 +134,5 @@ const sl_grpc_method sl_grpc_multi_inference = {
     .infers = true,
     .needs_models = true,
     .begin = begin,
+    .copy = copy,
     .release = release};

@@ -26,12 +26,13 @@ enum {
 
 struct sl_session {
     sl_resources *resources;
-    sl_exec **execs; /* by position of the signature; NULL: hidden */
+    sl_exec **execs; /* by position of the signature; NULL: hidden, or a union that is not there */
     int n_execs;
     pthread_mutex_t state;
     sl_limits limits;
     uint64_t weights; /* bytes */
     bool *pure;       /* by position of the signature */
+    bool unites;      /* the last of execs is their union's */
     char text[160];
 };
 
@@ -199,29 +200,35 @@ static sl_code load_graph(sl_session *s, sl_ngraph *g, sl_code built, sl_status 
     return rc || g == NULL ? rc : sl_freeze_bind(g, s->resources, st);
 }
 
+static sl_code load_signature(sl_session *s, const sl_saved_model *m, int i, sl_status *st)
+{
+    sl_ngraph *g = NULL;
+    sl_code rc = build_signature(m, &sl_saved_model_signatures(m)->list[i], &g, st);
+    rc = load_graph(s, g, rc, st);
+    if (rc == SL_OK)
+        rc = sl_freeze_mark(g, st);
+    if (rc) {
+        sl_ngraph_free(g);
+        return rc;
+    }
+    s->execs[i] = sl_exec_new(g, &s->limits, &s->state);
+    return s->execs[i] ? SL_OK : no_memory(st);
+}
+
 static sl_code load_signatures(sl_session *s, const sl_saved_model *m, sl_status *st)
 {
     const sl_signatures *sigs = sl_saved_model_signatures(m);
-    s->execs = sl_try_calloc((size_t)sigs->count, sizeof *s->execs);
-    s->n_execs = sigs->count;
-    sl_code rc = s->execs ? SL_OK : no_memory(st);
-    for (int i = 0; i < sigs->count && rc == SL_OK; i++) {
-        sl_ngraph *g = NULL;
-        if (is_hidden(&sigs->list[i]))
-            continue;
-        rc = build_signature(m, &sigs->list[i], &g, st);
-        rc = load_graph(s, g, rc, st);
-        if (rc == SL_OK)
-            rc = sl_freeze_mark(g, st);
-        if (rc) {
-            sl_ngraph_free(g);
+    s->n_execs = sigs->count + sigs->has_union;
+    s->execs = sl_try_calloc((size_t)s->n_execs, sizeof *s->execs);
+    if (s->execs == NULL)
+        return no_memory(st);
+    for (int i = 0; i < sigs->count; i++)
+        if (!is_hidden(&sigs->list[i]) && load_signature(s, m, i, st))
             return sl_wrap(st, "signature \"%s\": ", sigs->list[i].key);
-        }
-        s->execs[i] = sl_exec_new(g, &s->limits, &s->state);
-        if (s->execs[i] == NULL)
-            rc = no_memory(st);
-    }
-    return rc;
+    /* Too large a graph, say, is no reason not to serve the model: it then does not unite. */
+    sl_status ignored = {0};
+    s->unites = sigs->has_union && load_signature(s, m, sigs->count, &ignored) == SL_OK;
+    return SL_OK;
 }
 
 /* Restores, then runs the init op, in which every variable may be written. */
@@ -394,7 +401,7 @@ static void describe(sl_session *s, const sl_saved_model *m)
 {
     int steps = 0, fused = 0;
     s->weights = count_weights(s);
-    for (int i = 0; i < s->n_execs; i++)
+    for (int i = 0; i < sl_saved_model_signatures(m)->count; i++)
         if (s->execs[i] != NULL)
             prepare(s, m, i, &steps, &fused);
     snprintf(s->text, sizeof s->text, "native: %d steps, %d fused, %llu KB weights", steps, fused,
@@ -524,6 +531,11 @@ static bool native_pure(sl_session *s, int signature)
     return signature >= 0 && signature < s->n_execs && s->pure[signature];
 }
 
+static bool native_unites(sl_session *s)
+{
+    return s->unites;
+}
+
 static uint64_t native_memory(sl_session *s)
 {
     uint64_t n = sizeof *s + s->weights;
@@ -549,4 +561,5 @@ const sl_engine sl_engine_native = {
     .memory = native_memory,
     .describe = native_describe,
     .pure = native_pure,
+    .unites = native_unites,
 };

@@ -106,8 +106,9 @@ struct sl_session {
     char *written; /* TensorFlow that wrote the model, or "" */
     int params;    /* memfd: what every process of this version is told */
     tf_counts *signatures;
-    int n_signatures;
-    bool *pure; /* opposite signatures */
+    int n_signatures; /* their union, if there is one, included: it is the last */
+    bool unites;
+    bool *pure;                      /* opposite signatures */
     atomic_uint_fast64_t typical_ns; /* of a run, smoothed: how long looking is worth while */
 
     /* engine->lock */
@@ -235,6 +236,7 @@ void tf_close(sl_session *s);
 uint64_t tf_memory(sl_session *s);
 const char *tf_describe(sl_session *s);
 bool tf_pure(sl_session *s, int signature);
+bool tf_unites(sl_session *s);
 /* engine->lock held; waits until the host runs, or says why not. */
 sl_code tf_host_wait(tf_engine *e, sl_status *st);
 

@@ -150,8 +150,9 @@ int tf_params_memfd(const tf_engine *e, const sl_saved_model *model, const sl_lo
     put_bytes(&t, config.p, config.n);
     put_number(&t, runs_inline(model));
     put_readable(&t, e, sl_saved_model_dir(model));
-    put_number(&t, (uint32_t)all->count);
-    for (int i = 0; i < all->count; i++) {
+    int n = all->count + all->has_union;
+    put_number(&t, (uint32_t)n);
+    for (int i = 0; i < n; i++) {
         put_infos(&t, all->list[i].inputs, all->list[i].n_inputs);
         put_infos(&t, all->list[i].outputs, all->list[i].n_outputs);
     }

@@ -155,7 +155,8 @@ typedef struct sl_tf_reply {
  *     ConfigProto in wire form
  *     1 if requests run in the calling thread
  *     n, readable paths
- *     n signatures, each: n, names of input tensors; n, names of output tensors ("" if not dense)
+ *     n signatures, each: n, names of input tensors; n, names of output tensors ("" if not dense);
+ *         their union, if there is one, is the last of them
  */
 
 #endif

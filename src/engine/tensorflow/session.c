@@ -66,9 +66,10 @@ static sl_session *new_session(tf_engine *e, const sl_saved_model *model,
     s->lines.fd = -1;
     pthread_mutex_init(&s->lock, NULL);
     sl_cond_init(&s->freed);
-    s->n_signatures = all->count;
-    s->signatures = sl_calloc((size_t)all->count, sizeof *s->signatures);
-    for (int i = 0; i < all->count; i++)
+    s->n_signatures = all->count + all->has_union;
+    s->unites = all->has_union;
+    s->signatures = sl_calloc((size_t)s->n_signatures, sizeof *s->signatures);
+    for (int i = 0; i < s->n_signatures; i++)
         s->signatures[i] = (tf_counts){all->list[i].n_inputs, all->list[i].n_outputs};
     snprintf(s->why_not, sizeof s->why_not, "%s is not loaded yet", s->label);
     s->params = tf_params_memfd(e, model, opts, s->label);
@@ -151,7 +152,12 @@ sl_code tf_load(void *self, const sl_saved_model *model, const sl_load_options *
 
 bool tf_pure(sl_session *s, int signature)
 {
-    return signature >= 0 && signature < s->n_signatures && s->pure[signature];
+    return signature >= 0 && signature < s->n_signatures - s->unites && s->pure[signature];
+}
+
+bool tf_unites(sl_session *s)
+{
+    return s->unites;
 }
 
 void tf_close(sl_session *s)

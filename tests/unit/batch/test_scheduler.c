@@ -30,7 +30,7 @@ static const sl_tensor_info b_in[] = {{.key = "1", .name = "p:0", .dtype = SL_DT
 static const sl_signature list[] = {
     {.key = "a", .inputs = a_in, .n_inputs = 2, .outputs = a_out, .n_outputs = 2},
     {.key = "b", .inputs = b_in, .n_inputs = 2, .outputs = a_out, .n_outputs = 2}};
-static const sl_signatures signatures = {list, 2};
+static const sl_signatures signatures = {.list = list, .count = 2};
 
 typedef struct fixture {
     sl_batch_scheduler *scheduler;

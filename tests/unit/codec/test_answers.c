@@ -307,7 +307,7 @@ static void metadata_prints_the_whole_signature(void **state)
     put_info(&def, 1, "x", "x:0", (sl_str){dims, sizeof dims - 1});
     sl_wire_put_bytes(&def, 3, "tensorflow/serving/predict", 26);
     sl_signature s = {.key = "serving_default", .def = {def.p, def.n}};
-    sl_signatures all = {&s, 1};
+    sl_signatures all = {.list = &s, .count = 1};
     expect(
         sl_json_encode_metadata(SL_STR("m"), 123, &all, &out, &st),
         "{\n\"model_spec\":{\n \"name\": \"m\",\n \"version\": \"123\",\n \"signature_name\": "
@@ -347,7 +347,7 @@ static void metadata_nested_without_end_is_refused(void **state)
     value.n = 0;
     sl_wire_put_bytes(&value, 4, outer.p, outer.n);
     sl_signature s = {.key = "k", .def = {value.p, value.n}};
-    sl_signatures all = {&s, 1};
+    sl_signatures all = {.list = &s, .count = 1};
     assert_int_equal(sl_json_encode_metadata(SL_STR("m"), 1, &all, &out, &st), SL_DATA_LOSS);
     assert_non_null(strstr(st.msg, "nested deeper than 100 messages"));
     sl_chain_reset(&out);

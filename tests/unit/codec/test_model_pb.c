@@ -12,7 +12,7 @@ static void messages_are_those_of_protobuf(void **state)
     assert_true(sl_str_is(asked.name, "m"));
     assert_int_equal(asked.version, 2);
     const sl_signature list[] = {{.key = "a", .def = SL_STR("\x1a\x01p")}, {.key = "b"}};
-    const sl_signatures all = {list, 2};
+    const sl_signatures all = {.list = list, .count = 2};
     assert_int_equal(sl_pb_encode_metadata(SL_STR("m"), 2, &all, &out, &f->st), SL_OK);
     assert_chain_is(&out, part(&p));
 
@@ -38,9 +38,8 @@ static void messages_are_those_of_protobuf(void **state)
 static void metadata_fails(fixture *f, sl_text t, const char *text)
 {
     sl_pb_model_spec asked;
-    assert_int_equal(
-        sl_pb_decode_metadata_request((sl_str){t.p, t.n}, &f->arena, &asked, &f->st),
-        SL_INVALID_ARGUMENT);
+    assert_int_equal(sl_pb_decode_metadata_request((sl_str){t.p, t.n}, &f->arena, &asked, &f->st),
+                     SL_INVALID_ARGUMENT);
     assert_string_equal(f->st.msg, text);
     sl_text_fini(&t);
 }

@@ -224,6 +224,79 @@ static void half_plus_two_takes_numbers_or_examples(void **state)
     unload(&m);
 }
 
+/* Feeds `x` to inputs of the union and fetches outputs of it, each by the tensor's name. */
+static sl_code run_union(model *m, const sl_tensor *x, const char *const *in, int n_in,
+                         const char *const *names, int n, sl_tensor *out)
+{
+    const sl_signature *u = &m->sigs->list[m->sigs->count];
+    int fed[4], wanted[4];
+    sl_tensor inputs[4];
+    for (int i = 0; i < n_in; i++) {
+        fed[i] = sl_tensor_infos_find(u->inputs, u->n_inputs, sl_str_of(in[i]));
+        inputs[i] = *x;
+    }
+    for (int i = 0; i < n; i++)
+        wanted[i] = sl_tensor_infos_find(u->outputs, u->n_outputs, sl_str_of(names[i]));
+    sl_run run = {.signature = m->sigs->count,
+                  .n_inputs = n_in,
+                  .input_index = fed,
+                  .inputs = inputs,
+                  .n_outputs = n,
+                  .output_index = wanted,
+                  .outputs = out,
+                  .threads = 1};
+    return sl_engine_native.run(m->session, &run, &m->st);
+}
+
+static const char example_3[] = "\x0a\x0f\x0a\x0d\x0a\x01x\x12\x08\x12\x06\x0a\x04\0\0\x40\x40";
+
+static void several_signatures_are_one_run(void **state)
+{
+    (void)state;
+    model m;
+    sl_tensor y[4];
+    load(&m, "heads");
+    assert_true(sl_engine_native.unites(m.session));
+    sl_tensor x = strings((const sl_str[]){{example_3, sizeof example_3 - 1}}, 1);
+    /* "seen", and the same + 0.5; -x of the other input */
+    for (int i = 1; i <= 3; i++) {
+        const char *in[] = {"first:0", "second:0"};
+        const char *out[] = {"seen:0", "seen_again:0", "negative:0"};
+        if (run_union(&m, &x, in, 2, out, 3, y))
+            fail_msg("%s", m.st.msg);
+        assert_floats(&y[0], (const float[]){(float)i}, 1);
+        assert_floats(&y[1], (const float[]){(float)i + 0.5f}, 1);
+        assert_floats(&y[2], (const float[]){-3}, 1);
+        for (int k = 0; k < 3; k++)
+            sl_tensor_release(&y[k]);
+    }
+    /* Not all of them: what is not fed is not looked at, what is not fetched is not run. */
+    if (run_union(&m, &x, (const char *[]){"first:0"}, 1, (const char *[]){"double:0"}, 1, y))
+        fail_msg("%s", m.st.msg);
+    assert_floats(&y[0], (const float[]){6}, 1);
+    sl_tensor_release(&y[0]);
+    /* It is the session's own: the variable is that of the signatures. */
+    assert_int_equal(run_all(&m, "seen", &x, 1, y), SL_OK);
+    assert_floats(&y[0], (const float[]){4}, 1);
+    sl_tensor_release(&y[0]);
+    sl_tensor_release(&x);
+    unload(&m);
+    load(&m, "linear");
+    assert_false(sl_engine_native.unites(m.session));
+    unload(&m);
+}
+
+static void a_run_over_all_signatures_is_as_pure_as_they_are(void **state)
+{
+    (void)state;
+    model m;
+    load(&m, "heads");
+    assert_true(sl_engine_native.pure(m.session, signature(&m, "double")));
+    assert_false(sl_engine_native.pure(m.session, signature(&m, "seen")));
+    assert_false(sl_engine_native.pure(m.session, m.sigs->count));
+    unload(&m);
+}
+
 static void tables_are_filled_from_the_models_own_files(void **state)
 {
     (void)state;
@@ -535,6 +608,8 @@ int main(void)
         cmocka_unit_test(an_output_outlives_its_session),
         cmocka_unit_test(slices_of_a_variable_are_joined),
         cmocka_unit_test(half_plus_two_takes_numbers_or_examples),
+        cmocka_unit_test(several_signatures_are_one_run),
+        cmocka_unit_test(a_run_over_all_signatures_is_as_pure_as_they_are),
         cmocka_unit_test(tables_are_filled_from_the_models_own_files),
         cmocka_unit_test(strings_outlive_the_run_that_made_them),
         cmocka_unit_test(a_counter_is_shared_by_all_signatures),

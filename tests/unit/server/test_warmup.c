@@ -386,6 +386,20 @@ static void each_task_of_a_multi_inference_record_is_run(void **state)
     assert_int_equal(f->fake.inputs[0].dims[0], 2);
 }
 
+static void a_multi_inference_record_is_one_run_where_the_engine_can_do_that(void **state)
+{
+    fixture *f = *state;
+    f->fake.signatures.has_union = true;
+    f->options.iterations = 3;
+    add(f, MULTI, two_tasks());
+    assert_int_equal(replay(f), SL_OK);
+    assert_int_equal(f->fake.runs, 3);
+    assert_int_equal(f->fake.signature, 3);
+    assert_int_equal(f->fake.n_inputs, 1);
+    assert_int_equal(f->fake.n_outputs, 3);
+    assert_int_equal(f->fake.inputs[0].dims[0], 2);
+}
+
 static void assert_task_fails(fixture *f, const char *model, const char *signature,
                               const char *method, sl_code code, const char *text)
 {
@@ -615,6 +629,7 @@ int main(void)
         T(wrong_example_records_fail),
         T(an_answer_of_the_wrong_shape_fails),
         T(each_task_of_a_multi_inference_record_is_run),
+        T(a_multi_inference_record_is_one_run_where_the_engine_can_do_that),
         T(wrong_multi_inference_records_fail),
         T(each_record_runs_as_often_as_is_wished),
         T(a_record_without_a_log_is_read_and_skipped),

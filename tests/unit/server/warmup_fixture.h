@@ -17,7 +17,7 @@
 
 typedef struct fake {
     sl_version version;
-    sl_signature list[3];
+    sl_signature list[4]; /* the last is the union of the first two, where a test wants that */
     sl_signatures signatures;
     sl_tensor defaults[2];
     int runs, signature, n_inputs, n_outputs, last_output; /* of the last run */
@@ -30,8 +30,11 @@ static inline sl_code fake_output(const fake *f, const sl_run *run, int k, sl_st
     const sl_tensor_info *info = &f->list[run->signature].outputs[run->output_index[k]];
     const sl_tensor *in = &run->inputs[0];
     int64_t dims[] = {in->rank ? in->dims[0] : 1, 2};
-    sl_code rc =
-        sl_tensor_try_new(info->dtype, dims, run->signature == 0 ? 2 : 1, &run->outputs[k], st);
+    int rank = strcmp(info->key, "classes") == 0 || strcmp(info->key, "scores") == 0 ||
+                       strcmp(info->key, "c:0") == 0 || strcmp(info->key, "s:0") == 0
+                   ? 2
+                   : 1;
+    sl_code rc = sl_tensor_try_new(info->dtype, dims, rank, &run->outputs[k], st);
     if (rc == SL_OK)
         memset(run->outputs[k].data, 0, run->outputs[k].size);
     return rc;
@@ -66,18 +69,31 @@ static inline sl_code fake_run(sl_session *s, sl_run *run, sl_status *st)
     return SL_OK;
 }
 
+static inline bool fake_unites(sl_session *s)
+{
+    (void)s;
+    return true;
+}
+
 static inline void fake_init(fake *f)
 {
     static const sl_tensor_info examples[] = {
         {.key = "inputs", .name = "e:0", .dtype = SL_DT_STRING}};
     static const sl_tensor_info two[] = {{.key = "a", .name = "a:0", .dtype = SL_DT_FLOAT},
                                          {.key = "b", .name = "b:0", .dtype = SL_DT_FLOAT}};
-    static const sl_tensor_info classes[] = {{.key = "classes", .dtype = SL_DT_STRING},
-                                             {.key = "scores", .dtype = SL_DT_FLOAT}};
-    static const sl_tensor_info values[] = {{.key = "outputs", .dtype = SL_DT_FLOAT}};
+    static const sl_tensor_info classes[] = {
+        {.key = "classes", .name = "c:0", .dtype = SL_DT_STRING},
+        {.key = "scores", .name = "s:0", .dtype = SL_DT_FLOAT}};
+    static const sl_tensor_info values[] = {
+        {.key = "outputs", .name = "v:0", .dtype = SL_DT_FLOAT}};
+    static const sl_tensor_info example[] = {{.key = "e:0", .name = "e:0", .dtype = SL_DT_STRING}};
+    static const sl_tensor_info csv[] = {{.key = "c:0", .name = "c:0", .dtype = SL_DT_STRING},
+                                         {.key = "s:0", .name = "s:0", .dtype = SL_DT_FLOAT},
+                                         {.key = "v:0", .name = "v:0", .dtype = SL_DT_FLOAT}};
     static const sl_tensor_info yz[] = {{.key = "y", .dtype = SL_DT_FLOAT},
                                         {.key = "z", .dtype = SL_DT_FLOAT}};
-    static const sl_engine engine = {.abi = SL_ENGINE_ABI, .name = "fake", .run = fake_run};
+    static const sl_engine engine = {
+        .abi = SL_ENGINE_ABI, .name = "fake", .run = fake_run, .unites = fake_unites};
     static float half = 0.5f;
     memset(f, 0, sizeof *f);
     f->defaults[1] = (sl_tensor){.dtype = SL_DT_FLOAT, .size = sizeof half, .data = &half};
@@ -100,7 +116,13 @@ static inline void fake_init(fake *f)
                                 .outputs = yz,
                                 .n_outputs = 2,
                                 .defaults = f->defaults};
-    f->signatures = (sl_signatures){f->list, 3};
+    f->list[3] = (sl_signature){.key = "",
+                                .method_name = "",
+                                .inputs = example,
+                                .n_inputs = 1,
+                                .outputs = csv,
+                                .n_outputs = 3};
+    f->signatures = (sl_signatures){.list = f->list, .count = 3};
     f->version = (sl_version){.model = "m",
                               .number = 1,
                               .path = "/models/m/1",

@@ -2,7 +2,7 @@
  * test_shadow.c - copies of requests: run later, compared, counted, never in the way
  *
  * A manager with real routing serves versions whose engine adds its version's number times `step`
- * to what it is fed. Version 1 answers, version 2 is the shadow.
+ * to what it is fed; Examples count as zeros. Version 1 answers, version 2 is the shadow.
  */
 #include "unit/model/fixture.h"
 
@@ -28,7 +28,7 @@ typedef struct world {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
 static double step;
-static bool pure_, held;
+static bool pure_, held, unites_;
 static sl_code refusal;
 static int runs[NUMBERS];
 
@@ -46,10 +46,20 @@ static sl_code engine_run(sl_session *s, sl_run *run, sl_status *st)
     if (fail)
         return sl_fail(st, fail, "it refuses");
     const sl_tensor *x = &run->inputs[run->n_inputs - 1]; /* "x" is the last of either version */
-    sl_code rc = sl_tensor_try_new(SL_DT_FLOAT, x->dims, x->rank, &run->outputs[0], st);
-    for (int64_t i = 0; rc == SL_OK && i < sl_tensor_count(x); i++)
-        ((float *)run->outputs[0].data)[i] = ((const float *)x->data)[i] + (float)add;
+    sl_code rc = SL_OK;
+    for (int k = 0; k < run->n_outputs && rc == SL_OK; k++) {
+        rc = sl_tensor_try_new(SL_DT_FLOAT, x->dims, x->rank, &run->outputs[k], st);
+        for (int64_t i = 0; rc == SL_OK && i < sl_tensor_count(x); i++)
+            ((float *)run->outputs[k].data)[i] =
+                (x->dtype == SL_DT_FLOAT ? ((const float *)x->data)[i] : 0) + (float)add;
+    }
     return rc;
+}
+
+static bool engine_unites(sl_session *s)
+{
+    (void)s;
+    return unites_;
 }
 
 static bool engine_pure(sl_session *s, int signature)
@@ -59,8 +69,11 @@ static bool engine_pure(sl_session *s, int signature)
     return pure_;
 }
 
-static const sl_engine engine = {
-    .abi = SL_ENGINE_ABI, .name = "fake", .run = engine_run, .pure = engine_pure};
+static const sl_engine engine = {.abi = SL_ENGINE_ABI,
+                                 .name = "fake",
+                                 .run = engine_run,
+                                 .pure = engine_pure,
+                                 .unites = engine_unites};
 
 static const sl_tensor_info only_x[] = {{.key = "x", .name = "x:0", .dtype = SL_DT_FLOAT}};
 static const sl_tensor_info a_and_x[] = {{.key = "a", .name = "a:0", .dtype = SL_DT_FLOAT},
@@ -89,8 +102,24 @@ static const sl_signature list_a[] = {{.key = "serving_default",
                                        .n_inputs = 1,
                                        .outputs = y,
                                        .n_outputs = 1}};
-static const sl_signatures sig_x = {list_x, 1}, sig_ax = {list_ax, 1}, sig_a = {list_a, 1};
-static const sl_signatures *candidate_signatures;
+static const sl_signatures sig_x = {.list = list_x, .count = 1},
+                           sig_ax = {.list = list_ax, .count = 1},
+                           sig_a = {.list = list_a, .count = 1};
+/* Two that take Examples, and their union. */
+static const sl_tensor_info examples[] = {{.key = "inputs", .name = "e:0", .dtype = SL_DT_STRING}},
+                            e[] = {{.key = "e:0", .name = "e:0", .dtype = SL_DT_STRING}},
+                            left[] = {{.key = "outputs", .name = "l:0", .dtype = SL_DT_FLOAT}},
+                            right[] = {{.key = "outputs", .name = "r:0", .dtype = SL_DT_FLOAT}},
+                            both[] = {{.key = "l:0", .name = "l:0", .dtype = SL_DT_FLOAT},
+                                      {.key = "r:0", .name = "r:0", .dtype = SL_DT_FLOAT}};
+#define HEAD(k, in, out, n)                                                                      \
+    {                                                                                            \
+        .key = k, .method_name = "", .inputs = in, .n_inputs = 1, .outputs = out, .n_outputs = n \
+    }
+static const sl_signature list_heads[] = {HEAD("left", examples, left, 1),
+                                          HEAD("right", examples, right, 1), HEAD("", e, both, 2)};
+static const sl_signatures heads = {.list = list_heads, .count = 2, .has_union = true};
+static const sl_signatures *candidate_signatures, *answering_signatures;
 
 static sl_code load(void *arg, const sl_model_config *config, sl_version *v, sl_text *why,
                     sl_status *st)
@@ -98,7 +127,7 @@ static sl_code load(void *arg, const sl_model_config *config, sl_version *v, sl_
     sl_code rc = fake_load(arg, config, v, why, st);
     v->engine = &engine;
     v->session = (sl_session *)(intptr_t)v->number;
-    v->signatures = v->number == 2 ? candidate_signatures : &sig_x;
+    v->signatures = v->number == 2 ? candidate_signatures : answering_signatures;
     return rc;
 }
 
@@ -116,9 +145,9 @@ static int setup(void **state)
     snprintf(w->model, sizeof w->model, "m%d", ++n);
     step = 0;
     pure_ = true;
-    held = false;
+    held = unites_ = false;
     refusal = SL_OK;
-    candidate_signatures = &sig_x;
+    candidate_signatures = answering_signatures = &sig_x;
     memset(runs, 0, sizeof runs);
     *state = w;
     return sl_arena_init(&w->arena, 0);
@@ -176,6 +205,36 @@ static sl_shadow *answer(world *w)
     sl_predict_fini(&w->p);
     sl_tensor_release(&w->input);
     sl_arena_reset(&w->arena); /* the copy needs nothing of the request */
+    return s;
+}
+
+static void multi_done(sl_multi *m, sl_code rc)
+{
+    (void)m;
+    assert_int_equal(rc, SL_OK);
+}
+
+/* The same with a request of two tasks. */
+static sl_shadow *answer_both(world *w)
+{
+    static const sl_str model = SL_STR("m"), regress = SL_STR("tensorflow/serving/regress");
+    sl_multi_task tasks[] = {{model, SL_STR("right"), regress}, {model, SL_STR("left"), regress}};
+    sl_model_spec spec = latest(w->model);
+    sl_multi m;
+    assert_int_equal(sl_tensor_try_new_strings((sl_str[]){SL_STR("a"), SL_STR("b")}, (int64_t[]){2},
+                                               1, &w->input, &w->st),
+                     SL_OK);
+    sl_predict_init(&w->p, &w->service, &w->arena, &w->st);
+    assert_int_equal(sl_predict_resolve_version(&w->p, &spec), SL_OK);
+    if (sl_multi_prepare(&m, &w->p, tasks, 2, &w->input))
+        fail_msg("%s", w->st.msg);
+    m.done = multi_done;
+    sl_multi_start(&m, SL_RUN_HERE);
+    sl_shadow *s = sl_shadow_take_multi(&w->p, &m);
+    sl_multi_release(&m);
+    sl_predict_fini(&w->p);
+    sl_tensor_release(&w->input);
+    sl_arena_reset(&w->arena);
     return s;
 }
 
@@ -352,6 +411,48 @@ static void a_version_is_unloaded_although_it_was_a_shadow(void **state)
     assert_null(answer(w));
 }
 
+static void serve_heads(world *w)
+{
+    candidate_signatures = answering_signatures = &heads;
+    serve(w, 100, 0, 0);
+}
+
+static void all_tasks_of_a_multi_inference_are_one_copy(void **state)
+{
+    world *w = *state;
+    serve_heads(w);
+    sl_shadow_start(answer_both(w));
+    assert_int_equal(counted(w, "matched"), 1);
+    assert_int_equal(runs[1], 2);
+    assert_int_equal(runs[2], 2);
+}
+
+static void a_copy_of_a_multi_inference_is_one_run_where_the_engine_can_do_that(void **state)
+{
+    world *w = *state;
+    unites_ = true;
+    serve_heads(w);
+    sl_shadow_start(answer_both(w));
+    assert_int_equal(counted(w, "matched"), 1);
+    assert_int_equal(runs[1], 1);
+    assert_int_equal(runs[2], 1);
+}
+
+static void one_task_that_differs_or_may_write_is_enough(void **state)
+{
+    world *w = *state;
+    step = 1;
+    serve_heads(w);
+    sl_shadow_start(answer_both(w));
+    assert_int_equal(counted(w, "differed"), 1);
+    assert_int_equal(sl_shadows_new(&(sl_shadows_options){0}, &w->shadows, &w->st), SL_OK);
+    w->service.shadows = w->shadows;
+    pure_ = false;
+    sl_shadow_start(answer_both(w));
+    assert_int_equal(counted(w, "impure"), 1);
+    assert_int_equal(counted(w, "differed"), 1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -369,6 +470,9 @@ int main(void)
         TEST(without_memory_a_copy_is_dropped_and_the_answer_stands),
         TEST(no_copy_is_made_where_none_is_wanted),
         TEST(a_version_is_unloaded_although_it_was_a_shadow),
+        TEST(all_tasks_of_a_multi_inference_are_one_copy),
+        TEST(a_copy_of_a_multi_inference_is_one_run_where_the_engine_can_do_that),
+        TEST(one_task_that_differs_or_may_write_is_enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
