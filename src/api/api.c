@@ -62,11 +62,11 @@ static sl_guard *guard_of(void *arg)
     return ((sl_api *)arg)->rest->opt.guard;
 }
 
-bool sl_api_on_connect(sl_str peer, void **held, void *arg)
+bool sl_api_on_connect(sl_str peer, int listener, void **held, void *arg)
 {
     sl_guard *g = guard_of(arg);
     struct sl_counter *counter = NULL;
-    bool ok = g == NULL || sl_guard_connect(g, peer, &counter);
+    bool ok = g == NULL || sl_guard_connect(g, (sl_listener_kind)listener, peer, &counter);
     *held = counter;
     return ok;
 }

@@ -23,7 +23,7 @@ void sl_api_on_error(int status, const char *message, sl_chain *body, const char
 /* The access log's line for a request that HTTP itself, or on_head, has refused. */
 void sl_api_on_refused(const sl_http_call *call, int status, const char *message, void *arg);
 /* What the guard says of connections; without a guard everybody may connect. */
-bool sl_api_on_connect(sl_str peer, void **held, void *arg);
+bool sl_api_on_connect(sl_str peer, int listener, void **held, void *arg);
 void sl_api_on_disconnect(void *held, void *arg);
 bool sl_api_is_proxy(sl_str peer, void *arg);
 bool sl_api_on_call_error(sl_http_call *call, int status, const char *message, void *arg);

@@ -167,7 +167,7 @@ static sl_code find_address(const sl_policy *p, const sl_http_call *call, sl_adm
     sl_str peer = call->peer;
     a->address = without_port(peer);
     bool is_v4 = a->address.n < peer.n && peer.p[0] != '[';
-    if (is_v4 && p->proxies.count + p->allow.count + p->deny.count == 0) {
+    if (is_v4 && !p->has_networks) {
         /* The usual case: nothing to hold it against, so it need not be read. */
         a->local = sl_str_starts(peer, "127.");
         return SL_OK;
@@ -182,8 +182,7 @@ static sl_code find_address(const sl_policy *p, const sl_http_call *call, sl_adm
         p->proxies.count == 0 && (is_ip ? sl_ip_is_loopback(&a->ip) : sl_str_is(peer, "unix"));
     if (!is_ip)
         return SL_OK;
-    if (sl_networks_have(&p->deny, &a->ip) ||
-        (p->allow.count > 0 && !sl_networks_have(&p->allow, &a->ip)))
+    if (!sl_policy_admits(p, (sl_listener_kind)call->listener, &a->ip))
         return sl_fail(st, SL_PERMISSION_DENIED, "address %.*s may not talk to this server",
                        SL_STR_ARG(a->address));
     return SL_OK;
@@ -201,28 +200,29 @@ static sl_str client_key(const sl_ip *ip, char key[17])
     return (sl_str){key, memcmp(ip->b, mapped, sizeof mapped) == 0 ? 17 : 9};
 }
 
-static bool may_connect(sl_guard *g, const sl_policy *p, const sl_ip *ip, sl_counter **held)
+static bool may_connect(sl_guard *g, const sl_policy *p, sl_listener_kind listener, const sl_ip *ip,
+                        sl_counter **held)
 {
     char key[17];
     uint64_t wait_ns;
     /* Whom a trusted proxy stands for is seen later. */
     if (sl_networks_have(&p->proxies, ip))
         return true;
-    if (sl_networks_have(&p->deny, ip) || (p->allow.count > 0 && !sl_networks_have(&p->allow, ip)))
+    if (!sl_policy_admits(p, listener, ip))
         return false;
     sl_rate rate = {.concurrent = p->connections_per_address, .burst = 1};
     return rate.concurrent == 0 ||
            sl_rates_enter(g->rates, &rate, client_key(ip, key), sl_now_ns(), held, &wait_ns);
 }
 
-bool sl_guard_connect(sl_guard *g, sl_str peer, sl_counter **held)
+bool sl_guard_connect(sl_guard *g, sl_listener_kind listener, sl_str peer, sl_counter **held)
 {
     sl_ip ip;
     *held = NULL;
     if (!sl_ip_parse(peer, &ip))
         return true;
     sl_policy *p = current(g);
-    bool ok = may_connect(g, p, &ip, held);
+    bool ok = may_connect(g, p, listener, &ip, held);
     sl_policy_release(p);
     return ok;
 }
@@ -430,6 +430,22 @@ static sl_code deny(const sl_admission *a, sl_permission what, sl_str model, sl_
                    (int)SL_MIN(a->principal.n, (size_t)200), a->principal.p,
                    sl_permission_name(what), named ? " for model " : "",
                    (int)SL_MIN(model.n, (size_t)200), named ? model.p : "");
+}
+
+sl_code sl_guard_may_something(sl_guard *g, const sl_admission *a, sl_status *st)
+{
+    const sl_policy *p = a->policy;
+    (void)g;
+    for (int i = 0; i < p->n_rules; i++)
+        if (is_one_of(a, p->rules[i].principals, p->rules[i].n_principals))
+            return SL_OK;
+    if (!p->identities)
+        return SL_OK;
+    if (sl_str_is(a->principal, "anonymous"))
+        return sl_fail(st, SL_UNAUTHENTICATED,
+                       "credentials are needed: send \"Authorization: Bearer <token>\"");
+    return sl_fail(st, SL_PERMISSION_DENIED, "%.*s is named by no rule",
+                   (int)SL_MIN(a->principal.n, (size_t)200), a->principal.p);
 }
 
 sl_code sl_guard_may(sl_guard *g, const sl_admission *a, sl_permission what, sl_str model,

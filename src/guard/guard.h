@@ -44,6 +44,9 @@ typedef enum sl_permission {
 const char *sl_permission_name(sl_permission p); /* "predict" */
 bool sl_permission_parse(sl_str name, sl_permission *out);
 
+/* Which kind of listener somebody came to: sl_http_options.listener. */
+typedef enum sl_listener_kind { SL_ON_REST, SL_ON_GRPC, SL_ON_ADMIN, SL_LISTENERS } sl_listener_kind;
+
 typedef struct sl_admission {
     sl_str principal; /* "anonymous", "token:ci", "jwt:corp/ann", "cert:client"; until leave */
     sl_str address;   /* the client's, without port, behind trusted proxies too; "unix" */
@@ -85,6 +88,9 @@ bool sl_guard_has_identities(const sl_guard *g);
 sl_code sl_guard_identify(sl_guard *g, const sl_http_call *call, sl_admission *a, sl_status *st);
 sl_code sl_guard_may(sl_guard *g, const sl_admission *a, sl_permission what, sl_str model,
                      sl_str label, sl_status *st);
+/* For what is about no model and is no secret, but nobody's business either: the server's metadata,
+ * reflection, the index of models. Is there any rule for whoever asks? */
+sl_code sl_guard_may_something(sl_guard *g, const sl_admission *a, sl_status *st);
 sl_code sl_guard_count(sl_guard *g, sl_admission *a, sl_str model, sl_status *st);
 void sl_guard_leave(sl_guard *g, sl_admission *a);
 
@@ -93,7 +99,7 @@ void sl_guard_leave(sl_guard *g, sl_admission *a);
  * what disconnect() gets when the connection ends, or NULL. False: its network is denied, or it has
  * too many connections. Any thread, never blocks.
  */
-bool sl_guard_connect(sl_guard *g, sl_str peer, struct sl_counter **held);
+bool sl_guard_connect(sl_guard *g, sl_listener_kind listener, sl_str peer, struct sl_counter **held);
 void sl_guard_disconnect(sl_guard *g, struct sl_counter *held);
 /* Is this peer a trusted proxy, so that what it says of its client is believed? */
 bool sl_guard_is_proxy(sl_guard *g, sl_str peer);

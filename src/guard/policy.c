@@ -310,6 +310,37 @@ static sl_code read_networks(sl_policy *p, char *const *from, size_t n, const ch
     return SL_OK;
 }
 
+static sl_code read_listeners(sl_policy *p, const Sluice__AuthConfig *c, sl_status *st)
+{
+    sl_code rc = SL_OK;
+    for (size_t i = 0; rc == SL_OK && i < c->n_listener; i++) {
+        const Sluice__Listener *l = c->listener[i];
+        if ((int)l->kind < 0 || (int)l->kind >= SL_LISTENERS)
+            return sl_fail(st, SL_INVALID_ARGUMENT, "listener %zu: kind is REST, GRPC or ADMIN",
+                           i + 1);
+        if (p->allow_on[l->kind].list != NULL)
+            return sl_fail(st, SL_INVALID_ARGUMENT,
+                           "listener %zu: there is another one of its kind", i + 1);
+        rc = read_networks(p, l->allow_network, l->n_allow_network, "listener.allow_network",
+                           &p->allow_on[l->kind], st);
+        if (rc == SL_OK)
+            rc = read_networks(p, l->deny_network, l->n_deny_network, "listener.deny_network",
+                               &p->deny_on[l->kind], st);
+        p->has_networks |= l->n_allow_network + l->n_deny_network > 0;
+    }
+    return rc;
+}
+
+static bool fits(const sl_networks *allow, const sl_networks *deny, const sl_ip *ip)
+{
+    return !sl_networks_have(deny, ip) && (allow->count == 0 || sl_networks_have(allow, ip));
+}
+
+bool sl_policy_admits(const sl_policy *p, sl_listener_kind listener, const sl_ip *ip)
+{
+    return fits(&p->allow, &p->deny, ip) && fits(&p->allow_on[listener], &p->deny_on[listener], ip);
+}
+
 /* ---- the whole ---- */
 
 sl_policy *sl_policy_empty(void)
@@ -364,6 +395,9 @@ sl_code sl_policy_new(const Sluice__AuthConfig *c, const char *dir, const sl_str
     if (rc == SL_OK)
         rc = read_networks(p, c->trusted_proxy, c->n_trusted_proxy, "trusted_proxy", &p->proxies,
                            st);
+    p->has_networks = p->allow.count + p->deny.count + p->proxies.count > 0;
+    if (rc == SL_OK)
+        rc = read_listeners(p, c, st);
     if (rc == SL_OK && c->connections_per_address < 0)
         rc = sl_fail(st, SL_INVALID_ARGUMENT, "connections_per_address is 0 or more");
     p->connections_per_address = c->connections_per_address;

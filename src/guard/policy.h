@@ -65,6 +65,8 @@ typedef struct sl_policy {
     sl_limit limits[SL_LIMITS_MAX];
     int n_limits;
     sl_networks allow, deny, proxies;
+    sl_networks allow_on[SL_LISTENERS], deny_on[SL_LISTENERS]; /* besides those */
+    bool has_networks; /* is there any list? */
     int connections_per_address; /* 0: no bound */
     sl_cache_set *cache;         /* NULL without issuers */
 } sl_policy;
@@ -75,6 +77,8 @@ sl_policy *sl_policy_empty(void);
 sl_code sl_policy_new(const struct Sluice__AuthConfig *config, const char *dir,
                       const sl_str *fetched, sl_policy **out, sl_status *st);
 void sl_policy_release(sl_policy *p); /* accepts NULL */
+/* May somebody with this address talk to that kind of listener? */
+bool sl_policy_admits(const sl_policy *p, sl_listener_kind listener, const sl_ip *ip);
 
 /* The identity of a JWT that was verified before and holds at now_s; counted. Or NULL. */
 sl_identity *sl_policy_cached(sl_policy *p, const unsigned char digest[SL_DIGEST_SIZE],

@@ -15,7 +15,8 @@
 bool sl_conn_let_in(sl_conn *c)
 {
     const sl_http_options *o = &c->shard->server->opts;
-    return o->on_connect == NULL || o->on_connect((sl_str){c->peer, c->peer_n}, &c->held, o->arg);
+    return o->on_connect == NULL ||
+           o->on_connect((sl_str){c->peer, c->peer_n}, o->listener, &c->held, o->arg);
 }
 
 void sl_conn_let_out(sl_conn *c)

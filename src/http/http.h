@@ -81,6 +81,7 @@ typedef struct sl_http_call {
     uint64_t started_ns;    /* when its first byte was read */
     uint64_t complete_ns;   /* when its last byte was */
     sl_str peer;            /* "127.0.0.1:51234", "[::1]:51234", "unix" */
+    int listener;           /* the options' */
     const sl_tls_peer *tls; /* what TLS agreed on, and the client's verified certificate; NULL:
                                       the connection is not encrypted */
     struct sl_loop *loop;
@@ -213,13 +214,14 @@ typedef struct sl_http_options {
     struct sl_budget *budget;
     /* (optional) Somebody has connected, or a trusted proxy has named him: may he? False: closed at
      * once. on_disconnect gets *held (NULL before) when the connection ends. Loop thread. */
-    bool (*on_connect)(sl_str peer, void **held, void *arg);
+    bool (*on_connect)(sl_str peer, int listener, void **held, void *arg);
     void (*on_disconnect)(void *held, void *arg);
     /* (optional) Is this peer a proxy that is believed when it says, in the PROXY protocol and in
      * front of everything else, for whom it connects? Loop thread. */
     bool (*is_proxy)(sl_str peer, void *arg);
     /* (optional) The address speaks TLS, with these certificates; sl_http_listen takes a reference. */
     struct sl_tls *tls;
+    int listener; /* which of its owner's addresses it is: handed on as it is */
     void *arg;
 } sl_http_options;
 

@@ -275,6 +275,7 @@ static void fill_call(sl_conn *c)
     call->headers = x->head.headers;
     call->n_headers = x->head.n_headers;
     call->peer = (sl_str){c->peer, c->peer_n};
+    call->listener = options(c)->listener;
     call->tls = sl_tls_peer_of(&c->io);
 }
 

@@ -121,6 +121,7 @@ static sl_h2_stream *open_stream(sl_h2 *h, int32_t id)
                              .arena = &s->arena,
                              .body = {"", 0},
                              .peer = {c->peer, c->peer_n},
+                             .listener = c->shard->server->opts.listener,
                              .tls = sl_tls_peer_of(&c->io),
                              .started_ns = sl_loop_now(c->shard->loop),
                              .reserved = {s}};

@@ -21,6 +21,7 @@ static void http_options(sl_server *s, bool for_grpc, sl_http_options *o)
                            .on_disconnect = sl_api_on_disconnect,
                            .is_proxy = sl_api_is_proxy,
                            .arg = &s->api};
+    o->listener = for_grpc ? SL_ON_GRPC : SL_ON_REST;
     sl_http_limits_default(&o->limits);
     o->limits.max_head = (size_t)f->max_head_bytes;
     o->limits.max_headers = f->max_header_lines;
@@ -130,6 +131,7 @@ sl_code sl_ports_open_admin(sl_server *s, sl_status *st)
     o.on_connect = NULL; /* networks are looked at with each request */
     o.on_disconnect = NULL;
     o.is_proxy = NULL;
+    o.listener = SL_ON_ADMIN;
     o.arg = &s->admin;
     o.limits.max_body = o.limits.max_decoded = MOST_BYTES;
     o.unix_mode = 0600;

@@ -151,6 +151,9 @@ static sl_code identify(sl_grpc_call *c, bool enter)
     if (g == NULL || c->method->open || (!enter && !sl_guard_has_identities(g)))
         return SL_OK;
     sl_code rc = sl_guard_identify(g, c->http, &c->admission, &c->st);
+    /* Which model it is about stands in the message: who may do nothing at all is told before. */
+    if (rc == SL_OK)
+        rc = sl_guard_may_something(g, &c->admission, &c->st);
     if (enter)
         c->admitted = true;
     else

@@ -169,8 +169,8 @@ static sl_code put_metadata(sl_oip_call *c, const sl_model_spec *spec)
     if (rc)
         return rc;
     return sl_oip_json_encode_metadata(c->route.model, versions, n,
-                                       sl_oip_main_signature(c->predict.version),
-                                       &c->http->reply, &c->st);
+                                       sl_oip_main_signature(c->predict.version), &c->http->reply,
+                                       &c->st);
 }
 
 static void described(sl_predict *p, sl_code rc)
@@ -213,8 +213,8 @@ static void changed(sl_oip_change *change, sl_code rc)
 
 static void change(sl_oip_call *c, bool load)
 {
-    c->change = (sl_oip_change){
-        .model = c->route.model, .load = load, .st = &c->st, .done = changed};
+    c->change =
+        (sl_oip_change){.model = c->route.model, .load = load, .st = &c->st, .done = changed};
     sl_code rc = sl_oip_changer_submit(&c->oip->changer, &c->change);
     if (rc)
         sl_oip_finish(c, rc);
@@ -246,6 +246,8 @@ static sl_code let_in(sl_guard *g, const sl_http_call *call, const sl_oip_route 
     sl_code rc = sl_guard_identify(g, call, a, st);
     if (route->kind == SL_OIP_LIVE || route->kind == SL_OIP_READY)
         return SL_OK;
+    if (rc == SL_OK && (route->kind == SL_OIP_SERVER || route->kind == SL_OIP_INDEX))
+        return sl_guard_may_something(g, a, st);
     if (rc || needed[route->kind] == 0)
         return rc;
     return sl_guard_may(g, a, needed[route->kind], route->model, SL_STR(""), st);
@@ -258,9 +260,9 @@ static sl_code admit(sl_oip_call *c)
     if (g == NULL)
         return SL_OK;
     sl_code rc = let_in(g, c->http, &c->route, &c->admission, &c->st);
-    return rc || c->route.kind != SL_OIP_INFER
-               ? rc
-               : sl_guard_count(g, &c->admission, c->route.model, &c->st);
+    bool counts = c->route.kind == SL_OIP_INFER || c->route.kind == SL_OIP_MODEL ||
+                  c->route.kind == SL_OIP_MODEL_READY;
+    return rc || !counts ? rc : sl_guard_count(g, &c->admission, c->route.model, &c->st);
 }
 
 int sl_oip_on_head(sl_oip *o, sl_http_call *call, const char **message)

@@ -396,10 +396,51 @@ static void networks_are_denied_first_and_allowed_then(void **state)
     assert_int_equal(ask((asked){.peer = "192.0.2.1:1"}), SL_PERMISSION_DENIED);
     assert_int_equal(ask((asked){.peer = "unix"}), SL_OK);
     sl_counter *held;
-    assert_true(sl_guard_connect(guard, SL_STR("10.1.2.3:1"), &held));
-    assert_false(sl_guard_connect(guard, SL_STR("10.6.6.6:1"), &held));
-    assert_false(sl_guard_connect(guard, SL_STR("[2001:db9::1]:1"), &held));
-    assert_true(sl_guard_connect(guard, SL_STR("unix"), &held));
+    assert_true(sl_guard_connect(guard, SL_ON_REST, SL_STR("10.1.2.3:1"), &held));
+    assert_false(sl_guard_connect(guard, SL_ON_REST, SL_STR("10.6.6.6:1"), &held));
+    assert_false(sl_guard_connect(guard, SL_ON_REST, SL_STR("[2001:db9::1]:1"), &held));
+    assert_true(sl_guard_connect(guard, SL_ON_REST, SL_STR("unix"), &held));
+}
+
+static void a_kind_of_listener_may_have_networks_of_its_own(void **state)
+{
+    (void)state;
+    struct sl_counter *held = NULL;
+    is_configured("deny_network: '10.6.6.0/24' "
+                  "listener { kind: ADMIN allow_network: ['10.0.0.0/8', '127.0.0.1'] } "
+                  "listener { kind: GRPC deny_network: '2001:db8::/32' }");
+    assert_false(sl_guard_connect(guard, SL_ON_ADMIN, SL_STR("192.0.2.1:1"), &held));
+    assert_true(sl_guard_connect(guard, SL_ON_REST, SL_STR("192.0.2.1:1"), &held));
+    assert_true(sl_guard_connect(guard, SL_ON_ADMIN, SL_STR("10.1.1.1:1"), &held));
+    assert_true(sl_guard_connect(guard, SL_ON_ADMIN, SL_STR("127.0.0.1:1"), &held));
+    /* What is denied to all is not allowed to some. */
+    assert_false(sl_guard_connect(guard, SL_ON_ADMIN, SL_STR("10.6.6.1:1"), &held));
+    assert_false(sl_guard_connect(guard, SL_ON_GRPC, SL_STR("[2001:db8::1]:1"), &held));
+    assert_true(sl_guard_connect(guard, SL_ON_REST, SL_STR("[2001:db8::1]:1"), &held));
+    is_refused("listener { kind: REST } listener { kind: REST }", "another one of its kind");
+    is_refused("listener { kind: ADMIN allow_network: '10.0.0.0/40' }", "listener.allow_network");
+}
+
+static void what_belongs_to_no_model_is_for_whom_a_rule_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *authorization;
+        sl_code rc;
+    } cases[] = {{NULL, SL_UNAUTHENTICATED}, {"Bearer slt_ci", SL_OK}};
+    is_configured("token_file: 'tokens' rule { principal: 'token:ci' allow: PREDICT model: 'x' }");
+    for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
+        sl_http_header h = {SL_STR("authorization"),
+                            sl_str_of(cases[i].authorization ? cases[i].authorization : "")};
+        sl_http_call call = {.peer = SL_STR("192.0.2.7:1"),
+                             .headers = &h,
+                             .n_headers = cases[i].authorization != NULL,
+                             .arena = &arena};
+        sl_admission a;
+        assert_int_equal(sl_guard_identify(guard, &call, &a, &st), SL_OK);
+        assert_int_equal(sl_guard_may_something(guard, &a, &st), cases[i].rc);
+        sl_guard_leave(guard, &a);
+    }
 }
 
 static void an_address_has_so_many_connections_and_a_proxy_as_many_as_it_likes(void **state)
@@ -407,24 +448,25 @@ static void an_address_has_so_many_connections_and_a_proxy_as_many_as_it_likes(v
     sl_counter *held[4], *more;
     (void)state;
     is_configured("connections_per_address: 2 trusted_proxy: '192.0.2.99'");
-    assert_true(sl_guard_connect(guard, SL_STR("192.0.2.7:1"), &held[0]));
-    assert_true(sl_guard_connect(guard, SL_STR("192.0.2.7:2"), &held[1]));
-    assert_false(sl_guard_connect(guard, SL_STR("192.0.2.7:3"), &more));
-    assert_true(sl_guard_connect(guard, SL_STR("192.0.2.8:1"), &more));
+    assert_true(sl_guard_connect(guard, SL_ON_REST, SL_STR("192.0.2.7:1"), &held[0]));
+    assert_true(sl_guard_connect(guard, SL_ON_REST, SL_STR("192.0.2.7:2"), &held[1]));
+    assert_false(sl_guard_connect(guard, SL_ON_REST, SL_STR("192.0.2.7:3"), &more));
+    assert_true(sl_guard_connect(guard, SL_ON_REST, SL_STR("192.0.2.8:1"), &more));
     sl_guard_disconnect(guard, more);
     sl_guard_disconnect(guard, held[0]);
-    assert_true(sl_guard_connect(guard, SL_STR("192.0.2.7:4"), &held[0]));
+    assert_true(sl_guard_connect(guard, SL_ON_REST, SL_STR("192.0.2.7:4"), &held[0]));
     sl_guard_disconnect(guard, held[0]);
     sl_guard_disconnect(guard, held[1]);
-    assert_true(sl_guard_connect(guard, SL_STR("[2001:db8::1]:1"), &held[2]));
-    assert_true(sl_guard_connect(guard, SL_STR("[2001:db8::2]:1"), &held[3]));
-    assert_false(sl_guard_connect(guard, SL_STR("[2001:db8::3]:1"), &more)); /* of the same /64 */
-    assert_true(sl_guard_connect(guard, SL_STR("[2001:db8:0:1::1]:1"), &more));
+    assert_true(sl_guard_connect(guard, SL_ON_REST, SL_STR("[2001:db8::1]:1"), &held[2]));
+    assert_true(sl_guard_connect(guard, SL_ON_REST, SL_STR("[2001:db8::2]:1"), &held[3]));
+    assert_false(sl_guard_connect(guard, SL_ON_REST, SL_STR("[2001:db8::3]:1"),
+                                  &more)); /* of the same /64 */
+    assert_true(sl_guard_connect(guard, SL_ON_REST, SL_STR("[2001:db8:0:1::1]:1"), &more));
     sl_guard_disconnect(guard, more);
     sl_guard_disconnect(guard, held[2]);
     sl_guard_disconnect(guard, held[3]);
     for (int i = 0; i < 10; i++) {
-        assert_true(sl_guard_connect(guard, SL_STR("192.0.2.99:1"), &more));
+        assert_true(sl_guard_connect(guard, SL_ON_REST, SL_STR("192.0.2.99:1"), &more));
         assert_null(more);
     }
     assert_true(sl_guard_is_proxy(guard, SL_STR("192.0.2.99:5")));
@@ -622,6 +664,8 @@ int main(void)
         T(a_jwt_that_was_verified_is_forgotten_when_it_expires_or_its_key_goes),
         T(keys_of_a_url_are_those_that_were_fetched_and_unknown_ones_are_asked_for),
         T(networks_are_denied_first_and_allowed_then),
+        T(a_kind_of_listener_may_have_networks_of_its_own),
+        T(what_belongs_to_no_model_is_for_whom_a_rule_names),
         T(an_address_has_so_many_connections_and_a_proxy_as_many_as_it_likes),
         T(behind_a_trusted_proxy_the_client_is_whom_it_names_last),
         T(limits_count_by_principal_address_model_or_all),
