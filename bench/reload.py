@@ -90,7 +90,7 @@ class Server:
         while self.state(model, version) != state:
             if time.time() > end:
                 sys.exit(f"{model} is not {state}:\n" + (self.directory / "log").read_text()[-3000:])
-            time.sleep(0.02)
+            time.sleep(0.1)  # asking is work, too: the less of it the better
 
     def run_delay(self):
         """Nanoseconds that loop threads were ready to run and did not."""

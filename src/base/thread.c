@@ -62,24 +62,83 @@ static void take_short_turns(void)
     syscall(SYS_sched_setattr, 0, &attr, 0);
 }
 
+/* ---- who answers requests, and who rests for them ---- */
+
+enum { MOST_PROMPT = 256 };
+static pthread_mutex_t prompt_lock = PTHREAD_MUTEX_INITIALIZER;
+static clockid_t prompt[MOST_PROMPT]; /* the clocks of their processor time */
+static int n_prompt;
+
+void sl_thread_be_prompt(void)
+{
+    clockid_t mine;
+    pthread_mutex_lock(&prompt_lock);
+    if (n_prompt < MOST_PROMPT && pthread_getcpuclockid(pthread_self(), &mine) == 0)
+        prompt[n_prompt++] = mine;
+    pthread_mutex_unlock(&prompt_lock);
+}
+
+void sl_thread_end_prompt(void)
+{
+    clockid_t mine;
+    if (pthread_getcpuclockid(pthread_self(), &mine) != 0)
+        return;
+    pthread_mutex_lock(&prompt_lock);
+    for (int i = 0; i < n_prompt; i++)
+        if (prompt[i] == mine) {
+            prompt[i] = prompt[--n_prompt];
+            break;
+        }
+    pthread_mutex_unlock(&prompt_lock);
+}
+
+static uint64_t read_ns(clockid_t clock)
+{
+    struct timespec t;
+    if (clock_gettime(clock, &t))
+        return 0;
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t prompt_ns(void)
+{
+    uint64_t sum = 0;
+    pthread_mutex_lock(&prompt_lock);
+    for (int i = 0; i < n_prompt; i++)
+        sum += read_ns(prompt[i]);
+    pthread_mutex_unlock(&prompt_lock);
+    return sum;
+}
+
+uint64_t sl_thread_rest_for(uint64_t worked_ns, uint64_t answered_ns, uint64_t passed_ns)
+{
+    const uint64_t most = 15, most_work_ns = 2000000;
+    uint64_t percent = passed_ns ? 100 * SL_MIN(answered_ns, passed_ns) / passed_ns : 0;
+    return SL_MIN(worked_ns, most_work_ns) * SL_MIN(percent, most);
+}
+
 static _Thread_local bool nice_one;
-static _Thread_local uint64_t worked_since_ns;
+static _Thread_local struct {
+    uint64_t work_ns, wall_ns, prompt_ns; /* this turn began */
+} turn;
 
 void sl_thread_rest(void)
 {
-    const uint64_t turn_ns = 500000, most_ns = 5000000;
-    struct timespec now;
-    if (!nice_one)
+    const uint64_t turn_ns = 500000;
+    uint64_t work;
+    if (!nice_one || (work = read_ns(CLOCK_THREAD_CPUTIME_ID)) - turn.work_ns < turn_ns)
         return;
-    clock_gettime(CLOCK_MONOTONIC, &now); /* not the clock that tests hold */
-    uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-    uint64_t worked = ns - worked_since_ns;
-    if (worked >= turn_ns) {
-        struct timespec rest = {.tv_nsec = (long)(3 * (worked < most_ns ? worked : turn_ns))};
-        nanosleep(&rest, NULL);
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        worked_since_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    uint64_t wall = read_ns(CLOCK_MONOTONIC), answering = prompt_ns(); /* not the clock of tests */
+    if (turn.wall_ns != 0) {
+        uint64_t answered = answering > turn.prompt_ns ? answering - turn.prompt_ns : 0;
+        uint64_t ns = sl_thread_rest_for(work - turn.work_ns, answered, wall - turn.wall_ns);
+        struct timespec rest = {.tv_nsec = (long)ns};
+        if (ns != 0)
+            nanosleep(&rest, NULL);
     }
+    turn.work_ns = work;
+    turn.wall_ns = wall;
+    turn.prompt_ns = answering;
 }
 
 void sl_thread_be_nice(void)

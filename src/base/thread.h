@@ -17,10 +17,19 @@ sl_code sl_thread_start(pthread_t *out, const char *name, void *(*fn)(void *), v
  * (threads, processes) inherits that, and an unprivileged process cannot take it back. */
 void sl_thread_be_nice(void);
 
-/* A thread that has been nice and works through much memory calls this every megabyte or so: of four
- * milliseconds it then works one. What it reads pushes what requests need out of the caches that all
- * processors share, and no priority helps against that. Nothing for other threads. */
+/* The calling thread answers requests, from here until it says that it ends: while such threads are
+ * at work, those that are nice rest. */
+void sl_thread_be_prompt(void);
+void sl_thread_end_prompt(void);
+
+/* A thread that has been nice and works through much memory calls this every megabyte or so. It
+ * rests in proportion to how busy those are that answer requests, fifteen times as long as it works
+ * at most: what it reads pushes what requests need out of the caches that all processors share, and
+ * no priority helps against that. Where nobody asks it does not rest. Nothing for other threads. */
 void sl_thread_rest(void);
+/* The rule (for its test): how long who worked so long rests, if in the time that passed those who
+ * answer requests were at work so long, on all processors together. */
+uint64_t sl_thread_rest_for(uint64_t worked_ns, uint64_t answered_ns, uint64_t passed_ns);
 
 /* A condition variable on the monotonic clock. */
 void sl_cond_init(pthread_cond_t *c);

@@ -177,6 +177,7 @@ static void *batch_thread(void *arg)
     sl_batch_scheduler *s = arg;
     sl_batcher *owner;
     uint64_t when;
+    sl_thread_be_prompt();
     pthread_mutex_lock(&s->lock);
     while (!s->ending) {
         batch *b = take(s, &owner, &when);
@@ -194,6 +195,7 @@ static void *batch_thread(void *arg)
         pthread_mutex_lock(&s->lock);
     }
     pthread_mutex_unlock(&s->lock);
+    sl_thread_end_prompt();
     return NULL;
 }
 

@@ -75,6 +75,7 @@ static void *worker(void *arg)
 {
     sl_workers *w = arg;
     sl_job *job;
+    sl_thread_be_prompt();
     pthread_mutex_lock(&w->lock);
     while ((job = take(w)) != NULL) {
         sl_code verdict = judge(w, job);
@@ -85,6 +86,7 @@ static void *worker(void *arg)
         BUMP(w->busy, -1);
     }
     pthread_mutex_unlock(&w->lock);
+    sl_thread_end_prompt();
     return NULL;
 }
 

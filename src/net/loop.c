@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "net/wheel.h"
 
 enum { MAX_EVENTS = 256 };
@@ -169,8 +170,10 @@ void sl_loop_turn(sl_loop *l, bool wait)
 
 void sl_loop_run(sl_loop *l)
 {
+    sl_thread_be_prompt();
     while (!l->ended)
         sl_loop_turn(l, true);
+    sl_thread_end_prompt();
     atomic_store(&l->owner, 0);
 }
 
