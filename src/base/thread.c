@@ -2,6 +2,7 @@
 #include "base/thread.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/cpu.h"
 #include "base/fault.h"
 #include "base/mem.h"
 
@@ -100,6 +102,14 @@ static uint64_t read_ns(clockid_t clock)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+static uint64_t processors(void)
+{
+    static _Atomic int n; /* asking means reading files */
+    if (n == 0)
+        n = sl_cpu_count();
+    return (uint64_t)n;
+}
+
 static uint64_t prompt_ns(void)
 {
     uint64_t sum = 0;
@@ -110,35 +120,39 @@ static uint64_t prompt_ns(void)
     return sum;
 }
 
-uint64_t sl_thread_rest_for(uint64_t worked_ns, uint64_t answered_ns, uint64_t passed_ns)
+unsigned sl_busy_percent(sl_busy *b)
 {
-    const uint64_t most = 15, most_work_ns = 2000000;
-    uint64_t percent = passed_ns ? 100 * SL_MIN(answered_ns, passed_ns) / passed_ns : 0;
-    return SL_MIN(worked_ns, most_work_ns) * SL_MIN(percent, most);
+    uint64_t wall = read_ns(CLOCK_MONOTONIC), answered = prompt_ns(); /* not the clock of tests */
+    uint64_t passed = wall - b->wall_ns, busy = answered - b->answered_ns;
+    bool first = b->wall_ns == 0, less = answered < b->answered_ns; /* a thread has ended */
+    *b = (sl_busy){wall, answered};
+    if (first || less || passed == 0)
+        return 0;
+    uint64_t all = passed * processors();
+    return (unsigned)(100 * SL_MIN(busy, all) / all);
+}
+
+uint64_t sl_rest_ns(uint64_t worked_ns, unsigned busy_percent)
+{
+    const uint64_t most = 150, most_work_ns = 2000000; /* tenths */
+    return SL_MIN(worked_ns, most_work_ns) * SL_MIN(busy_percent * UINT64_C(4), most) / 10;
 }
 
 static _Thread_local bool nice_one;
-static _Thread_local struct {
-    uint64_t work_ns, wall_ns, prompt_ns; /* this turn began */
-} turn;
+static _Thread_local uint64_t turn_began_ns; /* in processor time */
+static _Thread_local sl_busy since_turn;
 
 void sl_thread_rest(void)
 {
     const uint64_t turn_ns = 500000;
     uint64_t work;
-    if (!nice_one || (work = read_ns(CLOCK_THREAD_CPUTIME_ID)) - turn.work_ns < turn_ns)
+    if (!nice_one || (work = read_ns(CLOCK_THREAD_CPUTIME_ID)) - turn_began_ns < turn_ns)
         return;
-    uint64_t wall = read_ns(CLOCK_MONOTONIC), answering = prompt_ns(); /* not the clock of tests */
-    if (turn.wall_ns != 0) {
-        uint64_t answered = answering > turn.prompt_ns ? answering - turn.prompt_ns : 0;
-        uint64_t ns = sl_thread_rest_for(work - turn.work_ns, answered, wall - turn.wall_ns);
-        struct timespec rest = {.tv_nsec = (long)ns};
-        if (ns != 0)
-            nanosleep(&rest, NULL);
-    }
-    turn.work_ns = work;
-    turn.wall_ns = wall;
-    turn.prompt_ns = answering;
+    uint64_t ns = sl_rest_ns(work - turn_began_ns, sl_busy_percent(&since_turn));
+    struct timespec rest = {.tv_nsec = (long)ns};
+    if (ns != 0)
+        nanosleep(&rest, NULL);
+    turn_began_ns = work;
 }
 
 void sl_thread_be_nice(void)

@@ -27,9 +27,15 @@ void sl_thread_end_prompt(void);
  * at most: what it reads pushes what requests need out of the caches that all processors share, and
  * no priority helps against that. Where nobody asks it does not rest. Nothing for other threads. */
 void sl_thread_rest(void);
-/* The rule (for its test): how long who worked so long rests, if in the time that passed those who
- * answer requests were at work so long, on all processors together. */
-uint64_t sl_thread_rest_for(uint64_t worked_ns, uint64_t answered_ns, uint64_t passed_ns);
+
+/* What sl_thread_rest goes by, for who makes another process rest. All zeros to begin with. */
+typedef struct sl_busy {
+    uint64_t wall_ns, answered_ns;
+} sl_busy;
+/* How much of all processors went into answering since the last call: 0 to 100; the first says 0. */
+unsigned sl_busy_percent(sl_busy *b);
+/* How long to rest after so much work, of which no more than 2 ms count. */
+uint64_t sl_rest_ns(uint64_t worked_ns, unsigned busy_percent);
 
 /* A condition variable on the monotonic clock. */
 void sl_cond_init(pthread_cond_t *c);

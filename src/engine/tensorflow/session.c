@@ -101,13 +101,32 @@ static sl_code load_failure(const sl_session *s, sl_status *st)
                    s->engine->version, s->written[0] ? s->written : "an unknown version");
 }
 
+/* engine->lock held, which it gives up meanwhile. The process that loads works for a moment, then it
+ * is stopped for as long as who loads rests. Returns only after the last pause is over: else it
+ * would delay the first request. */
+static void wait_and_pace(sl_session *s)
+{
+    const uint64_t turn_ns = 1000000;
+    tf_engine *e = s->engine;
+    sl_busy busy = {0};
+    while (s->state == TF_LOADING || (s->state == TF_NEW && e->host == TF_HOST_UP)) {
+        sl_cond_wait_until(&e->changed, &e->lock, sl_now_ns() + turn_ns);
+        uint64_t ns = sl_rest_ns(turn_ns, sl_busy_percent(&busy));
+        if (s->state != TF_LOADING || s->child == NULL || ns < turn_ns)
+            continue;
+        sl_tf_msg m = {.kind = SL_TF_PAUSE, .session = s->id, .value = ns};
+        sl_tf_send(e->host_socket, &m, NULL, 0);
+        for (uint64_t until = sl_now_ns() + ns; sl_cond_wait_until(&e->changed, &e->lock, until);)
+            continue;
+    }
+}
+
 /* engine->lock held. */
 static sl_code wait_until_loaded(sl_session *s, sl_status *st)
 {
     tf_engine *e = s->engine;
     for (;;) {
-        while (s->state == TF_LOADING || (s->state == TF_NEW && e->host == TF_HOST_UP))
-            pthread_cond_wait(&e->changed, &e->lock);
+        wait_and_pace(s);
         if (s->state == TF_FAILED)
             return load_failure(s, st);
         if (s->state != TF_NEW)

@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "engine/tensorflow/host/child.h"
 #include "engine/tensorflow/host/ops.h"
@@ -42,6 +43,7 @@ const char *__tsan_default_suppressions(void)
 typedef struct entry {
     pid_t pid;
     uint64_t session;
+    uint64_t resume_ns; /* stopped until then; 0: not stopped */
 } entry;
 
 static entry *entries;
@@ -169,6 +171,35 @@ static void kill_session(uint64_t session)
             kill(entries[i].pid, SIGKILL); /* not reaped yet, so the number is still its own */
 }
 
+/* Stopped as a whole: a thread of TensorFlow's pools takes its share of the processors whatever the
+ * one that loads does, and a nice value could not be taken back. */
+static void pause_session(uint64_t session, uint64_t ns)
+{
+    const uint64_t second = 1000000000u;
+    for (size_t i = 0; i < n_entries; i++)
+        if (entries[i].session == session && kill(entries[i].pid, SIGSTOP) == 0)
+            entries[i].resume_ns = sl_now_ns() + SL_MIN(ns, second);
+}
+
+/* Lets go on whose pause is over; how long until the next: for poll(). */
+static struct timespec *resume(struct timespec *wait)
+{
+    uint64_t now = sl_now_ns(), next = UINT64_MAX;
+    for (size_t i = 0; i < n_entries; i++) {
+        entry *e = &entries[i];
+        if (e->resume_ns != 0 && e->resume_ns <= now) {
+            e->resume_ns = 0;
+            kill(e->pid, SIGCONT);
+        }
+        if (e->resume_ns != 0)
+            next = SL_MIN(next, e->resume_ns);
+    }
+    if (next == UINT64_MAX)
+        return NULL;
+    *wait = (struct timespec){.tv_nsec = (long)SL_MIN(next - now, 999999999u)};
+    return wait;
+}
+
 static bool handle_message(void)
 {
     sl_tf_msg m;
@@ -182,6 +213,8 @@ static bool handle_message(void)
         answer_ops(&m, fds, n);
     else if (m.kind == SL_TF_KILL)
         kill_session(m.session);
+    else if (m.kind == SL_TF_PAUSE)
+        pause_session(m.session, m.value);
     return true;
 }
 
@@ -203,6 +236,7 @@ static void reap(int signals)
 static int watch_children(void)
 {
     sigset_t set;
+    sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP}, NULL);
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_BLOCK, &set, &inherited_mask);
@@ -240,7 +274,8 @@ int main(int argc, char **argv)
                           {.fd = signals, .events = POLLIN}};
     /* The end of the socket is the end of the server: the children go with this process. */
     for (bool open = true; open;) {
-        if (poll(p, 2, -1) < 0)
+        struct timespec wait;
+        if (ppoll(p, 2, resume(&wait), NULL) < 0)
             continue;
         if (p[1].revents)
             reap(signals);
