@@ -428,6 +428,11 @@ void sl_manager_look_at(sl_served *model, sl_kept_config *config)
     sl_text_fini(&remarks);
     if (local && rc == SL_OK)
         remember_base(model, config, dir, &base);
+    if (local) {
+        pthread_mutex_lock(&l.m->lock);
+        sl_manager_watch_base(model, dir);
+        pthread_mutex_unlock(&l.m->lock);
+    }
     sl_free(dir);
     apply(&l, config, rc, &set);
     sl_aspired_fini(&set);

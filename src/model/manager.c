@@ -623,6 +623,7 @@ static void free_model(sl_served *model)
 {
     while (model->versions != NULL)
         sl_manager_drop_version(&model->versions);
+    sl_manager_unwatch_base(model);
     sl_manager_free_candidates(model);
     sl_config_release(model->config);
     sl_aspired_fini(&model->pending);
@@ -696,8 +697,10 @@ sl_code sl_manager_new(const sl_manager_options *opts, sl_manager **out, sl_stat
     sl_cond_init(&m->timer_work);
     sem_init(&m->unload_work, 0, 0);
     sl_code rc = sl_manager_start_loaders(m, st);
-    if (rc == SL_OK)
+    if (rc == SL_OK) {
+        sl_manager_start_notices(m);
         rc = sl_manager_start_source(m, st);
+    }
     if (rc) {
         sl_manager_free(m);
         return rc;
@@ -735,6 +738,7 @@ void sl_manager_free(sl_manager *m)
     if (m == NULL)
         return;
     sl_manager_stop_source(m);
+    sl_manager_stop_notices(m);
     sl_manager_stop_timer(m);
     unload_everything(m);
     sl_manager_stop_loaders(m);

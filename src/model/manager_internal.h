@@ -4,6 +4,7 @@
  *   manager.c   configuration, aspired sets, what to do next, publishing
  *   load.c      the threads that load and unload
  *   source.c    the thread that looks at base paths, and when
+ *   notice.c    the kernel's word that a base path has changed, which brings a look forward
  *   look.c      what it sees at one: which versions are aspired, which are still being copied
  *   report.c    status, waiting, lists
  *   overview.c  everything at once, for those who look from outside
@@ -87,6 +88,8 @@ struct sl_served {
     bool not_ready;  /* counted in the manager's `not_ready` */
     bool unpublished;
     sl_served *next_unpublished;
+    int watch;     /* the kernel's, on its base path; 0: none */
+    bool noticed;  /* the kernel has said that something changed there */
     bool settling; /* a complete version only waits until its directory has been quiet */
 
     /* The source's thread only. */
@@ -162,6 +165,10 @@ struct sl_manager {
     bool has_source, source_ending;
     pthread_cond_t source_work;
     uint64_t looks_wanted, looks_done;
+    uint64_t notice_due_ns; /* when to look at what was noticed; 0: nothing was */
+    pthread_t notices;
+    bool has_notices, watches_used_up;
+    int notice_fd, notice_end_fd; /* if it has notices */
     dev_t known_device; /* the source's: where it looked last, and whether directories there */
     bool keeps_times;   /* have times to be relied on */
 };
@@ -226,6 +233,13 @@ void sl_manager_retry_refused(sl_manager *m);
 /* look.c; the source's thread, without the lock */
 void sl_manager_look_at(sl_served *model, sl_kept_config *config);
 void sl_manager_free_candidates(sl_served *model);
+
+/* notice.c. Where the kernel cannot help it does without. */
+void sl_manager_start_notices(sl_manager *m);
+void sl_manager_stop_notices(sl_manager *m);
+/* With the lock. It listens to this directory from now on, and to no other for this model. */
+void sl_manager_watch_base(sl_served *model, const char *dir);
+void sl_manager_unwatch_base(sl_served *model);
 
 /* source.c */
 sl_code sl_manager_start_source(sl_manager *m, sl_status *st);

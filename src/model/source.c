@@ -4,7 +4,8 @@
  * One thread goes through the configured models, at once when the configuration has changed and
  * then every poll_seconds. Each model stands alone: one whose base path is missing keeps what it
  * serves, and the others are looked at all the same. (The original ends the whole round.) A model
- * with a version that is still being copied is looked at more often, whatever the period.
+ * with a version that is still being copied is looked at more often, whatever the period, and one
+ * of which the kernel says that its base path has changed (notice.c) at once.
  *
  * The same thread forgets versions that ended long ago, and models that nobody remembers, so only
  * it may hold a model without the lock.
@@ -32,7 +33,9 @@ static uint64_t look_round(sl_manager *m, bool all)
     int looked = 0;
     pthread_mutex_lock(&m->lock);
     for (sl_served *model = m->models; model != NULL && !m->source_ending; model = model->next) {
-        bool due = all || (model->look_again_ns && model->look_again_ns <= sl_now_ns());
+        bool due = all || model->noticed ||
+                   (model->look_again_ns && model->look_again_ns <= sl_now_ns());
+        model->noticed = false;
         sl_kept_config *config = due ? sl_config_acquire(model->config) : NULL;
         if (config != NULL) {
             pthread_mutex_unlock(&m->lock);
@@ -64,10 +67,13 @@ static void *watch(void *arg)
     while (!m->source_ending) {
         uint64_t now = sl_now_ns(), forget = sl_manager_forget(m, now);
         bool all = (next && now >= next) || m->looks_done != m->looks_wanted;
-        if (!all && (again == 0 || now < again)) {
-            sl_cond_wait_until(&m->source_work, &m->lock, earlier(forget, earlier(next, again)));
+        uint64_t some = earlier(again, m->notice_due_ns);
+        if (!all && (some == 0 || now < some)) {
+            sl_cond_wait_until(&m->source_work, &m->lock, earlier(forget, earlier(next, some)));
             continue;
         }
+        if (m->notice_due_ns <= now)
+            m->notice_due_ns = 0;
         uint64_t wanted = m->looks_wanted;
         pthread_mutex_unlock(&m->lock);
         again = look_round(m, all);

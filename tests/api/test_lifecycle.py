@@ -5,6 +5,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import threading
 import time
 
@@ -286,3 +287,31 @@ def test_what_is_loaded_survives_its_files(start, tmp_path):
     time.sleep(1.2)
     assert ask() == before
     assert server.ask("GET", "/v1/models/m").status == 200
+
+
+def test_what_the_kernel_says_is_looked_at_long_before_the_next_poll(start, tmp_path):
+    """Two models share a base path, a third one's is moved away and comes again."""
+    for base in ("m", "other"):
+        shutil.copytree(MODELS / "half_plus_two", tmp_path / base)
+    config = tmp_path / "config.pbtxt"
+    config.write_text(model_config(("m", tmp_path / "m"), ("n", tmp_path / "m"), ("other", tmp_path / "other")))
+    server = start("--file_system_poll_wait_seconds=3600", f"--model_config_file={config}")
+    until(lambda: all(state(server, name, 1) == "AVAILABLE" for name in ("m", "n", "other")))
+    shutil.copytree(MODELS / "half_plus_two" / "1", tmp_path / "new")
+    os.rename(tmp_path / "new", tmp_path / "m" / "2")
+    until(lambda: state(server, "m", 2) == state(server, "n", 2) == "AVAILABLE")
+    shutil.rmtree(tmp_path / "m" / "2")
+    until(lambda: state(server, "n", 1) == "AVAILABLE" and state(server, "n", 2) == "END")
+    # file by file, which is only heard at the beginning
+    copy_slowly("half_plus_two", files_of("half_plus_two"), tmp_path / "m" / "3", 0.1)
+    until(lambda: state(server, "m", 3) == "AVAILABLE")
+    # a model that goes leaves the watch to the other one
+    config.write_text(model_config(("m", tmp_path / "m"), ("other", tmp_path / "other")))
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: state(server, "n", 3) in ("END", None))
+    shutil.copytree(MODELS / "half_plus_two" / "1", tmp_path / "m" / "4")
+    until(lambda: state(server, "m", 4) == "AVAILABLE")
+    shutil.rmtree(tmp_path / "other")
+    shutil.copytree(MODELS / "half_plus_two", tmp_path / "other")
+    time.sleep(0.1)
+    assert answer(server, "other") == [2.5]

@@ -1,0 +1,151 @@
+/*
+ * notice.c - the kernel says that something has come into a base path, or gone
+ *
+ * What it says only brings a look forward: polling stays the truth, since on a network's file
+ * system, through a symbolic link that is changed, or where there are too many watches already, the
+ * kernel says nothing. A base path is watched from the first look that could read it, and looked
+ * at LATER_MS after the first thing heard, so that what comes together is seen together; inside of
+ * version directories nobody listens, since a version that is still being copied is looked at every
+ * second anyhow.
+ *
+ * One thread listens. A watch is a number, and belongs to every model whose base path is that
+ * directory: the models are few enough to be gone through for it.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "model/manager_internal.h"
+
+enum {
+    LATER_MS = 20,
+    TOO_MANY = 64, /* in one read: then everything is looked at */
+    INTERESTING = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF |
+                  IN_MOVE_SELF | IN_ATTRIB | IN_ONLYDIR
+};
+
+/* ---- watches; with the lock ---- */
+
+static bool is_shared(const sl_served *model)
+{
+    for (const sl_served *other = model->manager->models; other != NULL; other = other->next)
+        if (other != model && other->watch == model->watch)
+            return true;
+    return false;
+}
+
+void sl_manager_unwatch_base(sl_served *model)
+{
+    if (model->watch > 0 && !is_shared(model))
+        inotify_rm_watch(model->manager->notice_fd, model->watch);
+    model->watch = 0;
+}
+
+void sl_manager_watch_base(sl_served *model, const char *dir)
+{
+    sl_manager *m = model->manager;
+    if (!m->has_notices)
+        return;
+    int watch = inotify_add_watch(m->notice_fd, dir, INTERESTING);
+    if (watch < 0 && errno == ENOSPC && !m->watches_used_up) {
+        m->watches_used_up = true;
+        sl_log(SL_INFO,
+               "The kernel's watches are used up (fs.inotify.max_user_watches): changes of base "
+               "paths are noticed when they are polled, every %lld s",
+               (long long)m->opts.poll_seconds);
+    }
+    if (watch != model->watch)
+        sl_manager_unwatch_base(model);
+    model->watch = watch > 0 ? watch : 0;
+}
+
+/* ---- what is heard ---- */
+
+/* With the lock. */
+static void look_later(sl_manager *m)
+{
+    if (m->notice_due_ns == 0)
+        m->notice_due_ns = sl_now_ns() + (uint64_t)LATER_MS * 1000000;
+    pthread_cond_signal(&m->source_work);
+}
+
+static void hear_one(sl_manager *m, const struct inotify_event *e)
+{
+    for (sl_served *model = m->models; model != NULL; model = model->next)
+        if (model->watch == e->wd) {
+            model->noticed = true;
+            if (e->mask & IN_IGNORED) /* the kernel has ended it: the directory is gone */
+                model->watch = 0;
+        }
+}
+
+static void hear(sl_manager *m)
+{
+    _Alignas(struct inotify_event) char events[16384];
+    ssize_t n = read(m->notice_fd, events, sizeof events);
+    if (n <= 0)
+        return;
+    pthread_mutex_lock(&m->lock);
+    int count = 0;
+    bool all = false;
+    for (ssize_t at = 0; at < n;) {
+        const struct inotify_event *e = (const void *)(events + at);
+        all |= ++count > TOO_MANY || (e->mask & IN_Q_OVERFLOW);
+        if (!all || (e->mask & IN_IGNORED))
+            hear_one(m, e);
+        at += (ssize_t)sizeof *e + e->len;
+    }
+    for (sl_served *model = m->models; all && model != NULL; model = model->next)
+        model->noticed = true;
+    look_later(m);
+    pthread_mutex_unlock(&m->lock);
+}
+
+static void *listen_to_kernel(void *arg)
+{
+    sl_manager *m = arg;
+    struct pollfd p[2] = {{.fd = m->notice_fd, .events = POLLIN},
+                          {.fd = m->notice_end_fd, .events = POLLIN}};
+    sl_thread_be_nice();
+    while (poll(p, 2, -1) < 0 || !p[1].revents)
+        if (p[0].revents)
+            hear(m);
+    return NULL;
+}
+
+/* ---- beginning and end ---- */
+
+void sl_manager_start_notices(sl_manager *m)
+{
+    if (m->opts.poll_seconds <= 0)
+        return;
+    m->notice_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    m->notice_end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    m->has_notices = m->notice_fd >= 0 && m->notice_end_fd >= 0 &&
+                     sl_thread_start(&m->notices, "sl-notice", listen_to_kernel, m, NULL) == SL_OK;
+    if (m->has_notices)
+        return;
+    if (m->notice_fd >= 0)
+        close(m->notice_fd);
+    if (m->notice_end_fd >= 0)
+        close(m->notice_end_fd);
+}
+
+void sl_manager_stop_notices(sl_manager *m)
+{
+    uint64_t one = 1;
+    if (!m->has_notices)
+        return;
+    if (write(m->notice_end_fd, &one, sizeof one) == sizeof one)
+        pthread_join(m->notices, NULL);
+    m->has_notices = false;
+    for (sl_served *model = m->models; model != NULL; model = model->next)
+        model->watch = 0;
+    close(m->notice_fd);
+    close(m->notice_end_fd);
+}
