@@ -42,6 +42,6 @@ if(SLUICE_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 if(SLUICE_COVERAGE)
-  add_compile_options(--coverage)
+  add_compile_options(--coverage -fprofile-update=atomic) # counts of threads, too
   add_link_options(--coverage)
 endif()
