@@ -140,7 +140,7 @@ typedef struct sl_http_limits {
     size_t max_head;      /* bytes of request line and headers: 431; default 64 KiB */
     int max_headers;      /* number of header lines: 431; default 256 */
     size_t max_body;      /* as received: 413; default 1 GiB */
-    uint64_t max_chunks;  /* of a chunked body: 413; 0: any; default 4194304 */
+    uint64_t max_chunks;  /* of a chunked body: 413; 0: any; default 16777216 */
     size_t max_decoded;   /* after gunzip: body counts as undecodable; default 100 MiB (inclusive) */
     size_t max_ratio;     /* a gzip body may become so many times larger; beyond it, it counts as
                              undecodable; 0: any (default) */

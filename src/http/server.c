@@ -25,7 +25,7 @@ void sl_http_limits_default(sl_http_limits *l)
         .max_head = 64 * 1024,
         .max_headers = 256,
         .max_body = (size_t)1 << 30,
-        .max_chunks = 4 << 20,
+        .max_chunks = 16 << 20,
         .max_decoded = 100 << 20,
         .head_timeout_ns = 30 * second,
         .idle_timeout_ns = 600 * second,

@@ -321,7 +321,7 @@ const sl_flag sl_flag_table[] = {
         .min = 1),
     ROW(INT64, max_body_bytes, LIMITS, "1073741824", "bytes of a request's body; more: 413", OURS,
         .min = 1),
-    ROW(INT64, max_chunks, LIMITS, "4194304", "chunks of a chunked body; more: 413. 0: any", OURS),
+    ROW(INT64, max_chunks, LIMITS, "16777216", "chunks of a chunked body; more: 413. 0: any", OURS),
     ROW(INT64, max_decoded_bytes, LIMITS, "104857600",
         "bytes of a gzip body or a compressed gRPC message after decompression", OURS, .min = 1),
     ROW(INT64, max_compression_ratio, LIMITS, "0",
@@ -341,7 +341,7 @@ const sl_flag sl_flag_table[] = {
     ROW(INT64, max_tensor_elements, LIMITS, "2147483648",
         "elements of all input tensors of a request; more: RESOURCE_EXHAUSTED, over REST 429", OURS,
         .min = 1),
-    ROW(INT64, max_string_bytes, LIMITS, "1073741824",
+    ROW(INT64, max_string_bytes, LIMITS, "2147483648",
         "bytes of all strings in the input tensors of a request; more: RESOURCE_EXHAUSTED, over "
         "REST 429",
         OURS, .min = 1),
