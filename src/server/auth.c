@@ -261,8 +261,10 @@ sl_guard *sl_auth_guard(const sl_auth *a)
 
 void sl_auth_poke(sl_auth *a)
 {
-    if (a->has_thread)
-        poke(a, &a->poked);
+    if (!a->has_thread)
+        return;
+    poke(a, &a->poked);
+    sl_jwks_poke(a->jwks);
 }
 
 /* ---- for the commands ---- */

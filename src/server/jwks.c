@@ -403,6 +403,18 @@ void sl_jwks_unknown_key(void *jwks, const char *url)
         wake_up(j);
 }
 
+void sl_jwks_poke(sl_jwks *j)
+{
+    pthread_mutex_lock(&j->lock);
+    for (entry *e = j->entries; e != NULL; e = e->next) {
+        e->again = e->fetching;
+        if (!e->fetching)
+            e->due_ns = 0;
+    }
+    pthread_mutex_unlock(&j->lock);
+    wake_up(j);
+}
+
 void sl_jwks_fetch_once(const Sluice__AuthConfig *c, const char *dir, const char *helper,
                         sl_text *out, sl_status *sts)
 {

@@ -44,6 +44,9 @@ sl_code sl_jwks_follow(sl_jwks *j, const struct Sluice__AuthConfig *c, const cha
 /* Any thread; waits for nothing. */
 void sl_jwks_unknown_key(void *jwks, const char *url);
 
+/* All of them, now. Any thread. */
+void sl_jwks_poke(sl_jwks *j);
+
 /* For the commands: fetches all of them, once. `out` and `sts`: as many as c->jwt; a code of OK
  * without text: it has no URL. */
 void sl_jwks_fetch_once(const struct Sluice__AuthConfig *c, const char *dir, const char *helper,

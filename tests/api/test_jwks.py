@@ -1,5 +1,9 @@
 """Keys of an issuer that lie at a URL: fetched, rotated, and what happens when they cannot be."""
 import json
+import os
+import pathlib
+import re
+import signal
 import subprocess
 import time
 
@@ -124,6 +128,44 @@ def test_a_slow_issuer_is_given_ten_seconds_and_keeps_nobody_waiting(start, tmp_
         assert time.monotonic() - begun < 20
 
 
+def helpers(server):
+    """Processes of sluice-fetch that are this server's: children of it, or of its launcher."""
+    found = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            lines = (process / "status").read_text()
+            parent = int(re.search(r"^PPid:\t(\d+)", lines, re.M)[1])
+            above = int(re.search(r"^PPid:\t(\d+)", pathlib.Path(f"/proc/{parent}/status").read_text(), re.M)[1])
+            if "Name:\tsluice-fetch\n" in lines and server.process.pid in (parent, above):
+                found.append(int(process.name))
+        except (OSError, TypeError):
+            pass
+    return found
+
+
+def test_a_helper_that_ends_too_early_is_a_failure_like_others_and_none_is_left(start, tmp_path, issuer):
+    reply = Reply(issuer.key_set("a"), wait_s=30)
+    token = issuer.token("a")
+    with served(lambda path: reply) as site:
+        guarded = Guarded(tmp_path, start, site.url + "/keys")
+        until(lambda: site.asked)
+        reply = Reply(issuer.key_set("a"))
+        [helper] = helpers(guarded.server)
+        os.kill(helper, signal.SIGKILL)
+        guarded.server.wait_for("sluice-fetch ended unexpectedly")
+        until(lambda: guarded.status(token) == 200)
+        until(lambda: not helpers(guarded.server))
+
+
+def test_an_end_does_not_wait_for_an_issuer(start, tmp_path, issuer):
+    with served(lambda path: Reply(wait_s=30)) as site:
+        guarded = Guarded(tmp_path, start, site.url + "/keys")
+        until(lambda: site.asked)
+        begun = time.monotonic()
+        assert guarded.server.stop() == 0
+        assert time.monotonic() - begun < 5
+
+
 def test_an_answer_says_how_long_it_stays_fresh_within_bounds(start, tmp_path, issuer):
     token = issuer.token("a")
     with served(lambda path: Reply(issuer.key_set("a"), headers={"Cache-Control": "public, max-age=3000"})) as site:
@@ -131,6 +173,8 @@ def test_an_answer_says_how_long_it_stays_fresh_within_bounds(start, tmp_path, i
         until(lambda: guarded.status(token) == 200)
         time.sleep(1.5)
         assert len(site.asked) == 1
+        guarded.server.process.send_signal(signal.SIGHUP)
+        until(lambda: len(site.asked) == 2)
 
 
 def test_https_with_an_authority_of_its_own_and_nobody_elses(start, tmp_path, issuer):
