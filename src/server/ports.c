@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 
+#include "fetch/place.h"
 #include "server/channel_args.h"
 #include "server/parts.h"
 
@@ -66,6 +67,19 @@ static sl_code choose_tls(const char **address, sl_tls **tls, sl_status *st)
     return SL_OK;
 }
 
+/* Behind a proxy that ends TLS that is as it should be, so it is only said. */
+static void warn_if_open(const sl_server *s, const char *what, const char *address,
+                         const sl_tls *tls)
+{
+    if (tls == NULL && strncmp(address, "unix:", 5) != 0 &&
+        !sl_fetch_is_loopback(sl_str_of(address)) &&
+        sl_guard_has_identities(sl_auth_guard(s->auth)))
+        sl_log(SL_WARNING,
+               "%s at %s is not encrypted: whoever is on the way reads the credentials that "
+               "clients send, unless a proxy ends TLS there; --tls_cert_file, --tls_key_file",
+               what, address);
+}
+
 static sl_code listen_on(sl_server *s, bool for_grpc, const char *address, int *port, sl_status *st)
 {
     sl_http_options o;
@@ -79,9 +93,11 @@ static sl_code listen_on(sl_server *s, bool for_grpc, const char *address, int *
     http_options(s, for_grpc, &o);
     o.tls = tls;
     rc = sl_http_listen(s->loops, s->n_loops, address, &o, &s->http[s->n_http], port, st);
-    if (rc == SL_OK)
-        s->n_http++;
-    return rc;
+    if (rc)
+        return rc;
+    s->n_http++;
+    warn_if_open(s, for_grpc ? "gRPC" : "REST", address, tls);
+    return SL_OK;
 }
 
 static sl_code start_loops(sl_server *s, sl_status *st)
@@ -140,6 +156,7 @@ sl_code sl_ports_open_admin(sl_server *s, sl_status *st)
     if (rc)
         return rc;
     s->n_http++;
+    warn_if_open(s, "the admin interface", address, tls);
     sl_log(SL_INFO, "Exporting admin interface at:%s (port %d)", address, port);
     return start_loops(s, st);
 }

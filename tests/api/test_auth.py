@@ -309,3 +309,11 @@ def test_what_is_refused_before_it_is_a_call_has_its_line_in_the_access_log(star
     assert 'method="-" path="-"' in nonsense and "status=400" in nonsense and "127.0.0.1:" in nonsense, nonsense
     assert "status=400" in lengths, lengths
     assert f'path="{PATH}"' in stranger and "status=401" in stranger and "credentials are needed" in stranger, stranger
+
+
+def test_credentials_in_the_clear_are_remarked(start, tmp_path):
+    make_token(tmp_path, "ci")
+    (tmp_path / "auth.pbtxt").write_text("token_file: 'tokens' rule { principal: 'token:ci' allow: PREDICT }")
+    for flags, remarked in (((), True), (("--rest_address=127.0.0.1:0",), False)):
+        server = start(f"--auth_config_file={tmp_path}/auth.pbtxt", *flags, config=MODELS)
+        assert ("is not encrypted: whoever is on the way reads the credentials" in server.log) == remarked
