@@ -195,6 +195,8 @@ static bool take_success(entry *e, const sl_document *d, uint64_t now)
     bool changed =
         e->good.p == NULL || e->good.n != d->text.n || memcmp(e->good.p, d->text.p, d->text.n) != 0;
     e->due_ns = now + sl_jwks_wait_ns(e->refresh_s, d->has_age, d->age_s);
+    /* It has not reached the guard yet, which may still miss what is in it. */
+    e->ask_again_ns = SL_MAX(e->ask_again_ns, now + SECOND);
     count(e, true);
     if (changed) {
         sl_text_fini(&e->good);
