@@ -4,7 +4,8 @@
  *
  * Reads what `serve` would read, with the same complaints, and then tries what the server would
  * only find out while it runs: base paths that are not there or have no version, models that cannot
- * be read or that no engine can run, ports that are taken. Changes nothing, serves nothing.
+ * be read or that no engine can run, arms of a split without a version (arms.h), ports that are
+ * taken. Changes nothing, serves nothing.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "cli/arms.h"
 #include "cli/cli.h"
 #include "cli/flags_cli.h"
 #include "cli/outside.h"
@@ -76,6 +78,7 @@ static sl_code check_model(const sl_flags *f, const sl_loader *l, const sl_model
         return rc;
     rc = check_version(l, m, path, version, st);
     sl_free(path);
+    sl_check_arms(m);
     return rc;
 }
 

@@ -191,6 +191,31 @@ def test_check_accepts_what_serve_would(tmp_path):
     assert done.stdout.endswith("ok\n")
 
 
+def test_check_warns_of_arms_without_a_version(tmp_path):
+    for n in "1", "2", "3":
+        shutil.copytree(MODEL / "1", tmp_path / "m" / n)
+    config = tmp_path / "models"
+
+    def warnings(more):
+        config.write_text(model_config(("half", tmp_path / "m", more)))
+        done = run("check", f"--model_config_file={config}")
+        assert done.returncode == 0 and done.stdout.endswith("ok\n"), done.stderr
+        return done.stderr.splitlines()
+
+    split = 'traffic { split { version: 2 weight: 9 } split { label: "canary" weight: 1 } } '
+    assert warnings('model_version_policy { all {} } version_labels { key: "canary" value: 3 } '
+                    + split + 'shadow { version: 1 }') == []
+    where = tmp_path / "m"
+    assert warnings('model_version_policy { all {} } version_labels { key: "canary" value: 4 } '
+                    + split + 'shadow { version: 7 }') == [
+        f'sluice: warning: model half: its split names version 4 (label "canary"), which is not in {where}; it has: 1, 2, 3',
+        f"sluice: warning: model half: its shadow is version 7, which is not in {where}; it has: 1, 2, 3"]
+    # There, but the policy takes the latest alone.
+    assert warnings('version_labels { key: "canary" value: 3 } ' + split) == [
+        f"sluice: warning: model half: its split names version 2, which is not loaded from {where}; it has: 1, 2, 3; "
+        "its version policy loads: 3"]
+
+
 def test_check_refuses_what_serve_would_stumble_over(tmp_path):
     config = tmp_path / "models"
     config.write_text("model_config_list {\n  config { nam: 'x' }\n}")
