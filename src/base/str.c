@@ -113,7 +113,7 @@ void sl_text_fini(sl_text *t)
     *t = (sl_text){0};
 }
 
-static uint64_t seed(void)
+static uint64_t process_seed(void)
 {
     static _Atomic uint64_t cached;
     uint64_t s = atomic_load_explicit(&cached, memory_order_relaxed);
@@ -135,10 +135,10 @@ static uint64_t fold(uint64_t a, uint64_t b)
     return (uint64_t)r ^ (uint64_t)(r >> 64);
 }
 
-uint64_t sl_hash(const void *data, size_t n)
+uint64_t sl_hash_seeded(uint64_t seed, const void *data, size_t n)
 {
     const unsigned char *p = data;
-    uint64_t h = seed() ^ fold(n + 0xA0761D6478BD642Fu, 0xE7037ED1A0B428DBu), w;
+    uint64_t h = seed ^ fold(n + 0xA0761D6478BD642Fu, 0xE7037ED1A0B428DBu), w;
     for (; n >= 8; n -= 8, p += 8) {
         memcpy(&w, p, 8);
         h = fold(h ^ w ^ 0x8EBC6AF09C88C6E3u, h | 0x589965CC75374CC3u);
@@ -152,8 +152,13 @@ uint64_t sl_hash(const void *data, size_t n)
     } else if (n > 0) {
         w = p[0] | (uint64_t)p[n / 2] << 8 | (uint64_t)p[n - 1] << 16;
     }
-    h = fold(h ^ w, 0x1D8E4E27C47D124Fu ^ seed());
+    h = fold(h ^ w, 0x1D8E4E27C47D124Fu ^ seed);
     /* Once more: after one multiplication keys that differ in a few bits crowd together under some
      * seeds, and tables look at the low bits. */
     return fold(h ^ 0xA0761D6478BD642Fu, 0xEB44ACCAB455D165u);
+}
+
+uint64_t sl_hash(const void *data, size_t n)
+{
+    return sl_hash_seeded(process_seed(), data, n);
 }

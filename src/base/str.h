@@ -54,7 +54,9 @@ void sl_text_putc(sl_text *t, char c);
 void sl_text_printf(sl_text *t, const char *fmt, ...) SL_PRINTF(2, 3);
 void sl_text_fini(sl_text *t);
 
-/* Hash for tables whose keys a stranger chose: seeded once per process. */
+/* Hash for tables whose keys a stranger chose: seeded once per process. Any of its bits will do. */
 uint64_t sl_hash(const void *p, size_t n);
+/* The same with a seed of one's own. */
+uint64_t sl_hash_seeded(uint64_t seed, const void *p, size_t n);
 
 #endif
