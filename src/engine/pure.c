@@ -83,9 +83,7 @@ static int compare(const void *op, const void *name)
 
 static bool is_harmless(const sl_node *n)
 {
-    bool scatters = sl_str_starts(n->op, "ScatterNd") && !sl_str_is(n->op, "ScatterNdUpdate") &&
-                    !sl_str_is(n->op, "ScatterNdAdd") && !sl_str_is(n->op, "ScatterNdSub");
-    if (sl_op_writes(n->op) && !scatters)
+    if (sl_op_writes(n->op))
         return false;
     if (sl_opdef_output_count(n) < 0) /* not known, or its attributes are damaged */
         return false;

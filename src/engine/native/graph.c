@@ -45,7 +45,21 @@ bool sl_op_makes_handle(sl_str op, sl_resource_kind *kind)
 
 bool sl_op_writes(sl_str op)
 {
-    return sl_str_starts(op, "Assign") || sl_str_starts(op, "Scatter") ||
+    /* ScatterNd and ScatterNdNonAliasingAdd make a new tensor. */
+    static const char *const scatters[] = {"ScatterAdd",
+                                           "ScatterSub",
+                                           "ScatterMul",
+                                           "ScatterDiv",
+                                           "ScatterMin",
+                                           "ScatterMax",
+                                           "ScatterUpdate",
+                                           "ScatterNdAdd",
+                                           "ScatterNdSub",
+                                           "ScatterNdMin",
+                                           "ScatterNdMax",
+                                           "ScatterNdUpdate",
+                                           NULL};
+    return sl_str_starts(op, "Assign") || one_of(op, scatters) ||
            sl_str_starts(op, "ResourceScatter") || sl_str_starts(op, "ResourceApply") ||
            sl_str_starts(op, "ResourceStridedSliceAssign") ||
            sl_str_starts(op, "DestroyResource") || sl_str_starts(op, "InitializeTable") ||

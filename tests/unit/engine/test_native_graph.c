@@ -2,6 +2,7 @@
 #include "native_model.h"
 
 #include "base/mem.h"
+#include "engine/native/graph.h"
 #include "pb_model.h"
 
 #define DIMS(...) ((const int64_t[]){__VA_ARGS__})
@@ -283,6 +284,45 @@ static void a_placeholder_with_a_default_may_be_left_out(void **state)
     unload(&m);
 }
 
+/* The names of the ops that scatter into a variable begin like those that make a tensor. */
+static void an_op_that_scatters_into_a_new_tensor_writes_no_variable(void **state)
+{
+    (void)state;
+    static const char *const writes[] = {"ScatterAdd",   "ScatterUpdate",   "ScatterNdAdd",
+                                         "ScatterNdSub", "ScatterNdUpdate", "ResourceScatterNdAdd"};
+    for (size_t i = 0; i < SL_COUNTOF(writes); i++)
+        assert_true(sl_op_writes(sl_str_of(writes[i])));
+    assert_false(sl_op_writes(SL_STR("ScatterNd")));
+    assert_false(sl_op_writes(SL_STR("ScatterNdNonAliasingAdd")));
+    assert_false(sl_op_writes(SL_STR("TensorScatterUpdate")));
+    pb_graph g = {0};
+    model m;
+    placeholder(&g);
+    pb_node(&g.nodes, "at", "Const", NULL,
+            pb_join(pb_type("dtype", SL_DT_INT32), pb_value(SL_DT_INT32, 1, 2)));
+    pb_node(&g.nodes, "shape", "Const", NULL,
+            pb_join(pb_type("dtype", SL_DT_INT32), pb_value(SL_DT_INT32, 1, 4)));
+    pb_node(&g.nodes, "y", "ScatterNd", "at x shape",
+            pb_join(pb_type("T", SL_DT_FLOAT), pb_type("Tindices", SL_DT_INT32)));
+    pb_signature(&g, "serving_default", "x:0", SL_DT_FLOAT, "y:0");
+    open_graph(&g, &m);
+    sl_tensor x = floats((const float[]){7}, 0, NULL), y;
+    assert_int_equal(run_all(&m, "serving_default", &x, 1, &y), SL_OK);
+    assert_floats(&y, (const float[]){0, 0, 7, 0}, 4);
+    assert_true(sl_engine_native.pure(m.session, 0));
+    int64_t elements;
+    sl_run run = {.signature = 0,
+                  .n_inputs = 1,
+                  .input_index = (const int[]){0},
+                  .inputs = &x,
+                  .n_outputs = 1,
+                  .output_index = (const int[]){0}};
+    assert_true(sl_engine_native.cost(m.session, &run, &elements) > 0); /* no lock either */
+    sl_tensor_release(&y);
+    sl_tensor_release(&x);
+    unload(&m);
+}
+
 static void a_body_called_twice_is_two_bodies(void **state)
 {
     (void)state;
@@ -445,6 +485,7 @@ int main(void)
         cmocka_unit_test(a_chain_of_a_hundred_thousand_nodes_runs),
         cmocka_unit_test(a_fed_tensor_cuts_the_graph),
         cmocka_unit_test(a_placeholder_with_a_default_may_be_left_out),
+        cmocka_unit_test(an_op_that_scatters_into_a_new_tensor_writes_no_variable),
         cmocka_unit_test(a_body_called_twice_is_two_bodies),
         cmocka_unit_test(a_control_edge_to_an_assert_is_kept),
         cmocka_unit_test(a_loop_runs_until_its_condition_fails),
