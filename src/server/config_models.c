@@ -293,8 +293,14 @@ static sl_code take_list(sl_model_list *l, pb_model *const *models, size_t n, sl
     return rc;
 }
 
-static sl_code take_server(sl_model_list *l, const pb_server *s, sl_status *st)
+/* What is kept is written anew from what was understood: a sender may repeat what there can be only
+ * one of, or put an unknown field in, and no text could say that. */
+static sl_code take_server(sl_model_list *l, pb_server *s, sl_status *st)
 {
+    sl_config_forget_unknown(&s->base);
+    sl_code rc = sl_config_pack(&s->base, &l->arena, &l->wire, st);
+    if (rc)
+        return rc;
     switch (s->config_case) {
     case TENSORFLOW__SERVING__MODEL_SERVER_CONFIG__CONFIG_MODEL_CONFIG_LIST:
         return take_list(l, s->model_config_list->config, s->model_config_list->n_config, st);
@@ -322,7 +328,7 @@ sl_code sl_model_list_read(const char *path, sl_model_list *out, sl_status *st)
     if (rc)
         return sl_fail(st, rc, "out of memory");
     rc = sl_config_read(path, &tensorflow__serving__model_server_config__descriptor, &out->arena,
-                        &message, &out->wire, st);
+                        &message, NULL, st);
     if (rc == SL_OK)
         rc = take_server(out, message, st);
     if (rc)
@@ -332,14 +338,9 @@ sl_code sl_model_list_read(const char *path, sl_model_list *out, sl_status *st)
 
 static sl_code take_wire(sl_model_list *l, sl_str wire, sl_status *st)
 {
-    char *copy = sl_arena_try_strndup(&l->arena, wire.n ? wire.p : "", wire.n);
     void *message = NULL;
-    l->wire = (sl_str){copy, wire.n};
-    sl_code rc =
-        copy == NULL
-            ? SL_RESOURCE_EXHAUSTED
-            : sl_config_unpack(l->wire, &tensorflow__serving__model_server_config__descriptor,
-                               &l->arena, &message);
+    sl_code rc = sl_config_unpack(wire, &tensorflow__serving__model_server_config__descriptor,
+                                  &l->arena, &message);
     if (rc)
         return sl_fail(st, rc, "%s",
                        rc == SL_INVALID_ARGUMENT ? "malformed ModelServerConfig" : "out of memory");

@@ -38,6 +38,37 @@ sl_code sl_config_unpack(sl_str wire, const ProtobufCMessageDescriptor *type, sl
     return m.failed ? SL_RESOURCE_EXHAUSTED : SL_INVALID_ARGUMENT;
 }
 
+/* The messages that field `f` of `m` holds, and how many. */
+static ProtobufCMessage **messages_of(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f,
+                                      size_t *count)
+{
+    char *base = (char *)m;
+    void *at = base + f->offset;
+    *count = 0;
+    if (f->type != PROTOBUF_C_TYPE_MESSAGE)
+        return NULL;
+    if (f->label == PROTOBUF_C_LABEL_REPEATED) {
+        *count = *(size_t *)(void *)(base + f->quantifier_offset);
+        return *(ProtobufCMessage ***)at;
+    }
+    bool chosen = !(f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) ||
+                  *(uint32_t *)(void *)(base + f->quantifier_offset) == f->id;
+    *count = chosen && *(ProtobufCMessage **)at != NULL;
+    return at;
+}
+
+/* Calls itself as deep as the types nest, which is not the sender's to say. */
+void sl_config_forget_unknown(ProtobufCMessage *m)
+{
+    m->n_unknown_fields = 0;
+    for (unsigned i = 0; i < m->descriptor->n_fields; i++) {
+        size_t count;
+        ProtobufCMessage **inner = messages_of(m, &m->descriptor->fields[i], &count);
+        for (size_t k = 0; k < count; k++)
+            sl_config_forget_unknown(inner[k]);
+    }
+}
+
 sl_code sl_config_pack(const ProtobufCMessage *message, sl_arena *arena, sl_str *out, sl_status *st)
 {
     size_t n = protobuf_c_message_get_packed_size(message);

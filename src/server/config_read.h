@@ -25,6 +25,10 @@ sl_code sl_config_parse(sl_str text, const ProtobufCMessageDescriptor *type, sl_
 sl_code sl_config_unpack(sl_str wire, const ProtobufCMessageDescriptor *type, sl_arena *arena,
                          void **out) SL_MUST_CHECK;
 
+/* Forgets the fields that the message's types do not know, at every depth: they have not been
+ * looked at, and need not even be well-formed. The types must not contain themselves. */
+void sl_config_forget_unknown(ProtobufCMessage *message);
+
 /* The wire form of a message, in `arena`. */
 sl_code sl_config_pack(const ProtobufCMessage *message, sl_arena *arena, sl_str *out,
                        sl_status *st);

@@ -236,6 +236,31 @@ static void a_list_over_the_wire_gets_the_same_checks(void **state)
                      SL_FAILED_PRECONDITION);
 }
 
+/* The second name counts, and unknown fields are nobody's. */
+static void what_a_sender_repeats_or_makes_up_is_not_kept(void **state)
+{
+    fixture *f = *state;
+    sl_model_list l;
+    sl_text text = {0};
+    read_list(
+        f,
+        "model_config_list { config { base_path: '/a' name: 'b' model_platform: 'tensorflow' } }");
+    static const char wire[] = "\x0a\x1e\x0a\x19"
+                               "\x0a\x01"
+                               "a\x12\x02/a\x0a\x01"
+                               "b\x22\x0atensorflow\x98\x06\x05" /* field 99 */
+                               "\xa2\x06";                       /* field 100, empty */
+    assert_int_equal(sl_model_list_from_wire((sl_str){wire, sizeof wire}, &l, &f->st), SL_OK);
+    assert_int_equal(l.count, 1);
+    assert_string_equal(l.models[0].name, "b");
+    assert_true(sl_str_eq(l.wire, f->list.wire)); /* whatever the order was */
+    assert_true(sl_str_eq(l.wires[0], f->list.wires[0]));
+    assert_int_equal(sl_model_list_print(&l, &text, &f->st), SL_OK);
+    assert_null(strstr(text.p, "\"a\""));
+    sl_text_fini(&text);
+    sl_model_list_fini(&l);
+}
+
 static void a_model_may_not_change_its_platform(void **state)
 {
     fixture *f = *state;
@@ -666,6 +691,7 @@ int main(void)
         T(logging_config_is_accepted_with_a_warning),
         T(the_command_line_makes_a_list_of_one),
         T(a_list_over_the_wire_gets_the_same_checks),
+        T(what_a_sender_repeats_or_makes_up_is_not_kept),
         T(a_model_may_not_change_its_platform),
         T(a_list_that_finds_no_memory_is_refused),
         T(batching_parameters_have_the_originals_defaults),
