@@ -143,6 +143,8 @@ static void failed(sl_managed *v, const sl_status *why)
            sl_code_name(why->code), why->msg);
     if (v->aspired && v->attempts <= o->max_retries) {
         sl_managed_set_state(v, SL_STATE_LOADING, why->code, why->msg);
+        sl_free(v->tried);
+        v->tried = sl_strdup(why->msg);
         append(v, sl_now_ns() + pause_after(o, v->attempts));
         return;
     }

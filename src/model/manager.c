@@ -97,6 +97,10 @@ void sl_managed_set_state(sl_managed *v, sl_state state, sl_code code, const cha
     v->code = code;
     sl_free(v->message);
     v->message = message ? sl_strdup(message) : NULL;
+    if (state != SL_STATE_LOADING) {
+        sl_free(v->tried);
+        v->tried = NULL;
+    }
     if (state == SL_STATE_END)
         v->ended_ns = sl_now_ns();
     pthread_cond_broadcast(&v->model->manager->changed);
@@ -271,6 +275,7 @@ void sl_manager_drop_version(sl_managed **at)
     *at = v->next;
     sl_free(v->path);
     sl_free(v->message);
+    sl_free(v->tried);
     sl_free(v->engine);
     sl_free(v->why);
     sl_free(v);

@@ -114,8 +114,9 @@ const char *sl_state_name(sl_state s);
 typedef struct sl_version_info {
     int64_t number;
     sl_state state;
-    sl_code code;
-    const char *message;
+    sl_code code; /* why it failed, in END; else OK */
+    const char *
+        message; /* likewise; in START what is waited for, in LOADING how the last attempt failed */
     const char *engine; /* "native", or "" before it is chosen */
     const char *why;    /* why that engine */
     uint64_t load_us;

@@ -49,6 +49,7 @@ struct sl_managed {
     sl_state state;
     sl_code code; /* in END: why it failed; in LOADING: why the last attempt did */
     char *message;
+    char *tried; /* LOADING: why the last attempt failed, also while the next one runs */
     /* False: only its last state is remembered; or it is still being copied (START, and `message`
      * says what is missing). */
     bool managed;

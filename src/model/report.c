@@ -17,9 +17,9 @@ sl_version_info sl_managed_describe(const sl_managed *v, sl_arena *arena, bool *
     return (sl_version_info){
         .number = v->number,
         .state = v->state,
-        /* a load that waits for its next attempt has not failed yet */
+        /* a load that waits for its next attempt has not failed yet, but says what is wrong */
         .code = v->state == SL_STATE_END ? v->code : SL_OK,
-        .message = copy(arena, v->state != SL_STATE_LOADING ? v->message : NULL, failed),
+        .message = copy(arena, v->state != SL_STATE_LOADING ? v->message : v->tried, failed),
         .engine = copy(arena, v->engine, failed),
         .why = copy(arena, v->why, failed),
         .load_us = v->load_us,

@@ -190,6 +190,48 @@ static void failed_load_is_tried_again_after_a_pause_that_doubles(void **state)
     assert_int_equal(count_of(f, &f->started[1]), 6);
 }
 
+/* What the status says of version 1 of m, whose state is that: the code, the message. */
+static sl_code told(fixture *f, sl_state state, char *message, size_t size)
+{
+    sl_arena arena;
+    const sl_version_info *list;
+    int n;
+    sl_model_spec spec = specific("m", 1);
+    assert_int_equal(sl_arena_init(&arena, 0), SL_OK);
+    assert_int_equal(sl_manager_status(f->m, &spec, &arena, &list, &n, &st), SL_OK);
+    assert_int_equal(list[0].state, state);
+    snprintf(message, size, "%s", list[0].message);
+    sl_code code = list[0].code;
+    sl_arena_fini(&arena);
+    return code;
+}
+
+static void while_a_load_is_tried_again_the_status_says_why(void **state)
+{
+    fixture *f = *state;
+    char text[64];
+    uint64_t now = 1000000000;
+    sl_clock_fake(now);
+    f->opts.max_retries = 2;
+    make_version(f, "m", "1");
+    outcome(f, 1, SL_NOT_FOUND);
+    configure(f, "m", (sl_model_config){0}, &st);
+    until_waiting(f, "m", 1, 1);
+    assert_int_equal(told(f, SL_STATE_LOADING, text, sizeof text), SL_OK);
+    assert_string_equal(text, "version 1 is broken");
+    hold(f, 1, true); /* also while the next attempt runs */
+    sl_clock_fake(now += 125000000);
+    sl_manager_poke(f->m);
+    until_started(f, 1, 2);
+    assert_int_equal(told(f, SL_STATE_LOADING, text, sizeof text), SL_OK);
+    assert_string_equal(text, "version 1 is broken");
+    outcome(f, 1, SL_OK);
+    hold(f, 1, false);
+    until(f, "m", 1, SL_STATE_AVAILABLE);
+    assert_int_equal(told(f, SL_STATE_AVAILABLE, text, sizeof text), SL_OK);
+    assert_string_equal(text, "");
+}
+
 /* Writes a file into the version's directory: it looks different from then on. */
 static void touch(fixture *f, const char *version, const char *name)
 {
@@ -834,6 +876,7 @@ int main(void)
         TEST(version_is_unloaded_only_after_its_last_handle),
         TEST(version_that_comes_back_while_unloading_is_loaded_afresh),
         TEST(failed_load_is_tried_again_after_a_pause_that_doubles),
+        TEST(while_a_load_is_tried_again_the_status_says_why),
         TEST(failed_version_is_tried_again_at_once_when_its_directory_changes),
         TEST(incomplete_version_is_listed_and_left_alone),
         TEST(nobody_waits_for_a_version_that_is_incomplete),
