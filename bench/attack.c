@@ -38,8 +38,8 @@ enum { SILENT, SLOW, READER, JUNK_KIND };
 typedef struct group {
     int kind, port, count;
     unsigned char *data;
-    size_t n, at;  /* of data; junk: the next record */
-    double due;    /* junk */
+    size_t n, at; /* of data; junk: the next record */
+    double due;   /* junk */
     long opened, closed, answered;
 } group;
 
@@ -49,7 +49,7 @@ typedef struct peer {
     const unsigned char *send;
     size_t n, sent;
     int turns; /* junk: until it leaves */
-    bool connected;
+    bool connected, begun;
 } peer;
 
 static group groups[GROUPS];
@@ -187,7 +187,7 @@ static void gone(peer *p)
 
 static void received(peer *p, const char *buf, ssize_t n)
 {
-    if (p->g->kind == READER || n < 12 || memcmp(buf, "HTTP/1.1 ", 9) != 0)
+    if (n < 12 || memcmp(buf, "HTTP/1.1 ", 9) != 0)
         return;
     int status = atoi(buf + 9);
     statuses[status > 0 && status < 600 ? status : 0]++;
@@ -221,10 +221,19 @@ static void handle(peer *p, uint32_t events)
 
 static void slow_turn(peer *p)
 {
-    char c;
+    char c, status[16];
     group *g = p->g;
     if (!p->connected || p->sent < p->n)
         return;
+    if (g->kind == READER && !p->begun) {
+        /* The first turn reads the status. Who is refused comes back. */
+        ssize_t n = recv(p->fd, status, sizeof status, 0);
+        p->begun = n > 0;
+        received(p, status, n);
+        if (n == 0 || (n >= 12 && memcmp(status + 9, "200", 3) != 0))
+            gone(p);
+        return;
+    }
     if (g->kind == SLOW) {
         /* What follows is sent again and again. */
         size_t begin = 4 + length_at(g, 0), at = begin + (p->sent - p->n) % (g->n - begin);
@@ -312,7 +321,8 @@ static void tell(void)
             printf("%s\"%d\": %d", first ? "" : ", ", i, statuses[i]), first = 0;
     printf("}, \"groups\": [");
     for (int i = 0; i < n_groups; i++)
-        printf("%s{\"kind\": \"%s\", \"port\": %d, \"opened\": %ld, \"closed\": %ld, \"answered\": %ld}",
+        printf("%s{\"kind\": \"%s\", \"port\": %d, \"opened\": %ld, \"closed\": %ld, \"answered\": "
+               "%ld}",
                i ? ", " : "", names[groups[i].kind], groups[i].port, groups[i].opened,
                groups[i].closed, groups[i].answered);
     printf("]}\n");

@@ -17,7 +17,7 @@ import hpack
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 PREDICT = "/v1/models/m:predict"
 GRPC_PREDICT = "/tensorflow.serving.PredictionService/Predict"
-ANSWER = 60_000 # numbers in the answer that a slow reader asks for
+ANSWER = 60_000 # numbers in the answer that a slow reader asks for: half a megabyte
 
 
 def http1(method="POST", path=PREDICT, body=b"", more="", length=None):
@@ -130,13 +130,13 @@ def slow(begin, rest):
     return struct.pack(">I", len(begin)) + begin + rest
 
 
-def large_answer():
-    body = gzip.compress(json.dumps({"instances": [1.0] * ANSWER}).encode())
+def large_answer(numbers):
+    body = gzip.compress(json.dumps({"instances": [1.0] * numbers}).encode())
     return http1(body=body, more="Content-Encoding: gzip\r\n")
 
 
 class Attack:
-    def __init__(self, program, directory, rest, grpc, tls, scale=1.0, only=None):
+    def __init__(self, program, directory, rest, grpc, tls, scale=1.0, only=None, answer=ANSWER):
         self.program, self.directory, self.told = program, pathlib.Path(directory), None
         rows, hello = b'{"instances": [' + b"1.0, " * 1000, client_hello()
         records = lambda rs: b"".join(struct.pack(">I", len(r)) + r for r in rs)
@@ -146,7 +146,7 @@ class Attack:
             ("slow", rest, 600, slow(http1(length=100_000), rows)),
             ("slow", tls, 200, slow(hello[:6], hello[6:])),
             ("slow", grpc, 200, slow(BEGIN + frame(HEADERS, 4, 1, fields()) + frame(DATA, 1, 1, length=16_000), b"\0")),
-            ("reader", rest, 400, large_answer()),
+            ("reader", rest, 400, large_answer(answer)),
             ("junk", rest, 400, records(malformed_http1())), ("junk", grpc, 250, records(malformed_http2())),
             ("junk", grpc, 200, records(malformed_grpc())), ("junk", tls, 150, records(malformed_tls())),
         ]

@@ -3,11 +3,12 @@
  *
  *     paced PORT PATH BODY RATE SECONDS CONNECTIONS [fresh]
  *
- * Request i is due at start + i / RATE, whatever became of those before it, and its latency counts from
- * then: a server that stands still for 50 ms is seen to, by all the requests that were due meanwhile. A
- * rate of 0 sends as fast as answers come, and tells the rate. fresh: each request on a connection of
- * its own, whose opening counts. A connection that is lost is a failed request. One line of JSON:
- * requests, failed, rps, p50, p99, p999, max in microseconds, and how many took longer than 5 ms.
+ * Request i is due at start + i / RATE, whatever became of those before it, and its latency counts
+ * from then: a server that stands still for 50 ms is seen to, by all the requests that were due
+ * meanwhile. A rate of 0 sends as fast as answers come, and tells the rate. fresh: each request on
+ * a connection of its own, whose opening counts. A connection that is lost is a failed request. One
+ * line of JSON: requests, failed, rps, p50, p99, p999, max in microseconds, and how many took
+ * longer than 5 ms.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -154,8 +155,8 @@ int main(int argc, char **argv)
     fresh = argc == 8;
     count = count < MOST ? count : MOST;
     size = snprintf(request, sizeof request,
-                        "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", argv[2],
-                        strlen(argv[3]), argv[3]);
+                    "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", argv[2],
+                    strlen(argv[3]), argv[3]);
     room = (size_t)((rate > 0 ? rate : 500000) * seconds) + MOST;
     latency = malloc(room * sizeof *latency);
     prctl(PR_SET_TIMERSLACK, 1);

@@ -17,6 +17,8 @@
 #ifndef SL_HTTP_CONN_H
 #define SL_HTTP_CONN_H
 
+#include "base/log.h"
+#include "base/ring.h"
 #include "http/body.h"
 #include "http/chunked.h"
 #include "http/head.h"
@@ -92,9 +94,16 @@ struct sl_conn {
     uint32_t listens;                  /* events awaited while the handler has a call */
     uint64_t moved;                    /* bytes received or sent since the last look at the rate */
     sl_post handover;                  /* from the loop that accepted */
-    sl_conn *shake_next, **shake_prev; /* the shard's TLS handshakes, the oldest first */
+    sl_ring shake; /* among the shard's TLS handshakes, the oldest first */
+    sl_ring crowd; /* among its strangers, or those that rest (crowd.c) */
+    uint64_t crowd_ns; /* since when */
+    sl_ring debt;  /* among its debtors */
+    uint64_t debt_ns; /* when it moved last */
+    size_t owes;   /* bytes held because the client is slow */
     sl_conn_state state;
     bool grace;  /* the first window of the rate */
+    bool known;  /* has sent the whole head of a request */
+    bool moved_on; /* more than a few bytes came or went since the debt was looked at */
     bool busy;   /* control is in here: a reply only marks itself */
     bool last;   /* end after what is being sent */
     bool unread; /* ... and input was left unread: linger */
@@ -118,9 +127,11 @@ struct sl_shard {
     int n_streams;
     struct sl_h2_batch *batch; /* or NULL: no HTTP/2 connection was there yet */
     struct sl_h2_reserve *reserve;
-    sl_conn *shakes, **shakes_end;
+    sl_ring shakes;
     int n_shakes;
-    uint64_t tell_ns; /* when the next failed handshake may be logged */
+    sl_ring strangers, resting; /* connections that may be closed: by age, by time of rest */
+    sl_ring debtors;            /* the one that has not moved for longest first */
+    uint64_t tell_ns; /* when the next line about a client may be logged */
     unsigned untold;
     bool draining;
     size_t scratch_n; /* bytes of the present connection's reply that wait in scratch */
@@ -141,6 +152,8 @@ struct sl_http_server {
     sl_budget *shared; /* that, or the options' */
     sl_shard *shards;
     int n_shards;
+    sl_http_family *family, alone; /* alone: if the options bring none */
+    sl_http_server *elder;         /* the next one of the family */
     atomic_int n_conns, n_drained;
     atomic_bool drained, draining;
     void (*done)(void *);
@@ -184,6 +197,25 @@ void sl_conn_handshake_late(sl_conn *c);
 void sl_conn_handshake_over(sl_conn *c);
 /* A client speaks TLS to a plain port: says so in the log. */
 void sl_conn_tell_tls_on_plain(sl_conn *c);
+/* A line "peer: what why" in the log, of which there is at most one a second and loop. */
+void sl_conn_tell(sl_conn *c, sl_log_level level, const char *what, const char *why);
+
+/* ---- crowd.c: who goes when there are too many ---- */
+void sl_crowd_init(sl_shard *s);
+/* It waits for its client, and may be closed; its place among others is from when that began. */
+void sl_crowd_wait(sl_conn *c);
+/* It has sent the head of a request: it is left alone until it waits again. */
+void sl_crowd_serve(sl_conn *c);
+/* Closes one of those that wait, of this loop's share of any server of the family. False: there is
+ * none. */
+bool sl_crowd_make_room(sl_shard *s);
+/* So many bytes are held because the client is slow; `moved`: not so slow. Others may be cut for
+ * it, the connection itself is not. */
+void sl_crowd_owe(sl_conn *c, size_t bytes, bool moved);
+void sl_crowd_forgive(sl_conn *c);
+/* http1.c, http2.c: the end for a connection in which control is not. */
+void sl_conn_cut(sl_conn *c);
+void sl_h2_cut(sl_conn *c);
 
 /* ---- body1.c: the body of an HTTP/1 request ---- */
 /* Prepares for the body of a request whose head, of head_n bytes, has been parsed. 0, or a status

@@ -21,7 +21,7 @@
 
 /* ---- the log: at most a line a second and loop ---- */
 
-static void tell(sl_conn *c, sl_log_level level, const char *what, const char *why)
+void sl_conn_tell(sl_conn *c, sl_log_level level, const char *what, const char *why)
 {
     sl_shard *s = c->shard;
     uint64_t now = sl_loop_now(s->loop);
@@ -41,7 +41,7 @@ static void tell(sl_conn *c, sl_log_level level, const char *what, const char *w
 
 void sl_conn_tell_tls_on_plain(sl_conn *c)
 {
-    tell(c, SL_INFO, "a client speaks TLS to a port of plain HTTP: ",
+    sl_conn_tell(c, SL_INFO, "a client speaks TLS to a port of plain HTTP: ",
          "the server has no certificate for it, or the client should use http://");
 }
 
@@ -50,26 +50,16 @@ void sl_conn_tell_tls_on_plain(sl_conn *c)
 static void join(sl_conn *c)
 {
     sl_shard *s = c->shard;
-    c->shake_next = NULL;
-    c->shake_prev = s->shakes_end;
-    *s->shakes_end = c;
-    s->shakes_end = &c->shake_next;
+    sl_ring_join(&s->shakes, &c->shake);
     s->n_shakes++;
 }
 
 void sl_conn_handshake_over(sl_conn *c)
 {
-    sl_shard *s = c->shard;
-    if (c->shake_prev == NULL)
+    if (!sl_ring_is_in(&c->shake))
         return;
-    *c->shake_prev = c->shake_next;
-    if (c->shake_next != NULL)
-        c->shake_next->shake_prev = c->shake_prev;
-    else
-        s->shakes_end = c->shake_prev;
-    c->shake_prev = NULL;
-    c->shake_next = NULL;
-    s->n_shakes--;
+    sl_ring_leave(&c->shake);
+    c->shard->n_shakes--;
 }
 
 static void cut_oldest(sl_shard *s)
@@ -77,9 +67,9 @@ static void cut_oldest(sl_shard *s)
     int max = s->server->opts.limits.max_handshakes / s->server->n_shards;
     if (s->n_shakes < SL_MAX(max, 1))
         return;
-    sl_conn *oldest = s->shakes;
+    sl_conn *oldest = SL_OF(sl_conn, shake, sl_ring_first(&s->shakes));
     sl_tls_count_failure("overload");
-    tell(oldest, SL_WARNING, "TLS handshake cut: ", "too many at the same time");
+    sl_conn_tell(oldest, SL_WARNING, "TLS handshake cut: ", "too many at the same time");
     sl_conn_close(oldest);
 }
 
@@ -94,7 +84,7 @@ static void die(sl_conn *c, const char *counted)
 static void refuse_plain(sl_conn *c)
 {
     sl_tls_count_failure("plain_http");
-    tell(c, SL_INFO, "a client speaks plain HTTP to a port of TLS", "");
+    sl_conn_tell(c, SL_INFO, "a client speaks plain HTTP to a port of TLS", "");
     c->state = SL_CONN_HEAD;
     sl_conn_refuse(c, 400, "this port speaks HTTPS: use https://");
 }
@@ -142,13 +132,14 @@ void sl_conn_handshake(sl_conn *c)
     case SL_TLS_AGAIN:
         return;
     case SL_TLS_FAILED:
-        tell(c, level_of(why), "TLS handshake failed: ", sl_tls_failure());
+        sl_conn_tell(c, level_of(why), "TLS handshake failed: ", sl_tls_failure());
         sl_conn_handshake_over(c);
         c->unread = strcmp(why, "closed") != 0; /* an alert is on its way, and must arrive */
         sl_conn_end(c);
         return;
     case SL_TLS_DONE:
         sl_conn_handshake_over(c);
+        sl_ring_leave(&c->crowd); /* it has shown that it is alive: it joins again, at the end */
         c->state = SL_CONN_HEAD;
         c->fresh = true;
         return;
@@ -157,6 +148,6 @@ void sl_conn_handshake(sl_conn *c)
 
 void sl_conn_handshake_late(sl_conn *c)
 {
-    tell(c, SL_DEBUG, "TLS handshake cut: ", "it took too long");
+    sl_conn_tell(c, SL_DEBUG, "TLS handshake cut: ", "it took too long");
     die(c, "timeout");
 }

@@ -154,7 +154,9 @@ typedef struct sl_http_limits {
     uint64_t handshake_timeout_ns; /* from connecting to the end of the TLS handshake; default 10 s */
     int max_handshakes;       /* TLS handshakes at the same time; beyond it the oldest is cut;
                                  default 1024 */
-    int max_connections;      /* of this server; beyond it: 503 and close; default 65536 */
+    int max_connections;      /* of this server, or its family; beyond it one that waits for its client
+                                 makes room (crowd.c), or, if there is none: 503 and close;
+                                 default 65536 */
     size_t compress_min;      /* gzip replies of at least this many bytes for clients that accept it;
                                  0: never (default) */
     /* HTTP/2, each for one connection. What exceeds the last two gets GOAWAY, ENHANCE_YOUR_CALM. */
@@ -208,10 +210,12 @@ typedef struct sl_http_options {
      * much of the head as was understood, is there. Loop thread. */
     void (*on_refused)(const sl_http_call *call, int status, const char *message, void *arg);
     /* (optional) For the access log: such an error was sent (call == NULL), or the reply to a call
-     * was: `sent` bytes, head and body; 0: given up, the client is gone. The call is still valid. */
+     * was: `sent` bytes, head and body; 0: given up, the client is gone. The call is still valid, but for its body. */
     void (*on_done)(sl_http_call *call, int status, uint64_t sent, void *arg);
     /* (optional) What bodies may hold, with other servers together, instead of limits.max_inflight. */
     struct sl_budget *budget;
+    /* (optional) The servers whose connections are counted together with this one's. */
+    struct sl_http_family *family;
     /* (optional) Somebody has connected, or a trusted proxy has named him: may he? False: closed at
      * once. on_disconnect gets *held (NULL before) when the connection ends. Loop thread. */
     bool (*on_connect)(sl_str peer, int listener, void **held, void *arg);
@@ -226,6 +230,13 @@ typedef struct sl_http_options {
 } sl_http_options;
 
 typedef struct sl_http_server sl_http_server;
+
+/* Servers on the same loops that share limits.max_connections: a crowd at one port keeps nobody out
+ * of another. Zeros to begin with; outlives its servers. */
+typedef struct sl_http_family {
+    _Atomic(sl_http_server *) newest;
+    atomic_int n_conns;
+} sl_http_family;
 
 /*
  * Serves HTTP on a listening address: with n_loops > 1 each loop gets its own SO_REUSEPORT socket

@@ -18,7 +18,7 @@
 
 #define LINGER_NS 5000000000u
 #define FRESH_NS 1000000000u
-enum { LINGER_BYTES = 64 << 20, LISTEN_EVENTS = EPOLLIN | EPOLLRDHUP };
+enum { LINGER_BYTES = 64 << 20, LISTEN_EVENTS = EPOLLIN | EPOLLRDHUP, MOVED_ON = 512 };
 
 static const sl_http_options *options(const sl_conn *c)
 {
@@ -153,6 +153,8 @@ void sl_conn_close(sl_conn *c)
     sl_watch_stop(&c->watch);
     sl_timer_stop(&c->timer);
     sl_conn_handshake_over(c);
+    sl_ring_leave(&c->crowd);
+    sl_crowd_forgive(c);
     sl_conn_let_out(c);
     sl_chain_reset(&c->out);
     return_exchange(c);
@@ -201,6 +203,15 @@ static void reply_done(sl_conn *c)
         sl_conn_end(c);
 }
 
+/* The request has been answered: a client that is slow to take the answer need not make us keep it. */
+static void let_body_go(sl_exchange *x)
+{
+    x->call.body = (sl_str){"", 0};
+    x->call.body_buffer = NULL;
+    sl_body_reset(&x->body);
+    sl_body_reset(&x->decoded);
+}
+
 /* Sends call->reply. A reply that does not leave at once is waited for in state SEND. */
 static void send_reply(sl_conn *c)
 {
@@ -218,10 +229,12 @@ static void send_reply(sl_conn *c)
         give_up(c);
         return;
     }
-    if (c->out.size > 0)
-        watch_rate(c);
-    else
+    if (c->out.size == 0) {
         reply_done(c);
+        return;
+    }
+    let_body_go(x);
+    watch_rate(c);
 }
 
 /* What was exceeded, where that helps the client: the limit with its number. */
@@ -302,6 +315,7 @@ static void begin_body(sl_conn *c, size_t head_n)
     }
     if (refused(c))
         return;
+    sl_crowd_serve(c);
     c->state = SL_CONN_BODY;
     if (!x->complete && x->head.expects && x->raw == x->end &&
         !sl_reply_raw(c, "HTTP/1.1 100 Continue\r\n\r\n", 25))
@@ -439,6 +453,7 @@ static void arrived(sl_conn *c, size_t n)
     else
         c->x->end += n;
     c->moved += n;
+    c->moved_on |= n >= MOVED_ON;
     c->fresh = false;
 }
 
@@ -489,6 +504,13 @@ static void settle_head(sl_conn *c)
         c->state = SL_CONN_DEAD;
 }
 
+/* What it holds for as long as its client takes. */
+static size_t held(const sl_conn *c)
+{
+    bool begun = c->x != NULL && (c->state == SL_CONN_HEAD || c->state == SL_CONN_BODY);
+    return c->out.size + (begun ? sizeof(sl_exchange) + SL_RECV_SIZE + SL_SPARE_PIECE : 0);
+}
+
 /* Leaves the connection waiting for what it needs next: events, due time, memory. Output that the
  * socket did not take comes first: until it is gone, nothing is read. */
 static void settle(sl_conn *c)
@@ -498,6 +520,12 @@ static void settle(sl_conn *c)
         events = EPOLLOUT | (c->state == SL_CONN_CALL ? events & EPOLLRDHUP : 0);
     else if (c->state == SL_CONN_HEAD)
         settle_head(c);
+    if (c->state == SL_CONN_DEAD)
+        return;
+    if (c->state == SL_CONN_HEAD)
+        sl_crowd_wait(c);
+    sl_crowd_owe(c, held(c), c->moved_on);
+    c->moved_on = false;
     if (sl_io_wants_write(&c->io))
         events |= EPOLLOUT;
     sl_watch_change(&c->watch, events);
@@ -621,8 +649,10 @@ static void timed_out(sl_conn *c)
              (c->state == SL_CONN_HEAD && c->x == NULL && !c->out.size))
         c->state = SL_CONN_DEAD;
     else if (c->out.size > 0) {
-        if (!keeps_up(c))
+        if (!keeps_up(c)) {
+            sl_io_give_up(&c->io);
             give_up(c);
+        }
         if (c->state == SL_CONN_CALL && c->gone)
             with_handler(c, 0);
     } else if (c->state == SL_CONN_HEAD)
@@ -642,6 +672,17 @@ static void due(sl_timer *t)
     }
     c->busy = true;
     timed_out(c);
+    advance(c);
+}
+
+void sl_conn_cut(sl_conn *c)
+{
+    c->busy = true;
+    sl_io_give_up(&c->io);
+    give_up(c);
+    sl_chain_reset(&c->out);
+    if (c->state == SL_CONN_CALL)
+        with_handler(c, 0);
     advance(c);
 }
 
@@ -693,7 +734,10 @@ void sl_conn_open(sl_conn *c)
         sl_conn_close(c);
         return;
     }
+    if (c->refuse && sl_crowd_make_room(c->shard))
+        c->refuse = false;
     if (!c->refuse) {
+        sl_crowd_wait(c);
         sl_conn_begin(c);
         if (o->is_proxy != NULL && o->is_proxy((sl_str){c->peer, c->peer_n}, o->arg)) {
             c->state = SL_CONN_PROXY;

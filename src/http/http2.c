@@ -18,6 +18,7 @@ enum {
     STREAM_WINDOW = 4 << 20,
     CONNECTION_WINDOW = 16 << 20,
     READS = 16, /* of the scratch buffer's size, before others have their turn */
+    MOVED_ON = 512,     /* bytes read at once: more than a trickle */
     MAX_ANSWERS = 20000 /* frames of control that wait for a client that does not read */
 };
 
@@ -151,10 +152,12 @@ static void check_times(sl_h2 *h)
     if (h->rate_ns > now)
         return;
     h->rate_ns = now + SL_RATE_WINDOW_NS;
-    if (stuck(h))
+    if (stuck(h)) {
+        sl_io_give_up(&h->conn->io);
         h->gone = true;
-    else
+    } else {
         sl_h2_streams_rate(h);
+    }
 }
 
 static void due(sl_timer *t)
@@ -194,6 +197,7 @@ static void input(sl_conn *c)
     char *to = c->shard->scratch;
     for (int i = 0; i < READS && !h->gone && !h->last_words; i++) {
         ssize_t n = sl_io_read(&c->io, to, SL_SCRATCH_SIZE);
+        h->moved_on |= n >= MOVED_ON;
         if (n > 0)
             feed(h, to, (size_t)n);
         else if (n == 0 || errno != EAGAIN)
@@ -233,8 +237,33 @@ static void leave(sl_conn *c)
     h->inside = true;
     sl_h2_streams_gone(h);
     h->inside = false;
+    sl_crowd_forgive(c);
+    sl_ring_leave(&c->crowd);
     if (h->n_streams == 0)
         sl_conn_close(c);
+}
+
+void sl_h2_cut(sl_conn *c)
+{
+    sl_io_give_up(&c->io);
+    c->h2->gone = true;
+    leave(c);
+}
+
+/* As a resting connection it may be closed; what its client does not take is owed, and what it has
+ * begun and does not send. */
+static void join_the_crowd(sl_conn *c)
+{
+    sl_h2 *h = c->h2;
+    bool begun = h->n_streams > 0 && h->n_handed == 0;
+    size_t held = h->unsent + (begun ? sizeof(sl_h2_stream) + SL_H2_SMALL : 0);
+    if (h->n_streams == 0)
+        sl_crowd_wait(c);
+    else
+        sl_crowd_serve(c);
+    if (held > 0 || c->owes > 0)
+        sl_crowd_owe(c, held, held < c->owes || h->moved_on);
+    h->moved_on = false;
 }
 
 static void say_no_more(sl_conn *c)
@@ -284,6 +313,7 @@ void sl_h2_advance(sl_conn *c)
     bool out = h->pending != NULL || h->more || filter_waits(&c->io);
     sl_watch_change(&c->watch, EPOLLIN | (out ? EPOLLOUT : 0));
     set_due(c, next_due(h));
+    join_the_crowd(c);
 }
 
 /* ---- begin and end ---- */

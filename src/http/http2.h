@@ -88,6 +88,7 @@ struct sl_h2 {
     sl_conn *conn;
     sl_h2_stream *streams;
     int n_streams; /* in the list, closed ones that the handler still has included */
+    int n_handed;  /* of them: that a handler has, or had */
     struct sl_h2_pending *pending; /* what the socket did not take, or NULL */
     size_t unsent;     /* bytes of replies that the client has not taken */
     sl_h2_stream *waiting, **waiting_end; /* complete requests, while that is too much */
@@ -109,6 +110,7 @@ struct sl_h2 {
     uint64_t goaway_ns; /* when the second GOAWAY follows */
     uint64_t end_ns, kill_ns; /* the connection's age, and the end of grace */
 
+    bool moved_on;   /* more than a few bytes came in this turn */
     bool more;       /* nghttp2 has more to send; others had their turn */
     bool old_out;    /* output waited at the last look already */
     bool inside;     /* nghttp2 or the drive is at work: what is submitted goes out later */

@@ -155,6 +155,7 @@ void sl_h2_stream_settle(sl_h2_stream *s)
     if (s->next != NULL)
         s->next->prev = s->prev;
     h->n_streams--;
+    h->n_handed -= s->handed;
     h->active_ns = sl_loop_now(s->conn->shard->loop);
     give(s->conn->shard, s);
 }
@@ -241,9 +242,14 @@ static void advance(sl_conn *c)
         sl_h2_advance(c);
 }
 
-/* The handler, or we in its place, has said what there is to say. */
+/* The handler, or we in its place, has said what there is to say. The client may be slow to take it:
+ * the request need not be kept for so long. */
 static void finish(sl_h2_stream *s)
 {
+    s->call.body = (sl_str){"", 0};
+    s->call.body_buffer = NULL;
+    sl_body_reset(&s->body);
+    sl_body_reset(&s->decoded);
     if (s->closed)
         sl_h2_stream_settle(s);
     else
@@ -338,6 +344,7 @@ static void hand_over(sl_h2_stream *s)
     const sl_http_options *o = options(s);
     sl_shard *shard = s->conn->shard;
     s->handed = s->busy = true;
+    s->conn->h2->n_handed++;
     s->call.complete_ns = sl_loop_now(shard->loop);
     atomic_store_explicit(&shard->n_calls,
                           atomic_load_explicit(&shard->n_calls, memory_order_relaxed) + 1,

@@ -183,6 +183,7 @@ static bool send_now(sl_conn *c, sl_chain *body)
             break;
         }
         c->moved += (uint64_t)put;
+        c->moved_on = true;
         size_t head = SL_MIN((size_t)put, s->scratch_n - from);
         from += head;
         sl_chain_consume(body, (size_t)put - head);

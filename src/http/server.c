@@ -185,7 +185,8 @@ static sl_conn *new_conn(sl_shard *s, int fd, const struct sockaddr_storage *pee
     c->io.fd = fd;
     c->peer_n = (unsigned char)sl_address_text(peer, c->peer, sizeof c->peer);
     atomic_fetch_add(&s->n_conns, 1);
-    int n = atomic_fetch_add(&s->server->n_conns, 1);
+    atomic_fetch_add(&s->server->n_conns, 1);
+    int n = atomic_fetch_add(&s->server->family->n_conns, 1);
     int max = s->server->opts.limits.max_connections;
     c->refuse = max > 0 && n >= max;
     return c;
@@ -205,7 +206,7 @@ static void accepted(sl_listener *l, int fd, const struct sockaddr_storage *peer
     sl_shard *here = (sl_shard *)((char *)l - offsetof(sl_shard, listener)), *s;
     const sl_http_server *v = here->server;
     int max = v->opts.limits.max_connections;
-    if (max > 0 && atomic_load(&v->n_conns) >= max + REFUSED_AT_ONCE) {
+    if (max > 0 && atomic_load(&v->family->n_conns) >= max + REFUSED_AT_ONCE) {
         close(fd); /* not even a refusal for everybody */
         return;
     }
@@ -217,6 +218,32 @@ static void accepted(sl_listener *l, int fd, const struct sockaddr_storage *peer
         open_here(c);
     else
         sl_loop_post(s->loop, &c->handover, open_here, c);
+}
+
+/* No descriptor is left for those that connect. */
+static bool crowded(sl_listener *l)
+{
+    return sl_crowd_make_room((sl_shard *)((char *)l - offsetof(sl_shard, listener)));
+}
+
+/* ---- the family ---- */
+
+static void join_family(sl_http_server *v)
+{
+    v->elder = atomic_load(&v->family->newest);
+    while (!atomic_compare_exchange_weak(&v->family->newest, &v->elder, v))
+        ;
+}
+
+/* The loops do not run. */
+static void leave_family(sl_http_server *v)
+{
+    sl_http_server *o = atomic_load(&v->family->newest);
+    if (o == v)
+        atomic_store(&v->family->newest, v->elder);
+    for (; o != NULL; o = o->elder)
+        if (o->elder == v)
+            o->elder = v->elder;
 }
 
 /* ---- listening ---- */
@@ -236,8 +263,10 @@ static sl_code init_shards(sl_http_server *v, struct sl_loop *const *loops, cons
         sl_shard *s = &v->shards[i];
         s->server = v;
         s->loop = loops[i];
-        s->listener = (sl_listener){.fd = fds[i], .accepted = accepted, .shared = shared};
-        s->shakes_end = &s->shakes;
+        s->listener = (sl_listener){
+            .fd = fds[i], .accepted = accepted, .crowded = crowded, .shared = shared};
+        sl_ring_init(&s->shakes);
+        sl_crowd_init(s);
         s->scratch = sl_try_malloc(SL_SCRATCH_SIZE);
         if (s->scratch == NULL)
             return sl_fail(st, SL_RESOURCE_EXHAUSTED, "no memory for an HTTP server");
@@ -254,6 +283,7 @@ static sl_http_server *new_server(int n_loops, const sl_http_options *opts)
     fill_h2_options(&v->opts.h2);
     v->budget.max = (int64_t)opts->limits.max_inflight;
     v->shared = opts->budget ? opts->budget : &v->budget;
+    v->family = opts->family ? opts->family : &v->alone;
     v->n_shards = n_loops;
     v->shards = sl_try_calloc((size_t)n_loops, sizeof *v->shards);
     if (v->shards == NULL) {
@@ -291,6 +321,7 @@ sl_code sl_http_listen(struct sl_loop *const *loops, int n_loops, const char *ad
     for (int i = 0; i < n_loops; i++)
         sl_loop_post(loops[i], &v->shards[i].start, start_listening, &v->shards[i]);
     v->address = a;
+    join_family(v);
     if (port != NULL)
         *port = a.port;
     *out = v;
@@ -312,6 +343,7 @@ void sl_shard_left(sl_shard *s)
 {
     atomic_fetch_sub(&s->n_conns, 1);
     atomic_fetch_sub(&s->server->n_conns, 1);
+    atomic_fetch_sub(&s->server->family->n_conns, 1);
     check_drained(s->server);
 }
 
@@ -372,6 +404,7 @@ void sl_http_free(sl_http_server *v)
         sl_address_remove(&v->address);
     for (int i = 0; i < v->n_shards; i++)
         free_shard(&v->shards[i]);
+    leave_family(v);
     sl_tls_release(v->opts.tls);
     sl_free(v->shards);
     sl_free(v);

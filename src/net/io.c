@@ -41,6 +41,12 @@ void sl_socket_shutdown(int fd)
     shutdown(fd, SHUT_WR);
 }
 
+void sl_io_give_up(sl_io *io)
+{
+    struct linger none = {.l_onoff = 1};
+    setsockopt(io->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
 void sl_io_close(sl_io *io)
 {
     if (io->ops != NULL)

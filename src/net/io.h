@@ -67,6 +67,9 @@ static inline bool sl_io_wants_write(const sl_io *io)
 {
     return io->ops && io->ops->wants_write && io->ops->wants_write(io);
 }
+/* The peer does not read: when the socket is closed, what the system still holds for it goes, too,
+ * instead of being offered to it for minutes. */
+void sl_io_give_up(sl_io *io);
 /* Frees the filter, if there is one, and closes the socket. */
 void sl_io_close(sl_io *io);
 

@@ -264,7 +264,10 @@ static bool accept_some(sl_listener *l, int max)
         else if (errno == EAGAIN)
             return false;
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            pause_accepting(l, errno);
+            int error = errno;
+            if (l->crowded != NULL && l->crowded(l))
+                continue;
+            pause_accepting(l, error);
             return false;
         }
         /* Anything else befell that one connection: ECONNABORTED, EPROTO, EINTR ... */

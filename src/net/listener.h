@@ -8,8 +8,9 @@
  *     sl_listener_stop(l);
  *
  * A TCP address gets one SO_REUSEPORT socket per loop, a unix address one socket that the loops
- * share. When the process runs out of file descriptors, accepting pauses for 100 ms at a time
- * (connections wait in the backlog) instead of spinning.
+ * share. When the process runs out of file descriptors, the owner may close what it can spare; if
+ * that is nothing, accepting pauses for 100 ms at a time (connections wait in the backlog) instead
+ * of spinning.
  */
 #ifndef SL_NET_LISTENER_H
 #define SL_NET_LISTENER_H
@@ -43,6 +44,8 @@ typedef struct sl_listener {
     int fd;
     /* Loop thread. fd is nonblocking and now the callee's. */
     void (*accepted)(struct sl_listener *l, int fd, const struct sockaddr_storage *peer);
+    /* (optional) No descriptor is left: true if one has been closed, so that accepting can go on. */
+    bool (*crowded)(struct sl_listener *l);
     bool shared; /* another loop listens on the same socket */
     sl_loop *loop;
     sl_watch watch;

@@ -44,7 +44,8 @@ typedef struct sl_server {
     sl_workers *workers;
     sl_service service;
     uint64_t memory;    /* what the cgroup allows */
-    sl_budget inflight; /* of request bodies, all ports together */
+    sl_budget inflight; /* of request bodies, and of what slow clients make us hold; all ports together */
+    sl_http_family family; /* ... whose connections are counted together, but for the admin interface's */
     sl_access_log access;
     sl_auth *auth;
     sl_sandbox_options sandbox;

@@ -5,10 +5,22 @@
  * has workers of its own, so that a crowd of requests does not keep the operator out.
  */
 #include <stdio.h>
+#include <sys/resource.h>
 
+#include "base/mem.h"
 #include "fetch/place.h"
 #include "server/channel_args.h"
 #include "server/parts.h"
+
+/* Models need descriptors, too: an eighth of those that the process may have is theirs. */
+static int most_connections(const sl_flags *f)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+        return f->max_connections;
+    rlim_t left = r.rlim_cur - SL_MAX(r.rlim_cur / 8, SL_MIN(r.rlim_cur / 2, (rlim_t)100));
+    return left < (rlim_t)f->max_connections ? (int)left : f->max_connections;
+}
 
 static void http_options(sl_server *s, bool for_grpc, sl_http_options *o)
 {
@@ -36,7 +48,8 @@ static void http_options(sl_server *s, bool for_grpc, sl_http_options *o)
     o->limits.min_rate = (uint64_t)f->min_rate;
     o->limits.handshake_timeout_ns = (uint64_t)f->tls_handshake_timeout_s * 1000000000u;
     o->limits.max_handshakes = f->max_tls_handshakes;
-    o->limits.max_connections = f->max_connections;
+    o->limits.max_connections = most_connections(f);
+    o->family = &s->family;
     o->limits.max_streams = f->max_concurrent_streams;
     o->limits.max_unsent = (size_t)f->max_unsent_bytes;
     o->limits.max_resets = f->max_resets;
@@ -148,6 +161,7 @@ sl_code sl_ports_open_admin(sl_server *s, sl_status *st)
     o.on_disconnect = NULL;
     o.is_proxy = NULL;
     o.listener = SL_ON_ADMIN;
+    o.family = NULL;
     o.arg = &s->admin;
     o.limits.max_body = o.limits.max_decoded = MOST_BYTES;
     o.unix_mode = 0600;
@@ -223,7 +237,10 @@ static sl_code open_grpc(sl_server *s, sl_status *st)
 
 sl_code sl_ports_open(sl_server *s, sl_status *st)
 {
-    int others = s->n_http;
+    int others = s->n_http, most = most_connections(s->flags);
+    if (most < s->flags->max_connections)
+        sl_log(SL_INFO, "at most %d connections at the same time: the process may not open more files",
+               most);
     sl_code rc = open_grpc(s, st);
     if (rc == SL_OK) {
         rc = open_rest(s, st);

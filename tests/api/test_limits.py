@@ -3,6 +3,7 @@ status, over HTTP/1.1, HTTP/2 and gRPC. docs/security.md has the table; those of
 and test_http2_limits.c's, which hold the clock."""
 import gzip
 import json
+import select
 import socket
 import struct
 import time
@@ -14,7 +15,7 @@ import tensorflow as tf
 from hyperframe.frame import PingFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
-from conftest import ROOT, model_config
+from conftest import ROOT, free_port, model_config
 from grpc_client import fails, grpc_server, predict_request
 from test_http2 import CALM, PREFACE, Client, data, goaway, head, headers, read_until, talk
 
@@ -270,13 +271,25 @@ def test_streams_of_a_connection(start):
         read_until(s, lambda f: f.stream_id == 5 and "END_STREAM" in f.flags)
 
 
-def test_connections_of_a_listener(start):
-    server = start("--max_connections=2", config=CONFIG)
+def test_connections_of_all_listeners(start):
+    """Who is being served stays, and one more is told; who is idle makes room, at whichever port."""
+    other = free_port()
+    server = start("--max_connections=2", f"--grpc_address=127.0.0.1:{other}", config=CONFIG)
     held = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(2)]
+    body = b'{"instances": [1.0]}'
+    head = f"POST {M} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     for s in held:
+        s.sendall(head)
+        assert s.recv(1000).startswith(b"HTTP/1.1 100")
+    assert server.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 503")
+    for s in held:
+        s.sendall(body)
+        assert s.recv(1000).startswith(b"HTTP/1.1 ")
+    with socket.create_connection(("127.0.0.1", other), timeout=20) as s:
         s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert s.recv(1000).startswith(b"HTTP/1.1 200")
-    assert server.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 503")
+    gone = select.select(held, [], [], 20)[0]
+    assert len(gone) == 1 and gone[0].recv(1000) == b""
     for s in held:
         s.close()
 

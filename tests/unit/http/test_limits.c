@@ -423,15 +423,21 @@ static void one_connection_too_many_is_told_so(void **state)
 {
     (void)state;
     fixture *f = with(two_connections);
-    int a = connect_client(f), b = connect_client(f), c = connect_client(f);
+    int a = connect_client(f), b = connect_client(f), c;
+    send_text(f, a, "GET /hold HTTP/1.1\r\n\r\n");
+    send_text(f, b, "GET /hold HTTP/1.1\r\n\r\n");
+    c = connect_client(f);
     assert_true(begins(receive(f, c), "HTTP/1.1 503 "));
     assert_non_null(strstr(f->text, "too many connections"));
     assert_true(f->eof);
     close(c);
-    close(a);
+    sl_http_reply(f->held[0]);
     turn(f);
-    c = connect_client(f);
+    c = connect_client(f); /* in the place of the one that is idle now */
     assert_true(begins(exchange_text(f, c, GET), "HTTP/1.1 200 "));
+    sl_http_reply(f->held[1]);
+    turn(f);
+    close(a);
     close(b);
     close(c);
     fx_free(f);

@@ -1,0 +1,416 @@
+/* test_crowd.c - too many connections, too much that is held for slow clients: who goes, who stays
+ */
+#include "unit/http/h2_client.h"
+
+#define GET "GET /a HTTP/1.1\r\n\r\n"
+#define BIG "GET /big?2000000 HTTP/1.1\r\n\r\n"
+
+enum { MOST = 4 };
+
+static fixture *with(void (*change)(sl_http_limits *))
+{
+    sl_http_limits l;
+    sl_http_limits_default(&l);
+    change(&l);
+    return fx_new(&l);
+}
+
+static void few_connections(sl_http_limits *l)
+{
+    l->max_connections = MOST;
+}
+
+static void ten_megabytes(sl_http_limits *l)
+{
+    l->max_inflight = 10 << 20;
+}
+
+static bool is_served(fixture *f, int fd)
+{
+    return strncmp(exchange_text(f, fd, GET), "HTTP/1.1 200 ", 13) == 0;
+}
+
+static bool is_closed(fixture *f, int fd)
+{
+    receive(f, fd);
+    return f->eof;
+}
+
+static void fill(fixture *f, int *fds, int n)
+{
+    for (int i = 0; i < n; i++) {
+        fds[i] = connect_client(f);
+        pass_time(f, SECOND / 10);
+    }
+}
+
+static void close_all(const int *fds, int n)
+{
+    for (int i = 0; i < n; i++)
+        close(fds[i]);
+}
+
+/* ---- connections ---- */
+
+static void who_comes_takes_the_place_of_who_has_been_silent_longest(void **state)
+{
+    (void)state;
+    fixture *f = with(few_connections);
+    int fds[MOST], one, two;
+    fill(f, fds, MOST);
+    one = connect_client(f);
+    assert_true(is_closed(f, fds[0]));
+    assert_false(is_closed(f, fds[1]));
+    assert_true(is_served(f, one));
+    two = connect_client(f);
+    assert_true(is_closed(f, fds[1]));
+    assert_true(is_served(f, two));
+    assert_true(is_served(f, fds[2]));
+    close(one), close(two);
+    close_all(fds, MOST);
+    fx_free(f);
+}
+
+static void a_head_that_comes_slowly_is_silence(void **state)
+{
+    (void)state;
+    fixture *f = with(few_connections);
+    int fds[MOST], fd;
+    fill(f, fds, MOST);
+    send_text(f, fds[0], "GET /a HTTP/1.1\r\nX: ");
+    fd = connect_client(f);
+    assert_true(is_closed(f, fds[0]));
+    assert_true(is_served(f, fd));
+    close(fd);
+    close_all(fds, MOST);
+    fx_free(f);
+}
+
+static void who_has_been_served_stays_longer_than_who_never_spoke(void **state)
+{
+    (void)state;
+    fixture *f = with(few_connections);
+    int fds[MOST], fd[MOST + 1];
+    fill(f, fds, MOST);
+    assert_true(is_served(f, fds[0])); /* the oldest */
+    assert_true(is_served(f, fds[1]));
+    fd[0] = connect_client(f);
+    assert_true(is_served(f, fd[0]));
+    assert_true(is_closed(f, fds[2]));
+    fd[1] = connect_client(f);
+    assert_true(is_served(f, fd[1]));
+    assert_true(is_closed(f, fds[3]));
+    /* Now all have spoken: the one that rests longest goes. */
+    assert_true(is_served(f, fds[0]));
+    fd[2] = connect_client(f);
+    assert_true(is_served(f, fd[2]));
+    assert_true(is_closed(f, fds[1]));
+    assert_true(is_served(f, fds[0]));
+    close_all(fds, MOST);
+    close_all(fd, 3);
+    fx_free(f);
+}
+
+static void who_is_being_served_is_left_alone_and_the_new_one_is_told(void **state)
+{
+    (void)state;
+    fixture *f = with(few_connections);
+    int fds[MOST], fd;
+    fill(f, fds, MOST);
+    for (int i = 0; i < MOST; i++)
+        send_text(f, fds[i],
+                  i % 2 ? "POST /echo HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc"
+                        : "GET /hold HTTP/1.1\r\n\r\n");
+    fd = connect_client(f);
+    assert_int_equal(strncmp(receive(f, fd), "HTTP/1.1 503 ", 13), 0);
+    for (int i = 0; i < MOST; i++)
+        assert_false(is_closed(f, fds[i]));
+    for (int i = 0; i < f->n_held; i++)
+        sl_http_reply(f->held[i]);
+    turn(f);
+    for (int i = 0; i < MOST; i += 2)
+        assert_int_equal(strncmp(receive(f, fds[i]), "HTTP/1.1 200 ", 13), 0);
+    close(fd);
+    close_all(fds, MOST);
+    fx_free(f);
+}
+
+/* A body, a reply, over HTTP/2 a message, that does not come or go for two seconds. */
+static void who_stands_still_while_being_served_makes_room_in_the_end(void **state)
+{
+    (void)state;
+    fixture *f = with(few_connections);
+    int body = connect_client(f), answer = connect_client(f), held = connect_client(f), a, b, c;
+    client *h2 = h2_connect(f);
+    h2_request_with(h2, "POST", "/echo", "mess", 4, true, NULL);
+    h2_turn(h2);
+    send_text(f, body, "POST /echo HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc");
+    pass_time(f, SECOND);
+    send_text(f, answer, BIG);
+    send_text(f, held, "GET /hold HTTP/1.1\r\n\r\n");
+    send_text(f, body, "d"); /* a byte is not much */
+    pass_time(f, SECOND);
+    a = connect_client(f);
+    assert_true(is_served(f, a));
+    h2_turn(h2);
+    assert_true(h2->eof);
+    b = connect_client(f);
+    assert_true(is_served(f, b));
+    assert_true(is_closed(f, body));
+    c = connect_client(f); /* `a` rests: it goes, as the reply has not stood still for long */
+    assert_true(is_served(f, c));
+    assert_true(is_closed(f, a));
+    pass_time(f, SECOND);
+    a = connect_client(f);
+    assert_true(is_served(f, a));
+    assert_true(is_closed(f, answer));
+    assert_false(is_closed(f, held));
+    sl_http_reply(f->held[0]);
+    turn(f);
+    assert_false(is_closed(f, held));
+    close(a), close(b), close(c), close(body), close(answer), close(held);
+    h2_close(h2);
+    fx_free(f);
+}
+
+static void an_http2_connection_without_calls_makes_room(void **state)
+{
+    (void)state;
+    fixture *f = with(few_connections);
+    client *c = h2_connect(f), *d = h2_connect(f);
+    int a, b, id = h2_request(c, "GET", "/hold", NULL, 0);
+    h2_turn(c);
+    h2_turn(d);
+    a = connect_client(f);
+    b = connect_client(f);
+    assert_true(is_served(f, a));
+    assert_true(is_served(f, b));
+    int e = connect_client(f);
+    assert_true(is_served(f, e));
+    h2_turn(d);
+    assert_int_equal(atomic_load(&f->server->n_conns), MOST); /* d is gone */
+    assert_true(is_served(f, a));
+    sl_http_reply(f->held[0]);
+    h2_turn(c);
+    assert_int_equal(h2_reply(c, id)->status, 200);
+    close(a), close(b), close(e);
+    h2_close(c);
+    h2_close(d);
+    fx_free(f);
+}
+
+/* Another port of the same loop. */
+static void a_crowd_at_one_port_keeps_nobody_out_of_another(void **state)
+{
+    (void)state;
+    sl_http_family family = {0};
+    sl_http_limits l;
+    fixture *f;
+    sl_http_server *other;
+    int fds[MOST], port;
+    sl_http_limits_default(&l);
+    l.max_connections = MOST;
+    f = fx_new(&l);
+    sl_http_options o = f->server->opts;
+    o.family = &family;
+    sl_http_free(f->server);
+    assert_int_equal(sl_http_listen(&f->loop, 1, "127.0.0.1:0", &o, &f->server, &f->port, NULL),
+                     SL_OK);
+    assert_int_equal(sl_http_listen(&f->loop, 1, "127.0.0.1:0", &o, &other, &port, NULL), SL_OK);
+    turn(f);
+    fill(f, fds, MOST);
+    f->port = port;
+    int fd = connect_tcp(f);
+    turn(f);
+    assert_true(is_closed(f, fds[0]));
+    assert_true(is_served(f, fd));
+    assert_int_equal(atomic_load(&family.n_conns), MOST);
+    close(fd);
+    close_all(fds, MOST);
+    turn(f);
+    assert_int_equal(atomic_load(&family.n_conns), 0);
+    sl_http_free(other);
+    assert_ptr_equal(atomic_load(&family.newest), f->server);
+    fx_free(f);
+    assert_null(atomic_load(&family.newest));
+}
+
+/* EMFILE, by an armed fault. */
+static void without_descriptors_who_is_silent_makes_room(void **state)
+{
+    fixture *f = *state;
+    int silent = connect_client(f), fd = connect_tcp(f);
+    sl_fault_arm(SL_FAULT_ACCEPT, 1);
+    turn(f);
+    assert_true(is_closed(f, silent));
+    assert_true(is_served(f, fd)); /* at once, not after the pause */
+    close(silent), close(fd);
+}
+
+/* ---- memory ---- */
+
+static int64_t owed(fixture *f)
+{
+    return atomic_load(&f->server->shared->owed);
+}
+
+static void what_slow_clients_hold_is_counted_and_given_back(void **state)
+{
+    fixture *f = *state;
+    int a = connect_client(f), b = connect_client(f), c = connect_client(f);
+    assert_int_equal(owed(f), 0);
+    send_text(f, a, BIG);
+    assert_true(owed(f) > 1000000);
+    send_text(f, b, "GET /a HTT");
+    send_text(f, c, "POST /echo HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc");
+    assert_true(owed(f) > 1000000 + 2 * SL_RECV_SIZE);
+    receive(f, a);
+    assert_int_equal(f->text_n > 2000000, true);
+    close(b);
+    turn(f);
+    assert_true(owed(f) > SL_RECV_SIZE && owed(f) < 2 * SL_RECV_SIZE);
+    send_text(f, c, "defghij");
+    assert_int_equal(owed(f), 0);
+    assert_int_equal(atomic_load(&f->server->shared->used), 0);
+    close(a), close(c);
+}
+
+static void the_debtor_that_stands_still_is_cut_and_who_moves_is_not(void **state)
+{
+    (void)state;
+    fixture *f = with(ten_megabytes);
+    int fds[8];
+    size_t got = 0;
+    for (int i = 0; i < 8; i++) {
+        fds[i] = connect_client(f);
+        send_text(f, fds[i], BIG);
+        /* The first reads on, a little each time. */
+        char some[100000];
+        for (ssize_t n;
+             got < 100000u * (unsigned)(i + 1) && (n = recv(fds[0], some, sizeof some, 0)) > 0;) {
+            got += (size_t)n;
+            turn(f);
+        }
+        assert_true(owed(f) <= (10 << 20) / 2);
+    }
+    receive(f, fds[0]);
+    assert_true(got + f->text_n > 2000000);
+    assert_false(f->eof);
+    assert_true(is_closed(f, fds[1]));
+    assert_true(f->text_n < 2000000); /* what the socket held */
+    assert_false(is_closed(f, fds[7]));
+    assert_true(f->text_n > 2000000);
+    close_all(fds, 8);
+    turn(f);
+    assert_int_equal(owed(f), 0);
+    assert_int_equal(atomic_load(&f->server->shared->used), 0);
+    fx_free(f);
+}
+
+/* What is held is the reply. */
+static void the_request_is_not_kept_while_its_reply_is_not_taken(void **state)
+{
+    fixture *f = *state;
+    static char body[3000000];
+    int fd = connect_client(f);
+    client *c = h2_connect(f);
+    send_text(f, fd, "POST /echo HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n");
+    send_bytes(f, fd, body, sizeof body);
+    assert_true(owed(f) > 2000000);
+    assert_int_equal(atomic_load(&f->server->shared->used), owed(f));
+    receive(f, fd);
+    h2_turn(c);
+    h2_request(c, "POST", "/echo", body, sizeof body);
+    h2_turn(c);
+    c->deaf = true;
+    h2_request(c, "POST", "/echo", body, sizeof body);
+    h2_turn(c);
+    assert_int_equal(atomic_load(&f->server->shared->used), owed(f));
+    close(fd);
+    h2_close(c);
+}
+
+static void a_debtor_that_is_alone_is_left_in_peace(void **state)
+{
+    (void)state;
+    fixture *f = with(ten_megabytes);
+    int fd = connect_client(f);
+    send_text(f, fd, "GET /big?20000000 HTTP/1.1\r\n\r\n");
+    assert_true(owed(f) > 10 << 20);
+    receive(f, fd);
+    assert_true(f->text_n > 20000000);
+    assert_int_equal(owed(f), 0);
+    close(fd);
+    fx_free(f);
+}
+
+static void slow_heads_are_cut_before_they_fill_the_memory(void **state)
+{
+    (void)state;
+    fixture *f = with(ten_megabytes);
+    enum { MANY = 400 };
+    int fds[MANY], left = 0;
+    for (int i = 0; i < MANY; i++) {
+        fds[i] = connect_client(f);
+        send_text(f, fds[i], "GET /a HTTP/1.1\r\nX: ");
+        assert_true(owed(f) <= (10 << 20) / 2);
+    }
+    for (int i = 0; i < MANY; i++)
+        left += !is_closed(f, fds[i]);
+    assert_true(left > 200 && left < MANY);
+    assert_true(is_closed(f, fds[0]));
+    assert_false(is_closed(f, fds[MANY - 1]));
+    close_all(fds, MANY);
+    fx_free(f);
+}
+
+static void replies_that_an_http2_client_has_no_window_for_are_owed(void **state)
+{
+    (void)state;
+    fixture *f = with(ten_megabytes);
+    client *c = h2_connect(f), *d = h2_connect(f);
+    h2_turn(c);
+    h2_turn(d);
+    c->deaf = d->deaf = true;
+    h2_request(c, "GET", "/big?3000000", NULL, 0);
+    h2_request(c, "GET", "/big?3000000", NULL, 0);
+    h2_turn(c);
+    assert_true(owed(f) > 5000000);
+    h2_request(d, "GET", "/big?3000000", NULL, 0);
+    h2_turn(d);
+    assert_true(owed(f) > 2000000 && owed(f) < 3000001);
+    c->deaf = d->deaf = false;
+    h2_turn(c);
+    assert_true(c->eof);
+    h2_turn(d);
+    assert_int_equal(h2_reply(d, 1)->body.n, 3000000);
+    h2_close(c);
+    h2_close(d);
+    turn(f);
+    assert_int_equal(owed(f), 0);
+    fx_free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_comes_takes_the_place_of_who_has_been_silent_longest),
+        cmocka_unit_test(a_head_that_comes_slowly_is_silence),
+        cmocka_unit_test(who_has_been_served_stays_longer_than_who_never_spoke),
+        cmocka_unit_test(who_is_being_served_is_left_alone_and_the_new_one_is_told),
+        cmocka_unit_test(who_stands_still_while_being_served_makes_room_in_the_end),
+        cmocka_unit_test(an_http2_connection_without_calls_makes_room),
+        cmocka_unit_test(a_crowd_at_one_port_keeps_nobody_out_of_another),
+        cmocka_unit_test_setup_teardown(without_descriptors_who_is_silent_makes_room, fx_set_up,
+                                        fx_tear_down),
+        cmocka_unit_test_setup_teardown(what_slow_clients_hold_is_counted_and_given_back, fx_set_up,
+                                        fx_tear_down),
+        cmocka_unit_test(the_debtor_that_stands_still_is_cut_and_who_moves_is_not),
+        cmocka_unit_test_setup_teardown(the_request_is_not_kept_while_its_reply_is_not_taken,
+                                        fx_set_up, fx_tear_down),
+        cmocka_unit_test(a_debtor_that_is_alone_is_left_in_peace),
+        cmocka_unit_test(slow_heads_are_cut_before_they_fill_the_memory),
+        cmocka_unit_test(replies_that_an_http2_client_has_no_window_for_are_owed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
