@@ -3,7 +3,7 @@
 
 #include "format/json_escape.h"
 #include "format/pbjson.h"
-#include "proto/tensorflow_meta.pb-c.h"
+#include "proto/saved_model.pb-c.h"
 
 sl_code sl_json_encode_metadata(sl_str model, int64_t version, const sl_signatures *signatures,
                                 sl_chain *out, sl_status *st)

@@ -87,12 +87,13 @@ static sl_code check_directory(const char *dir, bool *look_inside, sl_status *st
      * it says what is wrong. */
     if (stat(dir, &s) || !S_ISDIR(s.st_mode))
         return SL_OK;
-    if (sl_files_exists(dir, "export.meta") || sl_files_exists(dir, "saved_model.pbtxt") ||
-        sl_files_exists(dir, "saved_model.cpb"))
+    if (sl_files_exists(dir, "export.meta") || sl_files_exists(dir, "saved_model.cpb"))
         return SL_OK;
     char *pb = sl_path_join(dir, "saved_model.pb");
     int e = pb != NULL && stat(pb, &s) ? errno : 0;
     sl_free(pb);
+    if (e == ENOENT && sl_files_exists(dir, "saved_model.pbtxt"))
+        e = 0;
     if (e == ENOENT)
         return sl_fail(st, SL_UNAVAILABLE, "saved_model.pb is missing");
     *look_inside = e == 0;

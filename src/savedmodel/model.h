@@ -1,7 +1,7 @@
 /*
  * model.h - what the files of this folder share: the opened model, and how they report damage
  *
- *     saved_model.c   opens, picks the meta graph, about()
+ *     saved_model.c   opens, picks the meta graph, about()  text.c    saved_model.pbtxt
  *     graph.c         nodes, functions, their indexes       attrs.c   decodes attributes on demand
  *     signatures.c    SignatureDefs, union.c all at once    assets.c  asset files, init op
  *     bundle.c        variables (sstable.c, crc32c.c)       restore.c which key fills which node
@@ -26,7 +26,8 @@ typedef struct sl_meta_graph {
 
 struct sl_saved_model {
     sl_arena arena;
-    sl_buffer *pb;
+    sl_buffer *pb; /* the SavedModel, in its wire form */
+    bool is_text;  /* it stood in saved_model.pbtxt */
     char *dir, *variables_prefix;
     sl_meta_graph meta;
     int n_meta_graphs; /* in the file, whatever their tags */
@@ -73,7 +74,14 @@ sl_code sl_model_open_bytes(const char *dir, sl_buffer *pb, sl_buffer *index, sl
 sl_code sl_model_open_graph(const char *dir, const char *const *tags, int n_tags,
                             sl_saved_model **out, sl_status *st);
 
-/* "Can't parse <dir>/saved_model.pb as binary proto: <what> at byte <n>"; `at` points into pb. */
+/* Reads saved_model.pbtxt into m->pb. NOT_FOUND; DATA_LOSS "Can't parse <dir>/saved_model.pbtxt as
+ * text proto: <line>:<column>: <what>". */
+sl_code sl_model_read_text(sl_saved_model *m, sl_status *st);
+/* A SavedModel as text -> its wire form. INVALID_ARGUMENT "<line>:<column>: <what>". */
+sl_code sl_model_text_to_wire(sl_str text, sl_buffer **out, sl_status *st);
+
+/* "Can't parse <dir>/saved_model.pb as binary proto: <what> at byte <n>"; `at` points into pb. Of
+ * what was text: "Can't parse <dir>/saved_model.pbtxt as text proto: <what>". */
 sl_code sl_model_bad(const sl_saved_model *m, const void *at, const char *what, sl_status *st);
 static inline sl_code sl_model_bad_wire(const sl_saved_model *m, const sl_wire *w, sl_status *st)
 {

@@ -20,6 +20,9 @@ static const size_t largest_pb = INT32_MAX;
 
 sl_code sl_model_bad(const sl_saved_model *m, const void *at, const char *what, sl_status *st)
 {
+    if (m->is_text)
+        return sl_fail(st, SL_DATA_LOSS, "Can't parse %s/saved_model.pbtxt as text proto: %s",
+                       m->dir, what);
     return sl_fail(st, SL_DATA_LOSS,
                    "Can't parse %s/saved_model.pb as binary proto: %s at byte %zu", m->dir, what,
                    (size_t)((const char *)at - (const char *)m->pb->data));
@@ -27,7 +30,8 @@ sl_code sl_model_bad(const sl_saved_model *m, const void *at, const char *what, 
 
 sl_code sl_model_no_memory(const sl_saved_model *m, sl_status *st)
 {
-    return sl_fail(st, SL_RESOURCE_EXHAUSTED, "%s/saved_model.pb; out of memory", m->dir);
+    return sl_fail(st, SL_RESOURCE_EXHAUSTED, "%s/saved_model.pb%s; out of memory", m->dir,
+                   m->is_text ? "txt" : "");
 }
 
 void *sl_model_try_array(sl_saved_model *m, size_t count, size_t size)
@@ -320,11 +324,6 @@ static sl_code new_model(const char *dir, sl_saved_model **out, sl_status *st)
 /* Says why there is no saved_model.pb. */
 static sl_code no_pb(const sl_saved_model *m, sl_status *st)
 {
-    if (sl_files_exists(m->dir, "saved_model.pbtxt"))
-        return sl_fail(st, SL_UNIMPLEMENTED,
-                       "%s/saved_model.pbtxt; a SavedModel in text form is not supported: write it "
-                       "as saved_model.pb",
-                       m->dir);
     if (sl_files_exists(m->dir, "saved_model.cpb"))
         return sl_fail(st, SL_UNIMPLEMENTED,
                        "%s/saved_model.cpb; a chunked SavedModel is not supported", m->dir);
@@ -344,6 +343,8 @@ static sl_code read_pb(sl_saved_model *m, sl_status *st)
         return sl_model_no_memory(m, st);
     sl_code rc = sl_file_read(path, largest_pb, &m->pb, st);
     sl_free(path);
+    if (rc == SL_NOT_FOUND)
+        rc = sl_model_read_text(m, st);
     return rc == SL_NOT_FOUND ? no_pb(m, st) : rc;
 }
 

@@ -3,11 +3,12 @@
  *
  *     MODEL/<version>/saved_model.pb, variables/..., assets/...
  *
- * Opening a model reads saved_model.pb, picks the meta graph whose tag set equals the wanted one,
- * and indexes it: signatures, nodes, functions, assets, init op, restore op, versions. Variables
- * stay in their files until somebody asks for one (bundle.h). Everything is written for files that
- * are truncated, flipped or made to harm: an error names the file and the place; nothing recurses
- * on what a file says; every count is checked against the bytes that are there.
+ * Opening a model reads saved_model.pb (or, where there is none, saved_model.pbtxt), picks the meta
+ * graph whose tag set equals the wanted one, and indexes it: signatures, nodes, functions, assets,
+ * init op, restore op, versions. Variables stay in their files until somebody asks for one
+ * (bundle.h). Everything is written for files that are truncated, flipped or made to harm: an error
+ * names the file and the place; nothing recurses on what a file says; every count is checked
+ * against the bytes that are there.
  *
  * An opened model is immutable: any thread may read it. Strings are views into memory that it
  * owns and live as long as the model.
@@ -25,8 +26,8 @@
 /*
  * Opens DIR. `tags` are the wanted set, NULL or n_tags == 0 for {"serve"}. Errors in TensorFlow's
  * words where it has some (its loader's):
- *   UNIMPLEMENTED        export.meta is there (a session bundle); only saved_model.pbtxt or .cpb;
- *                        a big-endian bundle
+ *   UNIMPLEMENTED        export.meta is there (a session bundle); only saved_model.cpb; a
+ *                        big-endian bundle
  *   NOT_FOUND            no saved_model.pb; no meta graph with these tags (names those there are)
  *   DATA_LOSS            cannot be parsed, a wrong checksum, a shard that is missing or too short:
  *                        says file, byte offset and what is wrong

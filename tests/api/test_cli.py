@@ -191,6 +191,23 @@ def test_check_accepts_what_serve_would(tmp_path):
     assert done.stdout.endswith("ok\n")
 
 
+def test_inspect_reads_the_text_form_as_the_binary_one(tmp_path):
+    from google.protobuf import text_format
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    def inspect(path):
+        told = json.loads(run("inspect", path, "--json").stdout)
+        return {k: v for k, v in told.items() if k not in ("path", "directory", "bytes")}
+
+    for binary in sorted((ROOT / "tests/models").glob("*/1/saved_model.pb")):
+        copy = tmp_path / binary.parts[-3]
+        shutil.copytree(binary.parent, copy)
+        (copy / "saved_model.pb").unlink()
+        pb = saved_model_pb2.SavedModel.FromString(binary.read_bytes())
+        (copy / "saved_model.pbtxt").write_text(text_format.MessageToString(pb))
+        assert inspect(copy) == inspect(binary.parent), copy
+
+
 def test_check_warns_of_arms_without_a_version(tmp_path):
     for n in "1", "2", "3":
         shutil.copytree(MODEL / "1", tmp_path / "m" / n)

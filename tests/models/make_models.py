@@ -346,6 +346,28 @@ def keras_mlp(path):
     strip(path)
 
 
+@model
+def in_text(path):
+    """A variable, an asset and its table, as saved_model.pbtxt."""
+    from google.protobuf import text_format
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    m = tf.Module()
+    m.scale = tf.Variable(2.5)
+    m.table = tf.lookup.StaticHashTable(tf.lookup.TextFileInitializer(
+        temp_file(path, "words.txt", "red\ngreen\n"), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64,
+        tf.lookup.TextFileIndex.LINE_NUMBER), -1)
+    m.f = tf.function(lambda words: {"y": tf.cast(m.table.lookup(words), tf.float32) * m.scale},
+                      input_signature=[tf.TensorSpec([None], tf.string, "words")])
+    save_v2(path, m, {"serving_default": m.f})
+    binary = os.path.join(path, "saved_model.pb")
+    with open(binary, "rb") as f:
+        pb = saved_model_pb2.SavedModel.FromString(f.read())
+    with open(binary + "txt", "w") as f:
+        f.write(text_format.MessageToString(pb))
+    os.remove(binary)
+
+
 def main(names):
     for name in names or sorted(MODELS):
         path = os.path.join(HERE, name, "1")

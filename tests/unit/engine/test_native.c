@@ -322,6 +322,20 @@ static void tables_are_filled_from_the_models_own_files(void **state)
     unload(&m);
 }
 
+static void a_model_in_text_form_is_as_good(void **state)
+{
+    (void)state;
+    model m;
+    sl_tensor y;
+    load(&m, "in_text");
+    sl_tensor x = strings((const sl_str[]){SL_STR("green"), SL_STR("red"), SL_STR("blue")}, 3);
+    assert_int_equal(run_all(&m, "serving_default", &x, 1, &y), SL_OK);
+    assert_floats(&y, (const float[]){2.5f, 0, -2.5f}, 3);
+    sl_tensor_release(&y);
+    sl_tensor_release(&x);
+    unload(&m);
+}
+
 static void strings_outlive_the_run_that_made_them(void **state)
 {
     (void)state;
@@ -611,6 +625,7 @@ int main(void)
         cmocka_unit_test(several_signatures_are_one_run),
         cmocka_unit_test(a_run_over_all_signatures_is_as_pure_as_they_are),
         cmocka_unit_test(tables_are_filled_from_the_models_own_files),
+        cmocka_unit_test(a_model_in_text_form_is_as_good),
         cmocka_unit_test(strings_outlive_the_run_that_made_them),
         cmocka_unit_test(a_counter_is_shared_by_all_signatures),
         cmocka_unit_test(two_sessions_of_a_model_share_no_state),

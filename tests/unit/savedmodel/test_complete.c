@@ -184,6 +184,23 @@ static void what_is_missing_is_named(void **state)
     sl_buffer_release(b);
 }
 
+static void a_text_is_complete_with_its_last_brace(void **state)
+{
+    (void)state;
+    static const char text[] = "meta_graphs { meta_info_def { tags: 'serve' } graph_def {} }";
+    empty_target();
+    for (size_t n = 0; n < sizeof text - 1; n++) {
+        write_file("saved_model.pbtxt", text, n);
+        assert_false(complete());
+    }
+    assert_non_null(strstr(st.msg, "/saved_model.pbtxt as text proto: "));
+    write_file("saved_model.pbtxt", text, sizeof text - 1);
+    assert_true(complete());
+    write_file("saved_model.pb", "", 0); /* which counts, where both are there */
+    assert_false(complete());
+    assert_non_null(strstr(st.msg, "/saved_model.pb as binary proto: "));
+}
+
 /* What no copying mends is not waited for: loading it says what is wrong. */
 static void what_is_wrong_for_good_is_left_to_the_loader(void **state)
 {
@@ -193,7 +210,7 @@ static void what_is_wrong_for_good_is_left_to_the_loader(void **state)
     write_file("export.meta", "", 0);
     assert_true(complete());
     empty_target();
-    write_file("saved_model.pbtxt", "", 0);
+    write_file("saved_model.cpb", "", 0);
     assert_true(complete());
     snprintf(path, sizeof path, "%s/loop", target);
     assert_int_equal(symlink("loop", path), 0);
@@ -253,6 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(model_is_complete_when_its_last_byte_is_there_in_whatever_order),
         cmocka_unit_test(what_is_missing_is_named),
+        cmocka_unit_test(a_text_is_complete_with_its_last_brace),
         cmocka_unit_test(what_is_wrong_for_good_is_left_to_the_loader),
         cmocka_unit_test(directory_looks_different_whenever_something_in_it_changes),
     };

@@ -468,7 +468,9 @@ static void folders_that_hold_something_else_say_so(void **state)
          "Specified file path does not appear to contain a SavedModel bundle (should have a file "
          "called `saved_model.pb`)\nSpecified file path: /tmp/"},
         {"export.meta", "", SL_UNIMPLEMENTED, "Session Bundle is deprecated and removed."},
-        {"saved_model.pbtxt", "", SL_UNIMPLEMENTED, "saved_model.pbtxt"},
+        {"saved_model.pbtxt", "meta_graphs { graph_def { nod {} } }", SL_DATA_LOSS,
+         "/saved_model.pbtxt as text proto: 1:27: "},
+        {"saved_model.pbtxt", "meta_graphs {}", SL_NOT_FOUND, "supplied tags: { serve }"},
         {"saved_model.cpb", "", SL_UNIMPLEMENTED, "saved_model.cpb"},
         {"saved_model.pb", "\x12\x05zzz", SL_DATA_LOSS, "/saved_model.pb as binary proto: "},
         {"saved_model.pb", "", SL_NOT_FOUND, "supplied tags: { serve }"},
