@@ -17,19 +17,28 @@ typedef struct talk {
     int socket;
     sl_document *list;
     int n, left;
+    void (*heard)(void *arg, sl_document *d);
+    void *arg;
     sl_text out;
     size_t out_at;
     sl_fetch_reader in;
 } talk;
+
+static void end(talk *t, sl_document *d)
+{
+    d->done = true;
+    t->left--;
+    if (t->heard != NULL)
+        t->heard(t->arg, d);
+}
 
 static void fail_rest(talk *t, sl_code code, const char *why)
 {
     for (int i = 0; i < t->n; i++)
         if (!t->list[i].done) {
             sl_fail(&t->list[i].st, code, "%s", why);
-            t->list[i].done = true;
+            end(t, &t->list[i]);
         }
-    t->left = 0;
 }
 
 static void write_questions(talk *t)
@@ -66,8 +75,7 @@ static void take_answer(talk *t, const sl_fetch_msg *m)
     } else {
         return;
     }
-    d->done = true;
-    t->left--;
+    end(t, d);
 }
 
 static void hear(talk *t)
@@ -130,9 +138,10 @@ static void converse(talk *t, int wake, const atomic_bool *ending)
     fail_rest(t, SL_DEADLINE_EXCEEDED, "sluice-fetch has not answered in time");
 }
 
-void sl_documents_fetch(sl_helper *h, int wake, const atomic_bool *ending, sl_document *list, int n)
+void sl_documents_fetch(sl_helper *h, int wake, const atomic_bool *ending, sl_document *list, int n,
+                        void (*heard)(void *arg, sl_document *d), void *arg)
 {
-    talk t = {.socket = -1, .list = list, .n = n, .left = n};
+    talk t = {.socket = -1, .list = list, .n = n, .left = n, .heard = heard, .arg = arg};
     sl_status st = {0};
     if (n == 0)
         return;

@@ -27,9 +27,10 @@ typedef struct sl_document {
 } sl_document;
 
 /* Fetches all of them at the same time; blocks until each has an answer, at most three times
- * SL_DOCUMENT_SECONDS. It gives up early when `ending` (may be NULL) is true and `wake`, an eventfd
- * (or -1), becomes readable. One thread at a time for one helper. */
-void sl_documents_fetch(sl_helper *h, int wake, const atomic_bool *ending, sl_document *list,
-                        int n);
+ * SL_DOCUMENT_SECONDS. `heard` (may be NULL) is called for each as soon as that is so, here, so
+ * that none waits for a slow one. It gives up early when `ending` (may be NULL) is true and `wake`,
+ * an eventfd (or -1), becomes readable. One thread at a time for one helper. */
+void sl_documents_fetch(sl_helper *h, int wake, const atomic_bool *ending, sl_document *list, int n,
+                        void (*heard)(void *arg, sl_document *d), void *arg);
 
 #endif

@@ -223,6 +223,8 @@ static bool take(sl_jwks *j, const sl_document *d)
 {
     uint64_t now = sl_now_ns();
     bool changed = false;
+    if (atomic_load(&j->ending))
+        return false;
     for (entry *e = j->entries; e != NULL; e = e->next) {
         if (strcmp(e->url, d->url) != 0 || strcmp(e->ca_file, d->ca_file) != 0)
             continue;
@@ -235,6 +237,17 @@ static bool take(sl_jwks *j, const sl_document *d)
         e->fetching = e->again = false;
     }
     return changed;
+}
+
+static void heard(void *jwks, sl_document *d)
+{
+    sl_jwks *j = jwks;
+    judge(d);
+    pthread_mutex_lock(&j->lock);
+    bool changed = take(j, d);
+    pthread_mutex_unlock(&j->lock);
+    if (changed)
+        j->opts.changed(j->opts.arg);
 }
 
 /* ---- the thread ---- */
@@ -290,22 +303,13 @@ static void *run(void *arg)
     uint64_t next;
     sl_thread_be_nice();
     while (!atomic_load(&j->ending)) {
-        bool changed = false;
         pthread_mutex_lock(&j->lock);
         int n = collect(j, &list, &next);
         pthread_mutex_unlock(&j->lock);
-        sl_documents_fetch(&j->helper, j->wake, &j->ending, list, n);
-        for (int i = 0; i < n; i++)
-            judge(&list[i]);
-        pthread_mutex_lock(&j->lock);
-        for (int i = 0; i < n && !atomic_load(&j->ending); i++)
-            changed |= take(j, &list[i]);
-        pthread_mutex_unlock(&j->lock);
-        forget(list, n);
-        if (changed)
-            j->opts.changed(j->opts.arg);
         if (n == 0)
             rest(j, next);
+        sl_documents_fetch(&j->helper, j->wake, &j->ending, list, n, heard, j);
+        forget(list, n);
     }
     return NULL;
 }
@@ -434,7 +438,7 @@ void sl_jwks_fetch_once(const Sluice__AuthConfig *c, const char *dir, const char
                                       .ca_file = ca_path(dir, c->jwt[i]->jwks_ca_file)};
         }
     if (rc == SL_OK)
-        sl_documents_fetch(&h, -1, NULL, list, n);
+        sl_documents_fetch(&h, -1, NULL, list, n, NULL, NULL);
     for (int i = 0; rc == SL_OK && i < n; i++) {
         judge(&list[i]);
         sts[whose[i]] = list[i].st;

@@ -92,26 +92,41 @@ def test_until_there_are_keys_tokens_are_refused_with_a_time_to_come_back(start,
         until(lambda: guarded.status(token) == 200)
 
 
-@pytest.mark.parametrize("bad, why", [
-    (Reply(status=404), "HTTP status 404"),
-    (Reply(b"<html>maintenance</html>"), "not a JSON Web Key Set"),
-    (Reply(b'{"keys": []}'), "no key that can be used"),
-    (Reply(b" " * (1 << 20) + b"{}"), "more than 1048576 bytes"),
-    (Reply(status=302, headers={"Location": "http://localhost:1/keys"}), "redirected to another host"),
-    (Reply(status=302, headers={"Location": "/again"}), "redirected too often"),
-], ids=["missing", "garbage", "empty", "large", "elsewhere", "loop"])
-def test_what_cannot_be_used_leaves_the_last_good_set_in_use(start, tmp_path, issuer, bad, why):
-    reply = Reply(issuer.key_set("a"))
-    token = issuer.token("a")
-    with served(lambda path: reply) as site:
-        guarded = Guarded(tmp_path, start, site.url + "/keys", more="jwks_refresh_seconds: 1")
-        until(lambda: guarded.status(token) == 200)
-        reply = bad
-        guarded.server.wait_for("the last ones that could be stay in use: ")
-        assert why in guarded.server.log, guarded.server.log
-        until(lambda: guarded.fetches(token, "failed") >= 2)
-        assert guarded.server.log.count("cannot be fetched") == 1
-        assert guarded.status(token) == 200
+BAD = {
+    "missing": (Reply(status=404), "HTTP status 404"),
+    "garbage": (Reply(b"<html>maintenance</html>"), "not a JSON Web Key Set"),
+    "empty": (Reply(b'{"keys": []}'), "no key that can be used"),
+    "large": (Reply(b" " * (1 << 20) + b"{}"), "more than 1048576 bytes"),
+    "elsewhere": (Reply(status=302, headers={"Location": "http://localhost:1/keys"}), "redirected to another host"),
+    "loop": (Reply(status=302, headers={"Location": "/loop"}), "redirected too often"),
+}
+
+
+def test_what_cannot_be_used_leaves_the_last_good_set_in_use(start, tmp_path, issuer):
+    """An issuer for each way of going wrong; their keys lie at /NAME."""
+    bad, good = False, Reply(issuer.key_set("a"))
+    tokens = {name: issuer.token("a", iss=f"https://{name}/") for name in BAD}
+    with served(lambda path: BAD[path[1:]][0] if bad else good) as site:
+        issuers = "\n".join(f"""jwt {{ name: "{name}" issuer: "https://{name}/" audience: "sluice" jwks_url: "{site.url}/{name}"
+                                jwks_refresh_seconds: 1 }}""" for name in BAD)
+        file = tmp_path / "auth.pbtxt"
+        file.write_text(issuers + 'rule { principal: "jwt:*" allow: [PREDICT, METRICS] }')
+        server = start(f"--auth_config_file={file}", config=MODELS)
+
+        def status(name):
+            return server.ask("POST", PATH, ROW, bearer(tokens[name])).status
+
+        def failures():
+            page = server.ask("GET", "/metrics", headers=bearer(tokens["loop"])).text
+            return {re.search('issuer="(.*?)"', line)[1]: int(line.rsplit(" ", 1)[1]) for line in page.splitlines()
+                    if line.startswith(":sluice:auth:key_fetches{") and 'result="failed"' in line}
+        until(lambda: all(status(name) == 200 for name in BAD))
+        bad = True
+        until(lambda: all(failures().get(name, 0) >= 2 for name in BAD))
+        for name, (_, why) in BAD.items():
+            lines = [line for line in server.log.splitlines() if f'jwt "{name}": its keys cannot be fetched' in line]
+            assert len(lines) == 1 and "the last ones that could be stay in use" in lines[0] and why in lines[0], lines
+            assert status(name) == 200
 
 
 def test_a_slow_issuer_is_given_ten_seconds_and_keeps_nobody_waiting(start, tmp_path, issuer):
@@ -164,6 +179,20 @@ def test_an_end_does_not_wait_for_an_issuer(start, tmp_path, issuer):
         begun = time.monotonic()
         assert guarded.server.stop() == 0
         assert time.monotonic() - begun < 5
+
+
+def test_none_waits_for_a_slow_one(start, tmp_path, issuer):
+    slow, quick = Reply(wait_s=30), Reply(issuer.key_set("a"))
+    with served(lambda path: slow if path == "/slow" else quick) as site:
+        file = tmp_path / "auth.pbtxt"
+        file.write_text("\n".join(f"""jwt {{ name: "{name}" issuer: "https://{name}/" audience: "sluice"
+                                      jwks_url: "{site.url}/{name}" }}""" for name in ("slow", "quick")) +
+                        'rule { principal: "jwt:*" allow: PREDICT }')
+        server = start(f"--auth_config_file={file}", config=MODELS)
+        token = issuer.token("a", iss="https://quick/")
+        begun = time.monotonic()
+        until(lambda: server.ask("POST", PATH, ROW, bearer(token)).status == 200)
+        assert time.monotonic() - begun < 8
 
 
 def test_an_answer_says_how_long_it_stays_fresh_within_bounds(start, tmp_path, issuer):

@@ -42,7 +42,9 @@ bool fetch_max_age(const char *cache_control, uint64_t *out)
 
 static sl_code ask(fetch_op *op, const char *url, fetch_reply *reply, sl_status *st)
 {
-    fetch_request r = {.timeout_s = op->patience_s, .ca_file = *op->name ? op->name : NULL};
+    fetch_request r = {.timeout_s = op->patience_s,
+                       .ca_file = *op->name ? op->name : NULL,
+                       .direct = sl_fetch_is_loopback(op->place.bucket)}; /* no proxy can know us */
     sl_text_puts(&r.url, url);
     sl_code rc = fetch_send(op, &r, op->max_bytes, reply, st);
     fetch_request_fini(&r);
