@@ -1,6 +1,5 @@
 """How much, and from where: rates, requests at once, bodies in flight, networks, over REST, the Open Inference Protocol
 and gRPC alike, and counted together."""
-import contextlib
 import json
 import socket
 import threading
@@ -151,15 +150,14 @@ def test_requests_at_once(guarded, counter, per, whose):
 
 # ---- bodies in flight ----
 
-def test_the_bodies_of_all_requests_share_a_budget(start):
-    s = grpc_server("--max_inflight_bytes=1000000", config=CONFIG)
-    body = json.dumps({"instances": [1.0] * 80000})  # 400 KB
-    request = predict_request("m", {"x": tf.make_tensor_proto(np.ones(100000, np.float32))})
-    with contextlib.ExitStack() as stack:
-        for _ in range(2):  # who never sends the end of it
-            held = stack.enter_context(socket.create_connection(("127.0.0.1", s.port), timeout=30))
-            held.sendall(b"POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 480000\r\n\r\n" + b" " * 479000)
-        time.sleep(1)  # they are read before others want their part
+def test_the_bodies_of_all_requests_share_a_budget():
+    s = grpc_server("--max_inflight_bytes=1900000", config=CONFIG)
+    body = json.dumps({"instances": [1.0] * 240000})  # 1.2 MB
+    request = predict_request("m", {"x": tf.make_tensor_proto(np.ones(225000, np.float32))})
+    # Who does not send the end of it, and holds less than the half that the slow may hold.
+    with socket.create_connection(("127.0.0.1", s.port), timeout=30) as held:
+        held.sendall(b"POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n" + b" " * 899000)
+        time.sleep(1)  # it is read before others want their part
         got = s.ask("POST", "/v1/models/m:predict", body)
         assert got.status == 503 and got.headers["Retry-After"] == "1"
         with fails(C.UNAVAILABLE):

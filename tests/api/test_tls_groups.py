@@ -108,6 +108,21 @@ def test_grpc_alone_asks_for_certificates_or_alone_does_not(place):
         assert server.stop() == 0
 
 
+def test_each_listener_sees_its_own_files_change(place, tmp_path):
+    old, new = place.inner.issue("old", to=tmp_path), place.inner.issue("new", to=tmp_path)
+    admin = free_port()
+    server = Server(*pair("", place.rest), *pair("admin_", old), f"--admin_address=127.0.0.1:{admin}", config=CONFIG)
+    try:
+        assert subject(admin)[0].endswith("CN = old")
+        new[0].rename(old[0])
+        new[1].rename(old[1])
+        server.wait_for("admin: new connections use the certificate")
+        assert subject(admin)[0].endswith("CN = new") and subject(server.port)[0].endswith("CN = rest")
+        assert "REST: new connections" not in server.log
+    finally:
+        assert server.stop() == 0
+
+
 def test_the_oldest_version_can_be_1_3(place, tmp_path):
     file = tmp_path / "ssl.pbtxt"
     file.write_text(ssl_config(*place.grpc))

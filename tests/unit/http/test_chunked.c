@@ -138,9 +138,24 @@ static void size_is_known_before_the_data(void **state)
     assert_true(c.done);
 }
 
+static void chunks_are_counted_but_for_the_last(void **state)
+{
+    static const char input[] = "1\r\na\r\n2;x\r\nbc\r\n3\r\ndef\r\n0\r\n\r\n";
+    sl_chunked c = {0};
+    (void)state;
+    for (const char *p = input; !c.done;) {
+        sl_str data;
+        ssize_t n = sl_chunked_next(&c, p, 1, &data);
+        assert_int_equal(n, 1);
+        p += n;
+    }
+    assert_int_equal(c.chunks, 3);
+}
+
 int main(void)
 {
     static const struct CMUnitTest rest[] = {
+        cmocka_unit_test(chunks_are_counted_but_for_the_last),
         cmocka_unit_test(extensions_and_trailers_are_bounded),
         cmocka_unit_test(size_is_known_before_the_data),
     };

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "server/flags.h"
+#include "net/tls.h"
 #include "server/flags_table.h"
 
 /* Every flag of tensorflow_model_server: name, type, default ("*": computed from the number of
@@ -310,6 +311,44 @@ static void alts_and_tflite_are_errors_not_shrugs(void **state)
     assert_int_equal(sl_flags_check(&f, &st), SL_OK);
 }
 
+static void tls_that_is_not_said_for_some_listeners_is_as_for_all(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("--model_base_path=/m", "--tls_cert_file=/c", "--tls_key_file=/k"),
+                     SL_OK);
+    f.tls_client_ca_file = "/ca";
+    f.admin_tls_cert_file = "/ac";
+    f.admin_tls_key_file = "/ak";
+    assert_int_equal(sl_flags_check(&f, &st), SL_OK);
+    assert_string_equal(f.grpc_tls_cert_file, "/c");
+    assert_string_equal(f.grpc_tls_client_ca_file, "/ca");
+    assert_string_equal(f.admin_tls_cert_file, "/ac");
+    assert_string_equal(f.admin_tls_key_file, "/ak");
+    assert_int_equal(f.tls_client_verify, SL_TLS_VERIFY_REQUIRED);
+    assert_int_equal(f.grpc_tls_client_verify, SL_TLS_VERIFY_REQUIRED);
+    assert_int_equal(f.admin_tls_client_verify, SL_TLS_VERIFY_REQUIRED);
+    /* An authority for one kind of listener asks clients of that one alone. */
+    assert_int_equal(parse("--model_base_path=/m", "--tls_cert_file=/c", "--tls_key_file=/k"),
+                     SL_OK);
+    f.grpc_tls_client_ca_file = "/ca";
+    assert_int_equal(sl_flags_check(&f, &st), SL_OK);
+    assert_int_equal(f.tls_client_verify, SL_TLS_VERIFY_NONE);
+    assert_int_equal(f.grpc_tls_client_verify, SL_TLS_VERIFY_REQUIRED);
+    assert_int_equal(f.admin_tls_client_verify, SL_TLS_VERIFY_NONE);
+    check_fails(SL_INVALID_ARGUMENT, "grpc_tls_key_file needs grpc_tls_cert_file, too",
+                "--grpc_tls_key_file=/k", "--model_base_path=/m", NULL);
+    check_fails(SL_INVALID_ARGUMENT,
+                "ssl_config_file and grpc_tls_... are two ways to say the same: give one",
+                "--grpc_tls_client_verify=none", "--ssl_config_file=/s", "--model_base_path=/m");
+}
+
+static void a_rank_beyond_what_a_tensor_can_have_is_refused(void **state)
+{
+    (void)state;
+    check_fails(SL_INVALID_ARGUMENT, "max_tensor_rank=9: expected 1 to 8", "--max_tensor_rank=9",
+                "--model_base_path=/m", NULL);
+}
+
 static void equal_ports_mean_no_rest_or_no_start_for_the_original(void **state)
 {
     static const char original[] = "/usr/bin/tensorflow_model_server";
@@ -444,6 +483,8 @@ static void the_man_page_in_docs_is_the_one_that_the_table_makes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tls_that_is_not_said_for_some_listeners_is_as_for_all),
+        cmocka_unit_test(a_rank_beyond_what_a_tensor_can_have_is_refused),
         cmocka_unit_test(every_flag_of_the_original_is_known_with_its_type_and_default),
         cmocka_unit_test(only_what_this_server_has_no_place_for_is_without_effect),
         cmocka_unit_test(values_are_taken_and_the_last_occurrence_wins),
