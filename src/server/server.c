@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "server/parts.h"
 
 /* ---- the first configuration ---- */
@@ -113,8 +114,9 @@ static int wait_for_the_end(sl_server *s, const sigset_t *signals)
 static int run(sl_server *s, const sigset_t *signals)
 {
     int sig;
-    if (pthread_create(&s->starter, NULL, wait_for_models, s) != 0) {
-        sl_log(SL_ERROR, "cannot start a thread: %s", strerror(errno));
+    sl_status st;
+    if (sl_thread_start(&s->starter, "starter", wait_for_models, s, &st) != SL_OK) {
+        sl_log(SL_ERROR, "%s", st.msg);
         return 1;
     }
     sig = wait_for_the_end(s, signals);

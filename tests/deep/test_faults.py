@@ -10,15 +10,18 @@ import json
 import re
 import select
 import signal
+import socket
 import subprocess
 import time
 
 import pytest
+from google.protobuf import text_format
+from tensorflow_serving.apis import model_management_pb2
 
-from deep import ANSWER, CONFIG, HONEST, PATH, ROW, Closed, Connection
+from deep import ANSWER, CONFIG, HONEST, PATH, ROOT, ROW, Closed, Connection
 from deep import request as http_request
-from secured import Caller, Secured
-from served import SLUICE, Server
+from secured import H2, Caller, Secured
+from served import SLUICE, Server, free_port
 
 KINDS = ["alloc", "read", "write", "accept", "thread"]
 UNABLE = {429, 500, 503, 507}
@@ -181,3 +184,92 @@ def test_each_failure_while_starting(kind):
     else:
         pytest.fail("starting never ends")
     print(f"{kind}: up to the {n}-th; served all the same {served} times")
+
+
+RELOAD = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
+TEXT_OF_X = f'config {{ name: "x" base_path: "{ROOT}/tests/models/half_plus_two" model_platform: "tensorflow" }}\n'
+PREDICT_X = ("POST", "/v1/models/x:predict", '{"instances": [1.0]}')
+
+
+def reload_message(with_x):
+    text = CONFIG.replace("model_config_list {\n", "model_config_list {\n" + (TEXT_OF_X if with_x else ""))
+    m = model_management_pb2.ReloadConfigRequest()
+    text_format.Parse(text, m.config)
+    return m.SerializeToString()
+
+
+def reload(port, with_x):
+    """The call's status; None if its connection was lost."""
+    c = None
+    try:
+        c = H2(socket.create_connection(("127.0.0.1", port), timeout=60))
+        return c.call(RELOAD, reload_message(with_x))[0]
+    except (Closed, ConnectionError):
+        return None
+    finally:
+        if c is not None:
+            c.close()
+
+
+@pytest.mark.parametrize("kind", ["alloc", "read", "thread"])
+def test_each_failure_while_the_configuration_changes(kind, start):
+    """A model is added, and loads, or its status says why not; the others are served meanwhile, and when it is added
+    again all is well."""
+    port = free_port()
+    server = start("--engine=native", "--file_system_poll_wait_seconds=0", "--max_num_load_retries=0",
+                   f"--grpc_address=127.0.0.1:{port}", config=CONFIG)
+    while status_of(server, "GET", "/startupz") != 200:
+        select.select([], [], [], 0.01)
+    assert reload(port, False) == "grpc 0"
+    n, refused = 1, 0
+    while n < 20000:
+        arm(server, kind, n)
+        status = reload(port, True)
+        with_x = status_of(server, *PREDICT_X)
+        mine = status_of(server, "POST", PATH, ROW)
+        calls = arm(server, kind, 0)
+        assert mine in (200, 503, None), (n, mine)
+        assert with_x in (200, 404, 503, None), (n, with_x)
+        refused += status != "grpc 0"
+        if status == "grpc 0" and calls < n:
+            assert with_x == 200
+        assert status_of(server, "POST", PATH, ROW) == 200
+        assert reload(port, False) == "grpc 0"
+        assert reload(port, True) == "grpc 0"
+        assert status_of(server, *PREDICT_X) == 200, (n, server.log[-3000:])
+        assert reload(port, False) == "grpc 0"
+        assert status_of(server, *PREDICT_X) == 404
+        if calls < n:
+            break
+        n += 1 if n < 40 else n // 8
+    else:
+        pytest.fail("reloading never ends")
+    print(f"{kind}: up to the {n}-th; {refused} reloads refused")
+    assert n > 1
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("kind", ["alloc", "read", "write", "thread"])
+def test_each_failure_while_ending(kind):
+    """With requests in flight and connections that are kept it drains and ends with 0, whatever fails."""
+    for n in (1, 2, 3, 5, 8, 13, 21, 34):
+        server = Server("--engine=native", "--file_system_poll_wait_seconds=0", config=CONFIG)
+        try:
+            while status_of(server, "GET", "/startupz") != 200:
+                select.select([], [], [], 0.005)
+            kept = [Connection(server.port) for _ in range(3)]
+            assert kept[0].ask(http_request("POST", PATH, ROW))[0] == 200
+            kept[1].socket.sendall(http_request("POST", PATH, ROW)[:-5])
+            arm(server, kind, n)
+            server.process.send_signal(signal.SIGTERM)
+            kept[1].socket.sendall(http_request("POST", PATH, ROW)[-5:])
+            try:
+                assert kept[1].reply()[0] in {200, *UNABLE}
+            except Closed:
+                pass
+            for c in kept:
+                c.close()
+            assert server.stop() == 0
+        finally:
+            if server.process.poll() is None:
+                server.process.kill()

@@ -6,11 +6,11 @@
  *
  * Source: grpc.md 7.2; config.md 4.
  */
-#include <errno.h>
 
 #include "api/grpc/call.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "codec/model_pb.h"
 #include "metrics/metrics.h"
 
@@ -84,16 +84,17 @@ static sl_code start(reload *r)
 {
     sl_grpc *g = r->call.grpc;
     pthread_t thread;
-    int e = EAGAIN;
+    sl_code rc;
     pthread_mutex_lock(&g->lock);
     if (g->reloads < MOST_AT_ONCE)
-        e = pthread_create(&thread, NULL, work, r);
-    g->reloads += e == 0;
+        rc = sl_thread_start(&thread, "reload", work, r, &r->call.st);
+    else
+        rc = sl_fail(&r->call.st, SL_RESOURCE_EXHAUSTED, "too many reloads at once");
+    g->reloads += rc == SL_OK;
     pthread_mutex_unlock(&g->lock);
-    if (e != 0)
-        return sl_fail(&r->call.st, SL_RESOURCE_EXHAUSTED, "too many reloads at once");
-    pthread_detach(thread);
-    return SL_OK;
+    if (rc == SL_OK)
+        pthread_detach(thread);
+    return rc;
 }
 
 static sl_code check(reload *r)
