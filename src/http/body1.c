@@ -20,7 +20,7 @@ enum {
 }; /* room in the receive buffer that makes a read worth its while; with less, chunks
       leave it */
 
-static const char no_memory[] = "out of memory";
+static const char no_memory[] = SL_HTTP_NO_ROOM;
 static const char too_large[] = "request body too large";
 
 static char *recv_at(const sl_exchange *x, size_t at)

@@ -169,6 +169,8 @@ typedef struct sl_http_limits {
                           beyond those that our own frames give reason for: the same; default 10000 */
 } sl_http_limits;
 void sl_http_limits_default(sl_http_limits *l);
+/* What a client is told with 503 when its body has no place: memory or the budget has run out. */
+#define SL_HTTP_NO_ROOM "no room for the request's body: the server holds too much for requests now"
 
 /*
  * HTTP/2's life of a connection, in the terms of gRPC's channel arguments. In each time INT_MAX means

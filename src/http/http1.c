@@ -466,7 +466,7 @@ static void input(sl_conn *c)
     }
     char *to = room_to_read(c, &room);
     if (to == NULL) {
-        fail(c, 503, "out of memory");
+        fail(c, 503, SL_HTTP_NO_ROOM);
         return;
     }
     ssize_t n = sl_io_read(&c->io, to, room);

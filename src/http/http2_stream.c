@@ -434,7 +434,7 @@ static void complete(sl_h2_stream *s)
     }
     int status = s->head.gzip && !s->drop ? unpack(s) : 0;
     if (status != 0)
-        sl_h2_stream_fail(s, status, "out of memory");
+        sl_h2_stream_fail(s, status, SL_HTTP_NO_ROOM);
     else if (must_wait(s->conn->h2))
         wait_for_turn(s);
     else
@@ -487,7 +487,7 @@ static int check_head(sl_h2_stream *s, const char **error)
     *error = "request body too large";
     if (h->length > l->max_body)
         return 413;
-    *error = "out of memory";
+    *error = SL_HTTP_NO_ROOM;
     if (l->max_inflight && h->length > l->max_inflight)
         return 503;
     return s->many_cookies ? join_cookies(s) : 0;
@@ -614,7 +614,7 @@ static int keep_body(sl_h2_stream *s, const char *p, size_t n, const char **erro
     *error = "request body too large";
     if (n > limit - s->received)
         return 413;
-    *error = "out of memory";
+    *error = SL_HTTP_NO_ROOM;
     if (s->body.n == 0 && s->received + n <= SL_H2_SMALL) {
         if (s->small == NULL && (s->small = sl_buffer_try_new(SL_H2_SMALL)) == NULL)
             return 503;

@@ -15,6 +15,7 @@ from conftest import ROOT, free_port, model_config
 from grpc_client import fails, grpc_server, predict_request
 from test_auth import bearer, make_token
 from test_grpc_services import classify, example, multi, regress
+from test_http2 import Client
 
 C = grpc.StatusCode
 CONFIG = model_config(
@@ -168,6 +169,19 @@ def test_a_stranger_who_speaks_grpc_is_asked_as_well(guarded, method):
     assert ask(guarded, method, "nobody") == C.PERMISSION_DENIED
     if not method[0].endswith("Unload"):
         assert ask(guarded, method, "admin") != C.UNAUTHENTICATED
+
+
+def test_a_strangers_message_is_not_waited_for(guarded):
+    """A gRPC call's model stands in its message, which may be of 2 GiB: who may do nothing is refused before."""
+    for who, status in ((None, C.UNAUTHENTICATED), ("nobody", C.PERMISSION_DENIED)):
+        c = Client(type("Port", (), {"port": guarded.server.grpc_port}))
+        token = [("authorization", f"Bearer {guarded.tokens[who]}")] if who else []
+        stream = c.request(path="/tensorflow.serving.PredictionService/Predict", body=None, end=False,
+                           more=[("content-type", "application/grpc"), ("te", "trailers"), *token])
+        c.answer(stream)
+        fields = dict(field for e in c.events for field in getattr(e, "headers", None) or ())
+        assert fields["grpc-status"] == str(status.value[0])
+        c.close()
 
 
 def grpc_calls(label=None, version=None):

@@ -159,8 +159,9 @@ def test_the_bodies_of_all_requests_share_a_budget():
         held.sendall(b"POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n" + b" " * 899000)
         time.sleep(1)  # it is read before others want their part
         got = s.ask("POST", "/v1/models/m:predict", body)
-        assert got.status == 503 and got.headers["Retry-After"] == "1"
-        with fails(C.UNAVAILABLE):
+        why = "no room for the request's body: the server holds too much for requests now"
+        assert got.status == 503 and got.headers["Retry-After"] == "1" and json.loads(got.text)["error"] == why
+        with fails(C.UNAVAILABLE, why):
             s.grpc.prediction.Predict(request, timeout=20)
         assert s.ask("POST", "/v1/models/m:predict", ROW).status == 200  # small ones are not counted
     until(lambda: s.ask("POST", "/v1/models/m:predict", body).status == 200)
