@@ -3,9 +3,9 @@
  *
  * A front end asks before it decodes anything of a request's body:
  *
- *     sl_guard_identify(g, call, &a, st)              who is it, from where        UNAUTHENTICATED
- *                                                     (UNAVAILABLE: an issuer's keys are not here
- * yet) sl_guard_may(g, &a, SL_MAY_PREDICT, model, label, st)     may they PERMISSION_DENIED
+ *     sl_guard_identify(g, call, &a, st)              who is it, from where    UNAUTHENTICATED;
+ *                                                     UNAVAILABLE: its issuer has no keys yet
+ *     sl_guard_may(g, &a, SL_MAY_PREDICT, model, label, st)     may they     PERMISSION_DENIED
  *     sl_guard_count(g, &a, model, st)                how much already RESOURCE_EXHAUSTED
  *     ...
  *     sl_guard_leave(g, &a)                           the request has ended
