@@ -102,7 +102,7 @@ class Churn:
 
 def test_honest_requests_never_fail_while_everything_changes(tmp_path):
     churn = Churn(tmp_path)
-    server = served.Server("--engine=native", "--memory_budget=500000", "--load_retry_interval_micros=2000000",
+    server = served.Server("--engine=native", "--memory_budget=800000", "--load_retry_interval_micros=2000000",
                            "--ended_version_ttl_s=5", config=churn.config(), command=[str(PLAIN), "serve"])
     while server.ask("GET", "/readyz").status != 200:
         time.sleep(0.02)
