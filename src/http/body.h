@@ -15,7 +15,8 @@
 /* Shared by the loops of a server. */
 typedef struct sl_budget {
     _Atomic int64_t used;
-    _Atomic int64_t owed; /* of it: what slow clients make us hold (crowd.c) */
+    _Atomic int64_t owed;     /* of it: what slow clients make us hold (crowd.c) */
+    _Atomic int64_t sessions; /* of it: of TLS and HTTP/2 */
     _Atomic int64_t max; /* 0: none; may change at any time */
 } sl_budget;
 

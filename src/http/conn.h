@@ -95,13 +95,15 @@ struct sl_conn {
     uint64_t moved;                    /* bytes received or sent since the last look at the rate */
     sl_post handover;                  /* from the loop that accepted */
     sl_ring shake; /* among the shard's TLS handshakes, the oldest first */
-    sl_ring crowd; /* among its strangers, or those that rest (crowd.c) */
+    sl_ring crowd; /* among those that wait for their clients (crowd.c) */
     uint64_t crowd_ns; /* since when */
     sl_ring debt;  /* among its debtors */
     uint64_t debt_ns; /* when it moved last */
     size_t owes;   /* bytes held because the client is slow */
+    size_t weighs; /* bytes of its TLS and HTTP/2 sessions */
     sl_conn_state state;
     bool grace;  /* the first window of the rate */
+    bool heavy;  /* has a TLS or HTTP/2 session: when it began to wait */
     bool known;  /* has sent the whole head of a request */
     bool moved_on; /* more than a few bytes came or went since the debt was looked at */
     bool busy;   /* control is in here: a reply only marks itself */
@@ -129,7 +131,7 @@ struct sl_shard {
     struct sl_h2_reserve *reserve;
     sl_ring shakes;
     int n_shakes;
-    sl_ring strangers, resting; /* connections that may be closed: by age, by time of rest */
+    sl_ring waiting[2][2]; /* [known][heavy]: connections that may be closed, by age (crowd.c) */
     sl_ring debtors;            /* the one that has not moved for longest first */
     uint64_t tell_ns; /* when the next line about a client may be logged */
     unsigned untold;
@@ -209,8 +211,8 @@ void sl_crowd_serve(sl_conn *c);
 /* Closes one of those that wait, of this loop's share of any server of the family. False: there is
  * none. */
 bool sl_crowd_make_room(sl_shard *s);
-/* So many bytes are held because the client is slow; `moved`: not so slow. Others may be cut for
- * it, the connection itself is not. */
+/* So many bytes are held because the client is slow, beside what the connection is; `moved`: not so
+ * slow. Others may be cut for it, the connection itself is not. */
 void sl_crowd_owe(sl_conn *c, size_t bytes, bool moved);
 void sl_crowd_forgive(sl_conn *c);
 /* http1.c, http2.c: the end for a connection in which control is not. */

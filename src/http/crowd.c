@@ -2,16 +2,18 @@
  * crowd.c - who goes when there are too many
  *
  * Connections. When there are as many as may be, or no descriptor is left, a new one takes the
- * place of one that waits for its client: the one that has waited longest of those that have never
- * sent the head of a request, and of those that have stood still for two seconds in a head, a body
- * or a reply; if there is none, the one that has rested longest. So a crowd that says nothing, or
- * says it too slowly, keeps nobody out; who is being served is never touched, and when all are
- * being served the new one is refused.
+ * place of one that waits for its client: the one that has waited longest of the strangers, who have
+ * never sent the head of a request, and of those that have stood still for two seconds in a head, a
+ * body or a reply; if there is none, the one that has rested longest. So a crowd that says nothing, or
+ * says it too slowly, keeps nobody out; who is being served is never touched, and when all are being
+ * served the new one is refused.
  *
  * Memory. What a connection holds while its client is slow (a reply that is not taken, a head or a
- * body that does not come) is owed. All debts together may be half of the budget for bytes in
- * flight; beyond that the debtor is cut that has not moved for longest. The other half is always
- * there for bodies. A debtor that is alone is left in peace, however much it is.
+ * body that does not come) is owed. All debts together may be half of the budget for bytes in flight;
+ * beyond that the debtor is cut that has not moved for longest. Sessions of TLS and HTTP/2 may be a
+ * quarter of it (a few hundred in any case); beyond that the stranger that has waited longest with one
+ * is closed, or the one that has rested longest. The last quarter is always there for bodies. Who is
+ * alone is left in peace, however much it is.
  *
  * Both are a loop's own affair: connections are spread evenly over loops.
  */
@@ -24,11 +26,14 @@
 #include "metrics/metrics.h"
 
 #define STANDS_NS 2000000000u
+/* What an idle session takes, as measured. */
+enum { TLS_BYTES = 14 * 1024, H2_BYTES = 7 * 1024, LEAST_SESSIONS = 4 << 20 };
 
 void sl_crowd_init(sl_shard *s)
 {
-    sl_ring_init(&s->strangers);
-    sl_ring_init(&s->resting);
+    for (int known = 0; known < 2; known++)
+        for (int heavy = 0; heavy < 2; heavy++)
+            sl_ring_init(&s->waiting[known][heavy]);
     sl_ring_init(&s->debtors);
 }
 
@@ -42,19 +47,31 @@ static void count(const char *why)
 
 /* ---- memory ---- */
 
-static bool too_much(const sl_budget *b)
+static bool is_over(const sl_budget *b, const _Atomic int64_t *what, int part, int64_t least)
 {
     int64_t max = atomic_load_explicit(&b->max, memory_order_relaxed);
-    return max > 0 && atomic_load_explicit(&b->owed, memory_order_relaxed) > max / 2;
+    return max > 0 &&
+           atomic_load_explicit(what, memory_order_relaxed) > SL_MAX(max / part, least);
 }
 
-static void owes(sl_conn *c, size_t bytes)
+/* From *before to so many bytes. */
+static void charge(sl_budget *b, _Atomic int64_t *what, size_t *before, size_t bytes)
 {
-    sl_budget *b = c->shard->server->shared;
-    int64_t more = (int64_t)bytes - (int64_t)c->owes;
-    atomic_fetch_add_explicit(&b->owed, more, memory_order_relaxed);
+    int64_t more = (int64_t)bytes - (int64_t)*before;
+    atomic_fetch_add_explicit(what, more, memory_order_relaxed);
     atomic_fetch_add_explicit(&b->used, more, memory_order_relaxed);
-    c->owes = bytes;
+    *before = bytes;
+}
+
+static size_t weight(const sl_conn *c)
+{
+    return (c->io.ops != NULL ? TLS_BYTES : 0) + (c->h2 != NULL ? H2_BYTES : 0);
+}
+
+/* Is control in here? */
+static bool is_busy(const sl_conn *c)
+{
+    return c->h2 != NULL ? c->h2->inside : c->busy;
 }
 
 /* The one that has not moved for longest, but for `c` and those in which control is. */
@@ -63,7 +80,19 @@ static sl_conn *worst_debtor(const sl_shard *s, const sl_conn *c)
     const sl_ring *head = &s->debtors;
     for (sl_ring *r = head->next; r != head; r = r->next) {
         sl_conn *other = SL_OF(sl_conn, debt, r);
-        if (other != c && !(other->h2 != NULL ? other->h2->inside : other->busy))
+        if (other != c && !is_busy(other))
+            return other;
+    }
+    return NULL;
+}
+
+/* The one that has waited longest, but for these. */
+static sl_conn *first_waiting(const sl_shard *s, bool known, bool heavy, const sl_conn *c)
+{
+    const sl_ring *head = &s->waiting[known][heavy];
+    for (sl_ring *r = head->next; r != head; r = r->next) {
+        sl_conn *other = SL_OF(sl_conn, crowd, r);
+        if (other != c && !is_busy(other))
             return other;
     }
     return NULL;
@@ -81,19 +110,46 @@ static void cut(sl_conn *c, const char *why)
         sl_conn_cut(c);
 }
 
+static void close_waiting(sl_conn *c, const char *why)
+{
+    count(why);
+    sl_conn_tell(c, SL_WARNING, "closed to make room for others: ",
+                 c->known ? "it is idle" : "it has not sent a request yet");
+    sl_conn_close(c);
+}
+
+static void weigh(sl_conn *c)
+{
+    sl_budget *b = c->shard->server->shared;
+    size_t bytes = weight(c);
+    bool more = bytes > c->weighs;
+    if (bytes == c->weighs)
+        return;
+    charge(b, &b->sessions, &c->weighs, bytes);
+    while (more && is_over(b, &b->sessions, 4, LEAST_SESSIONS)) {
+        sl_conn *other = first_waiting(c->shard, false, true, c);
+        if (other == NULL && (other = first_waiting(c->shard, true, true, c)) == NULL)
+            return;
+        close_waiting(other, "memory");
+    }
+}
+
 void sl_crowd_owe(sl_conn *c, size_t bytes, bool moved)
 {
+    sl_budget *b = c->shard->server->shared;
     bool more = bytes > c->owes;
+    weigh(c);
     if (bytes != c->owes)
-        owes(c, bytes);
+        charge(b, &b->owed, &c->owes, bytes);
     if (bytes == 0)
         sl_ring_leave(&c->debt);
     else if (moved || !sl_ring_is_in(&c->debt)) {
         sl_ring_join(&c->shard->debtors, &c->debt);
         c->debt_ns = sl_loop_now(c->shard->loop);
     }
-    for (sl_conn *other; more && too_much(c->shard->server->shared);) {
-        if ((other = worst_debtor(c->shard, c)) == NULL)
+    while (more && is_over(b, &b->owed, 2, 0)) {
+        sl_conn *other = worst_debtor(c->shard, c);
+        if (other == NULL)
             return;
         cut(other, "memory");
     }
@@ -101,8 +157,11 @@ void sl_crowd_owe(sl_conn *c, size_t bytes, bool moved)
 
 void sl_crowd_forgive(sl_conn *c)
 {
+    sl_budget *b = c->shard->server->shared;
     if (c->owes > 0)
-        owes(c, 0);
+        charge(b, &b->owed, &c->owes, 0);
+    if (c->weighs > 0)
+        charge(b, &b->sessions, &c->weighs, 0);
     sl_ring_leave(&c->debt);
 }
 
@@ -110,10 +169,12 @@ void sl_crowd_forgive(sl_conn *c)
 
 void sl_crowd_wait(sl_conn *c)
 {
-    if (sl_ring_is_in(&c->crowd))
+    bool heavy = weight(c) > 0;
+    if (sl_ring_is_in(&c->crowd) && heavy == c->heavy)
         return;
+    c->heavy = heavy;
     c->crowd_ns = sl_loop_now(c->shard->loop);
-    sl_ring_join(c->known ? &c->shard->resting : &c->shard->strangers, &c->crowd);
+    sl_ring_join(&c->shard->waiting[c->known][heavy], &c->crowd);
 }
 
 void sl_crowd_serve(sl_conn *c)
@@ -135,12 +196,6 @@ static sl_shard *sibling(const sl_shard *here, sl_http_server **v)
     return NULL;
 }
 
-static sl_conn *first_of(const sl_ring *head)
-{
-    sl_ring *r = sl_ring_first(head);
-    return r ? SL_OF(sl_conn, crowd, r) : NULL;
-}
-
 /* Who has waited longest: the loop's share of all servers of the family is looked at. */
 typedef struct candidates {
     sl_conn *stranger, *debtor, *resting;
@@ -157,8 +212,10 @@ static candidates find_candidates(const sl_shard *here)
     sl_http_server *v = atomic_load(&here->server->family->newest);
     for (sl_shard *s; (s = sibling(here, &v)) != NULL;) {
         sl_conn *debtor = worst_debtor(s, NULL);
-        found.stranger = older(found.stranger, first_of(&s->strangers));
-        found.resting = older(found.resting, first_of(&s->resting));
+        for (int heavy = 0; heavy < 2; heavy++) {
+            found.stranger = older(found.stranger, first_waiting(s, false, heavy, NULL));
+            found.resting = older(found.resting, first_waiting(s, true, heavy, NULL));
+        }
         if (debtor != NULL && (found.debtor == NULL || debtor->debt_ns < found.debtor->debt_ns))
             found.debtor = debtor;
     }
@@ -177,9 +234,6 @@ bool sl_crowd_make_room(sl_shard *s)
     }
     if (c == NULL && (c = found.resting) == NULL)
         return false;
-    count(c->known ? "idle" : "silent");
-    sl_conn_tell(c, SL_WARNING, "closed to make room for others: ",
-                 c->known ? "it is idle" : "it has not sent a request yet");
-    sl_conn_close(c);
+    close_waiting(c, c->known ? "idle" : "silent");
     return true;
 }

@@ -522,7 +522,7 @@ static void settle(sl_conn *c)
         settle_head(c);
     if (c->state == SL_CONN_DEAD)
         return;
-    if (c->state == SL_CONN_HEAD)
+    if (c->state == SL_CONN_HEAD || c->state == SL_CONN_HANDSHAKE)
         sl_crowd_wait(c);
     sl_crowd_owe(c, held(c), c->moved_on);
     c->moved_on = false;

@@ -260,9 +260,9 @@ static void join_the_crowd(sl_conn *c)
     if (h->n_streams == 0)
         sl_crowd_wait(c);
     else
-        sl_crowd_serve(c);
-    if (held > 0 || c->owes > 0)
-        sl_crowd_owe(c, held, held < c->owes || h->moved_on);
+        sl_crowd_serve(c); /* a body is on its way */
+    sl_crowd_owe(c, held, held < h->held || h->moved_on);
+    h->held = held;
     h->moved_on = false;
 }
 

@@ -110,6 +110,7 @@ struct sl_h2 {
     uint64_t goaway_ns; /* when the second GOAWAY follows */
     uint64_t end_ns, kill_ns; /* the connection's age, and the end of grace */
 
+    size_t held;     /* at the end of the last turn, because the client is slow */
     bool moved_on;   /* more than a few bytes came in this turn */
     bool more;       /* nghttp2 has more to send; others had their turn */
     bool old_out;    /* output waited at the last look already */

@@ -345,6 +345,7 @@ static void hand_over(sl_h2_stream *s)
     sl_shard *shard = s->conn->shard;
     s->handed = s->busy = true;
     s->conn->h2->n_handed++;
+    sl_crowd_serve(s->conn);
     s->call.complete_ns = sl_loop_now(shard->loop);
     atomic_store_explicit(&shard->n_calls,
                           atomic_load_explicit(&shard->n_calls, memory_order_relaxed) + 1,

@@ -2,6 +2,8 @@
  */
 #include "unit/http/h2_client.h"
 
+#include <sys/resource.h>
+
 #define GET "GET /a HTTP/1.1\r\n\r\n"
 #define BIG "GET /big?2000000 HTTP/1.1\r\n\r\n"
 
@@ -317,7 +319,8 @@ static void the_request_is_not_kept_while_its_reply_is_not_taken(void **state)
     send_text(f, fd, "POST /echo HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n");
     send_bytes(f, fd, body, sizeof body);
     assert_true(owed(f) > 2000000);
-    assert_int_equal(atomic_load(&f->server->shared->used), owed(f));
+    assert_int_equal(atomic_load(&f->server->shared->used),
+                     owed(f) + atomic_load(&f->server->shared->sessions));
     receive(f, fd);
     h2_turn(c);
     h2_request(c, "POST", "/echo", body, sizeof body);
@@ -325,7 +328,8 @@ static void the_request_is_not_kept_while_its_reply_is_not_taken(void **state)
     c->deaf = true;
     h2_request(c, "POST", "/echo", body, sizeof body);
     h2_turn(c);
-    assert_int_equal(atomic_load(&f->server->shared->used), owed(f));
+    assert_int_equal(atomic_load(&f->server->shared->used),
+                     owed(f) + atomic_load(&f->server->shared->sessions));
     close(fd);
     h2_close(c);
 }
@@ -391,6 +395,50 @@ static void replies_that_an_http2_client_has_no_window_for_are_owed(void **state
     fx_free(f);
 }
 
+static void one_megabyte(sl_http_limits *l)
+{
+    l->max_inflight = 1 << 20;
+}
+
+/* Sessions of HTTP/2 that say nothing. */
+static void idle_sessions_are_bounded_by_the_budget(void **state)
+{
+    (void)state;
+    fixture *f = with(one_megabyte);
+    enum { MANY = 700 };
+    static client *c[MANY];
+    struct rlimit r;
+    getrlimit(RLIMIT_NOFILE, &r);
+    r.rlim_cur = r.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &r);
+    client *known = h2_connect(f);
+    int left = 0, plain = connect_client(f), id = h2_request(known, "GET", "/a", NULL, 0);
+    h2_turn(known);
+    assert_int_equal(h2_reply(known, id)->status, 200);
+    for (int i = 0; i < MANY; i++) {
+        c[i] = h2_connect(f);
+        h2_turn(c[i]);
+        assert_in_range(atomic_load(&f->server->shared->sessions), 1000, 4 << 20);
+    }
+    for (int i = 0; i < MANY; i++) {
+        h2_turn(c[i]);
+        left += !c[i]->eof;
+    }
+    assert_true(left > 500 && left < MANY);
+    assert_true(c[0]->eof && !c[MANY - 1]->eof);
+    h2_turn(known);
+    assert_false(known->eof); /* it has asked for something once */
+    assert_true(is_served(f, plain)); /* it costs nothing */
+    for (int i = 0; i < MANY; i++)
+        h2_close(c[i]);
+    h2_close(known);
+    close(plain);
+    turn(f);
+    assert_int_equal(atomic_load(&f->server->shared->sessions), 0);
+    assert_int_equal(atomic_load(&f->server->shared->used), 0);
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -410,6 +458,7 @@ int main(void)
                                         fx_set_up, fx_tear_down),
         cmocka_unit_test(a_debtor_that_is_alone_is_left_in_peace),
         cmocka_unit_test(slow_heads_are_cut_before_they_fill_the_memory),
+        cmocka_unit_test(idle_sessions_are_bounded_by_the_budget),
         cmocka_unit_test(replies_that_an_http2_client_has_no_window_for_are_owed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
