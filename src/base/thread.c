@@ -2,6 +2,8 @@
 #include "base/thread.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -169,33 +171,59 @@ void sl_thread_be_nice(void)
         return;
 }
 
-void sl_cond_init(pthread_cond_t *c)
+/* ---- waiting ---- */
+
+void sl_cond_init(sl_cond *c)
 {
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(c, &attr);
-    pthread_condattr_destroy(&attr);
+    atomic_init(&c->count, 0);
+    atomic_init(&c->waiting, 0);
 }
 
-bool sl_cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m, uint64_t deadline_ns)
+/* Sleeps unless the count has changed since it was `seen`: what is signalled after the mutex was
+ * given back cannot be missed. `for_ns` 0: for ever. */
+static void wait_for(sl_cond *c, pthread_mutex_t *m, uint64_t for_ns)
+{
+    struct timespec ts = {.tv_sec = (time_t)(for_ns / 1000000000u),
+                          .tv_nsec = (long)(for_ns % 1000000000u)};
+    atomic_fetch_add(&c->waiting, 1);
+    uint32_t seen = atomic_load(&c->count);
+    pthread_mutex_unlock(m);
+    syscall(SYS_futex, &c->count, FUTEX_WAIT_PRIVATE, seen, for_ns ? &ts : NULL, NULL, 0);
+    pthread_mutex_lock(m);
+    atomic_fetch_sub(&c->waiting, 1);
+}
+
+static void wake(sl_cond *c, int threads)
+{
+    atomic_fetch_add(&c->count, 1);
+    if (atomic_load(&c->waiting) > 0)
+        syscall(SYS_futex, &c->count, FUTEX_WAKE_PRIVATE, threads, NULL, NULL, 0);
+}
+
+void sl_cond_wait(sl_cond *c, pthread_mutex_t *m)
+{
+    wait_for(c, m, 0);
+}
+
+void sl_cond_signal(sl_cond *c)
+{
+    wake(c, 1);
+}
+
+void sl_cond_broadcast(sl_cond *c)
+{
+    wake(c, INT_MAX);
+}
+
+bool sl_cond_wait_until(sl_cond *c, pthread_mutex_t *m, uint64_t deadline_ns)
 {
     if (deadline_ns == 0) {
-        pthread_cond_wait(c, m);
+        wait_for(c, m, 0);
         return true;
     }
-    uint64_t now = sl_now_ns();
+    uint64_t now = sl_now_ns(), day = UINT64_C(86400) * 1000000000u;
     if (now >= deadline_ns)
         return false;
-    /* At most a day at a time: no overflow, and an early return is allowed. */
-    uint64_t left = deadline_ns - now, day = UINT64_C(86400) * 1000000000u;
-    if (left > day)
-        left = day;
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    uint64_t ns = (uint64_t)ts.tv_nsec + left;
-    ts.tv_sec += (time_t)(ns / 1000000000u);
-    ts.tv_nsec = (long)(ns % 1000000000u);
-    pthread_cond_timedwait(c, m, &ts);
+    wait_for(c, m, SL_MIN(deadline_ns - now, day)); /* an early return is allowed */
     return sl_now_ns() < deadline_ns;
 }

@@ -37,11 +37,24 @@ unsigned sl_busy_percent(sl_busy *b);
 /* How long to rest after so much work, of which no more than 2 ms count. */
 uint64_t sl_rest_ns(uint64_t worked_ns, unsigned busy_percent);
 
-/* A condition variable on the monotonic clock. */
-void sl_cond_init(pthread_cond_t *c);
+/*
+ * A condition variable, on the monotonic clock; all zeros is a good one, and nothing is to be freed.
+ *
+ * Used as one of POSIX: wait() gives the mutex back meanwhile, and may return for no reason. It is
+ * our own because glibc's loses wake-ups when several threads wait (glibc bug 25847, there until
+ * 2.41): a request would lie in a queue until the next one comes. A count and a futex, as in
+ * Android's libc.
+ */
+typedef struct sl_cond {
+    _Atomic uint32_t count; /* of signals and broadcasts */
+    _Atomic uint32_t waiting;
+} sl_cond;
+void sl_cond_init(sl_cond *c);
+void sl_cond_wait(sl_cond *c, pthread_mutex_t *m);
+void sl_cond_signal(sl_cond *c); /* with the mutex or without, after the change under it */
+void sl_cond_broadcast(sl_cond *c);
 /* Waits for a signal, or until sl_now_ns() has reached `deadline_ns` (0: for ever). False when the
- * time has come. Like any wait on a condition it may return true for no reason. While the clock is
- * a fake one, the test that moves it on also broadcasts. */
-bool sl_cond_wait_until(pthread_cond_t *c, pthread_mutex_t *m, uint64_t deadline_ns);
+ * time has come. While the clock is a fake one, the test that moves it on also broadcasts. */
+bool sl_cond_wait_until(sl_cond *c, pthread_mutex_t *m, uint64_t deadline_ns);
 
 #endif

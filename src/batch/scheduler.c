@@ -64,7 +64,7 @@ struct sl_batcher {
 
 struct sl_batch_scheduler {
     pthread_mutex_t lock;
-    pthread_cond_t work, drained;
+    sl_cond work, drained;
     queue *busy, *busy_tail;
     int sleeping;
     uint64_t watched; /* a sleeping thread wakes at this time; 0: none does */
@@ -153,7 +153,7 @@ static void entry_finished(sl_entry *e, sl_code rc)
     s->tasks--;
     b->tasks--;
     if (s->tasks == 0 || (b->tasks == 0 && b->closing))
-        pthread_cond_broadcast(&s->drained);
+        sl_cond_broadcast(&s->drained);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -167,7 +167,7 @@ static void rest(sl_batch_scheduler *s, uint64_t when)
         if (s->watched == when)
             s->watched = 0;
     } else {
-        pthread_cond_wait(&s->work, &s->lock);
+        sl_cond_wait(&s->work, &s->lock);
     }
     s->sleeping--;
 }
@@ -188,7 +188,7 @@ static void *batch_thread(void *arg)
         bool more = s->busy != NULL && s->sleeping > 0;
         pthread_mutex_unlock(&s->lock);
         if (more) /* another batch may be ready, or its time be watched */
-            pthread_cond_signal(&s->work);
+            sl_cond_signal(&s->work);
         /* The parts keep the batcher: it is not freed before their tasks are done. */
         sl_batch_run(&owner->target, b->first, entry_finished);
         sl_free(b);
@@ -220,9 +220,9 @@ void sl_batch_scheduler_settle(sl_batch_scheduler *s)
 {
     pthread_mutex_lock(&s->lock);
     s->settling = true;
-    pthread_cond_broadcast(&s->work);
+    sl_cond_broadcast(&s->work);
     while (s->tasks > 0)
-        pthread_cond_wait(&s->drained, &s->lock);
+        sl_cond_wait(&s->drained, &s->lock);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -234,11 +234,9 @@ void sl_batch_scheduler_free(sl_batch_scheduler *s)
     assert(s->busy == NULL);
     s->ending = true;
     pthread_mutex_unlock(&s->lock);
-    pthread_cond_broadcast(&s->work);
+    sl_cond_broadcast(&s->work);
     for (int i = 0; i < s->started; i++)
         pthread_join(s->threads[i], NULL);
-    pthread_cond_destroy(&s->drained);
-    pthread_cond_destroy(&s->work);
     pthread_mutex_destroy(&s->lock);
     sl_free(s);
 }
@@ -284,9 +282,9 @@ void sl_batcher_close(sl_batcher *b)
     sl_batch_scheduler *s = b->scheduler;
     pthread_mutex_lock(&s->lock);
     b->closing = true;
-    pthread_cond_broadcast(&s->work);
+    sl_cond_broadcast(&s->work);
     while (b->tasks > 0)
-        pthread_cond_wait(&s->drained, &s->lock);
+        sl_cond_wait(&s->drained, &s->lock);
     pthread_mutex_unlock(&s->lock);
     while (b->queues != NULL) {
         queue *q = b->queues;
@@ -568,7 +566,7 @@ sl_code sl_batcher_submit(sl_batcher *b, sl_batch_task *task)
     wake &= s->sleeping > 0;
     pthread_mutex_unlock(&s->lock);
     if (wake)
-        pthread_cond_signal(&s->work);
+        sl_cond_signal(&s->work);
     if (rc)
         sl_free(e);
     sl_text_fini(&key);
@@ -578,6 +576,6 @@ sl_code sl_batcher_submit(sl_batcher *b, sl_batch_task *task)
 void sl_batch_scheduler_poke(sl_batch_scheduler *s)
 {
     pthread_mutex_lock(&s->lock);
-    pthread_cond_broadcast(&s->work);
+    sl_cond_broadcast(&s->work);
     pthread_mutex_unlock(&s->lock);
 }

@@ -20,7 +20,7 @@
 
 struct sl_workers {
     pthread_mutex_t lock;
-    pthread_cond_t work;
+    sl_cond work;
     sl_job *head, *tail;
     bool ending;
     atomic_int waiting, sleeping, busy;
@@ -42,7 +42,7 @@ static sl_job *take(sl_workers *w)
 {
     while (w->head == NULL && !w->ending) {
         BUMP(w->sleeping, 1);
-        pthread_cond_wait(&w->work, &w->lock);
+        sl_cond_wait(&w->work, &w->lock);
         BUMP(w->sleeping, -1);
     }
     sl_job *job = w->head;
@@ -161,7 +161,7 @@ sl_code sl_workers_submit(sl_workers *w, sl_job *job, sl_status *st)
     bool wake = atomic_load_explicit(&w->sleeping, memory_order_relaxed) > 0;
     pthread_mutex_unlock(&w->lock);
     if (wake)
-        pthread_cond_signal(&w->work);
+        sl_cond_signal(&w->work);
     return SL_OK;
 }
 
@@ -178,10 +178,9 @@ void sl_workers_free(sl_workers *w)
     pthread_mutex_lock(&w->lock);
     w->ending = true;
     pthread_mutex_unlock(&w->lock);
-    pthread_cond_broadcast(&w->work);
+    sl_cond_broadcast(&w->work);
     for (int i = 0; i < w->started; i++)
         pthread_join(w->threads[i], NULL);
-    pthread_cond_destroy(&w->work);
     pthread_mutex_destroy(&w->lock);
     sl_free(w);
 }

@@ -62,7 +62,7 @@ void sl_manager_wake(sl_manager *m, sl_awaited *list)
     }
     pthread_mutex_lock(&m->lock);
     if (--m->waking == 0)
-        pthread_cond_broadcast(&m->changed);
+        sl_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -118,12 +118,12 @@ void sl_manager_stop_waiting(sl_manager *m)
     m->no_waiting = true;
     while (m->awaited != NULL)
         move(m, &m->awaited, SL_UNAVAILABLE, "the server is about to end");
-    pthread_cond_broadcast(&m->timer_work);
+    sl_cond_broadcast(&m->timer_work);
     pthread_mutex_unlock(&m->lock);
     sl_manager_collect(m);
     pthread_mutex_lock(&m->lock);
     while (m->waking > 0)
-        pthread_cond_wait(&m->changed, &m->lock);
+        sl_cond_wait(&m->changed, &m->lock);
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -171,7 +171,7 @@ static bool want(sl_managed *v, sl_awaited *a)
     a->next = m->awaited;
     m->awaited = a;
     m->n_awaited++;
-    pthread_cond_signal(&m->timer_work);
+    sl_cond_signal(&m->timer_work);
     sl_manager_reconcile(v->model);
     return true;
 }

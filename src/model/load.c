@@ -44,7 +44,7 @@ static void append(sl_managed *v, uint64_t not_before)
     m->queue_tail = v;
     m->queued++;
     m->untried += v->attempts == 0;
-    pthread_cond_signal(&m->load_work);
+    sl_cond_signal(&m->load_work);
 }
 
 bool sl_manager_dequeue(sl_managed *v)
@@ -320,7 +320,7 @@ static void *load_more(void *arg)
     m->extra_loaders--;
     self->next = m->ended_extra;
     m->ended_extra = self;
-    pthread_cond_broadcast(&m->load_work);
+    sl_cond_broadcast(&m->load_work);
     pthread_mutex_unlock(&m->lock);
     return NULL;
 }
@@ -429,9 +429,9 @@ void sl_manager_stop_loaders(sl_manager *m)
 {
     pthread_mutex_lock(&m->lock);
     m->ending = true;
-    pthread_cond_broadcast(&m->load_work);
+    sl_cond_broadcast(&m->load_work);
     while (m->extra_loaders > 0)
-        pthread_cond_wait(&m->load_work, &m->lock);
+        sl_cond_wait(&m->load_work, &m->lock);
     pthread_mutex_unlock(&m->lock);
     for (int i = 0; i < m->n_unloaders; i++)
         sem_post(&m->unload_work);

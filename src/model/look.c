@@ -24,6 +24,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "model/manager_internal.h"
 #include "model/version_dir.h"
 #include "savedmodel/complete.h"
@@ -389,7 +390,7 @@ static void apply(look *l, sl_kept_config *config, sl_code rc, sl_aspired_set *s
             sl_manager_set_aspired(model, set);
         else
             sl_manager_check_initial(m);
-        pthread_cond_broadcast(&m->changed);
+        sl_cond_broadcast(&m->changed);
     }
     pthread_mutex_unlock(&m->lock);
 }

@@ -103,7 +103,7 @@ void sl_managed_set_state(sl_managed *v, sl_state state, sl_code code, const cha
     }
     if (state == SL_STATE_END)
         v->ended_ns = sl_now_ns();
-    pthread_cond_broadcast(&v->model->manager->changed);
+    sl_cond_broadcast(&v->model->manager->changed);
 }
 
 bool sl_served_on_demand(const sl_served *model)
@@ -227,7 +227,7 @@ void sl_manager_flush(sl_manager *m)
     m->to_publish = NULL;
     atomic_store(&m->table, table);
     sl_manager_discard(m, (sl_garbage){.table = old});
-    pthread_cond_broadcast(&m->changed);
+    sl_cond_broadcast(&m->changed);
 }
 
 void sl_manager_publish(sl_served *model)
@@ -734,7 +734,7 @@ static void unload_everything(sl_manager *m)
     sl_manager_collect(m);
     pthread_mutex_lock(&m->lock);
     while (!all_ended(m))
-        pthread_cond_wait(&m->changed, &m->lock);
+        sl_cond_wait(&m->changed, &m->lock);
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -756,10 +756,6 @@ void sl_manager_free(sl_manager *m)
     }
     sl_map_fini(&m->by_name);
     sem_destroy(&m->unload_work);
-    pthread_cond_destroy(&m->source_work);
-    pthread_cond_destroy(&m->timer_work);
-    pthread_cond_destroy(&m->load_work);
-    pthread_cond_destroy(&m->changed);
     pthread_mutex_destroy(&m->lock);
     pthread_mutex_destroy(&m->configuring);
     sl_free(m);
@@ -768,8 +764,8 @@ void sl_manager_free(sl_manager *m)
 void sl_manager_poke(sl_manager *m)
 {
     pthread_mutex_lock(&m->lock);
-    pthread_cond_broadcast(&m->load_work);
-    pthread_cond_broadcast(&m->source_work);
-    pthread_cond_broadcast(&m->changed);
+    sl_cond_broadcast(&m->load_work);
+    sl_cond_broadcast(&m->source_work);
+    sl_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);
 }

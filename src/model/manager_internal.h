@@ -29,6 +29,7 @@
 #include <sys/stat.h>
 
 #include "base/map.h"
+#include "base/thread.h"
 #include "model/config.h"
 #include "model/labels.h"
 #include "model/manager.h"
@@ -118,7 +119,7 @@ struct sl_manager {
 
     pthread_mutex_t configuring; /* one configuration at a time; taken before `lock` */
     pthread_mutex_t lock;        /* guards all below, unless it says otherwise */
-    pthread_cond_t changed;      /* any version's state, a look that ended, the end */
+    sl_cond changed;      /* any version's state, a look that ended, the end */
     sl_map by_name;
     sl_served *models, *last_model;
     sl_served *to_publish; /* routes that have changed, and are published together */
@@ -130,7 +131,7 @@ struct sl_manager {
     bool ending;
 
     /* loading */
-    pthread_cond_t load_work;
+    sl_cond load_work;
     sl_managed *queue, *queue_tail;
     int queued;  /* versions in it */
     int untried; /* of them, those whose first attempt this will be */
@@ -156,7 +157,7 @@ struct sl_manager {
     bool no_waiting;
     pthread_t timer;
     bool has_timer;
-    pthread_cond_t timer_work;
+    sl_cond timer_work;
 
     uint64_t used; /* of the budget */
     bool any_refused; /* some version waits for memory */
@@ -164,7 +165,7 @@ struct sl_manager {
     /* source */
     pthread_t source;
     bool has_source, source_ending;
-    pthread_cond_t source_work;
+    sl_cond source_work;
     uint64_t looks_wanted, looks_done;
     uint64_t notice_due_ns; /* when to look at what was noticed; 0: nothing was */
     pthread_t notices;

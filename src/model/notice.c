@@ -71,7 +71,7 @@ static void look_later(sl_manager *m)
 {
     if (m->notice_due_ns == 0)
         m->notice_due_ns = sl_now_ns() + (uint64_t)LATER_MS * 1000000;
-    pthread_cond_signal(&m->source_work);
+    sl_cond_signal(&m->source_work);
 }
 
 static void hear_one(sl_manager *m, const struct inotify_event *e)

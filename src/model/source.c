@@ -86,7 +86,7 @@ static void *watch(void *arg)
             m->looks_done = wanted;
             next = period ? sl_now_ns() + period : 0;
         }
-        pthread_cond_broadcast(&m->changed);
+        sl_cond_broadcast(&m->changed);
     }
     pthread_mutex_unlock(&m->lock);
     return NULL;
@@ -97,14 +97,14 @@ void sl_manager_want_look(sl_manager *m)
     if (m->opts.poll_seconds < 0)
         return;
     m->looks_wanted++;
-    pthread_cond_signal(&m->source_work);
+    sl_cond_signal(&m->source_work);
 }
 
 void sl_manager_look_soon(sl_manager *m)
 {
     pthread_mutex_lock(&m->lock);
     m->looks_wanted++;
-    pthread_cond_signal(&m->source_work);
+    sl_cond_signal(&m->source_work);
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -112,9 +112,9 @@ void sl_manager_look(sl_manager *m)
 {
     pthread_mutex_lock(&m->lock);
     uint64_t mine = ++m->looks_wanted;
-    pthread_cond_signal(&m->source_work);
+    sl_cond_signal(&m->source_work);
     while (m->looks_done < mine && !m->source_ending)
-        pthread_cond_wait(&m->changed, &m->lock);
+        sl_cond_wait(&m->changed, &m->lock);
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -131,8 +131,8 @@ void sl_manager_stop_source(sl_manager *m)
         return;
     pthread_mutex_lock(&m->lock);
     m->source_ending = true;
-    pthread_cond_broadcast(&m->source_work);
-    pthread_cond_broadcast(&m->changed);
+    sl_cond_broadcast(&m->source_work);
+    sl_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);
     pthread_join(m->source, NULL);
     m->has_source = false;

@@ -29,7 +29,7 @@ struct sl_auth {
     sl_text seen;         /* what the files looked like when they were last read; own thread */
     sl_status complaint;  /* what was logged last; own thread */
     pthread_mutex_t lock; /* guards the three flags below */
-    pthread_cond_t work;
+    sl_cond work;
     bool poked, fetched, ending;
     pthread_t thread;
     bool has_thread;
@@ -189,7 +189,7 @@ static void poke(sl_auth *a, bool *what)
 {
     pthread_mutex_lock(&a->lock);
     *what = true;
-    pthread_cond_broadcast(&a->work);
+    sl_cond_broadcast(&a->work);
     pthread_mutex_unlock(&a->lock);
 }
 
@@ -250,7 +250,6 @@ void sl_auth_free(sl_auth *a)
     sl_free(a->path);
     sl_free(a->dir);
     pthread_mutex_destroy(&a->lock);
-    pthread_cond_destroy(&a->work);
     sl_free(a);
 }
 

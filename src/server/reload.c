@@ -25,7 +25,7 @@ struct sl_reload {
     sl_text file_wire;         /* what the file held when it was applied last */
     sl_text last_complaint;    /* of the file, so that it is logged once; own thread only */
     pthread_mutex_t poll_lock; /* guards poked, ending; for `work` */
-    pthread_cond_t work;
+    sl_cond work;
     bool poked;
     atomic_bool ending; /* also without the lock: those who wait for models look at it */
     pthread_t thread;
@@ -448,7 +448,7 @@ void sl_reload_poke(sl_reload *r)
 {
     pthread_mutex_lock(&r->poll_lock);
     r->poked = true;
-    pthread_cond_broadcast(&r->work);
+    sl_cond_broadcast(&r->work);
     pthread_mutex_unlock(&r->poll_lock);
 }
 
@@ -487,7 +487,7 @@ void sl_reload_stop(sl_reload *r)
 {
     pthread_mutex_lock(&r->poll_lock);
     atomic_store(&r->ending, true);
-    pthread_cond_broadcast(&r->work);
+    sl_cond_broadcast(&r->work);
     pthread_mutex_unlock(&r->poll_lock);
     sl_manager_poke(r->o.manager);
 }
@@ -504,7 +504,6 @@ void sl_reload_free(sl_reload *r)
         sl_model_list_fini(&r->current);
     sl_text_fini(&r->file_wire);
     sl_text_fini(&r->last_complaint);
-    pthread_cond_destroy(&r->work);
     pthread_mutex_destroy(&r->poll_lock);
     pthread_mutex_destroy(&r->lock);
     sl_free(r);

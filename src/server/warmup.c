@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "codec/examples_pb.h"
 #include "format/tfrecord.h"
 #include "format/wire.h"
@@ -44,19 +45,18 @@ typedef struct replay {
 /* The end of a run, which may come on another thread. */
 typedef struct pending {
     pthread_mutex_t lock;
-    pthread_cond_t changed;
+    sl_cond changed;
     bool done; /* these two under lock */
     sl_code rc;
 } pending;
 
 static void pending_init(pending *w)
 {
-    *w = (pending){.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    *w = (pending){.lock = PTHREAD_MUTEX_INITIALIZER};
 }
 
 static void pending_fini(pending *w)
 {
-    pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->lock);
 }
 
@@ -65,7 +65,7 @@ static void come(pending *w, sl_code rc)
     pthread_mutex_lock(&w->lock);
     w->rc = rc;
     w->done = true;
-    pthread_cond_signal(&w->changed);
+    sl_cond_signal(&w->changed);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -73,7 +73,7 @@ static sl_code await(pending *w)
 {
     pthread_mutex_lock(&w->lock);
     while (!w->done)
-        pthread_cond_wait(&w->changed, &w->lock);
+        sl_cond_wait(&w->changed, &w->lock);
     w->done = false;
     pthread_mutex_unlock(&w->lock);
     return w->rc;

@@ -10,6 +10,7 @@
 #include "api/grpc/status.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "metrics/metrics.h"
 
 static const sl_grpc_method *const methods[] = {
@@ -58,7 +59,7 @@ void sl_grpc_init(sl_grpc *g, const sl_grpc_options *opt)
     memset(g, 0, sizeof *g);
     g->opt = *opt;
     pthread_mutex_init(&g->lock, NULL);
-    pthread_cond_init(&g->changed, NULL);
+    sl_cond_init(&g->changed);
     g->request_count =
         sl_metric_register("/tensorflow/serving/request_count", SL_COUNTER, count_labels, NULL, 0);
     g->request_latency = sl_metric_register("/tensorflow/serving/request_latency", SL_HISTOGRAM,
@@ -73,7 +74,6 @@ void sl_grpc_init(sl_grpc *g, const sl_grpc_options *opt)
 void sl_grpc_fini(sl_grpc *g)
 {
     sl_grpc_reloads_end(g);
-    pthread_cond_destroy(&g->changed);
     pthread_mutex_destroy(&g->lock);
 }
 

@@ -21,6 +21,7 @@
 
 #include "api/access_log.h"
 #include "api/grpc/frame.h"
+#include "base/thread.h"
 #include "codec/predict_pb.h"
 #include "guard/guard.h"
 #include "http/http.h"
@@ -53,7 +54,7 @@ typedef struct sl_grpc {
     atomic_int running; /* against max_calls */
     struct sl_metric *request_count, *request_latency, *example_counts, *example_total;
     pthread_mutex_t lock; /* guards the next two */
-    pthread_cond_t changed;
+    sl_cond changed;
     int reloads; /* under way */
 } sl_grpc;
 

@@ -65,7 +65,7 @@ static void *work(void *arg)
     apply(r); /* the call may be gone */
     pthread_mutex_lock(&g->lock);
     g->reloads--;
-    pthread_cond_signal(&g->changed);
+    sl_cond_signal(&g->changed);
     pthread_mutex_unlock(&g->lock);
     return NULL;
 }
@@ -74,7 +74,7 @@ void sl_grpc_reloads_end(sl_grpc *g)
 {
     pthread_mutex_lock(&g->lock);
     while (g->reloads > 0)
-        pthread_cond_wait(&g->changed, &g->lock);
+        sl_cond_wait(&g->changed, &g->lock);
     pthread_mutex_unlock(&g->lock);
 }
 

@@ -183,7 +183,7 @@ void sl_oip_changer_init(sl_oip_changer *r,
     *r = (sl_oip_changer){.apply = apply, .arg = arg};
     r->last = &r->first;
     pthread_mutex_init(&r->lock, NULL);
-    pthread_cond_init(&r->changed, NULL);
+    sl_cond_init(&r->changed);
 }
 
 /* The next change, or NULL when the server ends. */
@@ -191,7 +191,7 @@ static sl_oip_change *next_change(sl_oip_changer *r)
 {
     pthread_mutex_lock(&r->lock);
     while (r->first == NULL && !r->ending)
-        pthread_cond_wait(&r->changed, &r->lock);
+        sl_cond_wait(&r->changed, &r->lock);
     sl_oip_change *c = r->first;
     if (c != NULL) {
         r->first = c->next;
@@ -232,7 +232,7 @@ static sl_code submit_locked(sl_oip_changer *r, sl_oip_change *c)
     *r->last = c;
     r->last = &c->next;
     r->waiting++;
-    pthread_cond_signal(&r->changed);
+    sl_cond_signal(&r->changed);
     return SL_OK;
 }
 
@@ -250,10 +250,9 @@ void sl_oip_changer_fini(sl_oip_changer *r)
 {
     pthread_mutex_lock(&r->lock);
     r->ending = true;
-    pthread_cond_signal(&r->changed);
+    sl_cond_signal(&r->changed);
     pthread_mutex_unlock(&r->lock);
     if (r->started)
         pthread_join(r->thread, NULL);
-    pthread_cond_destroy(&r->changed);
     pthread_mutex_destroy(&r->lock);
 }

@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 
+#include "base/thread.h"
 #include "codec/oip_json.h"
 #include "guard/guard.h"
 #include "service/service.h"
@@ -53,7 +54,7 @@ typedef struct sl_oip_changer {
     sl_code (*apply)(void *arg, sl_str model, bool load, sl_status *st);
     void *arg;
     pthread_mutex_t lock; /* guards the rest */
-    pthread_cond_t changed;
+    sl_cond changed;
     sl_oip_change *first, **last;
     int waiting;
     bool ending, started;

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "engine/tensorflow/internal.h"
 #include "engine/tensorflow/ipc.h"
 
@@ -112,7 +113,7 @@ void tf_child_publish(sl_session *s)
     sl_free(s->described[at]);
     s->described[at] = sl_strdup(text);
     s->ready = s->child;
-    pthread_cond_broadcast(&s->freed);
+    sl_cond_broadcast(&s->freed);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -160,8 +161,8 @@ void tf_child_ended(sl_session *s, const char *how)
     c->dead = true;
     s->ready = NULL;
     wake_everybody(c);
-    pthread_cond_broadcast(&s->freed);
+    sl_cond_broadcast(&s->freed);
     tf_child_release(c);
     pthread_mutex_unlock(&s->lock);
-    pthread_cond_broadcast(&s->engine->changed);
+    sl_cond_broadcast(&s->engine->changed);
 }

@@ -74,7 +74,6 @@ static void free_engine(tf_engine *e)
     if (e->wake >= 0)
         close(e->wake);
     pthread_mutex_destroy(&e->lock);
-    pthread_cond_destroy(&e->changed);
     sl_free(e);
 }
 

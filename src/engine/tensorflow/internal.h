@@ -21,6 +21,7 @@
 #include <sys/types.h>
 
 #include "base/str.h"
+#include "base/thread.h"
 #include "engine/tensorflow/protocol.h"
 #include "engine/tensorflow/tensorflow.h"
 
@@ -122,7 +123,7 @@ struct sl_session {
     uint64_t memory, memory_asked_ns, memory_answers;
 
     pthread_mutex_t lock;
-    pthread_cond_t freed; /* a place, or the child is dead */
+    sl_cond freed; /* a place, or the child is dead */
     /* lock */
     tf_child *ready; /* the child, once it can run */
     char why_not[384];
@@ -162,7 +163,7 @@ struct tf_engine {
     pthread_t thread;
     int wake; /* eventfd */
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* any state of host or session */
+    sl_cond changed; /* any state of host or session */
     /* lock */
     bool stop;
     tf_host_state host;

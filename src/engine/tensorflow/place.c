@@ -150,7 +150,7 @@ void tf_place_release(sl_session *s, tf_child *c, int place, bool abandon)
     } else {
         c->free[c->n_free++] = place;
         if (c->n_free == 1)
-            pthread_cond_signal(&s->freed);
+            sl_cond_signal(&s->freed);
     }
     tf_child_release(c);
     pthread_mutex_unlock(&s->lock);

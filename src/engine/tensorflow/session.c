@@ -25,7 +25,7 @@ sl_code tf_host_wait(tf_engine *e, sl_status *st)
     }
     uint64_t attempts = e->host_starts;
     while (e->host != TF_HOST_UP && e->host_starts == attempts)
-        pthread_cond_wait(&e->changed, &e->lock);
+        sl_cond_wait(&e->changed, &e->lock);
     if (e->host == TF_HOST_UP)
         return SL_OK;
     return sl_fail(st, e->host_failure.code, "%s", e->host_failure.msg);
@@ -44,7 +44,6 @@ static void free_session(sl_session *s)
     if (s->params >= 0)
         close(s->params);
     pthread_mutex_destroy(&s->lock);
-    pthread_cond_destroy(&s->freed);
     sl_free(s->described[0]);
     sl_free(s->described[1]);
     sl_free(s->signatures);

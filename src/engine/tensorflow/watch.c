@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "engine/tensorflow/internal.h"
 #include "engine/tensorflow/ipc.h"
 
@@ -58,7 +59,7 @@ static void hear_child(sl_session *s)
             s->memory = m.value;
             s->memory_answers++;
         }
-        pthread_cond_broadcast(&s->engine->changed);
+        sl_cond_broadcast(&s->engine->changed);
     }
     if (got == 0) {
         s->child->hung_up = true;
@@ -87,7 +88,7 @@ static void host_failed(tf_engine *e, const sl_status *why)
     e->host_backoff_ns =
         SL_MIN(e->host_backoff_ns ? e->host_backoff_ns * 2 : SECOND_NS / 10, 30 * SECOND_NS);
     e->host_due_ns = sl_now_ns() + e->host_backoff_ns;
-    pthread_cond_broadcast(&e->changed);
+    sl_cond_broadcast(&e->changed);
 }
 
 static void host_gone(tf_engine *e, const char *how)
@@ -126,7 +127,7 @@ static void hear_hello(tf_engine *e, const sl_tf_msg *m)
     snprintf(e->version, sizeof e->version, "%.31s", m->text);
     e->graph_version = (int)m->value;
     sl_log(SL_INFO, "TensorFlow %s opened from %s, pid %d", e->version, e->found, (int)e->host_pid);
-    pthread_cond_broadcast(&e->changed);
+    sl_cond_broadcast(&e->changed);
 }
 
 static sl_session *find_session(tf_engine *e, uint64_t id)
@@ -144,7 +145,7 @@ static void hear_ops(tf_engine *e, uint64_t id, uint64_t bytes)
             q->answered = true;
             q->bytes = bytes;
         }
-    pthread_cond_broadcast(&e->changed);
+    sl_cond_broadcast(&e->changed);
 }
 
 static void hear_about_session(tf_engine *e, const sl_tf_msg *m)
@@ -219,7 +220,7 @@ static void start_child(sl_session *s)
     if (!s->loaded_once) {
         s->failure = st;
         s->state = TF_FAILED;
-        pthread_cond_broadcast(&s->engine->changed);
+        sl_cond_broadcast(&s->engine->changed);
         return;
     }
     s->due_ns = sl_now_ns() + SECOND_NS;

@@ -1,4 +1,4 @@
-/* thread.h: how long who loads rests for those who answer. */
+/* thread.h: how long who loads rests for those who answer; and waiting. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/thread.h"
 
 enum { MS = 1000000 };
@@ -55,6 +56,75 @@ static void only_threads_that_answer_count_as_busy(void **state)
     assert_int_equal(sl_busy_percent(&b), 0);
 }
 
+/* ---- waiting ---- */
+
+enum { CONSUMERS = 4, ITEMS = 20000 };
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static sl_cond came, went;
+static int there, eaten;
+
+static void *consume(void *arg)
+{
+    (void)arg;
+    pthread_mutex_lock(&lock);
+    while (eaten < ITEMS) {
+        if (there == 0) {
+            sl_cond_wait(&came, &lock);
+            continue;
+        }
+        there--;
+        if (++eaten == ITEMS)
+            sl_cond_broadcast(&came);
+        sl_cond_signal(&went);
+    }
+    pthread_mutex_unlock(&lock);
+    return NULL;
+}
+
+/* One item at a time, with a signal each: one that were lost would leave both sides asleep. */
+static void no_signal_is_lost_among_several_who_wait(void **state)
+{
+    pthread_t threads[CONSUMERS];
+    sl_status st;
+    (void)state;
+    for (int i = 0; i < CONSUMERS; i++)
+        assert_int_equal(sl_thread_start(&threads[i], "consumer", consume, NULL, &st), SL_OK);
+    for (int i = 0; i < ITEMS; i++) {
+        pthread_mutex_lock(&lock);
+        there++;
+        bool inside = i % 2;
+        if (inside)
+            sl_cond_signal(&came);
+        pthread_mutex_unlock(&lock);
+        if (!inside)
+            sl_cond_signal(&came);
+        pthread_mutex_lock(&lock);
+        while (eaten <= i)
+            sl_cond_wait(&went, &lock);
+        pthread_mutex_unlock(&lock);
+    }
+    for (int i = 0; i < CONSUMERS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(there, 0);
+}
+
+static void who_waits_until_a_time_that_has_come_does_not_wait(void **state)
+{
+    sl_cond c = {0};
+    (void)state;
+    sl_clock_fake(1000);
+    pthread_mutex_lock(&lock);
+    assert_false(sl_cond_wait_until(&c, &lock, 1000));
+    pthread_mutex_unlock(&lock);
+    sl_clock_fake(0);
+    pthread_mutex_lock(&lock);
+    uint64_t until = sl_now_ns() + MS;
+    while (sl_cond_wait_until(&c, &lock, until))
+        continue;
+    assert_true(sl_now_ns() >= until);
+    pthread_mutex_unlock(&lock);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -62,6 +132,8 @@ int main(void)
         cmocka_unit_test(the_rest_is_in_proportion_to_what_is_answered),
         cmocka_unit_test(the_rest_is_fifteen_times_the_work_at_most),
         cmocka_unit_test(only_threads_that_answer_count_as_busy),
+        cmocka_unit_test(no_signal_is_lost_among_several_who_wait),
+        cmocka_unit_test(who_waits_until_a_time_that_has_come_does_not_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

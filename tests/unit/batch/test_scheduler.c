@@ -37,7 +37,7 @@ typedef struct fixture {
     sl_batcher *batcher;
     sl_batching_params params;
     pthread_mutex_t lock;
-    pthread_cond_t moved;
+    sl_cond moved;
     bool held, scalar_output;
     sl_code outcome;
     int runs, done;
@@ -81,9 +81,9 @@ static sl_code fake_run(sl_session *session, sl_run *run, sl_status *st)
     sl_tensor_release(&f->last_input);
     sl_tensor_share(x, &f->last_input); /* an engine may keep its inputs */
     f->last_deadline = run->deadline_ns;
-    pthread_cond_broadcast(&f->moved);
+    sl_cond_broadcast(&f->moved);
     while (f->held)
-        pthread_cond_wait(&f->moved, &f->lock);
+        sl_cond_wait(&f->moved, &f->lock);
     sl_code rc = f->outcome ? f->outcome : judge(x);
     bool scalar = f->scalar_output;
     pthread_mutex_unlock(&f->lock);
@@ -118,7 +118,7 @@ static void on_done(sl_batch_task *task, sl_code rc)
     r->rc = rc;
     r->done = true;
     r->f->done++;
-    pthread_cond_broadcast(&r->f->moved);
+    sl_cond_broadcast(&r->f->moved);
     pthread_mutex_unlock(&r->f->lock);
 }
 
@@ -166,7 +166,7 @@ static sl_code wait_for(request *r)
 {
     pthread_mutex_lock(&r->f->lock);
     while (!r->done)
-        pthread_cond_wait(&r->f->moved, &r->f->lock);
+        sl_cond_wait(&r->f->moved, &r->f->lock);
     pthread_mutex_unlock(&r->f->lock);
     return r->rc;
 }
@@ -212,7 +212,7 @@ static void set_held(fixture *f, bool held)
 {
     pthread_mutex_lock(&f->lock);
     f->held = held;
-    pthread_cond_broadcast(&f->moved);
+    sl_cond_broadcast(&f->moved);
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -220,7 +220,7 @@ static void until_runs(fixture *f, int runs)
 {
     pthread_mutex_lock(&f->lock);
     while (f->runs < runs)
-        pthread_cond_wait(&f->moved, &f->lock);
+        sl_cond_wait(&f->moved, &f->lock);
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -273,7 +273,6 @@ static int teardown(void **state)
     sl_batch_scheduler_free(f->scheduler);
     sl_tensor_release(&f->last_input);
     sl_clock_fake(0);
-    pthread_cond_destroy(&f->moved);
     pthread_mutex_destroy(&f->lock);
     free(f);
     return 0;

@@ -17,7 +17,7 @@
 typedef struct fixture {
     sl_workers *w;
     pthread_mutex_t lock;
-    pthread_cond_t moved;
+    sl_cond moved;
     bool held;
     int begun, ended;
 } fixture;
@@ -38,11 +38,11 @@ static void work(sl_job *j, sl_code verdict)
     pthread_mutex_lock(&f->lock);
     me->verdict = verdict;
     me->turn = ++f->begun;
-    pthread_cond_broadcast(&f->moved);
+    sl_cond_broadcast(&f->moved);
     while (f->held)
-        pthread_cond_wait(&f->moved, &f->lock);
+        sl_cond_wait(&f->moved, &f->lock);
     f->ended++;
-    pthread_cond_broadcast(&f->moved);
+    sl_cond_broadcast(&f->moved);
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -55,7 +55,7 @@ static void until(fixture *f, const int *counter, int n)
 {
     pthread_mutex_lock(&f->lock);
     while (*counter < n)
-        pthread_cond_wait(&f->moved, &f->lock);
+        sl_cond_wait(&f->moved, &f->lock);
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -63,7 +63,7 @@ static void hold(fixture *f, bool on)
 {
     pthread_mutex_lock(&f->lock);
     f->held = on;
-    pthread_cond_broadcast(&f->moved);
+    sl_cond_broadcast(&f->moved);
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -81,7 +81,6 @@ static int teardown(void **state)
     fixture *f = *state;
     sl_workers_free(f->w);
     sl_clock_fake(0);
-    pthread_cond_destroy(&f->moved);
     pthread_mutex_destroy(&f->lock);
     free(f);
     return 0;

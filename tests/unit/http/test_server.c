@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "http/conn.h"
 
 enum { LOOPS = 2, CLIENTS = 8, REQUESTS = 200 };
@@ -23,7 +24,7 @@ enum { LOOPS = 2, CLIENTS = 8, REQUESTS = 200 };
 /* A worker: takes calls from a list, replies to them from its own thread. */
 typedef struct worker {
     pthread_mutex_t lock;
-    pthread_cond_t more;
+    sl_cond more;
     sl_http_call *first;
     bool end;
     pthread_t thread;
@@ -45,7 +46,7 @@ static void *work(void *arg)
     while (!w->end || w->first != NULL) {
         sl_http_call *call = w->first;
         if (call == NULL) {
-            pthread_cond_wait(&w->more, &w->lock);
+            sl_cond_wait(&w->more, &w->lock);
             continue;
         }
         w->first = call->user;
@@ -69,7 +70,7 @@ static void on_call(sl_http_call *call, void *arg)
     pthread_mutex_lock(&w->lock);
     call->user = w->first;
     w->first = call;
-    pthread_cond_signal(&w->more);
+    sl_cond_signal(&w->more);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -95,7 +96,7 @@ static fixture *start(const char *address)
     sl_http_limits_default(&o.limits);
     sem_init(&f->drained, 0, 0);
     pthread_mutex_init(&f->worker.lock, NULL);
-    pthread_cond_init(&f->worker.more, NULL);
+    sl_cond_init(&f->worker.more);
     assert_int_equal(pthread_create(&f->worker.thread, NULL, work, &f->worker), 0);
     for (int i = 0; i < LOOPS; i++) {
         assert_int_equal(sl_loop_new(&f->loops[i], NULL), SL_OK);
@@ -122,7 +123,7 @@ static void stop(fixture *f)
     assert_int_equal(atomic_load(&f->done), s.calls + atomic_load(&f->errors));
     pthread_mutex_lock(&f->worker.lock);
     f->worker.end = true;
-    pthread_cond_signal(&f->worker.more);
+    sl_cond_signal(&f->worker.more);
     pthread_mutex_unlock(&f->worker.lock);
     pthread_join(f->worker.thread, NULL);
     for (int i = 0; i < LOOPS; i++)
@@ -131,7 +132,6 @@ static void stop(fixture *f)
     for (int i = 0; i < LOOPS; i++)
         sl_loop_free(f->loops[i]);
     pthread_mutex_destroy(&f->worker.lock);
-    pthread_cond_destroy(&f->worker.more);
     sem_destroy(&f->drained);
     free(f);
 }

@@ -33,7 +33,7 @@ typedef struct fixture {
     sl_manager *m;
     sl_manager_options opts;
     pthread_mutex_t lock;
-    pthread_cond_t moved;
+    sl_cond moved;
     sl_code outcome[NUMBERS];
     bool held[NUMBERS];
     uint64_t needs[NUMBERS]; /* bytes that it reserves, if any */
@@ -58,9 +58,9 @@ static inline sl_code fake_load(void *arg, const sl_model_config *config, sl_ver
     f->most_running = SL_MAX(f->most_running, f->running);
     snprintf(f->path, sizeof f->path, "%s", v->path);
     snprintf(f->engine, sizeof f->engine, "%s", config->engine ? config->engine : "");
-    pthread_cond_broadcast(&f->moved);
+    sl_cond_broadcast(&f->moved);
     while (f->held[n])
-        pthread_cond_wait(&f->moved, &f->lock);
+        sl_cond_wait(&f->moved, &f->lock);
     sl_code rc = short_of_memory ? short_of_memory : f->outcome[n];
     f->running--;
     f->loaded[n] += rc == SL_OK;
@@ -82,7 +82,7 @@ static inline void fake_unload(void *arg, sl_version *v)
     sl_free(v->user);
     pthread_mutex_lock(&f->lock);
     f->unloaded[(size_t)v->number % NUMBERS]++;
-    pthread_cond_broadcast(&f->moved);
+    sl_cond_broadcast(&f->moved);
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -97,7 +97,7 @@ static inline void hold(fixture *f, int number, bool on)
 {
     pthread_mutex_lock(&f->lock);
     f->held[number] = on;
-    pthread_cond_broadcast(&f->moved);
+    sl_cond_broadcast(&f->moved);
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -106,7 +106,7 @@ static inline void until_started(fixture *f, int number, int times)
 {
     pthread_mutex_lock(&f->lock);
     while (f->started[number] < times)
-        pthread_cond_wait(&f->moved, &f->lock);
+        sl_cond_wait(&f->moved, &f->lock);
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -166,7 +166,6 @@ static inline int free_fixture(void **state)
     snprintf(command, sizeof command, "rm -rf %s", f->dir);
     if (system(command))
         return 1;
-    pthread_cond_destroy(&f->moved);
     pthread_mutex_destroy(&f->lock);
     free(f);
     return 0;
@@ -218,7 +217,7 @@ static inline void until(fixture *f, const char *name, int64_t number, sl_state 
     const sl_managed *v;
     pthread_mutex_lock(&f->m->lock);
     while ((v = managed(f, name, number)) == NULL || v->state != wanted)
-        pthread_cond_wait(&f->m->changed, &f->m->lock);
+        sl_cond_wait(&f->m->changed, &f->m->lock);
     pthread_mutex_unlock(&f->m->lock);
 }
 
@@ -228,7 +227,7 @@ static inline void until_waiting(fixture *f, const char *name, int64_t number, u
     const sl_managed *v;
     pthread_mutex_lock(&f->m->lock);
     while ((v = managed(f, name, number)) == NULL || !v->queued || v->attempts != attempts)
-        pthread_cond_wait(&f->m->changed, &f->m->lock);
+        sl_cond_wait(&f->m->changed, &f->m->lock);
     pthread_mutex_unlock(&f->m->lock);
 }
 

@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include "base/arena.h"
+#include "base/thread.h"
 
 static sl_status st;
 
@@ -11,7 +12,7 @@ static sl_status st;
 typedef struct request {
     sl_awaited a;
     pthread_mutex_t lock;
-    pthread_cond_t told_once;
+    sl_cond told_once;
     int told;
 } request;
 
@@ -20,7 +21,7 @@ static void ready(sl_awaited *a)
     request *r = (request *)a;
     pthread_mutex_lock(&r->lock);
     r->told++;
-    pthread_cond_signal(&r->told_once);
+    sl_cond_signal(&r->told_once);
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -35,7 +36,7 @@ static bool ask(fixture *f, request *r, sl_model_spec spec, uint64_t deadline)
 {
     *r = (request){.a = {.ready = ready, .deadline_ns = deadline}};
     pthread_mutex_init(&r->lock, NULL);
-    pthread_cond_init(&r->told_once, NULL);
+    sl_cond_init(&r->told_once);
     bool waits = sl_manager_await(f->m, &spec, &r->a);
     if (!waits)
         let_go(f, r);
@@ -46,7 +47,7 @@ static sl_code word(request *r)
 {
     pthread_mutex_lock(&r->lock);
     while (r->told == 0)
-        pthread_cond_wait(&r->told_once, &r->lock);
+        sl_cond_wait(&r->told_once, &r->lock);
     assert_int_equal(r->told, 1);
     pthread_mutex_unlock(&r->lock);
     return r->a.code;
@@ -127,7 +128,7 @@ static void who_waits_too_long_is_told_so_and_the_load_goes_on(void **state)
     until_started(f, 1, 1);
     sl_clock_fake(2000000000);
     pthread_mutex_lock(&f->m->lock);
-    pthread_cond_broadcast(&f->m->timer_work);
+    sl_cond_broadcast(&f->m->timer_work);
     pthread_mutex_unlock(&f->m->lock);
     assert_int_equal(answer(f, &r), SL_UNAVAILABLE);
     hold(f, 1, false);

@@ -7,6 +7,7 @@
 #include "unit/model/fixture.h"
 
 #include "base/fault.h"
+#include "base/thread.h"
 #include "metrics/metrics.h"
 #include "model/traffic.h"
 #include "service/shadow.h"
@@ -26,7 +27,7 @@ typedef struct world {
 /* ---- the engine; what a test sets is guarded by `lock` ---- */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
+static sl_cond moved;
 static double step;
 static bool pure_, held, unites_;
 static sl_code refusal;
@@ -37,9 +38,9 @@ static sl_code engine_run(sl_session *s, sl_run *run, sl_status *st)
     int number = (int)(intptr_t)s;
     pthread_mutex_lock(&lock);
     runs[number]++;
-    pthread_cond_broadcast(&moved);
+    sl_cond_broadcast(&moved);
     while (number == 2 && held)
-        pthread_cond_wait(&moved, &lock);
+        sl_cond_wait(&moved, &lock);
     double add = step * number;
     sl_code fail = number == 2 ? refusal : SL_OK;
     pthread_mutex_unlock(&lock);
@@ -333,13 +334,13 @@ static void copies_are_dropped_when_the_queue_is_full(void **state)
     sl_shadow_start(answer(w));
     pthread_mutex_lock(&lock);
     while (runs[2] == 0) /* the thread has it, the queue is empty */
-        pthread_cond_wait(&moved, &lock);
+        sl_cond_wait(&moved, &lock);
     pthread_mutex_unlock(&lock);
     for (int i = 0; i < 5; i++)
         sl_shadow_start(answer(w)); /* none of them waits */
     pthread_mutex_lock(&lock);
     held = false;
-    pthread_cond_broadcast(&moved);
+    sl_cond_broadcast(&moved);
     pthread_mutex_unlock(&lock);
     assert_int_equal(counted(w, "dropped"), 3);
     assert_int_equal(runs[2], 3);
@@ -354,13 +355,13 @@ static void a_copy_that_waited_too_long_is_dropped(void **state)
     sl_shadow_start(answer(w));
     pthread_mutex_lock(&lock);
     while (runs[2] == 0)
-        pthread_cond_wait(&moved, &lock);
+        sl_cond_wait(&moved, &lock);
     pthread_mutex_unlock(&lock);
     sl_shadow_start(answer(w));
     sl_clock_fake(3000000000);
     pthread_mutex_lock(&lock);
     held = false;
-    pthread_cond_broadcast(&moved);
+    sl_cond_broadcast(&moved);
     pthread_mutex_unlock(&lock);
     assert_int_equal(counted(w, "dropped"), 1);
     assert_int_equal(runs[2], 1);

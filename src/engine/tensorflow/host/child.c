@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "engine/tensorflow/host/sandbox.h"
 #include "engine/tensorflow/ipc.h"
 
@@ -130,7 +131,7 @@ static void take_region(const sl_tf_msg *m, int fd)
         close(w->next_fd);
     w->next_fd = fd;
     w->next_generation = m->generation;
-    pthread_cond_broadcast(&child.arrived);
+    sl_cond_broadcast(&child.arrived);
     pthread_mutex_unlock(&child.lock);
     if (w->started)
         return;
@@ -216,7 +217,7 @@ _Noreturn void tf_child_main(const int fds[4], pid_t host)
     if (tf_sandbox(child.params.readable.names, child.params.readable.n, &st))
         give_up(st.code, st.msg);
     pthread_mutex_init(&child.lock, NULL);
-    pthread_cond_init(&child.arrived, NULL);
+    sl_cond_init(&child.arrived);
     for (int i = 0; i < SL_TF_SLOTS; i++)
         child.workers[i].next_fd = -1;
     schedule(SCHED_BATCH, LOADING_TURN_NS);

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "base/thread.h"
 #include "engine/tensorflow/host/api.h"
 #include "engine/tensorflow/protocol.h"
 
@@ -74,7 +75,7 @@ typedef struct tf_child {
     TF_Graph *graph;
     TF_Buffer *run_options; /* for requests without a timeout */
     pthread_mutex_t lock;
-    pthread_cond_t arrived; /* a region */
+    sl_cond arrived; /* a region */
     tf_worker workers[SL_TF_SLOTS];
 } tf_child;
 

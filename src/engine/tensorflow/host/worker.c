@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "engine/tensorflow/host/child.h"
 #include "engine/tensorflow/ipc.h"
 
@@ -45,7 +46,7 @@ static void take_next_region(tf_worker *w, uint32_t generation)
     tf_child *c = w->child;
     pthread_mutex_lock(&c->lock);
     while (w->next_fd < 0 || w->next_generation != generation)
-        pthread_cond_wait(&c->arrived, &c->lock);
+        sl_cond_wait(&c->arrived, &c->lock);
     if (w->fd >= 0)
         close(w->fd);
     w->fd = w->next_fd;

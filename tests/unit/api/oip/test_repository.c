@@ -11,13 +11,14 @@
 #include "api/oip/repository.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/thread.h"
 
 enum { MOST = 70 };
 
 typedef struct fixture {
     sl_oip_changer changer;
     pthread_mutex_t lock;
-    pthread_cond_t changed;
+    sl_cond changed;
     bool held; /* apply waits while it is */
     int applied, done;
     char order[256]; /* "+a-b" */
@@ -33,9 +34,9 @@ static sl_code apply(void *arg, sl_str model, bool load, sl_status *st)
     fixture *f = arg;
     pthread_mutex_lock(&f->lock);
     f->applied++;
-    pthread_cond_broadcast(&f->changed);
+    sl_cond_broadcast(&f->changed);
     while (f->held)
-        pthread_cond_wait(&f->changed, &f->lock);
+        sl_cond_wait(&f->changed, &f->lock);
     size_t n = strlen(f->order);
     snprintf(f->order + n, sizeof f->order - n, "%c%.*s", load ? '+' : '-', SL_STR_ARG(model));
     pthread_mutex_unlock(&f->lock);
@@ -48,7 +49,7 @@ static void done(sl_oip_change *c, sl_code rc)
     pthread_mutex_lock(&f->lock);
     f->codes[c - f->changes] = rc;
     f->done++;
-    pthread_cond_broadcast(&f->changed);
+    sl_cond_broadcast(&f->changed);
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -56,7 +57,7 @@ static int setup(void **state)
 {
     fixture *f = the = sl_calloc(1, sizeof *f);
     pthread_mutex_init(&f->lock, NULL);
-    pthread_cond_init(&f->changed, NULL);
+    sl_cond_init(&f->changed);
     sl_oip_changer_init(&f->changer, apply, f);
     *state = f;
     return 0;
@@ -65,7 +66,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     fixture *f = *state;
-    pthread_cond_destroy(&f->changed);
     pthread_mutex_destroy(&f->lock);
     sl_free(f);
     return 0;
@@ -82,7 +82,7 @@ static void wait_for(fixture *f, const int *what, int n)
 {
     pthread_mutex_lock(&f->lock);
     while (*what < n)
-        pthread_cond_wait(&f->changed, &f->lock);
+        sl_cond_wait(&f->changed, &f->lock);
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -90,7 +90,7 @@ static void hold(fixture *f, bool held)
 {
     pthread_mutex_lock(&f->lock);
     f->held = held;
-    pthread_cond_broadcast(&f->changed);
+    sl_cond_broadcast(&f->changed);
     pthread_mutex_unlock(&f->lock);
 }
 

@@ -10,11 +10,12 @@
 #include <pthread.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "fetch/helper/queue.h"
 
 static sl_status st;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
+static sl_cond moved;
 static int running, most, started, finished, of_a, most_of_a, cancelled;
 static bool open_a, open_b;
 static uint64_t order[64];
@@ -33,9 +34,9 @@ static void run(fetch_op *op)
     most = SL_MAX(most, running);
     of_a += is_a(op);
     most_of_a = SL_MAX(most_of_a, of_a);
-    pthread_cond_broadcast(&moved);
+    sl_cond_broadcast(&moved);
     while (is_a(op) ? !open_a : !open_b)
-        pthread_cond_wait(&moved, &lock);
+        sl_cond_wait(&moved, &lock);
     cancelled += atomic_load(&op->cancelled);
     running--;
     of_a -= is_a(op);
@@ -47,7 +48,7 @@ static void done(fetch_op *op)
     sl_free(op);
     pthread_mutex_lock(&lock);
     finished++;
-    pthread_cond_broadcast(&moved);
+    sl_cond_broadcast(&moved);
     pthread_mutex_unlock(&lock);
 }
 
@@ -63,7 +64,7 @@ static void until(const int *counter, int wanted)
 {
     pthread_mutex_lock(&lock);
     while (*counter < wanted)
-        pthread_cond_wait(&moved, &lock);
+        sl_cond_wait(&moved, &lock);
     pthread_mutex_unlock(&lock);
 }
 
@@ -71,7 +72,7 @@ static void let(bool *gate, bool how)
 {
     pthread_mutex_lock(&lock);
     *gate = how;
-    pthread_cond_broadcast(&moved);
+    sl_cond_broadcast(&moved);
     pthread_mutex_unlock(&lock);
 }
 
