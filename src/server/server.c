@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "server/heap.h"
 #include "server/parts.h"
 
 /* ---- the first configuration ---- */
@@ -93,20 +94,29 @@ static void raise_descriptor_limit(void)
     }
 }
 
-/* Main thread: looks at the certificates now and then; returns the signal that ends the server. */
+/* Main thread: looks at the certificates and at the heap now and then; returns the signal that ends
+ * the server. */
 static int wait_for_the_end(sl_server *s, const sigset_t *signals)
 {
-    const struct timespec period = {.tv_sec = SL_CERTIFICATES_POLL_NS / 1000000000u};
     bool watch = sl_certificates_are_there(&s->certificates);
+    uint64_t period = watch ? SL_CERTIFICATES_POLL_NS : SL_HEAP_TEND_NS, tend_ns = 0;
+    const struct timespec pause = {.tv_sec = (time_t)(period / 1000000000u)};
+    sl_heap heap = {0};
     for (;;) {
-        int sig = watch ? sigtimedwait(signals, NULL, &period) : sigwaitinfo(signals, NULL);
+        int sig = sigtimedwait(signals, NULL, &pause);
+        bool nothing = sig < 0 && errno == EAGAIN;
+        uint64_t now = sl_now_ns();
+        if (now >= tend_ns) {
+            tend_ns = now + SL_HEAP_TEND_NS;
+            sl_heap_tend(&heap);
+        }
         if (sig > 0 && sig != SIGHUP)
             return sig;
         if (sig == SIGHUP) {
             sl_reload_poke(s->reload);
             sl_auth_poke(s->auth);
         }
-        if (sig == SIGHUP || errno == EAGAIN)
+        if (sig == SIGHUP || nothing)
             sl_certificates_poll(&s->certificates, sig == SIGHUP);
     }
 }
