@@ -6,6 +6,7 @@
 """
 import gzip
 import json
+import os
 import pathlib
 import random
 import ssl
@@ -161,8 +162,9 @@ class Attack:
             self.arguments.append(f"{kind}:{port}:{n}" + (f":{file}" if data is not None else ""))
 
     def __enter__(self):
+        # Elsewhere in real life: here they take the processors that the others leave, and say if they missed their pace.
         self.process = subprocess.Popen([self.program, *self.arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True)
+                                        text=True, preexec_fn=lambda: os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0)))
         line = self.process.stdout.readline()
         assert line == "ready\n", f"the attackers did not begin: {line!r}"
         return self
