@@ -16,6 +16,7 @@ many    From exec to all models AVAILABLE; memory of each.
 end     From SIGTERM to the exit of an idle server.
 """
 import argparse
+import atexit
 import json
 import os
 import pathlib
@@ -59,6 +60,7 @@ class Server:
             [SLUICE, "serve", f"--rest_api_port={self.port}", "--port=0", f"--model_config_file={self.config}", *flags],
             stderr=self.log, stdout=self.log,
             env={k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"})
+        atexit.register(self.process.kill)  # nothing, if it has ended
         while b"Exporting HTTP/REST API" not in (self.directory / "log").read_bytes():
             if self.process.poll() is not None:
                 sys.exit((self.directory / "log").read_text())

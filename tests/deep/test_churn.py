@@ -100,10 +100,11 @@ class Churn:
                 self.errors.append((time.time(), str(e)))
 
 
-def test_honest_requests_never_fail_while_everything_changes(tmp_path):
+def test_honest_requests_never_fail_while_everything_changes(tmp_path, request):
     churn = Churn(tmp_path)
     server = served.Server("--engine=native", "--memory_budget=800000", "--load_retry_interval_micros=2000000",
                            "--ended_version_ttl_s=5", config=churn.config(), command=[str(PLAIN), "serve"])
+    request.addfinalizer(server.process.kill)  # nothing, if it has ended
     while server.ask("GET", "/readyz").status != 200:
         time.sleep(0.02)
     eager, lazy = [f"m{i}" for i in range(4)], [f"d{i}" for i in range(12)]
