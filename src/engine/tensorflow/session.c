@@ -113,7 +113,8 @@ static void wait_and_pace(sl_session *s)
         sl_cond_wait_until(&e->changed, &e->lock, sl_now_ns() + turn_ns);
         /* On a busy machine who waits for a millisecond is woken late, and it has worked longer. */
         uint64_t worked = sl_now_ns() - since;
-        uint64_t ns = sl_rest_ns(turn_ns, sl_busy_percent(&busy)) * (worked / turn_ns + 1);
+        uint64_t turns = SL_MAX(worked / turn_ns, UINT64_C(1));
+        uint64_t ns = sl_rest_ns(turn_ns, sl_busy_percent(&busy)) * turns;
         since = sl_now_ns();
         if (s->state != TF_LOADING || s->child == NULL || ns < turn_ns)
             continue;
