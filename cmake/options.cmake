@@ -44,4 +44,6 @@ endif()
 if(SLUICE_COVERAGE)
   add_compile_options(--coverage -fprofile-update=atomic) # counts of threads, too
   add_link_options(--coverage)
+  # base/counts.h; where the counts are written is open to a process that has locked itself up.
+  add_compile_definitions(SLUICE_COVERAGE="${PROJECT_BINARY_DIR}")
 endif()

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/counts.h"
 #include "base/mem.h"
 
 struct sl_launcher {
@@ -130,6 +131,7 @@ _Noreturn static void serve(const sl_launch *ops, int n, int socket)
         for (int i = 0; i < n_fds; i++)
             close(fds[i]);
     }
+    sl_counts_write();
     _exit(0);
 }
 

@@ -121,7 +121,7 @@ static sl_code confine_files(const sl_sandbox_options *o, sl_status *st)
 {
     bool strict = o->mode == SL_SANDBOX_STRICT;
     const unsigned change = SL_FILES_WRITE | SL_FILES_CHANGE;
-    size_t max = SL_COUNTOF(system_files) + (size_t)o->n_writable + (size_t)o->n_readable + 2;
+    size_t max = SL_COUNTOF(system_files) + (size_t)o->n_writable + (size_t)o->n_readable + 3;
     sl_confined_path *paths = sl_calloc(max, sizeof *paths);
     int n = 0;
     for (size_t i = 0; strict && i < SL_COUNTOF(system_files); i++)
@@ -131,6 +131,9 @@ static sl_code confine_files(const sl_sandbox_options *o, sl_status *st)
     for (int i = 0; i < o->n_writable; i++)
         paths[n++] = (sl_confined_path){o->writable[i], change | SL_FILES_READ};
     paths[n++] = (sl_confined_path){"/dev/null", SL_FILES_READ | SL_FILES_WRITE};
+#ifdef SLUICE_COVERAGE
+    paths[n++] = (sl_confined_path){SLUICE_COVERAGE, change | SL_FILES_READ}; /* base/counts.h */
+#endif
     sl_code rc = sl_confine_files(change | (strict ? SL_FILES_READ : 0), paths, n, st);
     sl_free(paths);
     if (rc == SL_UNIMPLEMENTED && strict)

@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/counts.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "server/heap.h"
@@ -135,6 +136,7 @@ static int run(sl_server *s, const sigset_t *signals)
         !(s->flags->strict_startup && s->start_code)) {
         /* Models are still loading: there is no request to finish and a load cannot be hurried. */
         sl_log_stop();
+        sl_counts_write();
         _exit(0);
     }
     pthread_join(s->starter, NULL);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/counts.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
@@ -129,6 +130,7 @@ static void run(fetch_op *op)
         do_read(op);
     else
         do_get(op);
+    sl_counts_write(); /* the server ends us with a signal */
 }
 
 static void free_op(fetch_op *op)
@@ -255,5 +257,7 @@ int main(int argc, char **argv)
         return 1;
     }
     fetch_queue_start(run, free_op);
-    _exit(serve()); /* other threads may be anywhere */
+    int status = serve();
+    sl_counts_write();
+    _exit(status); /* other threads may be anywhere */
 }
