@@ -11,6 +11,8 @@
 #include "api/grpc/frame.h"
 #include "api/grpc/status.h"
 
+#include "faults.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const sl_grpc_frame_limits limits = {
@@ -26,9 +28,10 @@ static sl_code walk(sl_str body, size_t step, sl_text *out)
         size_t n = body.n - at < step ? body.n - at : step;
         bool packed;
         sl_str m;
-        if (sl_grpc_deframer_add(&d, (sl_str){body.p + at, n}, &st))
-            abort();
-        while (sl_grpc_deframer_next(&d, &limits, &packed, &m, &rc, &st)) {
+        rc = sl_grpc_deframer_add(&d, (sl_str){body.p + at, n}, &st);
+        if (rc)
+            broken();
+        while (rc == SL_OK && sl_grpc_deframer_next(&d, &limits, &packed, &m, &rc, &st)) {
             sl_text_add(out, m.p, m.n);
             sl_text_putc(out, packed ? '*' : ';');
         }
@@ -62,10 +65,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t ns;
     sl_code a = walk(body, size, &whole), b = walk(body, 1 + data[0], &pieces);
     if (a != b || !sl_str_eq((sl_str){whole.p, whole.n}, (sl_str){pieces.p, pieces.n}))
-        abort();
+        broken();
     if (sl_grpc_unframe(body, &limits, &packed, &m, &st) == SL_OK) {
         if (a != SL_OK || whole.n != m.n + 1 || m.n > limits.max_message)
-            abort();
+            broken();
         unpack(m);
     }
     unpack(body);

@@ -9,6 +9,8 @@
 #include "base/str.h"
 #include "codec/oip_pb.h"
 
+#include "faults.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void same(const sl_oip_request *a, const sl_oip_request *b)
@@ -53,7 +55,7 @@ static void answer(const sl_oip_request *r, sl_arena *arena)
             abort();
         sl_chain_reset(&c);
         if (sl_oip_pb_encode(&a, binary, &c, arena, NULL))
-            abort();
+            broken();
         sl_chain_reset(&c);
     }
 }
@@ -62,8 +64,10 @@ static void twice(sl_str body, size_t json, sl_arena *arena, bool is_json)
 {
     sl_oip_request copied, shared;
     sl_buffer *b = sl_buffer_try_new(body.n);
-    if (b == NULL)
-        abort();
+    if (b == NULL) {
+        broken();
+        return;
+    }
     if (body.n)
         memcpy(b->data, body.p, body.n);
     sl_str in = {b->data, body.n};
@@ -72,11 +76,11 @@ static void twice(sl_str body, size_t json, sl_arena *arena, bool is_json)
     sl_code rc2 = is_json ? sl_oip_json_decode(in, json, b, 100, arena, &shared, NULL)
                           : sl_oip_pb_decode(in, b, arena, &shared, NULL);
     if (rc != rc2)
-        abort();
-    if (rc == SL_OK) {
+        broken();
+    else if (rc == SL_OK)
         same(&copied, &shared);
+    if (rc == SL_OK)
         answer(&copied, arena);
-    }
     sl_oip_request_release(&copied);
     sl_oip_request_release(&shared);
     sl_buffer_release(b);

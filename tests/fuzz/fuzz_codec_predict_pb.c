@@ -10,6 +10,8 @@
 #include "format/wire.h"
 #include "tensorproto/tensorproto.h"
 
+#include "faults.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static float seven = 7;
@@ -66,17 +68,25 @@ static void reply_with(sl_pb_predict *p, sl_arena *arena)
     sl_tensor back;
     size_t budget = 0;
     if (sl_pb_encode_predict(&used, &signatures[1], index, p->inputs, p->n_inputs, true, &c, arena,
-                             NULL))
-        abort();
+                             NULL)) {
+        broken();
+        sl_chain_reset(&c);
+        return;
+    }
     sl_buffer *b = sl_buffer_try_new(c.size);
-    if (b == NULL)
-        abort();
+    if (b == NULL) {
+        broken();
+        sl_chain_reset(&c);
+        return;
+    }
     sl_chain_copy(&c, b->data);
     sl_str tensor = first_output((sl_str){b->data, c.size});
-    if (sl_tensorproto_decode_in(tensor, b, &budget, &back, NULL))
-        abort();
-    same(&p->inputs[0], &back);
-    sl_tensor_release(&back);
+    if (sl_tensorproto_decode_in(tensor, b, &budget, &back, NULL)) {
+        broken();
+    } else {
+        same(&p->inputs[0], &back);
+        sl_tensor_release(&back);
+    }
     sl_buffer_release(b);
     sl_chain_reset(&c);
 }
@@ -92,8 +102,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     ready = true;
     sl_buffer *b = sl_buffer_try_new(size);
-    if (b == NULL)
-        abort();
+    if (b == NULL) {
+        broken();
+        return 0;
+    }
     if (size)
         memcpy(b->data, data, size);
     sl_code rc = sl_pb_decode_predict((sl_str){(const char *)data, size}, NULL, &limits, resolve,
@@ -101,9 +113,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sl_code rc2 = sl_pb_decode_predict((sl_str){b->data, size}, b, &limits, resolve, NULL, &arena,
                                        &shared, &st2);
     if (rc != rc2 || st.code != st2.code || strcmp(st.msg, st2.msg) != 0)
-        abort();
+        broken();
     sl_buffer_release(b);
-    for (int i = 0; i < copied.n_inputs; i++)
+    for (int i = 0; i < copied.n_inputs && rc == rc2; i++)
         same(&copied.inputs[i], &shared.inputs[i]);
     if (rc == SL_OK)
         reply_with(&copied, &arena);

@@ -9,6 +9,8 @@
 #include "codec/examples_pb.h"
 #include "codec/model_pb.h"
 
+#include "faults.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const sl_pb_limits limits = {.max_expanded_bytes = 1 << 16};
@@ -27,8 +29,8 @@ static void examples(sl_str wire, sl_buffer *b, sl_arena *arena)
     sl_pb_examples copied, shared;
     sl_code rc = sl_pb_decode_examples(wire, NULL, &limits, arena, &copied, NULL);
     if (rc != sl_pb_decode_examples(wire, b, &limits, arena, &shared, NULL))
-        abort();
-    if (rc == SL_OK)
+        broken();
+    else if (rc == SL_OK)
         same(&copied.examples, &shared.examples);
     sl_tensor_release(&copied.examples);
     sl_tensor_release(&shared.examples);
@@ -39,8 +41,8 @@ static void multi(sl_str wire, sl_buffer *b, sl_arena *arena)
     sl_pb_multi copied, shared;
     sl_code rc = sl_pb_decode_multi(wire, NULL, &limits, arena, &copied, NULL);
     if (rc != sl_pb_decode_multi(wire, b, &limits, arena, &shared, NULL))
-        abort();
-    if (rc == SL_OK)
+        broken();
+    else if (rc == SL_OK)
         same(&copied.examples, &shared.examples);
     sl_tensor_release(&copied.examples);
     sl_tensor_release(&shared.examples);
@@ -55,8 +57,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     ready = true;
     sl_buffer *b = sl_buffer_try_new(size);
-    if (b == NULL)
-        abort();
+    if (b == NULL) {
+        broken();
+        return 0;
+    }
     if (size)
         memcpy(b->data, data, size);
     sl_str wire = {b->data, size};

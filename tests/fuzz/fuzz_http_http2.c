@@ -15,6 +15,8 @@
 #include "base/mem.h"
 #include "http/http2.h"
 
+#include "faults.h"
+
 enum { MAX_INPUT = 1 << 20, MAX_HELD = 2000 };
 static const char BEGIN[] = NGHTTP2_CLIENT_MAGIC "\0\0\0\4\0\0\0\0\0";
 
@@ -235,8 +237,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     io.silent = 200;
     n_calls = n_done = 0;
     sl_shard *s = &server->shards[0];
-    if (sl_shard_adopt(s, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), &peer) != SL_OK)
-        abort();
+    if (sl_shard_adopt(s, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), &peer) != SL_OK) {
+        broken();
+        return 0;
+    }
     sl_conn *c = s->conns;
     c->io.ops = &memory_ops;
     for (size_t steps = 0; !io.freed; steps++) {

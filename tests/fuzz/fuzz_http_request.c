@@ -16,6 +16,8 @@
 #include "base/mem.h"
 #include "http/conn.h"
 
+#include "faults.h"
+
 enum { MAX_INPUT = 1 << 20 };
 
 typedef struct memory_io {
@@ -148,8 +150,11 @@ static char *converse(const uint8_t *data, size_t size, uint32_t random, size_t 
     struct sockaddr_storage peer = {.ss_family = AF_UNIX};
     io = (memory_io){.in = data, .in_n = size, .random = random};
     sl_shard *s = &server->shards[0];
-    if (sl_shard_adopt(s, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), &peer) != SL_OK)
-        abort();
+    if (sl_shard_adopt(s, eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), &peer) != SL_OK) {
+        broken();
+        *n = 0;
+        return NULL;
+    }
     sl_conn *c = s->conns;
     c->io.ops = &memory_ops;
     for (size_t steps = 0; !io.freed; steps++) {
@@ -194,7 +199,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *whole = converse(data + 2, size - 2, 0, &whole_n);
     char *parts = converse(data + 2, size - 2, random * 2654435761u | 1, &parts_n);
     if (whole_n != parts_n || (whole_n && memcmp(whole, parts, whole_n) != 0))
-        abort();
+        broken();
     sl_free(whole);
     sl_free(parts);
     return 0;

@@ -1,9 +1,19 @@
-/* replay.c - runs a fuzz target over every file of its corpus: arguments are files or folders */
+/*
+ * replay.c - runs a fuzz target over every file of its corpus: arguments are files or folders
+ *
+ * Each is run as it is, then with its first allocation failing, its second, and so on, up to a bound:
+ * what an input needs most often it needs alike. That nothing crashes or leaks is for the sanitizer to see.
+ */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+
+#include "base/fault.h"
+#include "faults.h"
+
+enum { MOST_FAULTS = 100 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -26,6 +36,14 @@ static void replay_file(const char *path)
     }
     fclose(f);
     LLVMFuzzerTestOneInput(data, (size_t)size);
+    for (int nth = 1, calls = nth; nth <= calls && nth <= MOST_FAULTS; nth++) {
+        memory_fails = true;
+        sl_fault_arm(SL_FAULT_ALLOC, nth);
+        LLVMFuzzerTestOneInput(data, (size_t)size);
+        calls = sl_fault_count(SL_FAULT_ALLOC);
+        sl_fault_arm(SL_FAULT_ALLOC, 0);
+        memory_fails = false;
+    }
     free(data);
     ran++;
 }
