@@ -100,6 +100,12 @@ typedef struct tf_counts {
     int inputs, outputs;
 } tf_counts;
 
+/* How well looking for the answer before sleeping went (run.c, remember_look). */
+typedef struct tf_looks {
+    atomic_int done, missed;    /* of this row */
+    atomic_int pause, left_out; /* runs to go without a look after a bad row, and how many are left */
+} tf_looks;
+
 struct sl_session {
     tf_engine *engine;
     uint64_t id;
@@ -111,6 +117,7 @@ struct sl_session {
     bool unites;
     bool *pure;                      /* opposite signatures */
     atomic_uint_fast64_t typical_ns; /* of a run, smoothed: how long looking is worth while */
+    tf_looks looks;
 
     /* engine->lock */
     sl_session *next;

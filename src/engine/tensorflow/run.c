@@ -133,14 +133,41 @@ static void write_request(const sl_run *run, const layout *l, char *base)
 
 /* ---- waiting ---- */
 
-static bool worth_looking(const sl_session *s, uint64_t *ns)
+/* Who looks in vain has taken the processor from who should answer. So when most of a row of looks
+ * were in vain, which is so where all processors are busy, there are none for a while, and each time
+ * for longer. A row: a processor that has slept needs a few runs until it answers in time. Threads
+ * may count over each other here. */
+static void remember_look(sl_session *s, bool seen)
+{
+    enum { ROW = 16, PAUSE = 64, PAUSE_MAX = 8192 }; /* looks; runs without one */
+    tf_looks *l = &s->looks;
+    int missed = atomic_load_explicit(&l->missed, memory_order_relaxed) + !seen;
+    int done = atomic_load_explicit(&l->done, memory_order_relaxed) + 1;
+    if (done >= ROW) {
+        int pause = atomic_load_explicit(&l->pause, memory_order_relaxed);
+        bool in_vain = missed > ROW / 2;
+        pause = in_vain ? SL_MIN(SL_MAX(2 * pause, PAUSE), PAUSE_MAX) : 0;
+        atomic_store_explicit(&l->pause, pause, memory_order_relaxed);
+        atomic_store_explicit(&l->left_out, pause, memory_order_relaxed);
+        done = missed = 0;
+    }
+    atomic_store_explicit(&l->done, done, memory_order_relaxed);
+    atomic_store_explicit(&l->missed, missed, memory_order_relaxed);
+}
+
+static bool worth_looking(sl_session *s, uint64_t *ns)
 {
     static atomic_int processors;
     int n = atomic_load_explicit(&processors, memory_order_relaxed);
     if (n == 0)
         atomic_store_explicit(&processors, n = sl_cpu_count(), memory_order_relaxed);
     *ns = atomic_load_explicit(&s->typical_ns, memory_order_relaxed) + LOOK_EXTRA_NS;
-    return n > 1 && *ns < LOOK_MAX_NS;
+    if (n == 1 || *ns >= LOOK_MAX_NS)
+        return false;
+    int left_out = atomic_load_explicit(&s->looks.left_out, memory_order_relaxed);
+    if (left_out > 0)
+        atomic_store_explicit(&s->looks.left_out, left_out - 1, memory_order_relaxed);
+    return left_out <= 0;
 }
 
 static sl_code give_up_waiting(const sl_run *run, uint64_t now, sl_status *st)
@@ -153,12 +180,16 @@ static sl_code give_up_waiting(const sl_run *run, uint64_t now, sl_status *st)
 }
 
 /* SL_OK: the slot is ours again, or DEAD. Otherwise the child still has it. */
-static sl_code wait_for_reply(const sl_session *s, sl_tf_slot *slot, const sl_run *run,
+static sl_code wait_for_reply(sl_session *s, sl_tf_slot *slot, const sl_run *run,
                               sl_status *st)
 {
     uint64_t look_ns;
-    if (worth_looking(s, &look_ns) && sl_tf_look(&slot->state, SL_TF_REPLY, look_ns))
-        return SL_OK;
+    if (worth_looking(s, &look_ns)) {
+        bool seen = sl_tf_look(&slot->state, SL_TF_REPLY, look_ns);
+        remember_look(s, seen);
+        if (seen)
+            return SL_OK;
+    }
     sl_code rc = SL_OK;
     atomic_store(&slot->server_sleeps, 1);
     while (rc == SL_OK && atomic_load(&slot->state) == SL_TF_REQUEST) {
