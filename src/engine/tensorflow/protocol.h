@@ -22,7 +22,8 @@
  *   server -> host   LOAD    session + 4 descriptors: session socket, load parameters, control
  *                            region, the child's stderr
  *                    KILL    session: SIGKILL, if it still lives
- *                    PAUSE   session: stopped for `value` nanoseconds, a second at most
+ *                    PACE    session: stopped for `value` nanoseconds after each millisecond that it
+ *                            has worked, a second at most; 0: not
  *                    OPS     session = caller's number + 1 memfd: names of ops, one a line; the
  *                            host writes those that the library lacks over it
  *   child -> server  LOADED  the session can run
@@ -71,7 +72,7 @@
 #include "sluice/tensor.h"
 
 enum {
-    SL_TF_PROTOCOL = 2,
+    SL_TF_PROTOCOL = 3,
     SL_TF_CONTROL_FD = 3, /* where the host finds its socket */
     SL_TF_SLOTS = 64,     /* requests of one session that can be inside TensorFlow at once */
     SL_TF_ALIGN = 64,     /* what TensorFlow wants, lest it copies */
@@ -86,7 +87,7 @@ typedef enum sl_tf_kind {
     SL_TF_ENDED,
     SL_TF_LOAD,
     SL_TF_KILL,
-    SL_TF_PAUSE,
+    SL_TF_PACE,
     SL_TF_OPS,
     SL_TF_LOADED,
     SL_TF_FAILED,

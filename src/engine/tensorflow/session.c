@@ -100,39 +100,13 @@ static sl_code load_failure(const sl_session *s, sl_status *st)
                    s->engine->version, s->written[0] ? s->written : "an unknown version");
 }
 
-/* engine->lock held, which it gives up meanwhile. The process that loads works for a moment, then it
- * is stopped for as long as who loads rests. Returns only after the last pause is over: else it
- * would delay the first request. */
-static void wait_and_pace(sl_session *s)
-{
-    const uint64_t turn_ns = 1000000, longest_ns = 200000000;
-    tf_engine *e = s->engine;
-    sl_busy busy = {0};
-    uint64_t since = sl_now_ns();
-    while (s->state == TF_LOADING || (s->state == TF_NEW && e->host == TF_HOST_UP)) {
-        sl_cond_wait_until(&e->changed, &e->lock, sl_now_ns() + turn_ns);
-        /* On a busy machine who waits for a millisecond is woken late, and it has worked longer. */
-        uint64_t worked = sl_now_ns() - since;
-        uint64_t turns = SL_MAX(worked / turn_ns, UINT64_C(1));
-        uint64_t ns = sl_rest_ns(turn_ns, sl_busy_percent(&busy)) * turns;
-        since = sl_now_ns();
-        if (s->state != TF_LOADING || s->child == NULL || ns < turn_ns)
-            continue;
-        ns = SL_MIN(ns, longest_ns);
-        sl_tf_msg m = {.kind = SL_TF_PAUSE, .session = s->id, .value = ns};
-        sl_tf_send(e->host_socket, &m, NULL, 0);
-        for (uint64_t until = sl_now_ns() + ns; sl_cond_wait_until(&e->changed, &e->lock, until);)
-            continue;
-        since = sl_now_ns();
-    }
-}
-
 /* engine->lock held. */
 static sl_code wait_until_loaded(sl_session *s, sl_status *st)
 {
     tf_engine *e = s->engine;
     for (;;) {
-        wait_and_pace(s);
+        while (s->state == TF_LOADING || (s->state == TF_NEW && e->host == TF_HOST_UP))
+            sl_cond_wait(&e->changed, &e->lock);
         if (s->state == TF_FAILED)
             return load_failure(s, st);
         if (s->state != TF_NEW)

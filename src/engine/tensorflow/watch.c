@@ -24,9 +24,33 @@
 
 static const uint64_t HOST_PATIENCE_NS = 120000000000u; /* opening from a slow disk takes a while */
 static const uint64_t SECOND_NS = 1000000000u;
+static const uint64_t PACE_NS = 10000000u; /* how often processes that load hear how busy it is */
 enum { TURN = 64 }; /* messages */
 
 /* ---- children ---- */
+
+static void set_pace(sl_session *s, uint64_t rest_ns)
+{
+    if (rest_ns == s->child->rest_ns)
+        return;
+    sl_tf_msg m = {.kind = SL_TF_PACE, .session = s->id, .value = rest_ns};
+    s->child->rest_ns = rest_ns;
+    sl_tf_send(s->engine->host_socket, &m, NULL, 0);
+}
+
+/* Processes that load rest as long as threads that load would. This thread sees to it, for it is not
+ * nice: on a busy machine one that is comes too late. */
+static void set_paces(tf_engine *e, uint64_t now)
+{
+    const uint64_t turn_ns = 1000000;
+    if (now < e->pace_due_ns)
+        return;
+    e->pace_due_ns = now + PACE_NS;
+    uint64_t rest_ns = sl_rest_ns(turn_ns, sl_busy_percent(&e->busy));
+    for (sl_session *s = e->sessions; s != NULL; s = s->next)
+        if (s->state == TF_LOADING && s->child != NULL)
+            set_pace(s, rest_ns);
+}
 
 static void describe_end(int status, char *out, size_t size)
 {
@@ -51,8 +75,10 @@ static void hear_child(sl_session *s)
         got = sl_tf_receive(s->child->socket, &m, NULL, 0, NULL);
         if (got <= 0)
             break;
-        if (m.kind == SL_TF_LOADED && s->state == TF_LOADING)
+        if (m.kind == SL_TF_LOADED && s->state == TF_LOADING) {
+            set_pace(s, 0);
             tf_child_publish(s);
+        }
         else if (m.kind == SL_TF_FAILED && s->state == TF_LOADING)
             hear_failure(s, &m);
         else if (m.kind == SL_TF_MEMORY) {
@@ -231,6 +257,8 @@ static uint64_t tend_session(sl_session *s, uint64_t now)
     tf_engine *e = s->engine;
     if (s->state == TF_NEW && e->host == TF_HOST_UP)
         start_child(s);
+    if (s->state == TF_LOADING)
+        return e->pace_due_ns;
     if (s->state == TF_WAITING && now < s->due_ns)
         return s->due_ns;
     if (s->state == TF_WAITING && e->host == TF_HOST_UP)
@@ -255,6 +283,7 @@ static uint64_t tend_session(sl_session *s, uint64_t now)
 static uint64_t tend(tf_engine *e)
 {
     uint64_t now = sl_now_ns(), next = now + 60 * SECOND_NS;
+    set_paces(e, now);
     for (sl_session *s = e->sessions; s != NULL; s = s->next)
         next = earlier(next, tend_session(s, now));
     if (e->host == TF_HOST_WANTED && now >= e->host_due_ns)

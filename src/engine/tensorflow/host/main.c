@@ -27,6 +27,7 @@
 #include "base/mem.h"
 #include "engine/tensorflow/host/child.h"
 #include "engine/tensorflow/host/ops.h"
+#include "engine/tensorflow/host/pace.h"
 #include "engine/tensorflow/host/sandbox.h"
 #include "engine/tensorflow/ipc.h"
 
@@ -43,7 +44,7 @@ const char *__tsan_default_suppressions(void)
 typedef struct entry {
     pid_t pid;
     uint64_t session;
-    uint64_t resume_ns; /* stopped until then; 0: not stopped */
+    tf_pace pace;
 } entry;
 
 static entry *entries;
@@ -164,36 +165,43 @@ static void answer_ops(const sl_tf_msg *m, const int *fds, int n)
     close_all(fds, n);
 }
 
+/* Giving much memory back is work, which falls to the thread that ends last. */
+static void be_nice(pid_t pid)
+{
+    enum { NICE = 10 };
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *tasks = opendir(path);
+    for (struct dirent *t; tasks != NULL && (t = readdir(tasks)) != NULL;)
+        if (atoi(t->d_name) > 0)
+            setpriority(PRIO_PROCESS, (id_t)atoi(t->d_name), NICE);
+    if (tasks != NULL)
+        closedir(tasks);
+}
+
 static void kill_session(uint64_t session)
 {
     for (size_t i = 0; i < n_entries; i++)
-        if (entries[i].session == session)
+        if (entries[i].session == session) {
+            be_nice(entries[i].pid);
             kill(entries[i].pid, SIGKILL); /* not reaped yet, so the number is still its own */
+        }
 }
 
-/* Stopped as a whole: a thread of TensorFlow's pools takes its share of the processors whatever the
- * one that loads does, and a nice value could not be taken back. */
-static void pause_session(uint64_t session, uint64_t ns)
+static void pace_session(uint64_t session, uint64_t rest_ns)
 {
     const uint64_t second = 1000000000u;
     for (size_t i = 0; i < n_entries; i++)
-        if (entries[i].session == session && kill(entries[i].pid, SIGSTOP) == 0)
-            entries[i].resume_ns = sl_now_ns() + SL_MIN(ns, second);
+        if (entries[i].session == session)
+            tf_pace_set(&entries[i].pace, entries[i].pid, SL_MIN(rest_ns, second), sl_now_ns());
 }
 
-/* Lets go on whose pause is over; how long until the next: for poll(). */
-static struct timespec *resume(struct timespec *wait)
+/* How long until the next one is to be stopped or let go: for ppoll(). */
+static struct timespec *keep_pace(struct timespec *wait)
 {
     uint64_t now = sl_now_ns(), next = UINT64_MAX;
-    for (size_t i = 0; i < n_entries; i++) {
-        entry *e = &entries[i];
-        if (e->resume_ns != 0 && e->resume_ns <= now) {
-            e->resume_ns = 0;
-            kill(e->pid, SIGCONT);
-        }
-        if (e->resume_ns != 0)
-            next = SL_MIN(next, e->resume_ns);
-    }
+    for (size_t i = 0; i < n_entries; i++)
+        next = SL_MIN(next, tf_pace_keep(&entries[i].pace, entries[i].pid, now));
     if (next == UINT64_MAX)
         return NULL;
     *wait = (struct timespec){.tv_nsec = (long)SL_MIN(next - now, 999999999u)};
@@ -213,8 +221,8 @@ static bool handle_message(void)
         answer_ops(&m, fds, n);
     else if (m.kind == SL_TF_KILL)
         kill_session(m.session);
-    else if (m.kind == SL_TF_PAUSE)
-        pause_session(m.session, m.value);
+    else if (m.kind == SL_TF_PACE)
+        pace_session(m.session, m.value);
     return true;
 }
 
@@ -275,7 +283,7 @@ int main(int argc, char **argv)
     /* The end of the socket is the end of the server: the children go with this process. */
     for (bool open = true; open;) {
         struct timespec wait;
-        if (ppoll(p, 2, resume(&wait), NULL) < 0)
+        if (ppoll(p, 2, keep_pace(&wait), NULL) < 0)
             continue;
         if (p[1].revents)
             reap(signals);

@@ -1,0 +1,58 @@
+/* pace.c - see pace.h */
+#include "engine/tensorflow/host/pace.h"
+
+#include <signal.h>
+#include <time.h>
+
+#include "base/mem.h"
+
+static const uint64_t TURN_NS = 1000000, LONGEST_NS = 200000000;
+
+/* 0 for one that has ended. */
+static uint64_t processor_time(pid_t pid)
+{
+    clockid_t clock;
+    struct timespec t;
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) != 0)
+        return 0;
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void begin_turn(tf_pace *p, pid_t pid, uint64_t now_ns)
+{
+    if (p->stopped)
+        kill(pid, SIGCONT);
+    p->stopped = false;
+    p->worked_ns = processor_time(pid);
+    p->due_ns = now_ns + TURN_NS;
+}
+
+void tf_pace_set(tf_pace *p, pid_t pid, uint64_t rest_ns, uint64_t now_ns)
+{
+    bool was_free = p->rest_ns == 0;
+    p->rest_ns = rest_ns;
+    if (was_free != (rest_ns == 0))
+        begin_turn(p, pid, now_ns);
+}
+
+uint64_t tf_pace_keep(tf_pace *p, pid_t pid, uint64_t now_ns)
+{
+    if (p->rest_ns == 0)
+        return UINT64_MAX;
+    if (now_ns < p->due_ns)
+        return p->due_ns;
+    if (p->stopped) {
+        begin_turn(p, pid, now_ns);
+        return p->due_ns;
+    }
+    /* On a busy machine it may not have had its turn yet, or, with more threads, twice as much. */
+    uint64_t worked = processor_time(pid) - p->worked_ns;
+    if (worked < TURN_NS / 2) {
+        p->due_ns = now_ns + TURN_NS - worked;
+        return p->due_ns;
+    }
+    worked = SL_MIN(worked, UINT64_C(1000) * TURN_NS);
+    p->stopped = kill(pid, SIGSTOP) == 0;
+    p->due_ns = now_ns + SL_MIN(worked / 1000 * (p->rest_ns / 1000), LONGEST_NS);
+    return p->due_ns;
+}

@@ -1,0 +1,207 @@
+/* host/pace.c and host/read.c: what keeps a process that loads from taking the processors. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "engine/tensorflow/host/pace.h"
+
+enum { MS = 1000000 };
+
+static pid_t start_worker(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (volatile unsigned n = 0;; n++)
+            continue;
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
+static void end_worker(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* Waits until the system says so, which takes as long as it takes. */
+static void becomes_stopped(pid_t pid)
+{
+    int status;
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+}
+
+static void goes_on(pid_t pid)
+{
+    int status;
+    assert_int_equal(waitpid(pid, &status, WCONTINUED), pid);
+    assert_true(WIFCONTINUED(status));
+}
+
+/* Lets it work until its turn is over; then it is `now` there. */
+static uint64_t until_stopped(tf_pace *p, pid_t pid, uint64_t now)
+{
+    for (uint64_t next = now; !p->stopped; next = tf_pace_keep(p, pid, now))
+        now = next;
+    becomes_stopped(pid);
+    return now;
+}
+
+static void who_has_no_pace_runs_freely(void **state)
+{
+    (void)state;
+    tf_pace p = {0};
+    assert_true(tf_pace_keep(&p, getpid(), 5) == UINT64_MAX);
+}
+
+static void it_works_for_a_turn_and_rests_in_proportion(void **state)
+{
+    (void)state;
+    pid_t pid = start_worker();
+    tf_pace p = {0};
+    tf_pace_set(&p, pid, 10 * MS, 1000 * MS);
+    assert_false(p.stopped);
+    uint64_t now = until_stopped(&p, pid, 1000 * MS);
+    assert_true(now >= 1001 * MS);
+    uint64_t rest = p.due_ns - now;
+    assert_true(rest >= 5 * MS && rest <= 200 * MS); /* half a millisecond of work, or more */
+    assert_true(tf_pace_keep(&p, pid, p.due_ns - 1) == p.due_ns && p.stopped);
+    assert_true(tf_pace_keep(&p, pid, p.due_ns) > p.due_ns - MS && !p.stopped);
+    goes_on(pid);
+    until_stopped(&p, pid, p.due_ns);
+    end_worker(pid);
+}
+
+static void who_may_run_freely_again_goes_on_at_once(void **state)
+{
+    (void)state;
+    pid_t pid = start_worker();
+    tf_pace p = {0};
+    tf_pace_set(&p, pid, 10 * MS, 0);
+    uint64_t now = until_stopped(&p, pid, 0);
+    tf_pace_set(&p, pid, 0, now);
+    goes_on(pid);
+    assert_false(p.stopped);
+    assert_true(tf_pace_keep(&p, pid, now + 1000 * MS) == UINT64_MAX);
+    end_worker(pid);
+}
+
+static void another_pace_does_not_end_the_rest(void **state)
+{
+    (void)state;
+    pid_t pid = start_worker();
+    tf_pace p = {0};
+    tf_pace_set(&p, pid, 10 * MS, 0);
+    uint64_t now = until_stopped(&p, pid, 0), due = p.due_ns;
+    tf_pace_set(&p, pid, 2 * MS, now);
+    assert_true(p.stopped && p.due_ns == due);
+    end_worker(pid); /* stopped as it is */
+}
+
+static void who_does_not_work_is_not_stopped(void **state)
+{
+    (void)state;
+    int ends[2];
+    char c = 0;
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (write(ends[1], &c, 1) == 1)
+            pause();
+        _exit(1);
+    }
+    assert_int_equal(read(ends[0], &c, 1), 1); /* what it took to begin does not count */
+    tf_pace p = {0};
+    tf_pace_set(&p, pid, 10 * MS, 0);
+    for (uint64_t now = 0, i = 0; i < 1000; i++) {
+        now = tf_pace_keep(&p, pid, now);
+        assert_false(p.stopped);
+    }
+    end_worker(pid);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void a_process_that_has_ended_does_no_harm(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    siginfo_t info;
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    tf_pace p = {0};
+    tf_pace_set(&p, pid, 10 * MS, 0);
+    for (uint64_t now = 0, i = 0; i < 100; i++)
+        now = tf_pace_keep(&p, pid, now);
+    tf_pace_set(&p, pid, 0, 0);
+    end_worker(pid);
+}
+
+/* ---- read.c, which this program has in place of the C library's ---- */
+
+static void reading_in_pieces_is_reading(void **state)
+{
+    (void)state;
+    const size_t size = 1000000;
+    char *in = malloc(size), *out = malloc(size + 10);
+    int fd = memfd_create("x", 0);
+    assert_true(in != NULL && out != NULL && fd >= 0);
+    for (size_t i = 0; i < size; i++)
+        in[i] = (char)(i * 7 + i / 256);
+    assert_int_equal(write(fd, in, size), size);
+
+    assert_int_equal(pread(fd, out, size, 0), size);
+    assert_memory_equal(in, out, size);
+    memset(out, 0, size);
+    assert_int_equal(pread64(fd, out, size + 10, 5), size - 5);
+    assert_memory_equal(in + 5, out, size - 5);
+    assert_int_equal(pread(fd, out, 10, (off_t)size), 0);
+    assert_int_equal(pread(fd, out, 0, 0), 0);
+    close(fd);
+    free(in);
+    free(out);
+}
+
+static void what_cannot_be_read_says_why(void **state)
+{
+    (void)state;
+    char c;
+    errno = 0;
+    assert_int_equal(pread(-1, &c, 1, 0), -1);
+    assert_int_equal(errno, EBADF);
+    int fd = memfd_create("x", 0);
+    assert_int_equal(pread(fd, &c, 1, -1), -1);
+    assert_int_equal(errno, EINVAL);
+    close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_has_no_pace_runs_freely),
+        cmocka_unit_test(it_works_for_a_turn_and_rests_in_proportion),
+        cmocka_unit_test(who_may_run_freely_again_goes_on_at_once),
+        cmocka_unit_test(another_pace_does_not_end_the_rest),
+        cmocka_unit_test(who_does_not_work_is_not_stopped),
+        cmocka_unit_test(a_process_that_has_ended_does_no_harm),
+        cmocka_unit_test(reading_in_pieces_is_reading),
+        cmocka_unit_test(what_cannot_be_read_says_why),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
