@@ -10,7 +10,7 @@
 beside  A small model answers at a fixed pace, at which the processors are 70 % busy (bench/paced.c: a
         latency counts from when the request was due). Pairs of runs, one quiet, one while a 500 MB model
         is loaded and unloaded, again and again, by the configuration file and SIGHUP.
-swap    The same, but it is the small model itself of which new versions arrive.
+swap    The same, but it is the small model itself of which new versions arrive, up to five a second.
 memory  Resident memory, children included, after each load and unload of a 100 MB model.
 many    From exec to all models AVAILABLE; memory of each.
 end     From SIGTERM to the exit of an idle server.
@@ -232,6 +232,7 @@ def swap(a):
         def meanwhile(client):
             nonlocal version
             while client.poll() is None:
+                time.sleep(0.2)
                 version += 1
                 shutil.copytree(SMALL, pathlib.Path(d) / "part")
                 os.rename(pathlib.Path(d) / "part", base / str(version))

@@ -76,9 +76,9 @@ static void it_works_for_a_turn_and_rests_in_proportion(void **state)
     tf_pace_set(&p, pid, 10 * MS, 1000 * MS);
     assert_false(p.stopped);
     uint64_t now = until_stopped(&p, pid, 1000 * MS);
-    assert_true(now >= 1001 * MS);
+    assert_true(now > 1000 * MS);
     uint64_t rest = p.due_ns - now;
-    assert_true(rest >= 5 * MS && rest <= 200 * MS); /* half a millisecond of work, or more */
+    assert_true(rest >= 2 * MS && rest <= 200 * MS); /* it has worked half a turn, or more */
     assert_true(tf_pace_keep(&p, pid, p.due_ns - 1) == p.due_ns && p.stopped);
     assert_true(tf_pace_keep(&p, pid, p.due_ns) > p.due_ns - MS && !p.stopped);
     goes_on(pid);

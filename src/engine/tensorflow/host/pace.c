@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-static const uint64_t TURN_NS = 1000000, LONGEST_NS = 200000000;
+static const uint64_t TURN_NS = 500000, LONGEST_NS = 200000000;
 
 /* 0 for one that has ended. */
 static uint64_t processor_time(pid_t pid)
