@@ -286,6 +286,50 @@ static sl_code walk_functions(walk *w)
     return rc;
 }
 
+/* ---- originals of copies ---- */
+
+/* The variable whose value `n` gives to another one, by AssignVariableOp (copy, ReadVariableOp). */
+static const sl_node *original_of(const walk *w, const sl_node *n, const sl_node **copy)
+{
+    if (!sl_str_is(n->op, "AssignVariableOp") || n->n_inputs - n->n_control < 2)
+        return NULL;
+    const sl_node *read = follow(w, 0, n->inputs[1]).node;
+    if (read == NULL || !sl_str_is(read->op, "ReadVariableOp") ||
+        read->n_inputs - read->n_control < 1)
+        return NULL;
+    *copy = follow(w, 0, n->inputs[0]).node;
+    const sl_node *original = follow(w, 0, read->inputs[0]).node;
+    return *copy && original && sl_str_is(original->op, "VarHandleOp") ? original : NULL;
+}
+
+/*
+ * Keras 3, when tf.saved_model.save() writes it, restores copies, each of which the graph
+ * initialises from the variable that the signatures read; TensorFlow's own loader leaves those
+ * empty. What fills the copy fills the original, if nothing else does.
+ */
+static sl_code fill_originals(walk *w)
+{
+    const sl_graph *g = &w->m->graph;
+    sl_map filled = {0};
+    sl_code rc = SL_OK;
+    for (int i = 0; i < w->m->n_restored && rc == SL_OK; i++)
+        if (!sl_map_try_set(&filled, w->m->restored[i].node, (void *)(intptr_t)(i + 1)))
+            rc = no_memory(w);
+    for (int i = 0; i < g->n_nodes && rc == SL_OK; i++) {
+        const sl_node *copy = NULL, *original = original_of(w, &g->nodes[i], &copy);
+        intptr_t by = original ? (intptr_t)sl_map_get(&filled, copy->name) : 0;
+        if (by == 0 || sl_map_get(&filled, original->name) != NULL)
+            continue;
+        sl_restored r = w->m->restored[by - 1];
+        r.node = original->name;
+        rc = sl_model_add_restored(w->m, &w->restored_cap, r, w->st);
+        if (rc == SL_OK && !sl_map_try_set(&filled, r.node, (void *)by))
+            rc = no_memory(w);
+    }
+    sl_map_fini(&filled);
+    return rc;
+}
+
 sl_code sl_model_read_restored(sl_saved_model *m, sl_status *st)
 {
     walk w = {.m = m, .st = st, .complete = true};
@@ -299,6 +343,8 @@ sl_code sl_model_read_restored(sl_saved_model *m, sl_status *st)
         rc = walk_graph(&w, start);
         if (rc == SL_OK)
             rc = walk_functions(&w);
+        if (rc == SL_OK && w.m->meta.objects.n > 0)
+            rc = fill_originals(&w);
     }
     if (rc == SL_OK && (start == NULL || !w.complete || m->n_restored == 0))
         rc = sl_model_restore_by_objects(m, &w.restored_cap, st);

@@ -319,6 +319,79 @@ def stateful(path):
     m = Stateful()
     save_v2(path, m, {"serving_default": m.add})
 
+class Lists(tf.Module):
+    """TensorLists as tf.function writes them for loops, and each of their ops by itself."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32, "x")])
+    def sums(self, x):
+        n = tf.shape(x)[1]
+        columns = tf.TensorArray(tf.float32, n).unstack(tf.transpose(x))
+        out = tf.TensorArray(tf.float32, n)
+        _, _, out = tf.while_loop(
+            lambda i, *_: i < n,
+            lambda i, sum, out: (i + 1, sum + columns.read(i), out.write(i, sum + columns.read(i))),
+            [0, tf.zeros_like(x[:, 0]), out])
+        return {"sums": tf.transpose(out.stack())}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "words")])
+    def words(self, words):
+        louder = tf.map_fn(lambda w: tf.strings.join([tf.strings.upper(w), "!"]), words)
+        return {"louder": louder}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "x")])
+    def grown(self, x):
+        n, out = tf.size(x), tf.TensorArray(tf.int32, 0, dynamic_size=True)
+        _, out = tf.while_loop(
+            lambda i, _: i < n,
+            lambda i, out: (i + 1, tf.cond(x[i] > 0, lambda: out.write(out.size(), x[i]), lambda: out)), [0, out])
+        return {"positive": out.stack()}
+
+    @tf.function(input_signature=[tf.TensorSpec([3], tf.float32, "x")])
+    def values(self, x):
+        """A list stays what it was when another one is made of it."""
+        r, s = tf.raw_ops, tf.constant([], tf.int32)
+        empty = r.TensorListReserve(element_shape=s, num_elements=3, element_dtype=tf.float32)
+        put = lambda l, i, v: r.TensorListSetItem(input_handle=l, index=i, item=v)
+        stack = lambda l: r.TensorListStack(input_handle=l, element_shape=s, element_dtype=tf.float32)
+        a = put(empty, 0, x[0])
+        b, c, d = put(a, 1, x[1]), put(a, 1, x[2]), put(a, 0, x[2])
+        return {"list": tf.stack([stack(l) for l in (empty, a, b, c, d)])}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, "x"), tf.TensorSpec([None], tf.int32, "at")])
+    def parts(self, x, at):
+        r, s, f = tf.raw_ops, tf.constant([2]), tf.float32
+        l = r.TensorListFromTensor(tensor=x, element_shape=s)
+        less, last = r.TensorListPopBack(input_handle=l, element_shape=s, element_dtype=f)
+        more = r.TensorListPushBack(input_handle=less, tensor=last * 10)
+        again = r.TensorListPushBack(input_handle=less, tensor=last * 100)
+        scattered = r.TensorListScatterV2(tensor=x, indices=at, element_shape=s, num_elements=-1)
+        into = r.TensorListScatterIntoExistingList(input_handle=l, tensor=x[:1] * 7, indices=at[:1])
+        pieces = r.TensorListSplit(tensor=x, element_shape=tf.constant([-1, 2]),
+                                   lengths=tf.cast(tf.stack([1, tf.shape(x)[0] - 1]), tf.int64))
+        joined, lengths = r.TensorListConcatV2(input_handle=pieces, element_shape=tf.constant([-1, 2]),
+                                               leading_dims=tf.constant([], tf.int64), element_dtype=f)
+        stack = lambda l: r.TensorListStack(input_handle=l, element_shape=s, element_dtype=f)
+        return {"last": last, "more": stack(more), "again": stack(again), "scattered": stack(scattered),
+                "into": stack(into), "joined": joined, "lengths": lengths,
+                "gathered": r.TensorListGather(input_handle=l, indices=at, element_shape=s, element_dtype=f),
+                "n": r.TensorListLength(input_handle=r.TensorListResize(input_handle=more, size=9)),
+                "shape": r.TensorListElementShape(input_handle=pieces, shape_type=tf.int32)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x"), tf.TensorSpec([], tf.int32, "i")])
+    def one(self, x, i):
+        """An item that was never set is zeros, if any other item says of what shape."""
+        r, shape = tf.raw_ops, tf.constant(-1)
+        l = r.TensorListReserve(element_shape=shape, num_elements=2, element_dtype=tf.float32)
+        l = r.TensorListSetItem(input_handle=l, index=i, item=x)
+        return {"item": r.TensorListGetItem(input_handle=l, index=1, element_shape=shape, element_dtype=tf.float32),
+                "stacked": r.TensorListStack(input_handle=l, element_shape=shape, element_dtype=tf.float32)}
+
+
+@model
+def lists(path):
+    m = Lists()
+    save_v2(path, m, {k: getattr(m, k) for k in ("sums", "words", "grown", "values", "parts", "one")})
+
 
 @model
 def sharded(path):
@@ -343,6 +416,18 @@ def keras_mlp(path):
                           keras.layers.Dense(8, activation="relu"),
                           keras.layers.Dense(3, activation="softmax")])
     m.export(path, verbose=False)
+    strip(path)
+
+
+@model
+def keras_saved(path):
+    """Keras 3 saved as a plain module: the restore op fills copies of the variables that are read."""
+    import keras
+
+    ones, half = keras.initializers.Ones(), keras.initializers.Constant(0.5)
+    m = keras.Sequential([keras.layers.Input((3,), name="features"),
+                          keras.layers.Dense(2, kernel_initializer=ones, bias_initializer=half, name="dense")])
+    tf.saved_model.save(m, path)
     strip(path)
 
 
