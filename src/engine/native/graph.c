@@ -37,8 +37,7 @@ bool sl_op_takes_ref(sl_str op)
 bool sl_op_makes_handle(sl_str op, sl_resource_kind *kind)
 {
     static const char *const variables[] = {"VarHandleOp", "VariableV2", "Variable", NULL};
-    static const char *const tables[] = {"HashTableV2", "HashTable", "MutableHashTableV2",
-                                         "MutableDenseHashTableV2", NULL};
+    static const char *const tables[] = {"HashTableV2", "HashTable", "MutableHashTableV2", NULL};
     *kind = one_of(op, tables) ? SL_RES_TABLE : SL_RES_VARIABLE;
     return *kind == SL_RES_TABLE || one_of(op, variables);
 }
@@ -315,6 +314,9 @@ static sl_code check_results(checker *c, const sl_gnode *n)
         bool ok = sub->n_outs == (cond ? 1 : n->n_out);
         for (int i = 0; i < sub->n_outs && ok && !cond; i++)
             ok = sub->outs[i].dtype == SL_DT_INVALID || sub->outs[i].dtype == n->op.out_types[i];
+        /* What a loop that never turns gives is what came in. */
+        for (int i = 0; i < n->n_in && ok && n->kind == SL_G_LOOP; i++)
+            ok = n->op.in_types[i] == SL_DT_INVALID || n->op.in_types[i] == n->op.out_types[i];
         if (!ok)
             return sl_fail(c->st, SL_INVALID_ARGUMENT,
                            "the results of a body of node \"%s\" do not fit its outputs", n->name);
@@ -342,11 +344,8 @@ static sl_code configure_subs(checker *c, sl_gnode *n)
         }
     }
     for (int k = 0; k < n->n_out && n->kind == SL_G_BRANCH; k++)
-        if (sl_dtype_size(n->op.out_types[k]) == 0)
-            obstacle(c, n, "a branch that gives a resource or variant is not supported");
-    for (int k = 0; k < n->n_out && n->kind == SL_G_LOOP; k++)
-        if (n->op.out_types[k] == SL_DT_VARIANT)
-            obstacle(c, n, "a loop over a variant (TensorList) is not supported");
+        if (sl_dtype_size(n->op.out_types[k]) == 0 && n->op.out_types[k] != SL_DT_VARIANT)
+            obstacle(c, n, "a branch that gives a resource is not supported");
     return check_results(c, n);
 }
 

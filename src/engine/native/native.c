@@ -131,6 +131,19 @@ static void keep_first(void *arg, const char *node, const char *op, const char *
         f->next->add(f->next->arg, node, op, reason);
 }
 
+/* A variant is a pointer into this process: it neither comes from outside nor leaves. */
+static int check_ends(const sl_ngraph *g, const sl_report *why)
+{
+    int found = 0;
+    for (int i = 0; i < g->n_feeds; i++)
+        found += g->feeds[i].node >= 0 && g->feeds[i].dtype == SL_DT_VARIANT;
+    for (int i = 0; i < g->n_outs; i++)
+        found += g->outs[i].dtype == SL_DT_VARIANT;
+    if (found > 0)
+        report(why, NULL, "a signature takes or gives a variant");
+    return found;
+}
+
 /* A graph that could not even be built is an obstacle like any other, unless memory ran out. */
 static sl_code check_graph(sl_ngraph *g, sl_code built, const sl_report *why, int *obstacles,
                            sl_status *st)
@@ -139,6 +152,8 @@ static sl_code check_graph(sl_ngraph *g, sl_code built, const sl_report *why, in
     sl_code rc = built;
     if (rc == SL_OK && g != NULL)
         rc = sl_ngraph_configure(g, why, &found, st);
+    if (rc == SL_OK && g != NULL)
+        found += check_ends(g, why);
     *obstacles += found;
     if (rc != SL_FAILED_PRECONDITION)
         return rc;

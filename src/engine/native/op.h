@@ -75,6 +75,8 @@ enum {
     SL_OP_MAKES = 1 << 3,
     /* May block or take unbounded time whatever the shapes: never run in place on a loop. */
     SL_OP_BLOCKS = 1 << 4,
+    /* What it makes belongs to one run (lists): never folded, so never shared by several. */
+    SL_OP_FRESH = 1 << 6,
     /* shape() also needs the value of the last input, wherever that is (ConcatV2's axis). */
     SL_OP_READS_LAST = 1 << 5,
 };
@@ -156,6 +158,7 @@ bool sl_opdef_is_stateful(sl_str op);
     X(image)        /* ResizeBilinear ResizeNearestNeighbor */                                     \
     X(parse)        /* ParseExample ParseExampleV2 DecodeRaw StringToNumber */                     \
     X(string)       /* string ops */                                                               \
+    X(list)         /* TensorList */                                                               \
     X(state)        /* variables, Assert, NoOp */                                                  \
     X(table)        /* lookup tables */
 #define X(family) extern const sl_op sl_ops_##family[];

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "engine/native/control.h"
+#include "engine/native/list.h"
 
 enum { ALIGN = 64, POLL_NS = 20000 };
 
@@ -48,7 +49,8 @@ static sl_code reserve_outputs(sl_context *c, sl_op_call *call, sl_status *st)
 {
     for (int k = 0; k < call->node->n_out; k++) {
         sl_tensor *t = &call->out[k];
-        size_t element = t->dtype == SL_DT_RESOURCE ? sizeof(void *) : sl_dtype_size(t->dtype);
+        bool pointer = t->dtype == SL_DT_RESOURCE || t->dtype == SL_DT_VARIANT;
+        size_t element = pointer ? sizeof(void *) : sl_dtype_size(t->dtype);
         int64_t n = element ? sl_shape_count(t->dims, t->rank, element) : -1;
         t->size = n < 0 ? 0 : (size_t)n * element;
         t->data = n < 0 ? NULL : sl_run_alloc(&c->arena, t->size);
@@ -205,16 +207,6 @@ static void aim_inputs(sl_context *c, const sl_run_args *args)
     c->threads = args->threads;
 }
 
-static sl_code copy_out(const sl_tensor *t, sl_tensor *out, sl_status *st)
-{
-    if (t->dtype == SL_DT_STRING)
-        return sl_tensor_try_new_strings(t->data, t->dims, t->rank, out, st);
-    sl_code rc = sl_tensor_try_new(t->dtype, t->dims, t->rank, out, st);
-    if (rc == SL_OK && t->size)
-        memcpy(out->data, t->data, t->size);
-    return rc;
-}
-
 static sl_code make_output(sl_context *c, const sl_plan_out *o, const sl_run_args *args,
                            sl_tensor *out, sl_status *st)
 {
@@ -222,7 +214,7 @@ static sl_code make_output(sl_context *c, const sl_plan_out *o, const sl_run_arg
     switch (o->place.kind) {
     case SL_AT_CONST:
         if (t.buffer == NULL)
-            return copy_out(&t, out, st);
+            return sl_list_keep(&t, out, st);
         sl_tensor_share(&t, out);
         return SL_OK;
     case SL_AT_INPUT: {
@@ -230,7 +222,7 @@ static sl_code make_output(sl_context *c, const sl_plan_out *o, const sl_run_arg
         t.data = in->data;
         t.buffer = in->buffer;
         if (t.buffer == NULL)
-            return copy_out(&t, out, st);
+            return sl_list_keep(&t, out, st);
         sl_tensor_share(&t, out);
         return SL_OK;
     }
@@ -241,9 +233,9 @@ static sl_code make_output(sl_context *c, const sl_plan_out *o, const sl_run_arg
         return SL_OK;
     case SL_AT_BLOCK:
         t.data = c->block + o->place.offset;
-        return copy_out(&t, out, st);
+        return sl_list_keep(&t, out, st);
     default:
-        return copy_out(&c->late[o->place.index], out, st);
+        return sl_list_keep(&c->late[o->place.index], out, st);
     }
 }
 

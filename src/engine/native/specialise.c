@@ -102,7 +102,8 @@ static void set_known(walker *w, int v, const sl_tensor *t)
 /* Bytes of a shape; false if it is negative or does not fit. */
 static bool set_size(sl_tensor *t)
 {
-    size_t element = t->dtype == SL_DT_RESOURCE ? sizeof(void *) : sl_dtype_size(t->dtype);
+    bool pointer = t->dtype == SL_DT_RESOURCE || t->dtype == SL_DT_VARIANT;
+    size_t element = pointer ? sizeof(void *) : sl_dtype_size(t->dtype);
     int64_t n = element ? sl_shape_count(t->dims, t->rank, element) : -1;
     if (n < 0)
         return false;
@@ -290,7 +291,8 @@ static sl_code do_shaped(walker *w, int node, sl_op_call *c)
 {
     const sl_gnode *n = &w->g->nodes[node];
     const sl_op *op = n->op.op;
-    bool known = n->of_shapes || all_known(w, n, UINT32_MAX), stateful = op->flags & SL_OP_STATEFUL;
+    bool known = n->of_shapes || all_known(w, n, UINT32_MAX);
+    bool stateful = op->flags & (SL_OP_STATEFUL | SL_OP_FRESH);
     sl_status ignored;
     if (op->flags & SL_OP_MAKES) {
         if (known && !stateful && fold(w, n, c, w->everything ? &ignored : w->st) == SL_OK)

@@ -100,6 +100,39 @@ static void every_unknown_op_is_reported_with_its_node(void **state)
     assert_non_null(strstr(t.st.msg, "FrobnicateV9"));
 }
 
+/* Its keys in the checkpoint are buckets, empty ones too. */
+static void a_dense_table_is_an_obstacle(void **state)
+{
+    (void)state;
+    pb_graph g = {0};
+    placeholder(&g);
+    pb_node(&g.nodes, "t", "MutableDenseHashTableV2", "x x", none);
+    pb_node(&g.nodes, "y", "LookupTableSizeV2", "t", none);
+    pb_signature(&g, "serving_default", "x:0", SL_DT_FLOAT, "y:0");
+    told t = probe(&g);
+    assert_int_equal(t.code, SL_FAILED_PRECONDITION);
+    assert_string_equal(t.lines, "t|MutableDenseHashTableV2|the native engine does not have this "
+                                 "operation\n");
+}
+
+static void a_list_neither_comes_from_outside_nor_leaves(void **state)
+{
+    (void)state;
+    pb_graph g = {0};
+    placeholder(&g);
+    pb_node(&g.nodes, "shape", "Const", NULL,
+            pb_join(pb_type("dtype", SL_DT_INT32), pb_value(SL_DT_INT32, -1, -1)));
+    pb_node(&g.nodes, "l", "TensorListFromTensor", "x shape",
+            pb_type("element_dtype", SL_DT_FLOAT));
+    pb_node(&g.nodes, "n", "TensorListLength", "l", none);
+    pb_signature(&g, "gives", "x:0", SL_DT_FLOAT, "l:0");
+    pb_signature(&g, "takes", "l:0", SL_DT_VARIANT, "n:0");
+    told t = probe(&g);
+    assert_int_equal(t.code, SL_FAILED_PRECONDITION);
+    assert_string_equal(t.lines, "-|-|a signature takes or gives a variant\n"
+                                 "-|-|a signature takes or gives a variant\n");
+}
+
 static void what_a_hidden_signature_reaches_does_not_matter(void **state)
 {
     (void)state;
@@ -473,6 +506,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_unknown_op_is_reported_with_its_node),
+        cmocka_unit_test(a_dense_table_is_an_obstacle),
+        cmocka_unit_test(a_list_neither_comes_from_outside_nor_leaves),
         cmocka_unit_test(what_a_hidden_signature_reaches_does_not_matter),
         cmocka_unit_test(a_graph_for_newer_readers_is_refused),
         cmocka_unit_test(a_newer_writer_alone_is_only_remarked_upon),
