@@ -16,6 +16,7 @@ typedef struct sl_list_store {
     int64_t n, cap;
     uint64_t newest;
     size_t bytes; /* of items and slots */
+    struct sl_list_store *next; /* doomed */
 } sl_list_store;
 
 /* As many as an index of 32 bits reaches. */
@@ -23,14 +24,28 @@ typedef struct sl_list_store {
 
 /* ---- stores ---- */
 
+/* Lists may lie in lists, as deep as a loop turned: releasing one in another's release would go as
+ * deep. So that one only waits for its turn. */
+static _Thread_local sl_list_store *doomed;
+static _Thread_local bool releasing;
+
 static void store_release(sl_list_store *s)
 {
     if (s == NULL || --s->refs > 0)
         return;
-    for (int64_t i = 0; i < s->n; i++)
-        sl_buffer_release(s->slots[i].item.buffer);
-    sl_free(s->slots);
-    sl_free(s);
+    s->next = doomed;
+    doomed = s;
+    if (releasing)
+        return;
+    releasing = true;
+    while ((s = doomed) != NULL) {
+        doomed = s->next;
+        for (int64_t i = 0; i < s->n; i++)
+            sl_buffer_release(s->slots[i].item.buffer);
+        sl_free(s->slots);
+        sl_free(s);
+    }
+    releasing = false;
 }
 
 /* Empty slots up to n; false: too large, or no memory. */

@@ -228,6 +228,22 @@ static void what_is_no_list_is_not_taken_for_one(void **state)
     release(&x, 1);
 }
 
+static void lists_in_lists_are_given_back_however_deep(void **state)
+{
+    (void)state;
+    sl_partial shape = {0};
+    sl_list *l = sl_list_try_new(SL_DT_VARIANT, &shape, 1, 0);
+    for (int i = 0; i < 300000; i++) {
+        sl_tensor item = {.dtype = SL_DT_VARIANT,
+                          .size = sizeof l->self,
+                          .data = &l->self,
+                          .buffer = &l->buffer};
+        l = sl_list_put(sl_list_try_new(SL_DT_VARIANT, &shape, 1, 0), 0, &item, 0);
+        assert_non_null(l);
+    }
+    sl_buffer_release(&l->buffer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +257,7 @@ int main(void)
         cmocka_unit_test(writing_one_after_the_other_copies_nothing),
         cmocka_unit_test(a_list_is_no_larger_than_a_run_may_be),
         cmocka_unit_test(what_is_no_list_is_not_taken_for_one),
+        cmocka_unit_test(lists_in_lists_are_given_back_however_deep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
