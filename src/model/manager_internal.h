@@ -93,6 +93,7 @@ struct sl_served {
     int watch;     /* the kernel's, on its base path; 0: none */
     bool noticed;  /* the kernel has said that something changed there */
     bool settling; /* a complete version only waits until its directory has been quiet */
+    sl_served *watcher_before, *watcher_after; /* others that have the same watch */
 
     /* The source's thread only. */
     char *remarks; /* of the last look, so that they are logged once */
@@ -171,6 +172,7 @@ struct sl_manager {
     pthread_t notices;
     bool has_notices, watches_used_up;
     int notice_fd, notice_end_fd; /* if it has notices */
+    sl_map watchers;              /* watch -> the first model that has it */
     dev_t known_device; /* the source's: where it looked last, and whether directories there */
     bool keeps_times;   /* have times to be relied on */
 };

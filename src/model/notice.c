@@ -9,7 +9,8 @@
  * second anyhow.
  *
  * One thread listens. A watch is a number, and belongs to every model whose base path is that
- * directory: the models are few enough to be gone through for it.
+ * directory; `watchers` leads from the number to the first of them. Thousands of directories may
+ * come and go at once, so nothing here goes through all models for one of them.
  */
 #include <errno.h>
 #include <poll.h>
@@ -31,19 +32,44 @@ enum {
 
 /* ---- watches; with the lock ---- */
 
-static bool is_shared(const sl_served *model)
+static sl_str key_of(const int *watch)
 {
-    for (const sl_served *other = model->manager->models; other != NULL; other = other->next)
-        if (other != model && other->watch == model->watch)
-            return true;
-    return false;
+    return (sl_str){(const char *)watch, sizeof *watch};
+}
+
+static void join(sl_served *model, int watch)
+{
+    sl_map *watchers = &model->manager->watchers;
+    model->watch = watch;
+    model->watcher_after = sl_map_get(watchers, key_of(&watch));
+    if (model->watcher_after != NULL)
+        model->watcher_after->watcher_before = model;
+    sl_map_set(watchers, key_of(&watch), model);
+}
+
+/* True: it was the last one. */
+static bool leave(sl_served *model)
+{
+    sl_map *watchers = &model->manager->watchers;
+    sl_served *before = model->watcher_before, *after = model->watcher_after;
+    if (after != NULL)
+        after->watcher_before = before;
+    if (before != NULL)
+        before->watcher_after = after;
+    else if (after != NULL)
+        sl_map_set(watchers, key_of(&model->watch), after);
+    else
+        sl_map_remove(watchers, key_of(&model->watch));
+    model->watch = 0;
+    model->watcher_before = model->watcher_after = NULL;
+    return before == NULL && after == NULL;
 }
 
 void sl_manager_unwatch_base(sl_served *model)
 {
-    if (model->watch > 0 && !is_shared(model))
-        inotify_rm_watch(model->manager->notice_fd, model->watch);
-    model->watch = 0;
+    int watch = model->watch;
+    if (watch > 0 && leave(model))
+        inotify_rm_watch(model->manager->notice_fd, watch);
 }
 
 void sl_manager_watch_base(sl_served *model, const char *dir)
@@ -59,9 +85,11 @@ void sl_manager_watch_base(sl_served *model, const char *dir)
                "paths are noticed when they are polled, every %lld s",
                (long long)m->opts.poll_seconds);
     }
-    if (watch != model->watch)
-        sl_manager_unwatch_base(model);
-    model->watch = watch > 0 ? watch : 0;
+    if (watch == model->watch)
+        return;
+    sl_manager_unwatch_base(model);
+    if (watch > 0)
+        join(model, watch);
 }
 
 /* ---- what is heard ---- */
@@ -76,12 +104,13 @@ static void look_later(sl_manager *m)
 
 static void hear_one(sl_manager *m, const struct inotify_event *e)
 {
-    for (sl_served *model = m->models; model != NULL; model = model->next)
-        if (model->watch == e->wd) {
-            model->noticed = true;
-            if (e->mask & IN_IGNORED) /* the kernel has ended it: the directory is gone */
-                model->watch = 0;
-        }
+    sl_served *model = sl_map_get(&m->watchers, key_of(&e->wd)), *next;
+    for (; model != NULL; model = next) {
+        next = model->watcher_after;
+        model->noticed = true;
+        if (e->mask & IN_IGNORED) /* the kernel has ended it: the directory is gone */
+            leave(model);
+    }
 }
 
 static void hear(sl_manager *m)
@@ -145,7 +174,9 @@ void sl_manager_stop_notices(sl_manager *m)
         pthread_join(m->notices, NULL);
     m->has_notices = false;
     for (sl_served *model = m->models; model != NULL; model = model->next)
-        model->watch = 0;
+        if (model->watch > 0)
+            leave(model);
+    sl_map_fini(&m->watchers);
     close(m->notice_fd);
     close(m->notice_end_fd);
 }
