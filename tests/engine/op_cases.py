@@ -510,6 +510,114 @@ for op, kinds in (("ResizeBilinear", (F, U8)), ("ResizeNearestNeighbor", (F, U8)
             case(op, [rnd(1, 3, 4, 2, t=t, lo=0, hi=200), ints(5, 7)], "up", align_corners=ac, half_pixel_centers=hp)
             case(op, [rnd(1, 5, 7, 2, t=t, lo=0, hi=200), ints(2, 3)], "down", align_corners=ac, half_pixel_centers=hp)
 
+# ---- regular expressions ----
+texts = S(b"Hello, World!", b"", b"aaa bb a", b"x\xc3\xa9y", b"\xff\xfe")
+punctuation = b"[!\"#$%&()\\*\\+,-\\./:;<=>?@\\[\\\\\\]^_`{|}~\\']"
+case("StaticRegexReplace", [texts], "punctuation", pattern=punctuation, rewrite=b"")
+case("StaticRegexReplace", [texts], "first", pattern=b"a+", rewrite=b"<\\0>", replace_global=False)
+case("StaticRegexReplace", [texts], "groups", pattern=b"(\\w)(\\w)", rewrite=b"\\2\\1")
+case("StaticRegexReplace", [texts], "empty match", pattern=b"x*", rewrite=b"-")
+case("StaticRegexReplace", [texts], "bad rewrite", pattern=b"a", rewrite=b"\\7")
+case("StaticRegexReplace", [texts.reshape(5, 1)], "shape", pattern=b"(?i)h.", rewrite=b"_")
+case("RegexReplace", [texts, np.array(b"[[:punct:]]", object), np.array(b".", object)])
+case("RegexReplace", [texts, np.array(b"(", object), np.array(b"", object)], "bad")
+case("RegexReplace", [texts, S(b"a", b"b"), np.array(b"", object)], "pattern")
+case("RegexReplace", [texts, np.array(b"a", object), S(b"a", b"b")], "rewrite")
+case("StaticRegexFullMatch", [texts], "", pattern=b"(a|b|\\s)*")
+case("RegexFullMatch", [texts, np.array(b".*l.*", object)])
+case("RegexFullMatch", [texts, np.array(b"*", object)], "bad")
+
+# ---- counting ----
+for op in ("DenseBincount", "Bincount"):
+    t = I64 if op == "DenseBincount" else I32
+    case(op, [np.array([3, 0, 3, 9, 1], t), t(5), np.zeros(0, F)])
+    case(op, [np.array([3, 0, 3, 9, 1], t), t(5), rnd(5)], "weights")
+    case(op, [np.zeros(0, t), t(3), np.zeros(0, I32)], "nothing")
+    case(op, [np.array([3, -1], t), t(5), np.zeros(0, F)], "negative")
+    case(op, [np.array([3, 1], t), t(-5), np.zeros(0, F)], "size")
+    case(op, [np.array([3, 1], t), t(5), rnd(3)], "bad weights")
+for t in (F, D, I32, I64):
+    case("DenseBincount", [np.array([[3, 0, 3], [9, 1, 1]], I32), I32(4), np.zeros((0,), t)], tf.as_dtype(t).name)
+    case("DenseBincount", [np.array([[3, 0, 3], [9, 1, 1]], I32), I32(4), rnd(2, 3, t=t)], tf.as_dtype(t).name)
+case("DenseBincount", [np.array([[3, 0, 3], [9, 1, 1]], I64), I64(4), np.zeros((0,), F)], "binary", binary_output=True)
+case("DenseBincount", [rnd(2, 2, 2, t=I32, lo=0), I32(4), np.zeros((0,), F)], "bad rank")
+case("RaggedBincount", [np.array([0, 2, 2, 3], I64), ints(1, 1, 2), I32(4), np.zeros(0, F)])
+case("RaggedBincount", [np.array([0, 2, 2, 3], I64), ints(1, 1, 2), I32(4), np.zeros(0, F)], "binary", binary_output=True)
+
+# ---- ragged ----
+rows = {"row_partition_types": [b"ROW_SPLITS"]}
+ids = {"row_partition_types": [b"FIRST_DIM_SIZE", b"VALUE_ROWIDS"]}
+splits, rowids = np.array([0, 2, 2, 5], I64), np.array([0, 0, 2, 2, 2], I64)
+for label, shape in (("open", I64(-1)), ("vector", np.array([-1, -1], I64)), ("narrow", np.array([-1, 2], I64)),
+                     ("wide", np.array([4, 5], I64)), ("fewer rows", np.array([1, -1], I64))):
+    case("RaggedTensorToTensor", [shape, rnd(5), F(-1), [splits]], label, **rows)
+    case("RaggedTensorToTensor", [shape, rnd(5), F(-1), [I64(3), rowids]], label, **ids)
+case("RaggedTensorToTensor", [np.array([-1, -1], I64), S(b"a", b"b", b"c", b"d", b"e"), np.array(b"", object), [splits]],
+     "strings", **rows)
+case("RaggedTensorToTensor", [np.array([-1, -1, 2], I64), rnd(5, 2), F(0), [splits]], "items", **rows)
+case("RaggedTensorToTensor", [np.array([-1, -1, -1], I64), rnd(5, 2), rnd(2), [splits]], "default item", **rows)
+case("RaggedTensorToTensor", [np.array([-1, -1, -1], I64), rnd(5), F(9), [np.array([0, 1, 3], I64), splits]], "two levels",
+     row_partition_types=[b"ROW_SPLITS", b"ROW_SPLITS"])
+case("RaggedTensorToTensor", [np.array([-1, 1, 2], I64), rnd(5), F(9), [I64(2), np.array([0, 1, 1], I64), rowids]],
+     "two levels", row_partition_types=[b"FIRST_DIM_SIZE", b"VALUE_ROWIDS", b"VALUE_ROWIDS"])
+case("RaggedTensorToTensor", [np.array([-1, -1], I64), np.zeros(0, F), F(9), [np.array([0, 0], I64)]], "nothing", **rows)
+case("RaggedTensorToTensor", [np.array([-1, -1], I64), np.zeros(0, F), F(9), [np.array([0], I64)]], "no rows", **rows)
+
+# ---- matrices ----
+m3 = rnd(2, 3, 4)
+for lower, upper in ((1, 0), (0, 0), (-1, 0), (0, -1), (-1, -1), (2, 1), (3, 4)):
+    case("MatrixBandPart", [m3, I32(lower), I32(upper)], str((lower, upper)))
+case("MatrixBandPart", [rnd(3, 3, t=I64), I64(1), I64(1)], "int64")
+case("MatrixBandPart", [np.ones((3, 3), bool), I64(-1), I64(0)], "causal")
+case("MatrixBandPart", [m3, I32(4), I32(0)], "bad")
+case("MatrixBandPart", [rnd(3), I32(0), I32(0)], "rank")
+case("MatrixDiag", [rnd(2, 3)])
+case("MatrixDiagPart", [m3])
+case("MatrixSetDiag", [m3, rnd(2, 3)])
+case("MatrixSetDiag", [m3, rnd(2, 4)], "bad")
+for align in (b"RIGHT_LEFT", b"LEFT_RIGHT", b"LEFT_LEFT", b"RIGHT_RIGHT"):
+    for k in ([0], [1], [-1], [-1, 1], [0, 2], [-2, 0]):
+        size = [max(min(3 + min(k[-1], 0), 4 - max(k[0], 0)), 0)]
+        packed = ([len(range(k[0], k[-1] + 1))] if len(k) > 1 else []) + size
+        case("MatrixDiagPartV3", [m3, np.array(k, I32), F(7)], "%s %s" % (align.decode(), k), align=align)
+        case("MatrixSetDiagV3", [m3, rnd(2, *packed), np.array(k, I32)], "%s %s" % (align.decode(), k), align=align)
+        case("MatrixDiagV3", [rnd(2, *packed), np.array(k, I32), I32(3), I32(4), F(7)], "%s %s" % (align.decode(), k),
+             align=align)
+case("MatrixDiagV3", [rnd(2, 3), I32(0), I32(-1), I32(-1), F(0)], "square")
+case("MatrixDiagV3", [rnd(2, 3), I32(1), I32(-1), I32(-1), F(0)], "above")
+case("MatrixDiagV3", [rnd(2, 3), I32(0), I32(2), I32(-1), F(0)], "few rows")
+case("MatrixDiagV3", [rnd(2, 3), I32(0), I32(5), I32(5), F(0)], "inconsistent")
+case("MatrixDiagV2", [rnd(2, 2, 3), np.array([0, 1], I32), I32(-1), I32(-1), F(0)])
+case("MatrixDiagPartV2", [m3, np.array([-1, 0], I32), F(1)])
+
+# ---- sparse rows ----
+at = np.array([[0, 1], [2, 0], [2, 1], [3, 0]], I64)
+for to in ([8], [2, -1], [2, 2, 2], [-1, 1, 4], [3, -1], [-1, -1], [7], [4, 2]):
+    case("SparseReshape", [at, np.array([4, 2], I64), np.array(to, I64)], str(to))
+case("SparseReshape", [np.zeros((0, 2), I64), np.array([0, 2], I64), np.array([-1, 2], I64)], "nothing")
+case("SparseReshape", [at, np.array([4, 2, 1], I64), np.array([8], I64)], "rank")
+case("SparseFillEmptyRows", [at, rnd(4), np.array([6, 2], I64), F(-5)])
+case("SparseFillEmptyRows", [at[::-1], S(b"a", b"b", b"c", b"d"), np.array([4, 2], I64), np.array(b"?", object)], "order")
+case("SparseFillEmptyRows", [np.zeros((0, 2), I64), np.zeros(0, I64), np.array([2, 3], I64), I64(7)], "nothing")
+case("SparseFillEmptyRows", [np.zeros((0, 2), I64), np.zeros(0, I64), np.array([0, 3], I64), I64(7)], "no rows")
+case("SparseFillEmptyRows", [at, rnd(4), np.array([3, 2], I64), F(-5)], "range")
+case("SparseFillEmptyRows", [at, rnd(3), np.array([4, 2], I64), F(-5)], "bad")
+for op in ("SparseSegmentSum", "SparseSegmentMean", "SparseSegmentSqrtN"):
+    case(op, [rnd(5, 3), ints(0, 4, 4, 1), ints(0, 0, 2, 2)])
+    case(op, [rnd(5, t=D), np.array([3, 1, 2], I64), np.array([0, 0, 0], I64)], "double")
+    case(op, [rnd(5, 3), np.zeros(0, I32), np.zeros(0, I32)], "nothing")
+    case(op, [rnd(5, 3), ints(0, 5), ints(0, 1)], "range")
+    case(op, [rnd(5, 3), ints(0, 1), ints(1, 0)], "order")
+    case(op, [rnd(5, 3), ints(0, 1), ints(0)], "sizes")
+case("SparseSegmentSumWithNumSegments", [rnd(5, 3), ints(0, 4), ints(0, 2), I32(5)])
+case("SparseSegmentMeanWithNumSegments", [rnd(5, 3), ints(0, 4), ints(0, 2), I32(2)], "few")
+for a in (False, True):
+    for b in (False, True):
+        case("SparseTensorDenseMatMul", [at, rnd(4), np.array([4, 3], I64), rnd(*((4, 5) if a else (3, 5))[::-1 if b else 1])],
+             str((a, b)), adjoint_a=a, adjoint_b=b)
+case("SparseTensorDenseMatMul", [at, rnd(4), np.array([3, 3], I64), rnd(3, 5)], "range")
+case("SparseTensorDenseMatMul", [at, rnd(4), np.array([4, 3], I64), rnd(4, 5)], "inner")
+
 # ---- effects, strings ----
 case("Assert", [np.array(False), [ints(1, 2, 3, 4), np.array(b"abc", object), F(1.5),
                                   np.array([[1, 2], [3, 4], [5, 6]], F), np.array([True, False])]], "fails")

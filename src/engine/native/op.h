@@ -1,21 +1,21 @@
 /*
  * op.h - what the native engine knows of an operation
  *
- * An op is a small table entry: how to check a node, which shapes come out, how to compute. The same
- * entry serves three times, so there is one implementation of everything:
+ * An op is a small table entry: how to check a node, which shapes come out, how to compute. The
+ * same entry serves three times, so there is one implementation of everything:
  *
  *     load        configure(node)         attributes read and checked, once per node
  *     specialise  shape(call)             for concrete input shapes; values of constants are known.
- *                 run(call)               ... and if all inputs are known, the node is folded right here
- *     run         run(call)               into memory that the plan has reserved
+ *                 run(call)               ... and if all inputs are known, the node is folded right
+ * here run         run(call)               into memory that the plan has reserved
  *
- * Shapes are always concrete: a plan is made for one set of input shapes, so Shape(x) is a constant in
- * it and Reshape(x, Pack(Shape(x)[0], 64)) is a view. Where a shape hangs on values that are only
- * known during the run (Where, Unique, string splits), the step is dynamic: shape() is called during
- * the run and memory comes from the run's arena.
+ * Shapes are always concrete: a plan is made for one set of input shapes, so Shape(x) is a constant
+ * in it and Reshape(x, Pack(Shape(x)[0], 64)) is a view. Where a shape hangs on values that are
+ * only known during the run (Where, Unique, string splits), the step is dynamic: shape() is called
+ * during the run and memory comes from the run's arena.
  *
- * The ops are a closed list (ops/ *.c, one file a family; table.c joins them): none of them opens a file
- * or a socket, all of them check shapes before they write.
+ * The ops are a closed list (ops/ *.c, one file a family; table.c joins them): none of them opens a
+ * file or a socket, all of them check shapes before they write.
  */
 #ifndef SL_ENGINE_NATIVE_OP_H
 #define SL_ENGINE_NATIVE_OP_H
@@ -24,7 +24,8 @@
 #include "savedmodel/savedmodel.h"
 #include "sluice/tensor.h"
 
-/* A mutable thing that a resource or ref tensor points to: variable or table. Defined in resource.h. */
+/* A mutable thing that a resource or ref tensor points to: variable or table. Defined in
+ * resource.h. */
 typedef struct sl_resource sl_resource;
 
 typedef struct sl_op sl_op;
@@ -33,8 +34,8 @@ typedef struct sl_op sl_op;
 typedef struct sl_op_node {
     const sl_op *op;
     const char *name;      /* for error messages: "StatefulPartitionedCall/dense/MatMul" */
-    const sl_node *source; /* attributes: sl_node_int(source, "axis", 0) ... defaults are stripped in
-                              files, so every read names the default of opdefs.tsv */
+    const sl_node *source; /* attributes: sl_node_int(source, "axis", 0) ... defaults are stripped
+                              in files, so every read names the default of opdefs.tsv */
     int n_in;              /* data inputs */
     const sl_dtype *in_types; /* their dtypes (base types; SL_DT_RESOURCE for handles) */
     int n_out;
@@ -46,32 +47,33 @@ typedef struct sl_op_node {
 /* One evaluation of a node, at specialise time or during a run. */
 typedef struct sl_op_call {
     const sl_op_node *node;
-    /* Inputs: dtype and shape are always set. data is the value; NULL while it is not known yet (only
-     * in shape(), when specialising). A tensor of 0 elements counts as known. Read-only. */
+    /* Inputs: dtype and shape are always set. data is the value; NULL while it is not known yet
+     * (only in shape(), when specialising). A tensor of 0 elements counts as known. Read-only. */
     const sl_tensor *in;
     /* Outputs: shape() sets rank and dims (dtype is set already); before run() the engine sets size
      * and data. run() writes data[0 .. size). An op with SL_OP_MAKES sets all of out[] in run(). */
     sl_tensor *out;
     void *scratch;       /* scratch_size bytes, aligned to 64, if shape() asked for some */
     size_t scratch_size; /* set by shape() */
-    sl_arena *arena;     /* of this run (or of specialising): string bytes and results of unknown size
-                            come from here with sl_arena_try_alloc; valid until the outputs have been
-                            handed to the caller */
-    int threads;         /* how many the run may use; 1: the caller's only */
+    sl_arena *arena; /* of this run (or of specialising): string bytes and results of unknown size
+                        come from here with sl_arena_try_alloc; valid until the outputs have been
+                        handed to the caller */
+    int threads;     /* how many the run may use; 1: the caller's only */
 } sl_op_call;
 
 enum {
-    /* Output 0 has the bytes of input 0 (Identity, Reshape, Squeeze, ExpandDims ...): run may be NULL;
-     * the planner makes it a view. Other outputs: none. */
+    /* Output 0 has the bytes of input 0 (Identity, Reshape, Squeeze, ExpandDims ...): run may be
+     * NULL; the planner makes it a view. Other outputs: none. */
     SL_OP_ALIAS = 1 << 0,
-    /* out[0] may share memory with an input of the same size that dies here (elementwise ops): run()
-     * must be correct with out[0].data == in[i].data for any i. */
+    /* out[0] may share memory with an input of the same size that dies here (elementwise ops):
+     * run() must be correct with out[0].data == in[i].data for any i. */
     SL_OP_IN_PLACE = 1 << 1,
     /* Reads or writes state, or has a side effect (Assert): never folded, never removed when it is
      * reached, keeps its order among the stateful steps. */
     SL_OP_STATEFUL = 1 << 2,
-    /* The shape of an output hangs on the values that run() computes (Where, Unique): run() sets rank,
-     * dims, size and data of all outputs, taking memory from call->arena. shape() may be NULL. */
+    /* The shape of an output hangs on the values that run() computes (Where, Unique): run() sets
+     * rank, dims, size and data of all outputs, taking memory from call->arena. shape() may be
+     * NULL. */
     SL_OP_MAKES = 1 << 3,
     /* May block or take unbounded time whatever the shapes: never run in place on a loop. */
     SL_OP_BLOCKS = 1 << 4,
@@ -89,8 +91,8 @@ struct sl_op {
     uint32_t shape_reads;
 
     /*
-     * Checks a node once: attributes, dtypes, number of inputs; sets out_types and config. SL_OK: this
-     * node can be computed. FAILED_PRECONDITION: it cannot; the message is one reason ("dtype
+     * Checks a node once: attributes, dtypes, number of inputs; sets out_types and config. SL_OK:
+     * this node can be computed. FAILED_PRECONDITION: it cannot; the message is one reason ("dtype
      * complex64 is not supported"), shown by inspect. INVALID_ARGUMENT: the file is wrong.
      */
     sl_code (*configure)(sl_op_node *n, sl_status *st);
@@ -112,19 +114,21 @@ struct sl_op {
  * SL_OP_READS_LAST worked in. */
 static inline uint32_t sl_op_shape_reads(const sl_op *op, int n_in)
 {
-    uint32_t last = op->flags & SL_OP_READS_LAST && n_in > 0 ? 1u << (n_in > 32 ? 31 : n_in - 1) : 0;
+    uint32_t last =
+        op->flags & SL_OP_READS_LAST && n_in > 0 ? 1u << (n_in > 32 ? 31 : n_in - 1) : 0;
     return op->shape_reads | last;
 }
 
 /* NULL if the native engine does not have it. Binary search over all families. */
 const sl_op *sl_op_find(sl_str name);
-/* The i-th op by name, NULL after the last: inspect, the op tests and the documents walk the list. */
+/* The i-th op by name, NULL after the last: inspect, the op tests and the documents walk the list.
+ */
 const sl_op *sl_op_at(int i);
 
 /*
  * Outputs by name, for references inside functions ("MatMul:product:0"): position of the first flat
- * output of output arg `arg` of this node (its N and type-list attributes counted), -1 if there is no
- * such op or arg. Knows every op of the contract's op list, also those without a kernel here
+ * output of output arg `arg` of this node (its N and type-list attributes counted), -1 if there is
+ * no such op or arg. Knows every op of the contract's op list, also those without a kernel here
  * (opdefs.c).
  */
 int sl_opdef_output(const sl_node *n, sl_str arg);
@@ -135,32 +139,38 @@ sl_dtype sl_opdef_output_type(const sl_node *n, int k);
 bool sl_opdef_is_stateful(sl_str op);
 
 /* Families: each ops/<family>.c exports its table, ended by an entry without a name. */
-#define SL_OP_FAMILIES(X)                                                                          \
-    X(array_shape)  /* Identity Shape Reshape ExpandDims Squeeze ... */                            \
-    X(array_move)   /* Transpose ConcatV2 Pack Split Tile BroadcastTo ReverseV2 ... */             \
-    X(array_slice)  /* Slice StridedSlice */                                                       \
-    X(array_gather) /* GatherV2 GatherNd ScatterNd ... */                                          \
-    X(array_make)   /* Fill Range ZerosLike OneHot Where Unique TopKV2 ... */                      \
-    X(array_pad)    /* Pad MirrorPad DepthToSpace SpaceToBatchND ... */                            \
-    X(cast)         /* Cast Bitcast */                                                             \
-    X(math_unary)   /* elementwise, one operand; activations too */                                \
-    X(math_binary)  /* elementwise with broadcasting, comparisons, logical, AddN */                \
-    X(math_select)  /* Select SelectV2 ClipByValue */                                              \
-    X(reduce)       /* Sum Mean Max Min Prod All Any ArgMax ArgMin */                              \
-    X(scan)         /* Cumsum Cumprod, segment sums */                                             \
-    X(linear)       /* MatMul BatchMatMulV2 BiasAdd Einsum */                                      \
-    X(einsum)       /* Einsum */                                                                   \
-    X(nn)           /* Softmax batch norm LRN */                                                   \
-    X(conv)         /* Conv2D DepthwiseConv2dNative */                                             \
-    X(conv_transpose) /* Conv2DBackpropInput */                                                    \
-    X(sparse)       /* SparseToDense ScatterNd TensorScatterUpdate Bucketize */                    \
-    X(pool)         /* MaxPool AvgPool */                                                          \
-    X(image)        /* ResizeBilinear ResizeNearestNeighbor */                                     \
-    X(parse)        /* ParseExample ParseExampleV2 DecodeRaw StringToNumber */                     \
-    X(string)       /* string ops */                                                               \
-    X(list)         /* TensorList */                                                               \
-    X(state)        /* variables, Assert, NoOp */                                                  \
-    X(table)        /* lookup tables */
+#define SL_OP_FAMILIES(X)                                                                \
+    X(array_shape)    /* Identity Shape Reshape ExpandDims Squeeze ... */                \
+    X(array_move)     /* Transpose ConcatV2 Pack Split Tile BroadcastTo ReverseV2 ... */ \
+    X(array_slice)    /* Slice StridedSlice */                                           \
+    X(array_gather)   /* GatherV2 GatherNd ScatterNd ... */                              \
+    X(array_make)     /* Fill Range ZerosLike OneHot Where Unique TopKV2 ... */          \
+    X(array_pad)      /* Pad MirrorPad DepthToSpace SpaceToBatchND ... */                \
+    X(cast)           /* Cast Bitcast */                                                 \
+    X(math_unary)     /* elementwise, one operand; activations too */                    \
+    X(math_binary)    /* elementwise with broadcasting, comparisons, logical, AddN */    \
+    X(math_select)    /* Select SelectV2 ClipByValue */                                  \
+    X(reduce)         /* Sum Mean Max Min Prod All Any ArgMax ArgMin */                  \
+    X(scan)           /* Cumsum Cumprod, segment sums */                                 \
+    X(linear)         /* MatMul BatchMatMulV2 BiasAdd Einsum */                          \
+    X(einsum)         /* Einsum */                                                       \
+    X(nn)             /* Softmax batch norm LRN */                                       \
+    X(conv)           /* Conv2D DepthwiseConv2dNative */                                 \
+    X(conv_transpose) /* Conv2DBackpropInput */                                          \
+    X(sparse)         /* SparseToDense ScatterNd TensorScatterUpdate Bucketize */        \
+    X(pool)           /* MaxPool AvgPool */                                              \
+    X(image)          /* ResizeBilinear ResizeNearestNeighbor */                         \
+    X(parse)          /* ParseExample ParseExampleV2 DecodeRaw StringToNumber */         \
+    X(string)         /* string ops */                                                   \
+    X(list)           /* TensorList */                                                   \
+    X(list_many)      /* TensorListStack ... */                                          \
+    X(regex)          /* RegexReplace RegexFullMatch */                                  \
+    X(ragged)         /* RaggedTensorToTensor */                                         \
+    X(count)          /* Bincount DenseBincount RaggedBincount */                        \
+    X(matrix)         /* MatrixBandPart, diagonals */                                    \
+    X(sparse_rows)    /* SparseReshape SparseFillEmptyRows SparseSegmentSum ... */       \
+    X(state)          /* variables, Assert, NoOp */                                      \
+    X(table)          /* lookup tables */
 #define X(family) extern const sl_op sl_ops_##family[];
 SL_OP_FAMILIES(X)
 #undef X
