@@ -1,6 +1,8 @@
 /* protocol.c - see protocol.h */
 #include "fetch/protocol.h"
 
+#include <errno.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -68,6 +70,19 @@ void sl_fetch_write(sl_text *t, const sl_fetch_msg *m)
     }
     for (int i = 0; i < HEAD; i++)
         t->p[begin + (size_t)i] = (char)(n >> (8 * i));
+}
+
+int sl_fetch_flush(int fd, const sl_text *t, size_t *at)
+{
+    while (*at < t->n) {
+        ssize_t n = send(fd, t->p + *at, t->n - *at, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno == EAGAIN ? 0 : -1;
+        *at += (size_t)n;
+    }
+    return 0;
 }
 
 /* ---- reading ---- */

@@ -91,6 +91,9 @@ typedef struct sl_fetch_msg {
 
 /* Appends one frame. A message that is too long sets t->failed. */
 void sl_fetch_write(sl_text *t, const sl_fetch_msg *m);
+/* Sends what a socket takes of `t` from *at on, which moves on: 0, or -1 with errno when nothing
+ * more can be sent. One that does not block has taken all when *at is t->n. */
+int sl_fetch_flush(int fd, const sl_text *t, size_t *at);
 
 /* Bytes that have come and are not yet read. All zeros: empty. */
 typedef struct sl_fetch_reader {

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -102,20 +101,6 @@ static void hear(talk *t)
     }
 }
 
-static void flush(talk *t)
-{
-    while (t->out_at < t->out.n) {
-        ssize_t n = send(t->socket, t->out.p + t->out_at, t->out.n - t->out_at, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno != EAGAIN)
-            fail_rest(t, SL_UNAVAILABLE, "sluice-fetch ended unexpectedly");
-        if (n < 0)
-            return;
-        t->out_at += (size_t)n;
-    }
-}
-
 static void converse(talk *t, int wake, const atomic_bool *ending)
 {
     uint64_t end = sl_now_ns() + WHOLE_NS, now, ignored;
@@ -123,7 +108,8 @@ static void converse(talk *t, int wake, const atomic_bool *ending)
     if (t->out.failed)
         fail_rest(t, SL_RESOURCE_EXHAUSTED, "out of memory");
     while (t->left > 0 && (now = sl_now_ns()) < end) {
-        flush(t);
+        if (sl_fetch_flush(t->socket, &t->out, &t->out_at))
+            fail_rest(t, SL_UNAVAILABLE, "sluice-fetch ended unexpectedly");
         struct pollfd fds[2] = {{.fd = t->socket, .events = POLLIN},
                                 {.fd = wake, .events = POLLIN}};
         if (t->out_at < t->out.n)

@@ -74,19 +74,6 @@ void remote_helper_send(sl_remote *r, const sl_fetch_msg *m)
     sl_fetch_write(&r->out, m);
 }
 
-static bool flush(sl_remote *r)
-{
-    while (r->out_at < r->out.n) {
-        ssize_t n = send(r->socket, r->out.p + r->out_at, r->out.n - r->out_at, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return errno == EAGAIN;
-        r->out_at += (size_t)n;
-    }
-    return true;
-}
-
 static void hear_hello(sl_remote *r, const sl_fetch_msg *m)
 {
     if (m->code != SL_FETCH_VERSION) {
@@ -145,7 +132,8 @@ void *remote_helper_run(void *remote)
         uint64_t next = r->is_up ? remote_round_tend(r, now) : now + 1000000000u;
         if (r->socket < 0)
             next = SL_MIN(next, r->start_due_ns);
-        else if (!flush(r) || r->out.failed || r->out.n > OUT_LIMIT)
+        else if (sl_fetch_flush(r->socket, &r->out, &r->out_at) || r->out.failed ||
+                 r->out.n > OUT_LIMIT)
             gone(r, "it does not take what it is told");
         struct pollfd fds[2] = {{.fd = r->wake, .events = POLLIN},
                                 {.fd = r->socket, .events = POLLIN}};

@@ -1,8 +1,10 @@
 /* test_protocol.c - frames between the server and sluice-fetch */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -132,6 +134,39 @@ static void frames_are_read_one_after_another_from_a_descriptor(void **state)
     sl_text_fini(&t);
 }
 
+static void what_a_socket_does_not_take_is_sent_later(void **state)
+{
+    (void)state;
+    int ends[2];
+    size_t at = 0, taken;
+    sl_text t = {0};
+    sl_fetch_reader r = {0};
+    sl_fetch_msg m = {.kind = SL_FETCH_LOG, .text = SL_STR("the same again")};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    while (t.n < 4 << 20)
+        sl_fetch_write(&t, &m);
+    assert_int_equal(sl_fetch_flush(ends[1], &t, &at), 0);
+    assert_true(at > 0 && at < t.n);
+    do {
+        taken = at;
+        while (sl_fetch_fill(&r, ends[0]) > 0)
+            ;
+        assert_int_equal(sl_fetch_flush(ends[1], &t, &at), 0);
+    } while (at > taken);
+    while (sl_fetch_fill(&r, ends[0]) > 0)
+        ;
+    assert_int_equal(at, t.n);
+    assert_int_equal(r.bytes.n, t.n);
+    assert_memory_equal(r.bytes.p, t.p, t.n);
+    close(ends[0]);
+    at = 0;
+    assert_int_equal(sl_fetch_flush(ends[1], &t, &at), -1);
+    assert_int_equal(errno, EPIPE);
+    close(ends[1]);
+    sl_fetch_reader_fini(&r);
+    sl_text_fini(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +174,7 @@ int main(void)
         cmocka_unit_test(what_is_no_message_ends_the_connection),
         cmocka_unit_test(more_names_than_allowed_are_refused_by_both_ends),
         cmocka_unit_test(frames_are_read_one_after_another_from_a_descriptor),
+        cmocka_unit_test(what_a_socket_does_not_take_is_sent_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
