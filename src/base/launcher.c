@@ -208,3 +208,32 @@ void sl_launcher_end(sl_launcher *l)
     pthread_mutex_destroy(&l->lock);
     sl_free(l);
 }
+
+/* ---- ending what an operation has started ---- */
+
+void sl_child_end(pid_t *pid)
+{
+    /* Ours until it is waited for. Where we may not kill any more it ends with its socket. */
+    if (*pid > 0 && kill(*pid, SIGKILL) == 0)
+        waitpid(*pid, NULL, 0);
+    *pid = 0;
+}
+
+sl_code sl_launch_child_end(void *arg, const int *fds, int n_fds, char *answer, size_t size,
+                            sl_status *st)
+{
+    (void)fds, (void)n_fds, (void)answer, (void)size, (void)st;
+    sl_child_end(arg);
+    return SL_OK;
+}
+
+void sl_launcher_end_child(sl_launcher *l, int op, pid_t *pid)
+{
+    char nothing[1];
+    sl_status st;
+    if (*pid > 0 && l != NULL)
+        sl_launcher_ask(l, op, NULL, 0, nothing, sizeof nothing, &st);
+    else
+        sl_child_end(pid);
+    *pid = 0;
+}

@@ -19,6 +19,7 @@
 #define SL_BASE_LAUNCHER_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "sluice/status.h"
 
@@ -40,5 +41,16 @@ sl_code sl_launcher_ask(sl_launcher *l, int op, const int *fds, int n_fds, char 
                         size_t size, sl_status *st);
 /* Ends it and waits for that. Accepts NULL. */
 void sl_launcher_end(sl_launcher *l);
+
+/* ---- ending what an operation has started ---- */
+
+/* Kills a child of this process (0: there is none) and waits for it. *pid becomes 0. */
+void sl_child_end(pid_t *pid);
+/* That as an operation; `arg` is where the operation that starts the child keeps its pid_t. */
+sl_code sl_launch_child_end(void *arg, const int *fds, int n_fds, char *answer, size_t size,
+                            sl_status *st);
+/* The server's side: has the launcher do operation `op`, which is sl_launch_child_end; without a
+ * launcher the child is our own. *pid becomes 0. */
+void sl_launcher_end_child(sl_launcher *l, int op, pid_t *pid);
 
 #endif

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -77,14 +76,6 @@ typedef struct launch {
     pid_t pid;
 } launch;
 
-static void end_process(pid_t *pid)
-{
-    /* Ours until it is waited for; it keeps nothing that matters. */
-    if (*pid > 0 && kill(*pid, SIGKILL) == 0)
-        waitpid(*pid, NULL, 0);
-    *pid = 0;
-}
-
 static sl_code launch_helper(void *arg, const int *fds, int n_fds, char *answer, size_t size,
                              sl_status *st)
 {
@@ -92,7 +83,7 @@ static sl_code launch_helper(void *arg, const int *fds, int n_fds, char *answer,
     char *helper;
     if (n_fds != 1)
         return sl_fail(st, SL_INVALID_ARGUMENT, "the helper needs a socket");
-    end_process(&l->pid); /* there is one at a time */
+    sl_child_end(&l->pid); /* there is one at a time */
     sl_code rc = sl_helper_find(l->named, &helper, st);
     if (rc)
         return rc;
@@ -106,20 +97,12 @@ static sl_code launch_helper(void *arg, const int *fds, int n_fds, char *answer,
     return rc;
 }
 
-static sl_code end_helper(void *arg, const int *fds, int n_fds, char *answer, size_t size,
-                          sl_status *st)
-{
-    (void)fds, (void)n_fds, (void)answer, (void)size, (void)st;
-    end_process(&((launch *)arg)->pid);
-    return SL_OK;
-}
-
 void *sl_helper_launches(const char *named, sl_launch ops[SL_HELPER_LAUNCHES])
 {
     launch *l = sl_calloc(1, sizeof *l);
     l->named = named;
     ops[0] = (sl_launch){launch_helper, l};
-    ops[1] = (sl_launch){end_helper, l};
+    ops[1] = (sl_launch){sl_launch_child_end, &l->pid};
     return l;
 }
 
@@ -157,11 +140,6 @@ sl_code sl_helper_open(sl_helper *h, int *socket, sl_status *st)
 
 void sl_helper_close(sl_helper *h)
 {
-    char nothing[1];
-    sl_status st;
-    if (h->pid > 0 && h->launcher != NULL)
-        sl_launcher_ask(h->launcher, h->launch_op + 1, NULL, 0, nothing, sizeof nothing, &st);
-    else
-        end_process(&h->pid);
-    h->pid = 0;
+    /* It keeps nothing that matters. */
+    sl_launcher_end_child(h->launcher, h->launch_op + 1, &h->pid);
 }

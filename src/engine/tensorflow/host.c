@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -133,16 +132,6 @@ sl_code tf_launch_host(tf_launch *l, int socket, int lines, char *found, size_t 
     return SL_OK;
 }
 
-void tf_launch_end(tf_launch *l)
-{
-    if (l->pid <= 0)
-        return;
-    /* Ours until it is waited for. Where killing is not allowed any more it ends with its socket. */
-    if (kill(l->pid, SIGKILL) == 0)
-        waitpid(l->pid, NULL, 0);
-    l->pid = 0;
-}
-
 static sl_code launch_for_server(void *arg, const int *fds, int n_fds, char *answer, size_t size,
                                  sl_status *st)
 {
@@ -150,7 +139,7 @@ static sl_code launch_for_server(void *arg, const int *fds, int n_fds, char *ans
     char found[PATH_MAX];
     if (n_fds != 2)
         return sl_fail(st, SL_INVALID_ARGUMENT, "the TensorFlow host needs two descriptors");
-    tf_launch_end(l); /* there is one at a time */
+    sl_child_end(&l->pid); /* there is one at a time */
     /* dup2 to 1, 2 and 3 must not hit one that is still needed. */
     int socket = fcntl(fds[0], F_DUPFD_CLOEXEC, SL_TF_CONTROL_FD + 1);
     int lines = fcntl(fds[1], F_DUPFD_CLOEXEC, SL_TF_CONTROL_FD + 1);
@@ -162,14 +151,6 @@ static sl_code launch_for_server(void *arg, const int *fds, int n_fds, char *ans
     return rc;
 }
 
-static sl_code end_for_server(void *arg, const int *fds, int n_fds, char *answer, size_t size,
-                              sl_status *st)
-{
-    (void)fds, (void)n_fds, (void)answer, (void)size, (void)st;
-    tf_launch_end(arg);
-    return SL_OK;
-}
-
 void *sl_tensorflow_launches(const sl_tensorflow_options *o, sl_launch ops[SL_TENSORFLOW_LAUNCHES])
 {
     tf_launch *l = sl_calloc(1, sizeof *l);
@@ -179,7 +160,7 @@ void *sl_tensorflow_launches(const sl_tensorflow_options *o, sl_launch ops[SL_TE
                      .custom_op_libs = (char *const *)(uintptr_t)o->custom_op_libs,
                      .n_custom_op_libs = o->n_custom_op_libs};
     ops[0] = (sl_launch){launch_for_server, l};
-    ops[1] = (sl_launch){end_for_server, l};
+    ops[1] = (sl_launch){sl_launch_child_end, &l->pid};
     return l;
 }
 
@@ -249,18 +230,12 @@ sl_code tf_host_start(tf_engine *e, sl_status *st)
 
 void tf_host_end(tf_engine *e)
 {
-    char nothing[1];
-    sl_status st;
-    if (e->host_pid > 0 && e->launcher != NULL)
-        sl_launcher_ask(e->launcher, e->launch_op + 1, NULL, 0, nothing, sizeof nothing, &st);
-    else
-        tf_launch_end(&e->launch);
+    sl_launcher_end_child(e->launcher, e->launch_op + 1, &e->host_pid);
     tf_lines_read(&e->host_lines, "tensorflow host");
     if (e->host_socket >= 0)
         close(e->host_socket);
     if (e->host_lines.fd >= 0)
         close(e->host_lines.fd);
-    e->host_pid = 0;
     e->host_socket = -1;
     e->host_lines.fd = -1;
     e->host = TF_HOST_NONE;

@@ -206,7 +206,6 @@ void tf_wake(tf_engine *e);
  * output. May take seconds. */
 sl_code tf_launch_host(tf_launch *l, int socket, int lines, char *found, size_t size,
                        sl_status *st);
-void tf_launch_end(tf_launch *l);
 /* host.c, engine's thread, engine->lock held. Starts the program; the answer comes as HELLO. The
  * search for the library may take seconds: the lock is given back for it. */
 sl_code tf_host_start(tf_engine *e, sl_status *st);

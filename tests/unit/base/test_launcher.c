@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,12 +85,57 @@ static void a_launcher_that_is_gone_is_an_error_not_a_hang(void **state)
     sl_launcher_end(l);
 }
 
+static pid_t child; /* the launcher's after the fork */
+
+static sl_code starts(void *arg, const int *fds, int n_fds, char *answer, size_t size, sl_status *s)
+{
+    (void)fds, (void)n_fds, (void)s;
+    pid_t *pid = arg;
+    *pid = fork();
+    if (*pid == 0)
+        for (;;)
+            pause();
+    snprintf(answer, size, "%d", (int)*pid);
+    return *pid > 0 ? SL_OK : SL_UNKNOWN;
+}
+
+static const sl_launch of_a_child[] = {{starts, &child}, {sl_launch_child_end, &child}};
+
+static void a_child_is_ended_by_the_launcher_that_started_it(void **state)
+{
+    sl_launcher *l;
+    (void)state;
+    assert_int_equal(sl_launcher_start(of_a_child, 2, &l, &st), SL_OK);
+    assert_int_equal(sl_launcher_ask(l, 0, NULL, 0, text, sizeof text, &st), SL_OK);
+    pid_t pid = (pid_t)strtol(text, NULL, 10), started = pid;
+    assert_true(pid > 0);
+    assert_int_equal(kill(started, 0), 0);
+    sl_launcher_end_child(l, 1, &pid);
+    assert_int_equal(pid, 0);
+    assert_int_equal(kill(started, 0), -1); /* and was waited for */
+    sl_launcher_end_child(l, 1, &pid);      /* there is none */
+    sl_launcher_end(l);
+}
+
+static void a_child_of_our_own_is_ended_without_a_launcher(void **state)
+{
+    pid_t pid;
+    (void)state;
+    assert_int_equal(starts(&pid, NULL, 0, text, sizeof text, &st), SL_OK);
+    pid_t started = pid;
+    sl_launcher_end_child(NULL, 1, &pid);
+    assert_int_equal(pid, 0);
+    assert_int_equal(waitpid(started, NULL, WNOHANG), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_operation_gets_descriptors_and_gives_an_answer),
         cmocka_unit_test(a_failure_comes_back_with_its_reason),
         cmocka_unit_test(a_launcher_that_is_gone_is_an_error_not_a_hang),
+        cmocka_unit_test(a_child_is_ended_by_the_launcher_that_started_it),
+        cmocka_unit_test(a_child_of_our_own_is_ended_without_a_launcher),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
