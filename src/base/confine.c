@@ -235,6 +235,65 @@ void sl_calls_deny_kernel(sl_calls *f)
     sl_calls_deny_all(f, kernel, sizeof kernel / sizeof *kernel);
 }
 
+/* What reaches beyond the process: neither the server nor a model's process does that. */
+static const int outside[] = {
+    /* other programs and processes */
+    SYS_execve,
+    SYS_execveat,
+    SYS_process_vm_readv,
+    SYS_process_vm_writev,
+    SYS_kcmp,
+    SYS_rt_sigqueueinfo,
+#ifdef SYS_pidfd_getfd
+    SYS_pidfd_getfd,
+#endif
+    /* the network: what listens was opened before */
+    SYS_connect,
+    SYS_bind,
+    SYS_listen,
+    /* what Landlock does not see: mode, owner, times, attributes, links */
+    SYS_fchmod,
+    SYS_fchmodat,
+    SYS_fchown,
+    SYS_fchownat,
+    SYS_utimensat,
+    SYS_setxattr,
+    SYS_lsetxattr,
+    SYS_fsetxattr,
+    SYS_removexattr,
+    SYS_lremovexattr,
+    SYS_fremovexattr,
+    SYS_linkat,
+    SYS_symlinkat,
+    SYS_mknodat,
+    SYS_chroot,
+#ifdef SYS_fchmodat2
+    SYS_fchmodat2,
+#endif
+#if defined(__x86_64__)
+    SYS_chmod,
+    SYS_chown,
+    SYS_lchown,
+    SYS_utime,
+    SYS_utimes,
+    SYS_futimesat,
+    SYS_link,
+    SYS_symlink,
+    SYS_mknod,
+#endif
+    /* memory shared with strangers */
+    SYS_shmget,
+    SYS_shmat,
+    SYS_semget,
+    SYS_msgget,
+    SYS_mq_open,
+};
+
+void sl_calls_deny_outside(sl_calls *f)
+{
+    sl_calls_deny_all(f, outside, sizeof outside / sizeof *outside);
+}
+
 void sl_calls_unknown(sl_calls *f, int call)
 {
     if (!room(f))

@@ -61,6 +61,9 @@ void sl_calls_deny(sl_calls *f, int call); /* EPERM */
 void sl_calls_deny_all(sl_calls *f, const int *calls, size_t n);
 /* Mounts, modules, tracing, keys, clocks, users, io_uring and the like: no server needs them. */
 void sl_calls_deny_kernel(sl_calls *f);
+/* Running programs, looking into processes, connecting, listening, changing modes, owners and
+ * links, System V's shared memory: nothing that serves needs them once it has begun. */
+void sl_calls_deny_outside(sl_calls *f);
 /* As if the kernel did not know it: callers fall back to an older one. */
 void sl_calls_unknown(sl_calls *f, int call);
 /* Denied unless the low half of argument `i` (0 ...) is `value`. */

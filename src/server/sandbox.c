@@ -177,63 +177,15 @@ sl_code sl_sandbox_may_read(const sl_sandbox_options *o, const char *path, sl_st
 
 /* ---- system calls ---- */
 
+/* Beside what sl_calls_deny_outside closes. */
 static const int denied[] = {
-    /* other programs and processes */
-    SYS_execve,
-    SYS_execveat,
-    SYS_process_vm_readv,
-    SYS_process_vm_writev,
-    SYS_kcmp,
-    SYS_rt_sigqueueinfo,
-#ifdef SYS_pidfd_getfd
-    SYS_pidfd_getfd,
-#endif
-    /* the network: what listens was opened before */
-    SYS_connect,
-    SYS_bind,
-    SYS_listen,
-    /* files */
-    SYS_fchmod,
-    SYS_fchmodat,
-    SYS_fchown,
-    SYS_fchownat,
-    SYS_utimensat,
-    SYS_setxattr,
-    SYS_lsetxattr,
-    SYS_fsetxattr,
-    SYS_removexattr,
-    SYS_lremovexattr,
-    SYS_fremovexattr,
-    SYS_linkat,
-    SYS_symlinkat,
-    SYS_mknodat,
-
     SYS_renameat2,
     SYS_truncate,
-    SYS_chroot,
 #ifdef SYS_renameat
     SYS_renameat,
 #endif
-#ifdef SYS_fchmodat2
-    SYS_fchmodat2,
-#endif
-    SYS_shmget,
-    SYS_shmat,
-    SYS_semget,
-    SYS_msgget,
-    SYS_mq_open,
 #if defined(__x86_64__)
     SYS_creat,
-    SYS_chmod,
-    SYS_chown,
-    SYS_lchown,
-    SYS_utime,
-    SYS_utimes,
-    SYS_futimesat,
-    SYS_link,
-    SYS_symlink,
-    SYS_mknod,
-
     SYS_rename,
 #endif
 };
@@ -246,6 +198,7 @@ sl_code sl_sandbox_finish(const sl_sandbox_options *o, sl_status *st)
     sl_calls *f = sl_calloc(1, sizeof *f);
     sl_calls_begin(f);
     sl_calls_deny_all(f, denied, SL_COUNTOF(denied));
+    sl_calls_deny_outside(f);
     sl_calls_deny_kernel(f);
     if (!INSPECTED) {
         sl_calls_deny(f, SYS_ptrace);
