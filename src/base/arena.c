@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 
 enum { ALIGN = 16, DEFAULT_RESERVE = 4096, LARGEST_STEP = 1 << 20 };
@@ -90,6 +91,10 @@ void *sl_arena_try_alloc(sl_arena *a, size_t size)
 {
     if (a->limit && (size > a->limit || a->used > a->limit - size))
         return NULL;
+#ifdef SLUICE_FAULTS /* an arena mostly has room: without this its failures could not be tested */
+    if (sl_fault_hit(SL_FAULT_ARENA))
+        return NULL;
+#endif
     return carve(a, size);
 }
 

@@ -15,6 +15,7 @@ typedef enum sl_fault {
     SL_FAULT_WRITE,
     SL_FAULT_ACCEPT,
     SL_FAULT_THREAD,
+    SL_FAULT_ARENA, /* what a try_ function wants from an arena; only where built with SLUICE_FAULTS */
     SL_FAULT_KINDS
 } sl_fault;
 

@@ -16,7 +16,16 @@
 
 #define SL_STR(literal) ((sl_str){"" literal, sizeof(literal) - 1})
 /* For printf's "%.*s". Cut at 4096 bytes: quoted culprits need no more. */
-#define SL_STR_ARG(s) (int)((s).n > 4096 ? 4096 : (s).n), ((s).n ? (s).p : "")
+#define SL_STR_ARG(s) sl_str_arg_n(s), sl_str_arg_p(s)
+
+static inline int sl_str_arg_n(sl_str s)
+{
+    return (int)(s.n > 4096 ? 4096 : s.n);
+}
+static inline const char *sl_str_arg_p(sl_str s)
+{
+    return s.n ? s.p : "";
+}
 
 static inline sl_str sl_str_of(const char *s)
 {

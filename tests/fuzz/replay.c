@@ -1,8 +1,9 @@
 /*
  * replay.c - runs a fuzz target over every file of its corpus: arguments are files or folders
  *
- * Each is run as it is, then with its first allocation failing, its second, and so on, up to a bound:
- * what an input needs most often it needs alike. That nothing crashes or leaks is for the sanitizer to see.
+ * Each is run as it is, then with its first allocation failing, its second, and so on, up to a bound
+ * (what an input needs most often it needs alike), and the same with what it takes from arenas. That
+ * nothing crashes or leaks is for the sanitizer to see.
  */
 #include <dirent.h>
 #include <stdint.h>
@@ -18,6 +19,18 @@ enum { MOST_FAULTS = 100 };
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int ran;
+
+static void replay_failing(sl_fault kind, const uint8_t *data, size_t size)
+{
+    memory_fails = true;
+    for (int nth = 1, calls = nth; nth <= calls && nth <= MOST_FAULTS; nth++) {
+        sl_fault_arm(kind, nth);
+        LLVMFuzzerTestOneInput(data, size);
+        calls = sl_fault_count(kind);
+        sl_fault_arm(kind, 0);
+    }
+    memory_fails = false;
+}
 
 static void replay_file(const char *path)
 {
@@ -36,14 +49,8 @@ static void replay_file(const char *path)
     }
     fclose(f);
     LLVMFuzzerTestOneInput(data, (size_t)size);
-    for (int nth = 1, calls = nth; nth <= calls && nth <= MOST_FAULTS; nth++) {
-        memory_fails = true;
-        sl_fault_arm(SL_FAULT_ALLOC, nth);
-        LLVMFuzzerTestOneInput(data, (size_t)size);
-        calls = sl_fault_count(SL_FAULT_ALLOC);
-        sl_fault_arm(SL_FAULT_ALLOC, 0);
-        memory_fails = false;
-    }
+    replay_failing(SL_FAULT_ALLOC, data, (size_t)size);
+    replay_failing(SL_FAULT_ARENA, data, (size_t)size);
     free(data);
     ran++;
 }

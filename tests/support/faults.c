@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include <cmocka.h>
 
@@ -13,20 +12,19 @@
 
 enum { MOST = 100000 };
 
-int fail_each_allocation(sl_code (*attempt)(void *arg, sl_status *st), void *arg)
+static int fail_each(sl_fault kind, sl_code usual, sl_code (*attempt)(void *arg, sl_status *st),
+                     void *arg)
 {
-    sl_status st = {0};
-    sl_code usual = attempt(arg, &st);
     for (int nth = 1; nth < MOST; nth++) {
-        memset(&st, 0, sizeof st);
-        sl_fault_arm(SL_FAULT_ALLOC, nth);
+        sl_status st = {0};
+        sl_fault_arm(kind, nth);
         sl_code rc = attempt(arg, &st);
-        int calls = sl_fault_count(SL_FAULT_ALLOC);
-        sl_fault_arm(SL_FAULT_ALLOC, 0);
+        int calls = sl_fault_count(kind);
+        sl_fault_arm(kind, 0);
         if (rc != usual && rc != SL_RESOURCE_EXHAUSTED)
-            fail_msg("allocation %d: code %d, \"%s\"", nth, rc, st.msg);
+            fail_msg("%d, %d: code %d, \"%s\"", kind, nth, rc, st.msg);
         if (rc != usual && st.msg[0] == '\0')
-            fail_msg("allocation %d: code %d without a message", nth, rc);
+            fail_msg("%d, %d: code %d without a message", kind, nth, rc);
         if (calls < nth) {
             assert_int_equal(rc, usual);
             return nth - 1;
@@ -34,4 +32,12 @@ int fail_each_allocation(sl_code (*attempt)(void *arg, sl_status *st), void *arg
     }
     fail_msg("allocations without end");
     return MOST;
+}
+
+int fail_each_allocation(sl_code (*attempt)(void *arg, sl_status *st), void *arg)
+{
+    sl_status st = {0};
+    sl_code usual = attempt(arg, &st);
+    return fail_each(SL_FAULT_ALLOC, usual, attempt, arg) +
+           fail_each(SL_FAULT_ARENA, usual, attempt, arg);
 }
