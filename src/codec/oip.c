@@ -75,7 +75,10 @@ static sl_code unexpected(sl_arena *arena, const char *what, sl_str name, const 
         sl_text_printf(&known, "%s\"%s\"", i ? ", " : "", infos[i].key);
     sl_code rc = sl_fail_in(arena, st, SL_INVALID_ARGUMENT,
                             "unexpected inference %s \"%.*s\": signature \"%s\" has %s", what,
-                            SL_STR_ARG(name), sig->key, known.p ? known.p : "none");
+                            SL_STR_ARG(name), sig->key,
+                            n == 0         ? "none"
+                            : known.failed ? "others"
+                                           : known.p);
     sl_text_fini(&known);
     return rc;
 }

@@ -8,6 +8,8 @@
  */
 #include "codec/oip_json.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 #include "codec/dense.h"
 #include "codec/fail.h"
@@ -20,7 +22,7 @@ typedef struct reader {
     sl_arena *arena;
     sl_oip_request *out;
     size_t room_inputs, room_outputs; /* of out's arrays */
-    bool has_inputs, has_outputs;
+    bool has_inputs, has_outputs, no_memory;
     sl_status *st;
 } reader;
 
@@ -60,6 +62,17 @@ static bool read_bool(sl_json *j, bool *out)
     return (t == SL_JSON_TRUE || t == SL_JSON_FALSE) && sl_json_skip(j);
 }
 
+/* A whole number from 0 to `max`. Something else that is JSON is no error of syntax. */
+static bool read_size(sl_json *j, int64_t max, int64_t *out)
+{
+    sl_number n;
+    if (sl_json_peek_type(j) != SL_JSON_NUMBER || !sl_json_read_number(j, &n) ||
+        n.kind != SL_NUMBER_INT || n.i < 0 || n.i > max)
+        return false;
+    *out = n.i;
+    return true;
+}
+
 /* ---- parameters ---- */
 
 /* The ones that mean something here; all others are skipped. */
@@ -73,18 +86,16 @@ typedef struct parameters {
 static sl_code read_parameter(reader *r, const sl_json_string *key, parameters *p)
 {
     sl_json *j = &r->json;
-    sl_number n;
     if (sl_json_string_is(key, SL_STR("binary_data")) ||
         sl_json_string_is(key, SL_STR("binary_data_output"))) {
         p->has_binary = true;
         return read_bool(j, &p->binary) ? SL_OK : bad(r, "binary_data is not a boolean");
     }
     if (sl_json_string_is(key, SL_STR("binary_data_size"))) {
-        if (!sl_json_read_number(j, &n) || n.kind != SL_NUMBER_INT || n.i < 0)
-            return bad(r, "binary_data_size is not a number of bytes");
         p->has_size = true;
-        p->size = n.i;
-        return SL_OK;
+        return read_size(j, INT64_MAX, &p->size)
+                   ? SL_OK
+                   : bad(r, "binary_data_size is not a number of bytes");
     }
     if (sl_json_string_is(key, SL_STR("signature_name")))
         return read_text(r, "signature_name is not a string", &p->signature);
@@ -119,6 +130,8 @@ typedef struct input {
 
 static sl_code wrong_value(reader *r, const input *in, size_t i)
 {
+    if (r->no_memory)
+        return no_memory(r);
     if (r->json.error)
         return sl_json_fail_syntax(&r->json, r->st);
     return sl_fail(r->st, SL_INVALID_ARGUMENT,
@@ -135,25 +148,30 @@ static sl_code wrong_count(reader *r, const input *in, size_t count)
                    sl_shape_text(in->dims, in->rank, text, sizeof text));
 }
 
+static bool reads_in_runs(sl_dtype t)
+{
+    return t != SL_DT_STRING && t != SL_DT_BOOL && t != SL_DT_UINT16;
+}
+
 /* One element that is read alone. */
 static bool read_leaf(reader *r, sl_dtype dtype, void *data, size_t i)
 {
     sl_json_string s;
-    sl_number n;
+    int64_t n;
     switch (dtype) {
     case SL_DT_STRING:
-        return sl_json_read_string(&r->json, &s) &&
-               sl_json_plain(r->arena, &s, (sl_str *)data + i);
+        if (!sl_json_read_string(&r->json, &s))
+            return false;
+        r->no_memory = !sl_json_plain(r->arena, &s, (sl_str *)data + i);
+        return !r->no_memory;
     case SL_DT_BOOL:
         return read_bool(&r->json, (bool *)data + i);
-    case SL_DT_UINT16:
-        if (!sl_json_read_number(&r->json, &n) || n.kind != SL_NUMBER_INT || n.i < 0 ||
-            n.i > UINT16_MAX)
-            return false;
-        ((uint16_t *)data)[i] = (uint16_t)n.i;
-        return true;
     default:
-        return false;
+        assert(dtype == SL_DT_UINT16);
+        if (!read_size(&r->json, UINT16_MAX, &n))
+            return false;
+        ((uint16_t *)data)[i] = (uint16_t)n;
+        return true;
     }
 }
 
@@ -184,11 +202,6 @@ static bool read_run(reader *r, sl_dtype dtype, void *data, size_t room, size_t 
     *n = e.n;
     j->at = e.at;
     return !e.wants;
-}
-
-static bool reads_in_runs(sl_dtype t)
-{
-    return t != SL_DT_STRING && t != SL_DT_BOOL && t != SL_DT_UINT16;
 }
 
 /* The data, flat or nested, into `data`, which has room for `count` elements. */
@@ -277,7 +290,6 @@ static sl_code from_binary(reader *r, const input *in, sl_dtype dtype, sl_tensor
 
 static sl_code read_shape(reader *r, input *in)
 {
-    sl_number n;
     if (!sl_json_enter(&r->json, '['))
         return not_a(r, "the shape of an input is not an array");
     in->has_shape = true;
@@ -285,9 +297,8 @@ static sl_code read_shape(reader *r, input *in)
         if (in->rank == SL_MAX_RANK)
             return sl_fail(r->st, SL_INVALID_ARGUMENT,
                            "a shape of more than %d dimensions is not supported", SL_MAX_RANK);
-        if (!sl_json_read_number(&r->json, &n) || n.kind != SL_NUMBER_INT || n.i < 0)
+        if (!read_size(&r->json, INT64_MAX, &in->dims[in->rank]))
             return bad(r, "the shape of an input has something else than sizes");
-        in->dims[in->rank] = n.i;
     }
     return r->json.error ? bad(r, "") : SL_OK;
 }

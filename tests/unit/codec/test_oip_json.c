@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "codec/oip_json.h"
+#include "support/faults.h"
 
 typedef struct fixture {
     sl_arena arena;
@@ -359,6 +360,210 @@ static void metadata_and_index_are_lists(void **state)
         SL_INVALID_ARGUMENT);
 }
 
+/* ---- what else may stand there, and what may not ---- */
+
+#define X_IS "\"name\":\"x\",\"datatype\":\"INT8\",\"shape\":[1]"
+#define ALONE "\"inputs\":[{" X_IS ",\"data\":[1]}]"
+
+static void what_is_not_known_is_skipped_and_null_is_nothing(void **state)
+{
+    fixture *f = *state;
+    static const char *const fine[] = {
+        "{\"id\":null,\"parameters\":null,\"outputs\":null,\"more\":{\"a\":[]}," ALONE "}",
+        "{\"outputs\":[{\"name\":\"y\",\"more\":1,\"parameters\":{}}]," ALONE "}",
+        "{\"outputs\":[]," ALONE ",\"parameters\":{\"binary_data_output\":false}}",
+        "{\"inputs\":[]}",
+        "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"INT8\",\"data\":[1],\"shape\":[1]}]}",
+        "{\"inputs\":[{\"name\":\"x\",\"shape\":[1],\"data\":[1],\"datatype\":\"INT8\"}]}",
+        "{\"inputs\":[{\"datatype\":\"INT8\",\"shape\":[1],\"data\":[1],\"name\":\"x\"}]}",
+        REQUEST("UINT16", "[0]", "[]"),
+    };
+    for (size_t i = 0; i < SL_COUNTOF(fine); i++)
+        decodes(f, fine[i]);
+}
+
+static void each_mistake_has_its_sentence(void **state)
+{
+    fixture *f = *state;
+    static const struct {
+        const char *json, *text;
+    } cases[] = {
+        {"1", "not a JSON object"},
+        {"", "JSON Parse error"},
+        {"{\"id\":1," ALONE "}", "the id is not a string"},
+        {"{\"id\":\"\\q\"," ALONE "}", "JSON Parse error"},
+        {"{\"inputs\":null}", "inputs are not one array"},
+        {"{" ALONE "," ALONE "}", "inputs are not one array"},
+        {"{\"outputs\":{}," ALONE "}", "outputs are not one array"},
+        {"{\"outputs\":[],\"outputs\":[]," ALONE "}", "outputs are not one array"},
+        {"{\"outputs\":[{\"name\":1}]," ALONE "}", "the name of an output is not a string"},
+        {"{\"outputs\":[{\"more\":tru}]," ALONE "}", "JSON Parse error"},
+        {"{\"outputs\":[{\"name\":\"y\" 1}]," ALONE "}", "JSON Parse error"},
+        {"{\"outputs\":[{\"parameters\":{\"binary_data\":1}}]," ALONE "}", "not a boolean"},
+        {"{\"outputs\":[{\"parameters\":{\"binary_data\":falsy}}]," ALONE "}", "JSON Parse error"},
+        {"{\"parameters\":[]," ALONE "}", "parameters are not an object"},
+        {"{\"parameters\":{\"a\":1 2}," ALONE "}", "JSON Parse error"},
+        {"{\"parameters\":{\"a\":nul}," ALONE "}", "JSON Parse error"},
+        {"{\"parameters\":{\"signature_name\":1}," ALONE "}", "signature_name is not a string"},
+        {"{\"more\":nul," ALONE "}", "JSON Parse error"},
+        {"{" ALONE " 1}", "JSON Parse error"},
+        {"{\"inputs\":[{\"name\":1}]}", "the name of an input is not a string"},
+        {"{\"inputs\":[{\"datatype\":[]}]}", "the datatype of an input is not a string"},
+        {"{\"inputs\":[{\"shape\":1}]}", "the shape of an input is not an array"},
+        {"{\"inputs\":[{\"shape\":[\"1\"]}]}", "something else than sizes"},
+        {"{\"inputs\":[{\"shape\":[1.5]}]}", "something else than sizes"},
+        {"{\"inputs\":[{\"shape\":[1 1]}]}", "JSON Parse error"},
+        {"{\"inputs\":[{\"more\":tru}]}", "JSON Parse error"},
+        {"{\"inputs\":[{" X_IS ",\"parameters\":[]}]}", "parameters are not an object"},
+        {"{\"inputs\":[{" X_IS ",\"parameters\":{\"binary_data_size\":\"1\"}}]}", "number of bytes"},
+        {"{\"inputs\":[{" X_IS ",\"parameters\":{\"binary_data_size\":1.5}}]}", "number of bytes"},
+        {"{\"inputs\":[{" X_IS ",\"data\":[1],\"parameters\":{\"binary_data_size\":1}}]}",
+         "has data and binary data"},
+        {"{\"inputs\":[{" X_IS "}]}", "has no data"},
+        {"{\"inputs\":[{\"datatype\":\"INT8\",\"shape\":[1],\"data\":[1]}]}", "an input has no name"},
+        {"{\"inputs\":[{\"name\":\"x\",\"datatype\":\"INT8\",\"data\":[1]}]}", "has no shape"},
+        {"{\"inputs\":[{\"name\":\"x\",\"datatype\":\"INT8\",\"data\":[\"1\"],\"shape\":[1]}]}",
+         "element 0"},
+        {REQUEST("UINT16", "[1]", "[\"a\"]"), "element 0"},
+        {REQUEST("UINT16", "[1]", "[1.5]"), "element 0"},
+        {REQUEST("UINT16", "[1]", "[-1]"), "element 0"},
+        {REQUEST("UINT16", "[1]", "[1e]"), "JSON Parse error"},
+        {REQUEST("UINT16", "[1]", "[1 1]"), "JSON Parse error"},
+        {REQUEST("BOOL", "[1]", "[\"a\"]"), "element 0"},
+        {REQUEST("BYTES", "[2]", "[\"a\"]"), "its data has not the 2 elements"},
+        {REQUEST("BF16", "[1]", "[1]"), "JSON cannot hold BF16"},
+    };
+    for (size_t i = 0; i < SL_COUNTOF(cases); i++)
+        fails(f, cases[i].json, cases[i].text);
+    sl_text deep = {0};
+    sl_text_puts(&deep, "{\"inputs\":[{" X_IS ",\"data\":");
+    for (int i = 0; i < 200; i++)
+        sl_text_putc(&deep, '[');
+    assert_int_equal(decode(f, (sl_str){deep.p, deep.n}, deep.n, false), SL_INVALID_ARGUMENT);
+    sl_text_fini(&deep);
+}
+
+static void an_index_request_is_an_object(void **state)
+{
+    fixture *f = *state;
+    bool ready;
+    static const char *const wrong[] = {"[]", "{\"ready\":true", "{\"a\":nul}", "{\"ready\":tru}"};
+    for (size_t i = 0; i < SL_COUNTOF(wrong); i++)
+        assert_int_equal(
+            sl_oip_json_decode_index(sl_str_of(wrong[i]), &f->arena, &ready, &f->st),
+            SL_INVALID_ARGUMENT);
+}
+
+static void every_dtype_has_its_datatype(void **state)
+{
+    fixture *f = *state;
+    static const struct {
+        sl_dtype dtype;
+        const char *name, *data;
+    } cases[] = {
+        {SL_DT_BOOL, "BOOL", "[true,false]"},   {SL_DT_INT8, "INT8", "[1,0]"},
+        {SL_DT_UINT8, "UINT8", "[1,0]"},        {SL_DT_INT16, "INT16", "[1,0]"},
+        {SL_DT_UINT16, "UINT16", "[1,0]"},      {SL_DT_INT32, "INT32", "[1,0]"},
+        {SL_DT_UINT32, "UINT32", "[1,0]"},      {SL_DT_INT64, "INT64", "[1,0]"},
+        {SL_DT_UINT64, "UINT64", "[1,0]"},      {SL_DT_QINT8, "INT8", "[1,0]"},
+        {SL_DT_QUINT8, "UINT8", "[1,0]"},       {SL_DT_QINT16, "INT16", "[1,0]"},
+        {SL_DT_QUINT16, "UINT16", "[1,0]"},     {SL_DT_QINT32, "INT32", "[1,0]"},
+        {SL_DT_FLOAT, "FP32", NULL},            {SL_DT_DOUBLE, "FP64", NULL},
+        {SL_DT_HALF, "FP16", NULL},             {SL_DT_BFLOAT16, "BF16", NULL},
+        {SL_DT_STRING, "BYTES", NULL},          {SL_DT_COMPLEX64, NULL, NULL},
+    };
+    static const int index[] = {0};
+    for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
+        const char *name = sl_oip_datatype(cases[i].dtype);
+        assert_true(cases[i].name ? name && strcmp(name, cases[i].name) == 0 : name == NULL);
+        if (cases[i].data == NULL)
+            continue;
+        unsigned char bytes[16] = {1}; /* of each width: one and zero */
+        bool binary = false;
+        sl_tensor t = {.dtype = cases[i].dtype, .rank = 1, .dims = {2}, .data = bytes,
+                       .size = 2 * sl_dtype_size(cases[i].dtype)};
+        sl_oip_answer a = {.signature = &two, .output_index = index, .outputs = &t,
+                           .binary = &binary, .n_outputs = 1};
+        sl_chain c = {0};
+        size_t json;
+        assert_int_equal(sl_oip_json_encode(&a, &c, &json, &f->st), SL_OK);
+        char text[512] = "";
+        sl_chain_copy(&c, text);
+        if (strstr(text, cases[i].data) == NULL)
+            fail_msg("%s", text);
+        sl_chain_reset(&c);
+    }
+}
+
+static void a_default_takes_the_place_of_an_input_that_is_missing(void **state)
+{
+    fixture *f = *state;
+    float one = 1;
+    const sl_tensor defaults[] = {{.dtype = SL_DT_INVALID},
+                                  {.dtype = SL_DT_FLOAT, .size = 4, .data = &one}};
+    sl_signature s = two;
+    s.defaults = defaults;
+    decodes(f, "{\"inputs\":[" NAMED("a") "]}");
+    assert_int_equal(sl_oip_match(&f->r, &s, &f->arena, &f->run, &f->st), SL_OK);
+    assert_ptr_equal(f->run.inputs[1].data, &one);
+    decodes(f, "{\"inputs\":[" NAMED("b") "]}");
+    assert_int_equal(sl_oip_match(&f->r, &s, &f->arena, &f->run, &f->st), SL_INVALID_ARGUMENT);
+    s.n_inputs = 0;
+    assert_int_equal(sl_oip_match(&f->r, &s, &f->arena, &f->run, &f->st), SL_INVALID_ARGUMENT);
+    assert_non_null(strstr(f->st.msg, "has none"));
+}
+
+/* ---- memory ---- */
+
+static sl_code read_match_answer(void *arg, sl_status *st)
+{
+    static const char json[] =
+        "{\"id\":\"\\u0034\",\"parameters\":{\"signature_name\":\"\\u0061\"},\"inputs\":["
+        "{\"name\":\"\\u0061\",\"datatype\":\"BYTES\",\"shape\":[2],\"data\":[\"\\u0062\",\"c\"]},"
+        "{\"name\":\"b\",\"datatype\":\"BYTES\",\"shape\":[1],\"parameters\":"
+        "{\"binary_data_size\":5}}],\"outputs\":[{\"name\":\"\\u0062\"}]}";
+    static const bool binary[] = {false, true};
+    static const int index[] = {0, 1};
+    sl_arena *arena = arg;
+    sl_oip_request r;
+    sl_oip_run run;
+    sl_chain c = {0};
+    size_t n = sizeof json - 1, json_bytes;
+    char body[sizeof json + 5];
+    memcpy(body, json, n);
+    memcpy(body + n, "\1\0\0\0z", 5);
+    sl_arena_reset(arena);
+    sl_code rc = sl_oip_json_decode((sl_str){body, n + 5}, n, NULL, 100, arena, &r, st);
+    if (rc == SL_OK)
+        rc = sl_oip_match(&r, &two, arena, &run, st);
+    if (rc == SL_OK) {
+        const sl_oip_answer a = {.model = SL_STR("m"), .id = r.id, .version = 7,
+                                 .signature = &two, .output_index = index, .outputs = run.inputs,
+                                 .binary = binary, .n_outputs = 2};
+        rc = sl_oip_json_encode(&a, &c, &json_bytes, st);
+    }
+    sl_chain_reset(&c);
+    sl_oip_request_release(&r);
+    return rc;
+}
+
+static sl_code write_metadata(void *arg, sl_status *st)
+{
+    static const int64_t versions[] = {12, 3};
+    sl_chain c = {0};
+    (void)arg;
+    sl_code rc = sl_oip_json_encode_metadata(SL_STR("m"), versions, 2, &two, &c, st);
+    sl_chain_reset(&c);
+    return rc;
+}
+
+static void without_memory_it_says_so(void **state)
+{
+    fixture *f = *state;
+    assert_in_range(fail_each_allocation(read_match_answer, &f->arena), 12, 100);
+    assert_in_range(fail_each_allocation(write_metadata, NULL), 1, 20);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -373,6 +578,12 @@ int main(void)
         T(tensors_are_brought_into_the_order_of_the_signature),
         T(answers_are_json_and_binary_behind_it),
         T(metadata_and_index_are_lists),
+        T(what_is_not_known_is_skipped_and_null_is_nothing),
+        T(each_mistake_has_its_sentence),
+        T(an_index_request_is_an_object),
+        T(every_dtype_has_its_datatype),
+        T(a_default_takes_the_place_of_an_input_that_is_missing),
+        T(without_memory_it_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
