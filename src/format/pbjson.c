@@ -28,8 +28,8 @@ typedef const ProtobufCFieldDescriptor field_type;
 
 typedef struct entry {
     sl_str key, value;
-    uint64_t number; /* of a key that is no string */
-    size_t order;    /* the later of two equal keys counts */
+    uint64_t number, value_number; /* of a key, a value that is neither string nor message */
+    size_t order;                  /* the later of two equal keys counts */
 } entry;
 
 typedef struct frame {
@@ -182,10 +182,8 @@ static void put_scalar(printer *p, field_type *f, uint64_t v, sl_str bytes)
     case PROTOBUF_C_TYPE_STRING:
         sl_json_escape_chain(SL_JSON_PROTOBUF, bytes, out);
         break;
-    case PROTOBUF_C_TYPE_BYTES:
+    default: /* bytes: a message is no scalar */
         put_bytes(out, bytes);
-        break;
-    case PROTOBUF_C_TYPE_MESSAGE:
         break;
     }
 }
@@ -316,19 +314,33 @@ static bool same_key(const entry *a, const entry *b)
     return a->number == b->number && sl_str_eq(a->key, b->key);
 }
 
-static entry read_entry(sl_str wire, size_t order)
+static entry read_entry(message_type *type, sl_str wire, size_t order)
 {
     entry e = {.order = order, .key = {"", 0}, .value = {"", 0}};
+    unsigned key = wire_type(type->fields[0].type), value = wire_type(type->fields[1].type);
     sl_wire w = sl_wire_open(wire);
     while (sl_wire_next(&w)) {
-        if (w.field == 1) {
+        if (w.field == 1 && w.type == key) {
             e.key = w.bytes;
             e.number = w.value;
-        } else if (w.field == 2 && w.type == SL_WIRE_BYTES) {
+        } else if (w.field == 2 && w.type == value) {
             e.value = w.bytes;
+            e.value_number = w.value;
         }
     }
     return e;
+}
+
+/* What is a number or a bool stands in quotes: JSON's keys are strings. Numbers of 64 bits do anyway. */
+static void put_map_key(printer *p, field_type *key, const entry *e)
+{
+    ProtobufCType t = key->type;
+    bool bare = t == PROTOBUF_C_TYPE_BOOL || t == PROTOBUF_C_TYPE_INT32 ||
+                t == PROTOBUF_C_TYPE_SINT32 || t == PROTOBUF_C_TYPE_SFIXED32 ||
+                t == PROTOBUF_C_TYPE_UINT32 || t == PROTOBUF_C_TYPE_FIXED32;
+    sl_chain_puts(p->out, bare ? "\"" : "");
+    put_scalar(p, key, e->number, e->key);
+    sl_chain_puts(p->out, bare ? "\": " : ": ");
 }
 
 /* Collects a map's entries, sorted, the last of equal keys. */
@@ -345,7 +357,7 @@ static sl_code push_map(printer *p, field_type *f, sl_str wire)
         if (bigger == NULL)
             return sl_fail(p->st, SL_RESOURCE_EXHAUSTED, "out of memory: printing %s", f->name);
         map->entries = bigger;
-        map->entries[n] = read_entry(w.bytes, n);
+        map->entries[n] = read_entry(f->descriptor, w.bytes, n);
         n++;
     }
     if (n)
@@ -428,13 +440,10 @@ static sl_code print_entry(printer *p, frame *map)
     const entry *e = &map->entries[map->next++];
     field_type *key = &map->type->fields[0], *value = &map->type->fields[1];
     next_line(p, map);
-    if (key->type == PROTOBUF_C_TYPE_STRING)
-        put_key(p, e->key);
-    else
-        sl_chain_printf(p->out, "\"%" PRId64 "\": ", (int64_t)e->number);
+    put_map_key(p, key, e);
     if (value->type == PROTOBUF_C_TYPE_MESSAGE)
         return push_message(p, value->descriptor, e->value);
-    put_scalar(p, value, 0, e->value);
+    put_scalar(p, value, e->value_number, e->value);
     return SL_OK;
 }
 
