@@ -476,11 +476,8 @@ static void read_value(parser *p, const ProtobufCFieldDescriptor *field)
     case PROTOBUF_C_TYPE_DOUBLE:
         read_float(p, field);
         break;
-    case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_BYTES:
+    default: /* a string, or bytes: messages are not read here */
         read_string(p, field);
-        break;
-    case PROTOBUF_C_TYPE_MESSAGE:
         break;
     }
 }
