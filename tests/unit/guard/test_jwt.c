@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "guard/jwt.h"
 #include "unit/guard/jwt_maker.h"
@@ -254,9 +255,126 @@ static void an_issuer_without_keys_yet_refuses_all_of_its_tokens(void **state)
     assert_non_null(strstr(st.msg, "issuer \"corp\" have not been fetched yet"));
 }
 
+/* ---- memory, also OpenSSL's ---- */
+
+static void *ssl_malloc(size_t n, const char *file, int line)
+{
+    (void)file, (void)line;
+    return n ? sl_try_malloc(n) : NULL;
+}
+
+static void *ssl_realloc(void *p, size_t n, const char *file, int line)
+{
+    (void)file, (void)line;
+    return sl_try_realloc(p, n);
+}
+
+static void ssl_free(void *p, const char *file, int line)
+{
+    (void)file, (void)line;
+    sl_free(p);
+}
+
+/* No wrong key and no wrong belief: at most nothing at all. */
+static void without_memory_no_key_and_no_token_is_believed(void **state)
+{
+    static const char *const headers[] = {"{\"alg\":\"RS256\"}", "{\"alg\":\"ES256\"}",
+                                          "{\"alg\":\"EdDSA\"}"};
+    static const sl_key_alg algs[] = {SL_RS256, SL_ES256, SL_EDDSA};
+    sl_text jwks = {0};
+    (void)state;
+    maker_jwks(&m, &jwks);
+    for (int nth = 1, calls = nth; nth <= calls; nth++) {
+        sl_keys keys;
+        sl_fault_arm(SL_FAULT_ALLOC, nth);
+        sl_code rc = sl_keys_read((sl_str){jwks.p, jwks.n}, &keys, &st);
+        calls = sl_fault_count(SL_FAULT_ALLOC);
+        sl_fault_arm(SL_FAULT_ALLOC, 0);
+        if (rc == SL_OK)
+            sl_keys_fini(&keys);
+        else
+            assert_true(rc == SL_RESOURCE_EXHAUSTED || rc == SL_INVALID_ARGUMENT);
+    }
+    sl_text_fini(&jwks);
+    for (size_t i = 0; i < SL_COUNTOF(algs); i++) {
+        maker_token(&m, algs[i], headers[i], GOOD, &token);
+        for (int nth = 1, calls = nth; nth <= calls; nth++) {
+            sl_fault_arm(SL_FAULT_ALLOC, nth);
+            sl_code rc = sl_jwt_verify((sl_str){token.p, token.n}, &issuer, 1, NOW, &arena,
+                                       &claims, &st);
+            calls = sl_fault_count(SL_FAULT_ALLOC);
+            sl_fault_arm(SL_FAULT_ALLOC, 0);
+            assert_true(rc == SL_OK || rc == SL_UNAUTHENTICATED || rc == SL_RESOURCE_EXHAUSTED);
+        }
+        token.p[token.n - 5] ^= 1;
+        for (int nth = 1, calls = nth; nth <= calls; nth++) {
+            sl_fault_arm(SL_FAULT_ALLOC, nth);
+            sl_code rc = sl_jwt_verify((sl_str){token.p, token.n}, &issuer, 1, NOW, &arena,
+                                       &claims, &st);
+            calls = sl_fault_count(SL_FAULT_ALLOC);
+            sl_fault_arm(SL_FAULT_ALLOC, 0);
+            assert_true(rc != SL_OK);
+        }
+    }
+}
+
+#define X32 "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" /* RFC 8037, A.2 */
+
+static void a_broken_key_is_named(void **state)
+{
+    static const char *const broken[] = {
+        "\"kty\":\"RSA\",\"e\":\"AQAB\"",
+        "\"kty\":\"RSA\",\"n\":\"" X32 "\"",
+        "\"kty\":\"RSA\",\"n\":\"" X32 "\",\"e\":\"AQAB\"",
+        "\"kty\":\"RSA\",\"n\":\"" X32 "\",\"e\":\"!\"",
+        "\"kty\":\"RSA\",\"n\":\"" X32 "\",\"e\":\"" X32 "\"",
+        "\"kty\":\"EC\",\"crv\":\"P-256\",\"y\":\"" X32 "\"",
+        "\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" X32 "\"",
+        "\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AQAB\",\"y\":\"" X32 "\"",
+        "\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" X32 "\",\"y\":\"AQAB\"",
+        "\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" X32 "\",\"y\":\"" X32 "\"",
+        "\"kty\":\"OKP\",\"crv\":\"Ed25519\"",
+        "\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AQAB\"",
+    };
+    static const char *const not_for_us[] = {
+        "\"kty\":\"EC\",\"crv\":\"P-384\"", "\"kty\":\"OKP\",\"crv\":\"X25519\"", "\"kty\":\"oct\"",
+        "\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"use\":\"enc\",\"x\":\"" X32 "\"",
+        "\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"alg\":\"RS256\",\"x\":\"" X32 "\""};
+    char text[400];
+    sl_keys keys;
+    (void)state;
+    for (size_t i = 0; i < SL_COUNTOF(broken); i++) {
+        snprintf(text, sizeof text, "{\"keys\":[{\"kid\":\"k\",%s}]}", broken[i]);
+        assert_int_equal(sl_keys_read(sl_str_of(text), &keys, &st), SL_INVALID_ARGUMENT);
+        if (strstr(st.msg, "key 0 (\"k\") is broken") == NULL)
+            fail_msg("%s: %s", broken[i], st.msg);
+    }
+    for (size_t i = 0; i < SL_COUNTOF(not_for_us); i++) {
+        snprintf(text, sizeof text, "{\"more\":1,\"keys\":[{%s}]}", not_for_us[i]);
+        assert_int_equal(sl_keys_read(sl_str_of(text), &keys, &st), SL_INVALID_ARGUMENT);
+        assert_non_null(strstr(st.msg, "no key that can be used"));
+    }
+    static const char *const no_set[] = {"[]", "{\"keys\":1}", "{\"keys\":[1]}", "{\"keys\":[{\"a\":tru}]}",
+                                         "{\"keys\":[{}"};
+    for (size_t i = 0; i < SL_COUNTOF(no_set); i++)
+        assert_int_equal(sl_keys_read(sl_str_of(no_set[i]), &keys, &st), SL_INVALID_ARGUMENT);
+    /* One too many. */
+    sl_text many = {0};
+    sl_text_puts(&many, "{\"keys\":[");
+    for (int i = 0; i < 65; i++)
+        sl_text_printf(&many, "%s{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" X32 "\"}", i ? "," : "");
+    sl_text_puts(&many, "]}");
+    assert_int_equal(sl_keys_read((sl_str){many.p, many.n}, &keys, &st), SL_INVALID_ARGUMENT);
+    assert_non_null(strstr(st.msg, "more than 64 keys"));
+    sl_text_fini(&many);
+}
+
 int main(void)
 {
+    CRYPTO_set_mem_functions(ssl_malloc, ssl_realloc, ssl_free);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_broken_key_is_named),
+        cmocka_unit_test(without_memory_no_key_and_no_token_is_believed),
         cmocka_unit_test(a_key_that_is_not_there_is_told_from_a_signature_that_does_not_hold),
         cmocka_unit_test(an_issuer_without_keys_yet_refuses_all_of_its_tokens),
         cmocka_unit_test(a_token_of_each_kind_of_key_is_believed),

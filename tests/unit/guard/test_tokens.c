@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "guard/tokens.h"
+#include "support/faults.h"
 
 #define ABC \
     "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" /* SHA-256 of "abc" */
@@ -71,6 +72,9 @@ static void a_bad_line_is_named_by_its_number_and_a_secret_is_not_repeated(void 
         {"ci " ABC " 2027-02-30", "2027-01-31T00:00:00Z"},
         {"ci " ABC " 2027-01-31 more", "a line holds"},
         {"ci " ABC "0", "64 hexadecimal"},
+        {"ci g" ABC, "64 hexadecimal"},
+        {"ci ga7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "64 hexadecimal"},
+        {"ci bg7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "64 hexadecimal"},
     };
     (void)state;
     for (size_t i = 0; i < SL_COUNTOF(rows); i++) {
@@ -109,12 +113,63 @@ static void a_made_token_is_found_through_the_line_that_was_written_for_it(void 
     sl_text_fini(&line);
 }
 
+static void a_time_is_a_day_or_a_second_that_there_is(void **state)
+{
+    static const char *const wrong[] = {
+        "",           "2027-01-3",  "2027-01-311", "x027-01-31", "2027:01-31", "2027-0x-31",
+        "2027-01:31", "2027-01-3x", "1969-01-01",  "2027-00-01", "2027-13-01", "2027-01-00",
+        "2027-01-32", "2027-02-29", "2027-01-31 00:00:00Z", "2027-01-31Tx0:00:00Z",
+        "2027-01-31T00.00:00Z", "2027-01-31T00:x0:00Z", "2027-01-31T00:00.00Z",
+        "2027-01-31T00:00:x0Z", "2027-01-31T00:00:00z", "2027-01-31T24:00:00Z",
+        "2027-01-31T00:60:00Z", "2027-01-31T00:00:61Z", "2027-01-/1"};
+    int64_t t;
+    (void)state;
+    for (size_t i = 0; i < SL_COUNTOF(wrong); i++)
+        if (sl_time_parse(sl_str_of(wrong[i]), &t))
+            fail_msg("\"%s\" was taken", wrong[i]);
+    assert_true(sl_time_parse(SL_STR("2028-02-29T23:59:59Z"), &t));
+    assert_int_equal(t, 1835481599);
+}
+
+static void a_name_is_of_few_characters(void **state)
+{
+    char longest[66];
+    memset(longest, 'a', sizeof longest);
+    (void)state;
+    assert_true(sl_token_name_is_sane(SL_STR("azAZ09._@-")));
+    assert_true(sl_token_name_is_sane((sl_str){longest, 64}));
+    assert_false(sl_token_name_is_sane((sl_str){longest, 65}));
+    assert_false(sl_token_name_is_sane((sl_str){longest, 0}));
+    static const sl_str wrong[] = {SL_STR("a\0"), SL_STR("/"), SL_STR(":"), SL_STR("["),
+                                   SL_STR("`"),   SL_STR("{"), SL_STR("\xc3\xa9")};
+    for (size_t i = 0; i < SL_COUNTOF(wrong); i++)
+        assert_false(sl_token_name_is_sane(wrong[i]));
+}
+
+static sl_code read_two(void *arg, sl_status *st)
+{
+    sl_tokens t = {0};
+    (void)arg;
+    sl_code rc = read_text("ci " ABC "\nalice " EMPTY "\n", &t, st);
+    sl_tokens_fini(&t);
+    return rc;
+}
+
+static void without_memory_it_says_so(void **state)
+{
+    (void)state;
+    assert_in_range(fail_each_allocation(read_two, NULL), 3, 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_is_found_by_its_hash),
         cmocka_unit_test(a_name_may_have_two_tokens_but_a_token_has_one_name),
         cmocka_unit_test(a_bad_line_is_named_by_its_number_and_a_secret_is_not_repeated),
+        cmocka_unit_test(a_time_is_a_day_or_a_second_that_there_is),
+        cmocka_unit_test(a_name_is_of_few_characters),
+        cmocka_unit_test(without_memory_it_says_so),
         cmocka_unit_test(a_made_token_is_found_through_the_line_that_was_written_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
