@@ -16,8 +16,10 @@
 #include "base/mem.h"
 #include "format/wire.h"
 #include "proto/session_config.pb-c.h"
+#include "model/traffic.h"
 #include "server/config.h"
 #include "server/model_dir.h"
+#include "support/faults.h"
 
 typedef struct fixture {
     char dir[64];
@@ -305,6 +307,68 @@ static void a_list_that_finds_no_memory_is_refused(void **state)
             sl_model_list_fini(&l);
     }
     assert_int_equal(rc, SL_OK);
+}
+
+/* ---- engines, traffic, shadows ---- */
+
+#define ONE(more) \
+    "model_config_list { config { name: 'm' base_path: '/m' model_platform: 'tensorflow' " more " } }"
+
+static void traffic_and_shadows_are_taken(void **state)
+{
+    fixture *f = *state;
+    read_list(f, ONE("engine: 'native' version_labels { key: 'new' value: 1 } traffic { split { label: 'new' weight: 1 } "
+                     "split { version: 3 weight: 9 } sticky_header: 'x-user' } shadow { version: 4 }"));
+    const sl_traffic_config *t = f->list.models[0].traffic;
+    assert_string_equal(f->list.models[0].engine, "native");
+    assert_int_equal(t->n_arms, 2);
+    assert_string_equal(t->arms[0].target.label, "new");
+    assert_null(t->arms[1].target.label);
+    assert_int_equal(t->arms[1].target.version, 3);
+    assert_string_equal(t->sticky_header, "x-user");
+    assert_true(t->has_shadow && t->shadow.version == 4 && t->shadow_percent == 100);
+    assert_true(t->rtol == 1e-4 && t->atol == 1e-6);
+    read_list(f, ONE("version_labels { key: 'new' value: 1 } shadow { label: 'new' percent: 0 rtol: 1 atol: 2 }"));
+    t = f->list.models[0].traffic;
+    assert_int_equal(t->n_arms, 0);
+    assert_string_equal(t->shadow.label, "new");
+    assert_true(t->shadow_percent == 0 && t->rtol == 1 && t->atol == 2);
+    read_list(f, ONE("engine: 'auto' model_version_policy {} load: ON_DEMAND"));
+    assert_int_equal(f->list.models[0].load, SL_LOAD_ON_DEMAND);
+    assert_int_equal(f->list.models[0].policy, SL_POLICY_LATEST);
+    read_list(f, ONE("engine: 'tensorflow' traffic {}"));
+    list_refused(f, SL_INVALID_ARGUMENT, ONE("traffic { split { weight: 1 } }"),
+                 "traffic of model m: split 1 has neither version nor label");
+    list_refused(f, SL_INVALID_ARGUMENT, ONE("shadow {}"),
+                 "shadow of model m: neither version nor label");
+    list_refused(f, SL_INVALID_ARGUMENT, ONE("engine: 'gpu'"),
+                 "model m asks for engine \"gpu\": choose auto, native or tensorflow");
+}
+
+static sl_code read_once(void *arg, sl_status *st)
+{
+    sl_model_list l;
+    sl_code rc = sl_model_list_read(arg, &l, st);
+    if (rc == SL_OK)
+        sl_model_list_fini(&l);
+    return rc;
+}
+
+static sl_code change_once(void *arg, sl_status *st)
+{
+    const sl_model_list *l = arg;
+    return sl_model_list_check_change(l, l, st);
+}
+
+static void a_list_with_everything_finds_no_memory(void **state)
+{
+    fixture *f = *state;
+    read_list(f, "model_config_list { "
+                 "config { name: 'm' base_path: '/m' model_platform: 'tensorflow' version_labels { "
+                 "key: 'new' value: 1 } traffic { split { label: 'new' weight: 1 } } shadow { "
+                 "version: 4 } } config { name: 'n' base_path: '/m' model_platform: 'tensorflow' } }");
+    assert_in_range(fail_each_allocation(read_once, f->path), 10, 200);
+    assert_in_range(fail_each_allocation(change_once, &f->list), 1, 10);
 }
 
 /* ---- batching ---- */
@@ -694,6 +758,8 @@ int main(void)
         T(what_a_sender_repeats_or_makes_up_is_not_kept),
         T(a_model_may_not_change_its_platform),
         T(a_list_that_finds_no_memory_is_refused),
+        T(traffic_and_shadows_are_taken),
+        T(a_list_with_everything_finds_no_memory),
         T(batching_parameters_have_the_originals_defaults),
         T(batching_parameters_are_taken),
         T(batching_parameters_are_checked),
