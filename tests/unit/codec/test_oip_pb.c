@@ -2,6 +2,7 @@
  * */
 #include "codec/oip_pb.h"
 #include "pb_fixture.h"
+#include "support/faults.h"
 
 typedef struct oip {
     sl_arena arena;
@@ -207,6 +208,170 @@ static void the_small_messages(void **state)
                                "\x0a\x14\x0a\1n\x1a\x0bUNAVAILABLE\x22\2no"));
 }
 
+/* ---- every dtype ---- */
+
+static const struct {
+    const char *datatype;
+    sl_dtype dtype;
+    unsigned field;  /* of the contents; 0: in none */
+    const char *raw; /* 1 and 0 */
+} dtypes[] = {
+    {"BOOL", SL_DT_BOOL, 1, "\1\0"},
+    {"INT8", SL_DT_INT8, 2, "\1\0"},
+    {"INT16", SL_DT_INT16, 2, "\1\0\0\0"},
+    {"INT32", SL_DT_INT32, 2, "\1\0\0\0\0\0\0\0"},
+    {"INT64", SL_DT_INT64, 3, "\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"},
+    {"UINT8", SL_DT_UINT8, 4, "\1\0"},
+    {"UINT16", SL_DT_UINT16, 4, "\1\0\0\0"},
+    {"UINT32", SL_DT_UINT32, 4, "\1\0\0\0\0\0\0\0"},
+    {"UINT64", SL_DT_UINT64, 5, "\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"},
+    {"FP32", SL_DT_FLOAT, 6, "\0\0\x80\x3f\0\0\0\0"},
+    {"FP64", SL_DT_DOUBLE, 7, "\0\0\0\0\0\0\xf0\x3f\0\0\0\0\0\0\0\0"},
+    {"FP16", SL_DT_HALF, 0, "\0\x3c\0\0"},
+    {"BF16", SL_DT_BFLOAT16, 0, "\x80\x3f\0\0"},
+};
+
+static void every_dtype_comes_and_goes(void **state)
+{
+    oip *f = *state;
+    static const sl_tensor_info info = {.key = "y"};
+    static const sl_signature sig = {.outputs = &info, .n_outputs = 1};
+    static const int index[] = {0};
+    for (size_t i = 0; i < SL_COUNTOF(dtypes); i++) {
+        size_t n = 2 * sl_dtype_size(dtypes[i].dtype);
+        sl_text in = input("x", dtypes[i].datatype, 2), all;
+        if (dtypes[i].field >= 6) { /* packed as they are */
+            put(&in, 5, within(dtypes[i].field, bytes(dtypes[i].raw, n)));
+            all = within(5, in);
+        } else if (dtypes[i].field) {
+            put(&in, 5, within(dtypes[i].field, bytes("\1\0", 2)));
+            all = within(5, in);
+        } else {
+            all = within(5, in);
+            sl_wire_put_bytes(&all, 7, dtypes[i].raw, n);
+        }
+        if (read(f, &all, false))
+            fail_msg("%s: %s", dtypes[i].datatype, f->st.msg);
+        const sl_tensor *t = &f->r.inputs[0].tensor;
+        assert_int_equal(t->dtype, dtypes[i].dtype);
+        assert_memory_equal(t->data, dtypes[i].raw, n);
+        for (int raw = 0; raw < 2; raw++) {
+            sl_chain c = {0};
+            const sl_oip_answer a = {.version = 1, .signature = &sig, .output_index = index,
+                                     .outputs = t, .n_outputs = 1};
+            sl_code rc = sl_oip_pb_encode(&a, raw, &c, &f->arena, &f->st);
+            assert_true(rc == SL_OK || (!raw && dtypes[i].field == 0));
+            sl_chain_reset(&c);
+        }
+    }
+}
+
+static void what_is_not_known_is_skipped(void **state)
+{
+    oip *f = *state;
+    sl_text in = input("x", "INT8", 1), parameter = {0}, output = {0};
+    sl_wire_put_varint(&in, 1, 7); /* a name that is a number */
+    sl_wire_put_varint(&in, 9, 7);
+    put_str(&in, 9, "?");
+    put(&in, 5, within(3, bytes("\1", 1))); /* values of another dtype */
+    sl_text contents = {0};
+    sl_wire_put_fixed32(&contents, 2, 1); /* of another wire type */
+    sl_wire_put_varint(&contents, 2, 5);
+    put(&in, 5, contents);
+    sl_text t = within(5, in);
+    put_str(&parameter, 1, "else");
+    put_str(&parameter, 3, "?");
+    put(&t, 4, parameter);
+    put_str(&output, 9, "?");
+    put_str(&output, 1, "y");
+    put(&t, 6, output);
+    sl_wire_put_varint(&t, 1, 7);
+    sl_wire_put_varint(&t, 9, 7);
+    put_str(&t, 9, "?");
+    if (read(f, &t, false))
+        fail_msg("%s", f->st.msg);
+    assert_int_equal(*(int8_t *)f->r.inputs[0].tensor.data, 5);
+    assert_true(sl_str_is(f->r.outputs[0].name, "y") && f->r.signature.n == 0);
+    parameter = (sl_text){0};
+    put_str(&parameter, 1, "signature_name");
+    sl_text value = within(3, bytes("sig", 3));
+    sl_wire_put_varint(&value, 1, 1); /* a bool in the string's place: the last counts */
+    put(&parameter, 2, value);
+    t = within(4, parameter);
+    assert_int_equal(read(f, &t, false), SL_OK);
+    assert_int_equal(f->r.signature.n, 0);
+    sl_str name, version;
+    bool ready;
+    assert_int_equal(sl_oip_pb_decode_model(SL_STR("\x1a\1m\x08\1"), &name, &version, &f->st), SL_OK);
+    assert_int_equal(sl_oip_pb_decode_model(SL_STR("\x1a\1m"), &name, &version, &f->st), SL_OK);
+    assert_true(name.n == 0 && version.n == 0);
+    assert_int_equal(sl_oip_pb_decode_index(SL_STR("\x12\1a\x18\1"), &ready, &f->st), SL_OK);
+    assert_false(ready);
+    assert_int_equal(sl_oip_pb_decode_index(SL_STR("\xff"), &ready, &f->st), SL_INTERNAL);
+    assert_int_equal(sl_oip_pb_decode_model(SL_STR("\xff"), &name, &version, &f->st), SL_INTERNAL);
+}
+
+static void metadata_names_each_tensor(void **state)
+{
+    oip *f = *state;
+    static const sl_tensor_info infos[] = {
+        {.key = "a", .dtype = SL_DT_FLOAT, .rank = -1},
+        {.key = "", .dtype = SL_DT_COMPLEX64, .rank = 2, .dims = {-1, 3}}};
+    static const sl_signature sig = {.inputs = infos, .n_inputs = 2, .outputs = infos, .n_outputs = 1};
+    static const int64_t versions[] = {12, 3};
+    static const char *const extensions[] = {"e"};
+    sl_chain c = {0};
+    assert_int_equal(sl_oip_pb_encode_metadata(SL_STR("m"), versions, 2, &sig, &c, &f->st), SL_OK);
+#define A "\x0a\1a\x12\4FP32\x1a\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\1"
+    assert_chain_is(&c, SL_STR("\x0a\1m\x12\2" "12\x12\1" "3\x1a\x15tensorflow_savedmodel"
+                               "\x22\x15" A "\x22\x1b\x12\x0c" "DT_COMPLEX64\x1a\x0b\xff\xff\xff\xff\xff"
+                               "\xff\xff\xff\xff\1\3\x2a\x15" A));
+    assert_int_equal(sl_oip_pb_encode_metadata(SL_STR(""), versions, 0, &sig, &c, &f->st), SL_OK);
+    sl_chain_reset(&c);
+    sl_oip_pb_encode_server(extensions, 1, &c);
+    assert_true(c.size > 12);
+    sl_chain_reset(&c);
+}
+
+static sl_code read_and_answer(void *arg, sl_status *st)
+{
+    static const sl_tensor_info infos[] = {{.key = "y"}, {.key = "z"}};
+    static const sl_signature sig = {.outputs = infos, .n_outputs = 2};
+    static const int index[] = {0, 1};
+    oip *f = arg;
+    sl_oip_request r = {0};
+    sl_chain c = {0};
+    sl_arena_reset(&f->arena);
+    sl_code rc = sl_oip_pb_decode((sl_str){f->body->data, f->body->size}, NULL, &f->arena, &r, st);
+    if (rc == SL_OK) {
+        sl_tensor out[] = {r.inputs[0].tensor, r.inputs[1].tensor};
+        const sl_oip_answer a = {.model = SL_STR("m"), .version = 7, .signature = &sig,
+                                 .output_index = index, .outputs = out, .n_outputs = 2};
+        for (int raw = 0; raw < 2 && rc == SL_OK; raw++) {
+            rc = sl_oip_pb_encode(&a, raw, &c, &f->arena, st);
+            sl_chain_reset(&c);
+        }
+    }
+    sl_oip_request_release(&r);
+    return rc;
+}
+
+static void without_memory_it_says_so(void **state)
+{
+    oip *f = *state;
+    sl_text in = input("x", "INT32", 1), t = {0}, strings = {0};
+    put(&in, 5, within(2, bytes("\1", 1)));
+    put(&t, 5, in);
+    in = input("s", "BYTES", 1);
+    put_str(&strings, 8, "ab");
+    put(&in, 5, strings);
+    put(&t, 5, in);
+    put(&t, 6, within(1, bytes("y", 1)));
+    assert_int_equal(read(f, &t, false), SL_OK);
+    sl_oip_request_release(&f->r); /* its arrays are the arena's, which is used anew */
+    assert_in_range(fail_each_allocation(read_and_answer, f), 8, 200);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -217,6 +382,10 @@ int main(void)
         T(what_does_not_fit_is_named),
         T(answers_have_contents_or_raw_ones),
         T(the_small_messages),
+        T(every_dtype_comes_and_goes),
+        T(what_is_not_known_is_skipped),
+        T(metadata_names_each_tensor),
+        T(without_memory_it_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

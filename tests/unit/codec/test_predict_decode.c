@@ -119,6 +119,47 @@ static void each_integer_dtype_takes_its_range(void **state)
     assert_int_equal(f.p.inputs[0].dtype, SL_DT_FLOAT);
 }
 
+static void a_value_beyond_its_dtype_is_refused_wherever_it_stands(void **state)
+{
+    static const struct {
+        sl_dtype dtype;
+        const char *fits[2], *not[3];
+    } cases[] = {
+        {SL_DT_INT8, {"-128", "127"}, {"-129", "128", "1.5"}},
+        {SL_DT_UINT8, {"0", "255"}, {"-1", "256", "1.5"}},
+        {SL_DT_INT16, {"-32768", "32767"}, {"-32769", "32768", "1.5"}},
+        {SL_DT_INT32, {"-2147483648", "2147483647"}, {"-2147483649", "2147483648", "1.5"}},
+        {SL_DT_UINT32, {"0", "4294967295"}, {"-1", "4294967296", "1.5"}},
+        {SL_DT_INT64, {"-9223372036854775808", "9223372036854775807"},
+         {"-9223372036854775809", "9223372036854775808", "1.5"}},
+        {SL_DT_UINT64, {"1", "18446744073709551615"}, {"-1", "18446744073709551616", "1.5"}},
+        {SL_DT_FLOAT, {"1", "-1.5"}, {"\"1\"", "true", "null"}},
+        {SL_DT_DOUBLE, {"1", "-1.5"}, {"\"1\"", "true", "null"}},
+        {SL_DT_BOOL, {"true", "false"}, {"1", "\"true\"", "null"}},
+        {SL_DT_STRING, {"\"a\"", "{\"b64\":\"YQ==\"}"}, {"1", "true", "null"}},
+    };
+    static const char *const places[] = {"{\"inputs\": %s}", "{\"inputs\": [%s]}", "{\"inputs\": {\"x\": %s}}",
+                                         "{\"instances\": [%s]}", "{\"instances\": [{\"x\": %s}]}",
+                                         "{\"instances\": [{\"x\": [[%s]]}, {\"x\": [[%s]]}]}"};
+    char body[200];
+    (void)state;
+    for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
+        set_dtype(cases[i].dtype);
+        for (size_t at = 0; at < SL_COUNTOF(places); at++) {
+            for (int k = 0; k < 2; k++) {
+                snprintf(body, sizeof body, places[at], cases[i].fits[k], cases[i].fits[k]);
+                if (decode(&f, body, strlen(body)))
+                    fail_msg("%s: %s", body, f.st.msg);
+            }
+            for (int k = 0; k < 3; k++) {
+                snprintf(body, sizeof body, places[at], cases[i].not[k], cases[i].not[k]);
+                if (decode(&f, body, strlen(body)) != SL_INVALID_ARGUMENT)
+                    fail_msg("%s was taken", body);
+            }
+        }
+    }
+}
+
 static void expect_strings(const char *body, const char *const *want, size_t n)
 {
     const sl_str *s;
@@ -237,6 +278,7 @@ int main(void)
         T(a_mark_and_garbage_around_the_root_are_ignored),
         T(special_floats_and_extremes_are_taken),
         T(each_integer_dtype_takes_its_range),
+        T(a_value_beyond_its_dtype_is_refused_wherever_it_stands),
         T(strings_lose_their_escapes_and_base64_its_coding),
         T(objects_give_one_tensor_an_input),
         T(the_first_of_equal_keys_counts),
