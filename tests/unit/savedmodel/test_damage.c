@@ -13,10 +13,10 @@
 
 #include <cmocka.h>
 
-#include "base/fault.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "savedmodel/model.h"
+#include "support/faults.h"
 
 static const char *const models[] = {"half_plus_two", "stateful", "partitioned", "vocabulary"};
 
@@ -227,22 +227,18 @@ static void every_flipped_byte_of_saved_model_pb_is_an_error_or_loads(void **sta
     }
 }
 
+static sl_code load_files(void *arg, sl_status *st)
+{
+    files *f = arg;
+    return load(f->pb, f->index, f->data, st);
+}
+
 static void a_failing_allocation_is_an_error(void **state)
 {
     (void)state;
     for (size_t i = 0; i < SL_COUNTOF(models); i++) {
         files f = open_files(models[i]);
-        for (int n = 1; n < 100000; n++) {
-            sl_status st = {0};
-            sl_fault_arm(SL_FAULT_ALLOC, n);
-            sl_code rc = load(f.pb, f.index, f.data, &st);
-            bool reached = sl_fault_count(SL_FAULT_ALLOC) >= n;
-            sl_fault_arm(SL_FAULT_ALLOC, 0);
-            if (!reached)
-                break;
-            if (rc != SL_RESOURCE_EXHAUSTED)
-                fail_msg("%s, allocation %d: %s %s", models[i], n, sl_code_name(rc), st.msg);
-        }
+        assert_true(fail_each_allocation(load_files, &f) > 20);
         close_files(&f);
     }
 }
