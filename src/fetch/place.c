@@ -95,9 +95,25 @@ static sl_code check_archive(sl_str url, sl_str path, sl_status *st)
                    SL_STR_ARG(url));
 }
 
+/* Whatever else is wrong with a URL: one that holds a password is never repeated. */
+static bool has_user(sl_str url)
+{
+    const char *p = memmem(url.n ? url.p : "", url.n, "://", 3);
+    if (p == NULL)
+        return false;
+    for (p += 3; p < url.p + url.n && *p != '/' && *p != '?' && *p != '#'; p++)
+        if (*p == '@')
+            return true;
+    return false;
+}
+
 sl_code sl_fetch_place_parse(sl_str url, sl_fetch_place *out, sl_status *st)
 {
     int i = 0;
+    if (has_user(url))
+        return sl_fail(st, SL_INVALID_ARGUMENT,
+                       "a base path must not hold a user or password (it would be logged): give "
+                       "them in a netrc file");
     while (i < SCHEMES && !sl_str_starts(url, schemes[i].prefix))
         i++;
     if (i == SCHEMES || url.n > LONGEST)
@@ -109,10 +125,6 @@ sl_code sl_fetch_place_parse(sl_str url, sl_fetch_place *out, sl_status *st)
     size_t end = 0;
     while (end < rest.n && rest.p[end] != '/' && rest.p[end] != '?' && rest.p[end] != '#')
         end++;
-    if (memchr(rest.p, '@', end) != NULL)
-        return sl_fail(st, SL_INVALID_ARGUMENT,
-                       "a base path must not hold a user or password (it would be logged): give "
-                       "them in a netrc file");
     if (schemes[i].scheme == SL_FETCH_HTTP && memchr(rest.p, '?', rest.n) != NULL)
         return sl_fail(st, SL_INVALID_ARGUMENT,
                        "a base path must not hold a query: what stands in it is often a signature, "
@@ -133,6 +145,8 @@ sl_code sl_fetch_url_parse(sl_str url, sl_fetch_place *out, sl_status *st)
 {
     bool tls = sl_str_starts(url, "https://");
     size_t n = tls ? 8 : 7, end;
+    if (has_user(url))
+        return sl_fail(st, SL_INVALID_ARGUMENT, "a URL must not hold a user or password");
     if (url.n > LONGEST || (!tls && !sl_str_starts(url, "http://")))
         return sl_fail(st, SL_INVALID_ARGUMENT, "%.*s is no URL: https://HOST/PATH",
                        (int)SL_MIN(url.n, (size_t)200), url.p);
@@ -143,8 +157,6 @@ sl_code sl_fetch_url_parse(sl_str url, sl_fetch_place *out, sl_status *st)
     for (end = n; end < url.n && url.p[end] != '/' && url.p[end] != '?';)
         end++;
     *out = (sl_fetch_place){.scheme = SL_FETCH_HTTP, .bucket = {url.p + n, end - n}, .tls = tls};
-    if (memchr(url.p + n, '@', end - n) != NULL)
-        return sl_fail(st, SL_INVALID_ARGUMENT, "a URL must not hold a user or password");
     if (!is_host(out->bucket))
         return sl_fail(st, SL_INVALID_ARGUMENT, "%.*s names no host", SL_STR_ARG(url));
     return SL_OK;

@@ -315,6 +315,7 @@ sl_code sl_http_listen(struct sl_loop *const *loops, int n_loops, const char *ad
         for (int i = 0; i < n_loops; i++)
             if (v == NULL || v->shards[i].listener.fd < 0)
                 close(fds[i]);
+        sl_address_remove(&a);
         sl_http_free(v);
         return rc;
     }

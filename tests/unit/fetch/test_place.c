@@ -46,6 +46,11 @@ static void what_could_lead_elsewhere_or_be_a_secret_is_refused(void **state)
                                       "https://host/x.exe",
                                       "https://host/",
                                       "s3://user:pw@bucket/x",
+                                      "ftp://user:pw@host/x.tar.gz",
+                                      "https://user:pw@host?x",
+                                      "https://host#x",
+                                      "https://host?x",
+                                      "s3://bucket/a/..",
                                       "gs://b\nucket/x"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         sl_fetch_place p;
@@ -53,6 +58,27 @@ static void what_could_lead_elsewhere_or_be_a_secret_is_refused(void **state)
         assert_null(strstr(st.msg, "pw@"));
         assert_null(strstr(st.msg, "abc"));
     }
+}
+
+static void what_is_too_long_is_refused(void **state)
+{
+    (void)state;
+    static char text[9000];
+    sl_fetch_place p;
+    memset(text, 'x', sizeof text - 1);
+    memcpy(text, "https://", 8);
+    assert_int_equal(parse(text, &p), SL_INVALID_ARGUMENT);
+    assert_int_equal(sl_fetch_url_parse(sl_str_of(text), &p, &st), SL_INVALID_ARGUMENT);
+    text[8 + 256] = '/';
+    text[8 + 256 + 20] = '\0';
+    assert_int_equal(sl_fetch_url_parse(sl_str_of(text), &p, &st), SL_INVALID_ARGUMENT);
+    assert_int_equal(parse("https://h\xc3/x.zip", &p), SL_INVALID_ARGUMENT);
+    assert_false(sl_fetch_is_version((sl_str){text + 8, 65}));
+    memset(text, '1', 70);
+    assert_true(sl_fetch_is_version((sl_str){text, 64}));
+    assert_false(sl_fetch_is_version((sl_str){text, 65}));
+    text[3] = '+';
+    assert_true(sl_fetch_is_version((sl_str){text + 3, 8}));
 }
 
 static bool below(const char *url, const char *root)
@@ -70,6 +96,8 @@ static void a_root_ends_at_a_slash(void **state)
     assert_false(below("s3://bb/m", "s3://b"));
     assert_true(below("s3://bb/m", "s3://"));
     assert_false(below("gs://b/m", "s3://"));
+    assert_false(below("s3:", "s3://"));
+    assert_false(below("s3:x", "s3://"));
     assert_false(below("s3://b/m", ""));
     assert_false(below("s3://b/m", "/"));
     assert_false(below("https://host.evil/x", "https://host"));
@@ -128,6 +156,9 @@ static void the_url_of_a_document_may_have_a_query_but_no_secret(void **state)
                                       "https://",
                                       "https:///keys",
                                       "https://u:pw@host/keys",
+                                      "ftp://u:pw@host/keys",
+                                      "https://u:pw@host /keys",
+                                      "https://u:pw@host",
                                       "https://h x",
                                       "https://h/a#b",
                                       "https://h/\xc3\xa4",
@@ -166,6 +197,7 @@ int main(void)
         cmocka_unit_test(loopback_is_told_by_its_text),
         cmocka_unit_test(a_base_path_is_taken_apart),
         cmocka_unit_test(what_could_lead_elsewhere_or_be_a_secret_is_refused),
+        cmocka_unit_test(what_is_too_long_is_refused),
         cmocka_unit_test(a_root_ends_at_a_slash),
         cmocka_unit_test(names_are_encoded_as_a_signature_wants_them),
         cmocka_unit_test(only_paths_that_stay_below_their_directory_are_safe),

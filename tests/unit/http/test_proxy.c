@@ -122,6 +122,14 @@ static void what_is_malformed_is_no_client(void **state)
         {"PROXY TCP4 2001:db8::1 2001:db8::2 1 2\r\n", 40},
         {"PROXY TCP9 192.0.2.1 198.51.100.1 1 2\r\n", 39},
         {"PROXY TCP4 192.0.2.1 198.51.100.1 1 2 3\r\n", 41},
+        {"PROXY \r\n", 8},
+        {"PROXY TCP4\r\n", 12},
+        {"PROXY TCP4 192.0.2.1\r\n", 22},
+        {"PROXY TCP4 192.0.2.1 198.51.100.1\r\n", 35},
+        {"PROXY TCP4TCP4 192.0.2.1 198.51.100.1 1 2\r\n", 43},
+        {"PROXY TCP4 192.0.2.1 198.51.100.1 x 2\r\n", 39},
+        {"PROXY TCP4 192.0.2.1 198.51.100.1 -1 2\r\n", 40},
+        {"PROXY TCP6 192.0.2.1 198.51.100.1 1 2\r\n", 39},
     };
     char endless[200];
     (void)state;

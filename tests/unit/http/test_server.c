@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -18,6 +19,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "http/conn.h"
+#include "support/faults.h"
 
 enum { LOOPS = 2, CLIENTS = 8, REQUESTS = 200 };
 
@@ -283,9 +285,49 @@ static void reasons_are_those_of_the_original(void **state)
     assert_string_equal(sl_http_reason(504), "Gateway Time-out");
 }
 
+/* ---- a server that cannot be made ---- */
+
+static int open_descriptors(void)
+{
+    int n = 0;
+    for (int fd = 0; fd < 256; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+static sl_code listen_once(void *arg, sl_status *st)
+{
+    fixture *f = arg;
+    sl_http_options o = {.on_call = on_call, .on_error = on_error, .arg = f};
+    sl_http_server *v = NULL;
+    const char *address = f->errors ? "unix:/tmp/sluice-listen-test" : "127.0.0.1:0";
+    sl_http_limits_default(&o.limits);
+    sl_code rc = sl_http_listen(f->loops, 1, address, &o, &v, NULL, st);
+    if (rc == SL_OK)
+        sl_loop_turn(f->loops[0], false);
+    sl_http_free(v);
+    return rc;
+}
+
+static void a_server_that_finds_no_memory_leaves_nothing(void **state)
+{
+    (void)state;
+    static fixture f;
+    assert_int_equal(sl_loop_new(&f.loops[0], NULL), SL_OK);
+    int before = open_descriptors();
+    for (int local = 0; local < 2; local++) {
+        f.errors = local;
+        assert_in_range(fail_each_allocation(listen_once, &f), 3, 100);
+        assert_int_equal(open_descriptors(), before);
+        assert_int_not_equal(access("/tmp/sluice-listen-test", F_OK), 0);
+    }
+    sl_loop_free(f.loops[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_server_that_finds_no_memory_leaves_nothing),
         cmocka_unit_test(clients_of_several_loops_get_their_own_replies),
         cmocka_unit_test(connections_are_spread_evenly_over_the_loops),
         cmocka_unit_test(a_unix_socket_is_shared_by_the_loops),
