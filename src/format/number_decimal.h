@@ -2,7 +2,7 @@
  * number_decimal.h - w * 10^q to double and float; internal to format/
  *
  * number_read.c and number_run.c find an integer w and a power of ten q in the text, in different
- * ways. From there
+ * ways. (number_write.c has its powers from here, too.) From there
  *  - a double is exact where w and 10^|q| are doubles themselves (one rounding), or by a 128-bit
  *    division where 10^|q| has a factor of at most 5^27; the rest goes to sl_number_exact;
  *  - a float needs the double only as far as it decides the rounding: a product of two rounded

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "format/number.h"
+#include "format/number_decimal.h"
 
 static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233"
                             "34353637383940414243444546474849505152535455565758596061626364656667"
@@ -141,37 +142,6 @@ static inline char *put_g(char *p, digit_text *d, int n, int exponent)
     return p + (left > whole ? left : whole + 1) + 1;
 }
 
-static const uint64_t pow5[28] = {
-    1u,
-    5u,
-    25u,
-    125u,
-    625u,
-    3125u,
-    15625u,
-    78125u,
-    390625u,
-    1953125u,
-    9765625u,
-    48828125u,
-    244140625u,
-    1220703125u,
-    6103515625u,
-    30517578125u,
-    152587890625u,
-    762939453125u,
-    3814697265625u,
-    19073486328125u,
-    95367431640625u,
-    476837158203125u,
-    2384185791015625u,
-    11920928955078125u,
-    59604644775390625u,
-    298023223876953125u,
-    1490116119384765625u,
-    7450580596923828125u,
-};
-
 typedef unsigned __int128 u128;
 
 /* A value scaled so that its integer part has the digits that are wanted. */
@@ -186,7 +156,7 @@ typedef struct scaled {
  * fit 64 bits. */
 static inline scaled scale(uint64_t m, int e, int k)
 {
-    u128 five = k <= 27 ? (u128)pow5[k] : (u128)pow5[27] * pow5[k - 27];
+    u128 five = k <= 27 ? (u128)sl_pow5_u64[k] : (u128)sl_pow5_u64[27] * sl_pow5_u64[k - 27];
     scaled s = {.v = m * five, .shift = -(e + k), .ulp = five, .up = 0};
     if (s.shift < 0) {
         s.up = -s.shift;
@@ -232,25 +202,6 @@ static inline int guess_exponent(int binary)
     return (binary * 78913) >> 18;
 }
 
-static const uint64_t pow10_u64[18] = {1u,
-                                       10u,
-                                       100u,
-                                       1000u,
-                                       10000u,
-                                       100000u,
-                                       1000000u,
-                                       10000000u,
-                                       100000000u,
-                                       1000000000u,
-                                       10000000000u,
-                                       100000000000u,
-                                       1000000000000u,
-                                       10000000000000u,
-                                       100000000000000u,
-                                       1000000000000000u,
-                                       10000000000000000u,
-                                       100000000000000000u};
-
 static inline void put6(char *p, unsigned v)
 {
     put2(p, v / 10000);
@@ -266,7 +217,7 @@ static inline void put9(char *p, unsigned v)
 static inline char *put_all(char *p, uint64_t all, int precision, int exponent)
 {
     digit_text d;
-    if (all == pow10_u64[precision - 1] * 10) {
+    if (all == sl_pow10_u64[precision - 1] * 10) {
         all /= 10;
         exponent++;
     }
@@ -300,13 +251,13 @@ static inline bool write_exactly(char **p, uint64_t m, int e, int bits, int prec
     if (k < 1 || k > (bits == 23 ? 44 : 27))
         return false;
     scaled s = scale(m, e, k);
-    uint64_t whole = whole_part(&s), limit = pow10_u64[precision - 1] * 10;
+    uint64_t whole = whole_part(&s), limit = sl_pow10_u64[precision - 1] * 10;
     if (whole >= limit) {
         exponent++;
         s = scale(m, e, --k);
         whole = whole_part(&s);
     }
-    uint64_t unit = pow10_u64[precision - 6], six = round_by(&s, whole, unit);
+    uint64_t unit = sl_pow10_u64[precision - 6], six = round_by(&s, whole, unit);
     if (reads_back(&s, m, m == (uint64_t)1 << bits, six * unit))
         *p = put_six(*p, six, exponent);
     else
