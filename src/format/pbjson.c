@@ -17,6 +17,7 @@
 
 #include "base/mem.h"
 #include "format/base64.h"
+#include "format/descriptor.h"
 #include "format/json_escape.h"
 #include "format/number.h"
 #include "format/wire.h"
@@ -75,32 +76,6 @@ static void put_key(printer *p, sl_str key)
 
 /* ---- scalars ---- */
 
-/* The wire type that a value of this type has when it is not packed. */
-static unsigned wire_type(ProtobufCType t)
-{
-    switch (t) {
-    case PROTOBUF_C_TYPE_FIXED32:
-    case PROTOBUF_C_TYPE_SFIXED32:
-    case PROTOBUF_C_TYPE_FLOAT:
-        return SL_WIRE_FIXED32;
-    case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE:
-        return SL_WIRE_FIXED64;
-    case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_BYTES:
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return SL_WIRE_BYTES;
-    default:
-        return SL_WIRE_VARINT;
-    }
-}
-
-static int64_t unzigzag(uint64_t v)
-{
-    return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
-}
-
 /* Finite: the fewest digits that identify it, an integer without ".0"; else a string. */
 static void put_real(sl_chain *out, double v, bool is_float)
 {
@@ -150,7 +125,7 @@ static void put_scalar(printer *p, field_type *f, uint64_t v, sl_str bytes)
         sl_chain_printf(out, "%" PRId32, (int32_t)v);
         break;
     case PROTOBUF_C_TYPE_SINT32:
-        sl_chain_printf(out, "%" PRId32, (int32_t)unzigzag((uint32_t)v));
+        sl_chain_printf(out, "%" PRId32, (int32_t)sl_wire_unzigzag((uint32_t)v));
         break;
     case PROTOBUF_C_TYPE_UINT32:
     case PROTOBUF_C_TYPE_FIXED32:
@@ -161,7 +136,7 @@ static void put_scalar(printer *p, field_type *f, uint64_t v, sl_str bytes)
         sl_chain_printf(out, "\"%" PRId64 "\"", (int64_t)v);
         break;
     case PROTOBUF_C_TYPE_SINT64:
-        sl_chain_printf(out, "\"%" PRId64 "\"", unzigzag(v));
+        sl_chain_printf(out, "\"%" PRId64 "\"", sl_wire_unzigzag(v));
         break;
     case PROTOBUF_C_TYPE_UINT64:
     case PROTOBUF_C_TYPE_FIXED64:
@@ -212,30 +187,17 @@ static void put_item(scalar_list *l, uint64_t v, sl_str bytes)
 /* All values of a packed field. */
 static bool put_packed(scalar_list *l, sl_str packed)
 {
-    const unsigned char *at = (const unsigned char *)packed.p, *end = at + packed.n;
-    unsigned type = wire_type(l->field->type);
-    size_t n = type == SL_WIRE_FIXED32 ? 4 : 8;
-    while (at < end) {
-        uint64_t v = 0;
-        if (type == SL_WIRE_VARINT) {
-            if (!sl_wire_varint(&at, end, &v))
-                return false;
-        } else {
-            if ((size_t)(end - at) < n)
-                return false;
-            memcpy(&v, at, n);
-            at += n;
-        }
-        put_item(l, v, (sl_str){"", 0});
-    }
-    return true;
+    sl_wire w = sl_wire_open(packed);
+    while (sl_wire_next_packed(&w, sl_descriptor_wire_type(l->field->type)))
+        put_item(l, w.value, (sl_str){"", 0});
+    return w.bad == NULL;
 }
 
 static sl_code put_scalars(printer *p, message_type *type, field_type *f, sl_str wire)
 {
     scalar_list l = {.p = p, .field = f};
     sl_wire w = sl_wire_open(wire);
-    unsigned wanted = wire_type(f->type);
+    unsigned wanted = sl_descriptor_wire_type(f->type);
     while (sl_wire_next(&w)) {
         if (w.field != f->id)
             continue;
@@ -317,7 +279,8 @@ static bool same_key(const entry *a, const entry *b)
 static entry read_entry(message_type *type, sl_str wire, size_t order)
 {
     entry e = {.order = order, .key = {"", 0}, .value = {"", 0}};
-    unsigned key = wire_type(type->fields[0].type), value = wire_type(type->fields[1].type);
+    unsigned key = sl_descriptor_wire_type(type->fields[0].type),
+             value = sl_descriptor_wire_type(type->fields[1].type);
     sl_wire w = sl_wire_open(wire);
     while (sl_wire_next(&w)) {
         if (w.field == 1 && w.type == key) {
@@ -331,7 +294,8 @@ static entry read_entry(message_type *type, sl_str wire, size_t order)
     return e;
 }
 
-/* What is a number or a bool stands in quotes: JSON's keys are strings. Numbers of 64 bits do anyway. */
+/* What is a number or a bool stands in quotes: JSON's keys are strings. Numbers of 64 bits do
+ * anyway. */
 static void put_map_key(printer *p, field_type *key, const entry *e)
 {
     ProtobufCType t = key->type;
@@ -375,7 +339,7 @@ static sl_code push_map(printer *p, field_type *f, sl_str wire)
 static bool find_last(message_type *type, field_type *f, sl_str wire, sl_wire *found)
 {
     bool oneof = f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF, there = false;
-    unsigned wanted = wire_type(f->type);
+    unsigned wanted = sl_descriptor_wire_type(f->type);
     sl_wire w = sl_wire_open(wire);
     while (sl_wire_next(&w)) {
         if (w.field == f->id && w.type == wanted) {
@@ -386,7 +350,7 @@ static bool find_last(message_type *type, field_type *f, sl_str wire, sl_wire *f
             field_type *other = protobuf_c_message_descriptor_get_field(type, w.field);
             if (other && (other->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) &&
                 other->quantifier_offset == f->quantifier_offset &&
-                w.type == wire_type(other->type))
+                w.type == sl_descriptor_wire_type(other->type))
                 there = false;
         }
     }

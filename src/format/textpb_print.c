@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "format/descriptor.h"
 #include "format/number.h"
 #include "format/textpb.h"
 #include "format/wire.h"
@@ -73,11 +74,6 @@ static void put_real(sl_text *t, double v, bool is_float)
     }
 }
 
-static int64_t unzigzag(uint64_t v)
-{
-    return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
-}
-
 static void put_enum(sl_text *t, const ProtobufCEnumDescriptor *type, int32_t v)
 {
     const ProtobufCEnumValue *value = protobuf_c_enum_descriptor_get_value(type, v);
@@ -95,7 +91,7 @@ static void put_number(sl_text *t, const ProtobufCFieldDescriptor *f, uint64_t v
         sl_text_printf(t, "%" PRId32, (int32_t)v);
         break;
     case PROTOBUF_C_TYPE_SINT32:
-        sl_text_printf(t, "%" PRId32, (int32_t)unzigzag((uint32_t)v));
+        sl_text_printf(t, "%" PRId32, (int32_t)sl_wire_unzigzag((uint32_t)v));
         break;
     case PROTOBUF_C_TYPE_UINT32:
     case PROTOBUF_C_TYPE_FIXED32:
@@ -106,7 +102,7 @@ static void put_number(sl_text *t, const ProtobufCFieldDescriptor *f, uint64_t v
         sl_text_printf(t, "%" PRId64, (int64_t)v);
         break;
     case PROTOBUF_C_TYPE_SINT64:
-        sl_text_printf(t, "%" PRId64, unzigzag(v));
+        sl_text_printf(t, "%" PRId64, sl_wire_unzigzag(v));
         break;
     case PROTOBUF_C_TYPE_BOOL:
         sl_text_puts(t, v ? "true" : "false");
@@ -126,26 +122,6 @@ static void put_number(sl_text *t, const ProtobufCFieldDescriptor *f, uint64_t v
     }
 }
 
-static unsigned wire_type(ProtobufCType t)
-{
-    switch (t) {
-    case PROTOBUF_C_TYPE_FIXED32:
-    case PROTOBUF_C_TYPE_SFIXED32:
-    case PROTOBUF_C_TYPE_FLOAT:
-        return SL_WIRE_FIXED32;
-    case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE:
-        return SL_WIRE_FIXED64;
-    case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_BYTES:
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return SL_WIRE_BYTES;
-    default:
-        return SL_WIRE_VARINT;
-    }
-}
-
 static void put_line(printer *p, const ProtobufCFieldDescriptor *f, uint64_t v)
 {
     indent(p);
@@ -156,23 +132,10 @@ static void put_line(printer *p, const ProtobufCFieldDescriptor *f, uint64_t v)
 
 static bool put_packed(printer *p, const ProtobufCFieldDescriptor *f, sl_str list)
 {
-    const unsigned char *at = (const unsigned char *)list.p, *end = at + list.n;
-    unsigned type = wire_type(f->type);
-    size_t size = type == SL_WIRE_FIXED32 ? 4 : 8;
-    while (at < end) {
-        uint64_t v = 0;
-        if (type == SL_WIRE_VARINT) {
-            if (!sl_wire_varint(&at, end, &v))
-                return false;
-        } else {
-            if ((size_t)(end - at) < size)
-                return false;
-            memcpy(&v, at, size);
-            at += size;
-        }
-        put_line(p, f, v);
-    }
-    return true;
+    sl_wire w = sl_wire_open(list);
+    while (sl_wire_next_packed(&w, sl_descriptor_wire_type(f->type)))
+        put_line(p, f, w.value);
+    return w.bad == NULL;
 }
 
 static void open_message(printer *p, sl_str wire, const ProtobufCMessageDescriptor *type)
@@ -184,7 +147,7 @@ static void open_message(printer *p, sl_str wire, const ProtobufCMessageDescript
 /* Prints the field that the innermost reader stands at. */
 static const char *put_field(printer *p, const sl_wire *w, const ProtobufCFieldDescriptor *f)
 {
-    unsigned type = wire_type(f->type);
+    unsigned type = sl_descriptor_wire_type(f->type);
     if (w->type != type && w->type == SL_WIRE_BYTES)
         return put_packed(p, f, w->bytes) ? NULL : "a packed list is damaged";
     if (w->type != type)

@@ -108,6 +108,15 @@ bool sl_wire_next_slow(sl_wire *w)
     return false;
 }
 
+bool sl_wire_next_packed(sl_wire *w, unsigned type)
+{
+    if (w->at >= w->end)
+        return false;
+    if (type != SL_WIRE_VARINT)
+        return read_fixed(w, type == SL_WIRE_FIXED32 ? 4 : 8);
+    return sl_wire_varint(&w->at, w->end, &w->value) || fail(w, "truncated or overlong number");
+}
+
 size_t sl_wire_offset(const sl_wire *w)
 {
     return (size_t)(w->at - w->begin);

@@ -73,8 +73,15 @@ size_t sl_wire_offset(const sl_wire *w);
 /* One varint at *p; false if it is truncated or longer than ten bytes. */
 bool sl_wire_varint(const unsigned char **p, const unsigned char *end, uint64_t *out);
 
-/* Walks a repeated number, packed or one by one: call for each field met; it appends through
- * `add`. */
+/* The next number of a packed list, opened as a message is, whose numbers are of this wire type:
+ * w->value. False at the end, or with `bad`. */
+bool sl_wire_next_packed(sl_wire *w, unsigned type);
+
+/* What the bits of a value stand for. */
+static inline int64_t sl_wire_unzigzag(uint64_t v)
+{
+    return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+}
 static inline double sl_wire_double(uint64_t v)
 {
     double d;
