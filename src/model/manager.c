@@ -5,10 +5,6 @@
  * release of a handle) changes some state under the lock and calls reconcile for that model, which
  * asks the policy for one action after another until there is none: nobody polls, nothing waits for
  * anything else. The slow parts (loading, freeing, waiting for readers) run without the lock.
- *
- * Publishing: the model's new route goes into a new table; the old table, the old route and
- * versions that left are garbage until the readers that may see them have looked away
- * (sl_manager_collect), which whoever took the lock does after giving it back.
  */
 #include "model/manager.h"
 
@@ -19,8 +15,6 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "model/manager_internal.h"
-#include "model/readers.h"
-#include "model/version_dir.h"
 
 const char *sl_state_name(sl_state s)
 {
@@ -58,39 +52,6 @@ bool sl_manager_shadow(sl_manager *m, const sl_version *answered, sl_shadow_targ
     return sl_table_shadow(&m->table, answered, out);
 }
 
-/* ---- publishing ---- */
-
-void sl_manager_discard(sl_manager *m, sl_garbage g)
-{
-    sl_garbage *kept = sl_malloc(sizeof *kept);
-    *kept = g;
-    kept->next = m->garbage;
-    m->garbage = kept;
-}
-
-void sl_manager_collect(sl_manager *m)
-{
-    pthread_mutex_lock(&m->lock);
-    sl_manager_flush(m);
-    sl_garbage *g = m->garbage;
-    sl_awaited *told = sl_manager_take_told(m);
-    m->garbage = NULL;
-    pthread_mutex_unlock(&m->lock);
-    sl_manager_wake(m, told);
-    if (g == NULL)
-        return;
-    sl_readers_wait();
-    while (g != NULL) {
-        sl_garbage *next = g->next;
-        sl_table_free(g->table);
-        sl_route_free(g->route);
-        if (g->serving != NULL)
-            sl_serving_retire(g->serving);
-        sl_free(g);
-        g = next;
-    }
-}
-
 void sl_managed_set_state(sl_managed *v, sl_state state, sl_code code, const char *message)
 {
     v->state = state;
@@ -115,125 +76,6 @@ bool sl_managed_is_idle(const sl_managed *v)
 {
     return v->managed && v->aspired && !v->demanded && sl_served_on_demand(v->model) &&
            (v->state == SL_STATE_START || (v->state == SL_STATE_UNLOADING && v->evicted));
-}
-
-/* What can be had of a model: now, or on demand. Numbers ascending. */
-typedef struct available {
-    sl_serving **servings;
-    int64_t *numbers;
-    int count;
-    int64_t *waiting;
-    int n_waiting;
-    bool latest_waits;
-} available;
-
-static bool is_waiting(const sl_managed *v)
-{
-    return v->managed && v->aspired && v->state != SL_STATE_AVAILABLE &&
-           sl_served_on_demand(v->model);
-}
-
-static available list_available(const sl_served *model)
-{
-    int n = 0, k = 0;
-    const sl_managed *latest = NULL; /* that is available */
-    for (const sl_managed *v = model->versions; v != NULL; v = v->next) {
-        n += v->state == SL_STATE_AVAILABLE;
-        k += is_waiting(v);
-        if (v->state == SL_STATE_AVAILABLE && latest == NULL)
-            latest = v;
-    }
-    available a = {.servings = sl_calloc((size_t)n, sizeof(sl_serving *)),
-                   .numbers = sl_calloc((size_t)n, sizeof *a.numbers),
-                   .count = n,
-                   .waiting = sl_calloc((size_t)k, sizeof *a.waiting),
-                   .n_waiting = k};
-    for (const sl_managed *v = model->versions; v != NULL; v = v->next)
-        if (v->state == SL_STATE_AVAILABLE) {
-            n--; /* the list is descending */
-            a.servings[n] = v->serving;
-            a.numbers[n] = v->number;
-        } else if (is_waiting(v)) {
-            a.waiting[--k] = v->number;
-        }
-    /* One that serves, and is to be replaced, serves until its successor is there. */
-    a.latest_waits = a.n_waiting > 0 &&
-                     (latest == NULL ||
-                      (latest->aspired && a.waiting[a.n_waiting - 1] > latest->number));
-    return a;
-}
-
-static void free_available(available a)
-{
-    sl_free(a.servings);
-    sl_free(a.numbers);
-    sl_free(a.waiting);
-}
-
-static sl_route *make_route(sl_served *model)
-{
-    static const sl_model_config gone = {0};
-    available a = list_available(model);
-    int64_t *can_be_had = sl_calloc((size_t)a.count + (size_t)a.n_waiting, sizeof *can_be_had);
-    int n = 0;
-    for (int i = 0; i < a.count; i++)
-        can_be_had[n++] = a.numbers[i];
-    for (int i = 0; i < a.n_waiting; i++)
-        can_be_had[n++] = a.waiting[i];
-    sl_labels_assign(model->config ? &model->config->c : &gone, &model->labels,
-                     (sl_numbers){can_be_had, n}, model->manager->opts.labels_for_unavailable);
-    sl_free(can_be_had);
-    sl_route *route = NULL;
-    if (a.count || a.n_waiting || model->labels.count)
-        route = sl_route_new(model->name, a.servings, a.numbers, a.count, model->labels.list,
-                             model->labels.count);
-    if (a.n_waiting)
-        sl_route_set_waiting(route, a.waiting, a.n_waiting, a.latest_waits);
-    if (route != NULL && model->config != NULL)
-        route->traffic =
-            sl_traffic_new(model->name, model->config->c.traffic,
-                           &(sl_numbers){a.numbers, a.count},
-                           &(sl_numbers){a.waiting, a.n_waiting}, model->labels.list,
-                           model->labels.count);
-    free_available(a);
-    return route;
-}
-
-void sl_manager_publish_later(sl_served *model)
-{
-    sl_manager *m = model->manager;
-    if (model->unpublished)
-        return;
-    model->unpublished = true;
-    model->next_unpublished = m->to_publish;
-    m->to_publish = model;
-}
-
-void sl_manager_flush(sl_manager *m)
-{
-    size_t n = 0;
-    for (const sl_served *model = m->to_publish; model != NULL; model = model->next_unpublished)
-        n++;
-    if (n == 0)
-        return;
-    sl_table *old = atomic_load_explicit(&m->table, memory_order_relaxed);
-    sl_table *table = sl_table_copy(old, n);
-    for (sl_served *model = m->to_publish; model != NULL; model = model->next_unpublished) {
-        model->unpublished = false;
-        sl_route *before = sl_table_put(table, model->name, make_route(model));
-        if (before != NULL)
-            sl_manager_discard(m, (sl_garbage){.route = before});
-    }
-    m->to_publish = NULL;
-    atomic_store(&m->table, table);
-    sl_manager_discard(m, (sl_garbage){.table = old});
-    sl_cond_broadcast(&m->changed);
-}
-
-void sl_manager_publish(sl_served *model)
-{
-    sl_manager_publish_later(model);
-    sl_manager_flush(model->manager);
 }
 
 void sl_manager_recount(sl_served *model)
@@ -466,144 +308,6 @@ void sl_manager_set_aspired(sl_served *model, sl_aspired_set *set)
     sl_manager_reconcile(model);
 }
 
-/* ---- configuration ---- */
-
-/* The versions that a configuration will want: for labels that come together with their version.
- * The requested ones count even if they are not there yet: they will be loaded when they come. */
-static int64_t *expected(const sl_model_config *c, int *count)
-{
-    sl_aspired_set set = {0};
-    sl_text remarks = {0}; /* the source will make them again, and log them */
-    int n = 0;
-    if (sl_policy_select(c, NULL, NULL, &set, &remarks, NULL))
-        set = (sl_aspired_set){0};
-    int64_t *numbers = sl_calloc((size_t)set.count + (size_t)c->n_versions, sizeof *numbers);
-    for (int i = 0; i < set.count; i++)
-        numbers[n++] = set.list[i].number;
-    for (int i = 0; c->policy == SL_POLICY_SPECIFIC && i < c->n_versions; i++)
-        numbers[n++] = c->versions[i];
-    *count = n;
-    sl_aspired_fini(&set);
-    sl_text_fini(&remarks);
-    return numbers;
-}
-
-/* Reads the base path, so without the lock; what is available may change until the configuration is
- * applied, which is harmless: labels follow what is available. */
-static sl_code check_labels(sl_manager *m, const sl_model_config *c, sl_status *st)
-{
-    static const sl_labels none = {0};
-    int n;
-    if (c->n_labels == 0 || (c->mirror != NULL && sl_version_dir_exists(c->mirror, NULL)))
-        return SL_OK; /* nobody knows yet which versions there are */
-    int64_t *numbers = expected(c, &n);
-    pthread_mutex_lock(&m->lock);
-    const sl_served *model = sl_map_get(&m->by_name, sl_str_of(c->name));
-    available a = {0};
-    if (model != NULL)
-        a = list_available(model);
-    sl_code rc =
-        sl_labels_check(c, model ? &model->labels : &none, (sl_numbers){a.numbers, a.count},
-                        (sl_numbers){numbers, n}, m->opts.labels_for_unavailable, st);
-    pthread_mutex_unlock(&m->lock);
-    free_available(a);
-    sl_free(numbers);
-    return rc;
-}
-
-static sl_served *new_model(sl_manager *m, const char *name)
-{
-    sl_served *model = sl_calloc(1, sizeof *model);
-    model->manager = m;
-    model->name = sl_strdup(name);
-    if (m->last_model != NULL)
-        m->last_model->next = model;
-    else
-        m->models = model;
-    m->last_model = model;
-    sl_map_set(&m->by_name, sl_str_of(name), model);
-    return model;
-}
-
-/* Would a look at the base path find the same versions? */
-static bool asks_for_the_same(const sl_model_config *a, const sl_model_config *b)
-{
-    size_t versions = (size_t)a->n_versions * sizeof *a->versions;
-    return strcmp(a->base_path, b->base_path) == 0 && a->policy == b->policy &&
-           a->load == b->load && a->num_versions == b->num_versions &&
-           a->n_versions == b->n_versions &&
-           (versions == 0 || memcmp(a->versions, b->versions, versions) == 0);
-}
-
-static void configure_model(sl_manager *m, const sl_model_config *c)
-{
-    sl_served *model = sl_map_get(&m->by_name, sl_str_of(c->name));
-    if (model == NULL)
-        model = new_model(m, c->name);
-    if (model->config == NULL || !asks_for_the_same(&model->config->c, c))
-        model->looked_at = false;
-    sl_log(SL_INFO, " (Re-)adding model: %s", c->name);
-    sl_config_release(model->config);
-    model->config = sl_config_keep(c);
-    model->round = m->round;
-    if (c->load == SL_LOAD_ON_DEMAND)
-        sl_manager_start_timer(m);
-    sl_manager_recount(model);
-    sl_manager_publish_later(model); /* labels */
-}
-
-/* Of versions that are only remembered: those in this state. */
-static void drop_unmanaged(sl_served *model, sl_state state)
-{
-    for (sl_managed **at = &model->versions; *at != NULL;)
-        if (!(*at)->managed && (*at)->state == state)
-            sl_manager_drop_version(at);
-        else
-            at = &(*at)->next;
-}
-
-static void remove_model(sl_served *model)
-{
-    sl_aspired_set nothing = {0};
-    sl_config_release(model->config);
-    model->config = NULL;
-    model->settling = false;
-    drop_unmanaged(model, SL_STATE_START);
-    sl_manager_recount(model);
-    sl_manager_publish_later(model);
-    sl_manager_set_aspired(model, &nothing);
-}
-
-static sl_code check(sl_manager *m, const sl_model_config *models, int count, sl_status *st)
-{
-    sl_code rc = sl_config_check(models, count, st);
-    for (int i = 0; i < count && rc == SL_OK; i++)
-        rc = check_labels(m, &models[i], st);
-    return rc;
-}
-
-sl_code sl_manager_configure(sl_manager *m, const sl_model_config *models, int count, sl_status *st)
-{
-    pthread_mutex_lock(&m->configuring);
-    sl_code rc = check(m, models, count, st);
-    if (rc == SL_OK) {
-        pthread_mutex_lock(&m->lock);
-        sl_log(SL_INFO, "Adding/updating models.");
-        m->round++;
-        for (int i = 0; i < count; i++)
-            configure_model(m, &models[i]);
-        for (sl_served *model = m->models; model != NULL; model = model->next)
-            if (model->config != NULL && model->round != m->round)
-                remove_model(model);
-        sl_manager_flush(m);
-        sl_manager_want_look(m);
-        pthread_mutex_unlock(&m->lock);
-        sl_manager_collect(m);
-    }
-    pthread_mutex_unlock(&m->configuring);
-    return rc;
-}
-
 /* ---- mending and forgetting ---- */
 
 void sl_manager_mend(sl_served *model, int64_t number, uint64_t look)
@@ -729,7 +433,7 @@ static void unload_everything(sl_manager *m)
     if (!all_ended(m))
         sl_log(SL_INFO, "Unload all remaining servables in the manager.");
     for (sl_served *model = m->models; model != NULL; model = model->next)
-        remove_model(model);
+        sl_manager_remove(model);
     pthread_mutex_unlock(&m->lock);
     sl_manager_collect(m);
     pthread_mutex_lock(&m->lock);

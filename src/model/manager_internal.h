@@ -1,7 +1,9 @@
 /*
  * manager_internal.h - the state that the manager's files share
  *
- *   manager.c   configuration, aspired sets, what to do next, publishing
+ *   configure.c which models are wanted
+ *   manager.c   aspired sets, what to do next, forgetting
+ *   publish.c   what is available becomes the table that requests look at
  *   load.c      the threads that load and unload
  *   source.c    the thread that looks at base paths, and when
  *   notice.c    the kernel's word that a base path has changed, which brings a look forward
@@ -180,10 +182,6 @@ struct sl_manager {
 /* manager.c; with the lock */
 void sl_manager_set_aspired(sl_served *model, sl_aspired_set *set); /* takes the set over */
 void sl_manager_reconcile(sl_served *model);
-void sl_manager_publish(sl_served *model);
-/* The same, but together with others: at the next flush (collect() does one, too). */
-void sl_manager_publish_later(sl_served *model);
-void sl_manager_flush(sl_manager *m);
 /* After a change of `looked_at`, `settling` or `config`. */
 void sl_manager_recount(sl_served *model);
 bool sl_served_on_demand(const sl_served *model);
@@ -200,8 +198,19 @@ void sl_manager_mend(sl_served *model, int64_t number, uint64_t look);
 /* Source's thread: forgets what ended long ago. Returns when to come again; 0: no need to. */
 uint64_t sl_manager_forget(sl_manager *m, uint64_t now);
 void sl_managed_set_state(sl_managed *v, sl_state state, sl_code code, const char *message);
+
+/* configure.c; with the lock: it is no longer configured. */
+void sl_manager_remove(sl_served *model);
+
+/* publish.c; with the lock */
+void sl_manager_publish(sl_served *model);
+/* The same, but together with others: at the next flush (collect() does one, too). */
+void sl_manager_publish_later(sl_served *model);
+void sl_manager_flush(sl_manager *m);
 void sl_manager_discard(sl_manager *m, sl_garbage g);
-/* manager.c; without the lock: waits for readers and frees */
+/* The numbers of the versions that are available, ascending; the caller frees them. */
+int64_t *sl_manager_available(const sl_served *model, int *count);
+/* publish.c; without the lock: waits for readers and frees */
 void sl_manager_collect(sl_manager *m);
 
 /* report.c; with the lock. What a status says of a version, copied; *failed if memory ran out. */
