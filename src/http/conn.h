@@ -32,7 +32,8 @@ enum {
     SL_RECV_SIZE = 16 * 1024,    /* of a pooled receive buffer */
     SL_SCRATCH_SIZE = 64 * 1024, /* of a shard's scratch buffer */
     SL_POOLED_EXCHANGES = 64,    /* kept by a shard for the next requests */
-    SL_SPARE_PIECE = 2048        /* room of the piece that call->reply begins with */
+    SL_SPARE_PIECE = 2048,       /* room of the piece that call->reply begins with */
+    SL_LISTEN_EVENTS = EPOLLIN | EPOLLRDHUP
 };
 
 #define SL_RATE_WINDOW_NS 10000000000u /* over which the rate of a body or reply is averaged */
@@ -162,6 +163,16 @@ struct sl_http_server {
     void *done_arg;
 };
 
+static inline const sl_http_options *sl_conn_options(const sl_conn *c)
+{
+    return &c->shard->server->opts;
+}
+
+static inline const sl_http_limits *sl_conn_limits(const sl_conn *c)
+{
+    return &sl_conn_options(c)->limits;
+}
+
 /* ---- server.c ---- */
 /* Serves a connected socket on a loop of the server; the loop's thread. For tests, too. */
 sl_code sl_shard_adopt(sl_shard *s, int fd, const struct sockaddr_storage *peer);
@@ -170,7 +181,7 @@ void sl_exchange_give(sl_shard *s, sl_exchange *x);
 /* A connection is gone: perhaps the last one. */
 void sl_shard_left(sl_shard *s);
 
-/* ---- http1.c ---- */
+/* ---- conn.c ---- */
 void sl_conn_open(sl_conn *c); /* it is in its shard's list */
 /* Who is at the other end is known: waits for TLS or for a request. */
 void sl_conn_begin(sl_conn *c);
@@ -182,6 +193,24 @@ void sl_conn_linger(sl_conn *c);
 void sl_conn_refuse(sl_conn *c, int status, const char *message);
 /* Ends the output; the state is DEAD or, if c->unread, LINGER then. */
 void sl_conn_end(sl_conn *c);
+/* Nothing more can be done for the peer. While a call is with the handler the connection waits for
+ * it. */
+void sl_conn_give_up(sl_conn *c);
+/* Begins to watch how fast a body comes or a reply goes: the first window is free. */
+void sl_conn_watch_rate(sl_conn *c);
+void sl_conn_return_exchange(sl_conn *c);
+
+/* ---- http1.c ---- */
+/* Does what the state allows; false: there is nothing to go on with. */
+bool sl_http1_step(sl_conn *c);
+/* An error that HTTP itself finds: the reply is ours, and the last one. */
+void sl_http1_fail(sl_conn *c, int status, const char *message);
+/* The same before anything has come. */
+void sl_http1_refuse(sl_conn *c, int status, const char *message);
+/* The reply has left, or leaves with those behind it. */
+void sl_http1_reply_done(sl_conn *c);
+/* For the access log. */
+void sl_http1_report(sl_conn *c, bool given_up);
 
 /* ---- conn_proxy.c: who is at the other end ---- */
 /* May the peer connect? */
@@ -215,7 +244,7 @@ bool sl_crowd_make_room(sl_shard *s);
  * slow. Others may be cut for it, the connection itself is not. */
 void sl_crowd_owe(sl_conn *c, size_t bytes, bool moved);
 void sl_crowd_forgive(sl_conn *c);
-/* http1.c, http2.c: the end for a connection in which control is not. */
+/* conn.c, http2.c: the end for a connection in which control is not. */
 void sl_conn_cut(sl_conn *c);
 void sl_h2_cut(sl_conn *c);
 

@@ -435,3 +435,15 @@ ssize_t sl_head_parse(sl_head *h, const char *data, size_t n, const sl_http_limi
             return (ssize_t)next;
     }
 }
+
+const char *sl_head_with_limit(sl_arena *a, const sl_http_limits *l, int status,
+                               const char *message)
+{
+    const char *text = NULL;
+    if (status == 413)
+        text = sl_arena_try_printf(a, "%s: the limit is %zu bytes", message, l->max_body);
+    else if (status == 431)
+        text = sl_arena_try_printf(a, "%s: the limit is %zu bytes and %d header lines", message,
+                                   l->max_head, l->max_headers);
+    return text ? text : message;
+}

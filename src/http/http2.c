@@ -22,11 +22,6 @@ enum {
     MAX_ANSWERS = 20000 /* frames of control that wait for a client that does not read */
 };
 
-static const sl_http_limits *limits(const sl_h2 *h)
-{
-    return &h->conn->shard->server->opts.limits;
-}
-
 static uint64_t now_of(const sl_h2 *h)
 {
     return sl_loop_now(h->conn->shard->loop);
@@ -36,7 +31,7 @@ static uint64_t now_of(const sl_h2 *h)
 
 static bool submit_settings(sl_h2 *h)
 {
-    const sl_http_limits *l = limits(h);
+    const sl_http_limits *l = sl_conn_limits(h->conn);
     nghttp2_settings_entry e[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)l->max_streams},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
@@ -56,7 +51,7 @@ static bool new_session(sl_h2 *h)
     nghttp2_option *o;
     if (nghttp2_session_callbacks_new(&cb) != 0)
         return false;
-    sl_h2_stream_callbacks(cb);
+    sl_h2_request_callbacks(cb);
     sl_h2_reply_callbacks(cb);
     sl_h2_guard_callbacks(cb);
     bool ok = nghttp2_option_new(&o) == 0;
@@ -115,13 +110,13 @@ static uint64_t after(uint64_t from, uint64_t ns)
 
 static uint64_t idle_due(const sl_h2 *h)
 {
-    return after(h->active_ns, limits(h)->idle_timeout_ns);
+    return after(h->active_ns, sl_conn_limits(h->conn)->idle_timeout_ns);
 }
 
 /* When something has to be looked at next, if nothing happens until then. */
 static uint64_t next_due(sl_h2 *h)
 {
-    const sl_http_limits *l = limits(h);
+    const sl_http_limits *l = sl_conn_limits(h->conn);
     uint64_t due = sl_h2_guard_due(h);
     bool busy = h->n_streams > 0 || h->pending != NULL;
     if (!busy && !h->ending)
@@ -136,7 +131,7 @@ static uint64_t next_due(sl_h2 *h)
 /* Output waits for the socket, which takes nothing? */
 static bool stuck(sl_h2 *h)
 {
-    uint64_t least = limits(h)->min_rate * (SL_RATE_WINDOW_NS / 1000000000u);
+    uint64_t least = sl_conn_limits(h->conn)->min_rate * (SL_RATE_WINDOW_NS / 1000000000u);
     bool out = h->pending != NULL, slow = out && h->old_out && h->moved_out < least;
     h->old_out = out;
     h->moved_out = 0;
@@ -297,7 +292,7 @@ void sl_h2_advance(sl_conn *c)
     h->inside = true;
     if (!h->gone && !sl_h2_out(c))
         h->gone = true;
-    while (!h->gone && h->waiting != NULL && h->unsent <= limits(h)->max_unsent) {
+    while (!h->gone && h->waiting != NULL && h->unsent <= sl_conn_limits(h->conn)->max_unsent) {
         sl_h2_streams_resume(h);
         h->gone = !sl_h2_out(c);
     }

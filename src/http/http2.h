@@ -5,7 +5,7 @@
  * know: what a stream means to a handler, where bytes come from and go to, and how much of
  * anything is too much.
  *
- *     bytes read -> nghttp2_session_mem_recv -> callbacks of http2_stream.c -> on_call
+ *     bytes read -> nghttp2_session_mem_recv -> callbacks of http2_request.c -> on_call
  *     sl_http_reply -> http2_reply.c: nghttp2_submit_response -> nghttp2_session_mem_send
  *                   -> http2_out.c: small bytes copied, large ones pointed at -> writev
  *
@@ -140,8 +140,20 @@ void sl_h2_advance(sl_conn *c);
 void sl_h2_drain(sl_conn *c);
 void sl_h2_free(sl_conn *c);
 
+/* ---- http2_request.c ---- */
+void sl_h2_request_callbacks(nghttp2_session_callbacks *cb);
+/* Requests that waited for others' replies to be taken are handed over, if these have been. */
+void sl_h2_streams_resume(sl_h2 *h);
+
 /* ---- http2_stream.c ---- */
-void sl_h2_stream_callbacks(nghttp2_session_callbacks *cb);
+/* From the shard's pool, in the connection's list. NULL: no memory. */
+sl_h2_stream *sl_h2_stream_open(sl_h2 *h, int32_t id);
+/* nghttp2 knows it no more. What is in frames already still has to be written. */
+void sl_h2_stream_closed(sl_h2_stream *s);
+/* The handler, or we in its place, has said what there is to say: s->replied. */
+void sl_h2_stream_finish(sl_h2_stream *s);
+/* The client may send again what the handler of on_data has done with, unless it does not read. */
+void sl_h2_stream_renew_window(sl_h2_stream *s);
 /* The connection is gone: all that wait hear it. */
 void sl_h2_streams_gone(sl_h2 *h);
 /* Looks at how fast bodies come and replies go. */
@@ -156,8 +168,6 @@ void sl_h2_reply(sl_http_call *call);
 bool sl_h2_charge(sl_http_call *call, size_t bytes);
 /* n bytes of its reply have left, or will not. */
 void sl_h2_stream_sent(sl_h2_stream *s, size_t n);
-/* Requests that waited for others' replies to be taken are handed over, if these have been. */
-void sl_h2_streams_resume(sl_h2 *h);
 
 /* ---- http2_reply.c ---- */
 void sl_h2_reply_callbacks(nghttp2_session_callbacks *cb);

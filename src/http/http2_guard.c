@@ -24,11 +24,6 @@
 
 enum { MAX_CONTINUATIONS = 64, GOAWAY_WAIT_MS = 1000, WITHOUT_CALLS_MS = 2 * 3600 * 1000 };
 
-static const sl_http_limits *limits(const sl_h2 *h)
-{
-    return &h->conn->shard->server->opts.limits;
-}
-
 static const sl_http_h2_options *options(const sl_h2 *h)
 {
     return &h->conn->shard->server->opts.h2;
@@ -69,7 +64,7 @@ void sl_h2_calm_down(sl_h2 *h, const char *why)
 
 void sl_h2_count_reset(sl_h2 *h)
 {
-    if (one_more(&h->resets, limits(h)->max_resets, now_of(h)))
+    if (one_more(&h->resets, sl_conn_limits(h->conn)->max_resets, now_of(h)))
         sl_h2_calm_down(h, "too_many_resets");
 }
 
@@ -80,7 +75,7 @@ void sl_h2_count_answer(sl_h2 *h)
 
 static void count_useless(sl_h2 *h)
 {
-    if (one_more(&h->useless, limits(h)->max_useless, now_of(h)))
+    if (one_more(&h->useless, sl_conn_limits(h->conn)->max_useless, now_of(h)))
         sl_h2_calm_down(h, "too_many_frames");
 }
 
@@ -121,7 +116,7 @@ static void go_on_with_block(sl_h2 *h, const nghttp2_frame_hd *hd)
     h->block_frames++;
     count_useless(h);
     /* Packed it is never larger than unpacked. */
-    if (h->block_frames > MAX_CONTINUATIONS || h->block_size > 2 * limits(h)->max_head)
+    if (h->block_frames > MAX_CONTINUATIONS || h->block_size > 2 * sl_conn_limits(h->conn)->max_head)
         sl_h2_calm_down(h, "header block too large");
 }
 
@@ -245,7 +240,7 @@ static uint64_t idle_due(const sl_h2 *h)
 /* A head that is arriving must be complete by then. The newest stream is the first of the list. */
 static uint64_t block_due(const sl_h2 *h)
 {
-    uint64_t most = limits(h)->head_timeout_ns, began = h->block_ns;
+    uint64_t most = sl_conn_limits(h->conn)->head_timeout_ns, began = h->block_ns;
     const sl_h2_stream *s = h->streams;
     if (began == 0 && s != NULL && !s->head_done && !s->closed)
         began = s->call.started_ns;
