@@ -618,6 +618,56 @@ for a in (False, True):
 case("SparseTensorDenseMatMul", [at, rnd(4), np.array([3, 3], I64), rnd(3, 5)], "range")
 case("SparseTensorDenseMatMul", [at, rnd(4), np.array([4, 3], I64), rnd(4, 5)], "inner")
 
+case("SparseReorder", [at[[3, 0, 2, 1]], rnd(4), np.array([4, 2], I64)])
+case("SparseReorder", [np.array([[1, 1], [0, 2], [1, 1], [0, 1]], I64), S(b"a", b"b", b"c", b"d"), np.array([4, 3], I64)], "equal")
+case("SparseReorder", [np.zeros((0, 2), I64), rnd(0), np.array([4, 3], I64)], "nothing")
+
+# ---- dealing out, detecting ----
+case("DynamicPartition", [rnd(5, 2), ints(1, 0, 2, 1, 1)], num_partitions=3)
+case("DynamicPartition", [rnd(2, 3), rng.integers(0, 2, (2, 3)).astype(I32)], "matrix", num_partitions=2)
+case("DynamicPartition", [S(b"a", b"b", b"c"), ints(1, 1, 1)], "strings", num_partitions=2)
+case("DynamicPartition", [rnd(2, 3), np.array([[0, 1, 5], [0, 0, 0]], I32)], "range", num_partitions=2)
+case("DynamicPartition", [rnd(5, 2), ints(1, 0)], "bad", num_partitions=3)
+for op in ("DynamicStitch", "ParallelDynamicStitch"):
+    case(op, [[ints(0, 2), ints(1, 3)], [rnd(2, 3), rnd(2, 3)]])
+    case(op, [[I32(1), np.array([[0, 2]], I32)], [rnd(3), rnd(1, 2, 3)]], "ranks")
+    case(op, [[np.zeros(0, I32), ints(0)], [rnd(0, 2), rnd(1, 2)]], "empty piece")
+    case(op, [[ints(0), ints(1)], [rnd(1, 3), rnd(1, 2)]], "bad")
+    case(op, [[ints(0, 1)], [rnd(3, 3)]], "prefix")
+boxes = np.array([[0, 0, 1, 1], [0, .1, 1, 1.1], [0, -.1, 1, .9], [0, 10, 1, 11], [1, 10.1, 0, 11.1], [0, 100, 1, 101],
+                  [0, 0, 0, 0]], F)
+scores = np.array([.9, .75, .6, .95, .5, .3, .9], F)
+case("NonMaxSuppression", [boxes, scores, I32(3)], iou_threshold=0.5)
+case("NonMaxSuppressionV2", [boxes, scores, I32(9), F(.5)])
+for most, iou, least in ((3, .5, 0), (9, .5, .4), (9, 1, 0), (9, 0, .55), (0, .5, 0)):
+    case("NonMaxSuppressionV3", [boxes, scores, I32(most), F(iou), F(least)], str((most, iou, least)))
+    for pad in (False, True):
+        case("NonMaxSuppressionV4", [boxes, scores, I32(most), F(iou), F(least)], str((most, iou, least)),
+             pad_to_max_output_size=pad)
+        for sigma in (0, .5):
+            case("NonMaxSuppressionV5", [boxes, scores, I32(most), F(iou), F(least), F(sigma)],
+                 str((most, iou, least, sigma)), pad_to_max_output_size=pad)
+big = np.sort(rng.random((60, 2, 2)), 1).reshape(60, 4).astype(F)
+case("NonMaxSuppressionV5", [big, rng.random(60).astype(F), I32(20), F(.6), F(.1), F(.3)], "many")
+case("NonMaxSuppressionV3", [big, rng.random(60).astype(F), I32(20), F(.3), F(.1)], "many")
+case("NonMaxSuppressionV3", [boxes, scores, I32(3), F(1.5), F(0)], "bad threshold")
+case("NonMaxSuppressionV3", [boxes[:, :3], scores, I32(3), F(.5), F(0)], "columns")
+case("NonMaxSuppressionV3", [boxes, scores[:3], I32(3), F(.5), F(0)], "scores")
+
+# ---- pieces of strings ----
+case("StringSplit", [S(b"a,b;c", b"", b",x,,y"), np.array(b",;", object)])
+case("StringSplit", [S(b"a,b;c", b"", b",x,,y"), np.array(b",;", object)], "empty kept", skip_empty=False)
+case("StringSplit", [S(b"ab", b"", b"c"), np.array(b"", object)], "bytes")
+case("StringSplit", [np.array([[b"a"]], object), np.array(b"", object)], "bad")
+case("StringSplitV2", [np.array([[b"a"]], object), np.array(b"", object)], "rank")
+words, begin = S(b"a", b"bb", b"c", b"d", b"e"), np.array([0, 3, 3, 4, 5], I64)
+for widths, pad, short in (([2], 0, False), ([1, 2], 0, False), ([2, 3], -1, False), ([3], 1, False), ([3], 0, True),
+                           ([4], 1, True), ([2], 5, False), ([5, 6], 0, True)):
+    case("StringNGrams", [words, begin], str((widths, pad, short)), separator=b" ", ngram_widths=widths, left_pad=b"<",
+         right_pad=b">>", pad_width=pad, preserve_short_sequences=short)
+case("StringNGrams", [words, begin.astype(I32)], "int32", separator=b"", ngram_widths=[2], left_pad=b"", right_pad=b"",
+     pad_width=0, preserve_short_sequences=False)
+
 # ---- effects, strings ----
 case("Assert", [np.array(False), [ints(1, 2, 3, 4), np.array(b"abc", object), F(1.5),
                                   np.array([[1, 2], [3, 4], [5, 6]], F), np.array([True, False])]], "fails")

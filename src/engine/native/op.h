@@ -164,6 +164,9 @@ bool sl_opdef_is_stateful(sl_str op);
     X(string)         /* string ops */                                                   \
     X(list)           /* TensorList */                                                   \
     X(list_many)      /* TensorListStack ... */                                          \
+    X(partition)      /* DynamicPartition DynamicStitch */                               \
+    X(detect)         /* NonMaxSuppression */                                            \
+    X(string_split)   /* StringSplit StringNGrams */                                     \
     X(regex)          /* RegexReplace RegexFullMatch */                                  \
     X(ragged)         /* RaggedTensorToTensor */                                         \
     X(count)          /* Bincount DenseBincount RaggedBincount */                        \

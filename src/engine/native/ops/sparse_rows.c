@@ -130,6 +130,87 @@ static sl_code reshape_sparse_run(sl_op_call *c, sl_status *st)
     return rc;
 }
 
+/* ---- SparseReorder (indices, values, shape): rows in ascending order, equal ones as they came
+ * ---- */
+
+static sl_code reorder_configure(sl_op_node *n, sl_status *st)
+{
+    sl_code rc = sl_ops_check(n, 3, SL_T(INT64), st);
+    if (!rc)
+        rc = sl_ops_check_input(n, 1, SL_T_PLAIN, st);
+    if (!rc)
+        rc = sl_ops_check_input(n, 2, SL_T(INT64), st);
+    if (!rc && n->n_out != 2)
+        rc = sl_fail(st, SL_INVALID_ARGUMENT, "SparseReorder has %d outputs", n->n_out);
+    if (rc)
+        return rc;
+    n->out_types[0] = SL_DT_INT64;
+    n->out_types[1] = n->in_types[1];
+    return SL_OK;
+}
+
+static sl_code reorder_shape(sl_op_call *c, sl_status *st)
+{
+    sl_code rc = want_sparse(&c->in[0], &c->in[2], st);
+    if (!rc && (c->in[1].rank != 1 || c->in[1].dims[0] != c->in[0].dims[0]))
+        rc = sl_fail(st, SL_INVALID_ARGUMENT,
+                     "Number of values must match first dimension of "
+                     "indices");
+    if (rc)
+        return rc;
+    sl_ops_same_shape(&c->out[0], &c->in[0]);
+    sl_ops_same_shape(&c->out[1], &c->in[1]);
+    c->scratch_size = 2 * (size_t)c->in[0].dims[0] * sizeof(int64_t);
+    return SL_OK;
+}
+
+static bool is_after(const int64_t *a, const int64_t *b, int64_t depth)
+{
+    for (int64_t d = 0; d < depth; d++)
+        if (a[d] != b[d])
+            return a[d] > b[d];
+    return false;
+}
+
+/* Merges ever longer runs. */
+static const int64_t *sorted(const int64_t *x, int64_t n, int64_t depth, int64_t *from, int64_t *to)
+{
+    for (int64_t i = 0; i < n; i++)
+        from[i] = i;
+    for (int64_t run = 1; run < n; run *= 2) {
+        for (int64_t low = 0; low < n; low += 2 * run) {
+            int64_t mid = SL_MIN(low + run, n), high = SL_MIN(low + 2 * run, n);
+            for (int64_t a = low, b = mid, k = low; k < high; k++) {
+                bool second = a == mid || (b < high && is_after(&x[from[a] * depth],
+                                                                &x[from[b] * depth], depth));
+                to[k] = from[second ? b++ : a++];
+            }
+        }
+        int64_t *t = from;
+        from = to;
+        to = t;
+    }
+    return from;
+}
+
+static sl_code reorder_run(sl_op_call *c, sl_status *st)
+{
+    (void)st;
+    int64_t n = c->in[0].dims[0], depth = c->in[0].dims[1], *first = c->scratch;
+    size_t row = (size_t)depth * sizeof(int64_t), element = sl_dtype_size(c->in[1].dtype);
+    if (n == 0)
+        return SL_OK;
+    const int64_t *order = sorted(c->in[0].data, n, depth, first, first + n);
+    for (int64_t i = 0; i < n; i++) {
+        if (row)
+            memcpy((char *)c->out[0].data + (size_t)i * row,
+                   (const char *)c->in[0].data + (size_t)order[i] * row, row);
+        memcpy((char *)c->out[1].data + (size_t)i * element,
+               (const char *)c->in[1].data + (size_t)order[i] * element, element);
+    }
+    return SL_OK;
+}
+
 /* ---- SparseFillEmptyRows (indices, values, shape, default) ---- */
 
 static sl_code fill_rows_configure(sl_op_node *n, sl_status *st)
@@ -478,6 +559,7 @@ static sl_code product_run(sl_op_call *c, sl_status *st)
 const sl_op sl_ops_sparse_rows[] = {
     {"SparseReshape", SL_OP_MAKES, 0, reshape_sparse_configure, NULL, reshape_sparse_run, NULL},
     {"SparseFillEmptyRows", SL_OP_MAKES, 0, fill_rows_configure, NULL, fill_rows_run, NULL},
+    {"SparseReorder", 0, 0, reorder_configure, reorder_shape, reorder_run, NULL},
     SEGMENT_OP("SparseSegmentSum"),
     SEGMENT_OP("SparseSegmentMean"),
     SEGMENT_OP("SparseSegmentSqrtN"),

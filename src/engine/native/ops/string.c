@@ -439,12 +439,13 @@ static sl_code split_run(sl_op_call *c, sl_status *st)
     const sl_tensor *in = &c->in[0];
     const sl_str *s = in->data;
     int64_t total = 0, longest = 0, limit = sl_node_int(c->node->source, "maxsplit", -1);
+    sl_shape_buf b;
     if (in->rank != 1)
-        return sl_fail(st, SL_INVALID_ARGUMENT, "input must be a vector, got shape of rank %d",
-                       in->rank);
+        return sl_fail(st, SL_INVALID_ARGUMENT, "input must be a vector, got shape: %s",
+                       sl_ops_shape(in, &b));
     if (c->in[1].rank != 0)
-        return sl_fail(st, SL_INVALID_ARGUMENT, "sep must be a scalar, got shape of rank %d",
-                       c->in[1].rank);
+        return sl_fail(st, SL_INVALID_ARGUMENT, "sep must be a scalar, got shape: %s",
+                       sl_ops_shape(&c->in[1], &b));
     sl_str sep = *(const sl_str *)c->in[1].data, piece;
     sl_tensor *out = c->out;
     for (int pass = 0; pass < 2; pass++) {

@@ -1,0 +1,231 @@
+/*
+ * detect.c - NonMaxSuppression: of boxes that overlap, the one with the highest score
+ *
+ * Candidates wait in a heap, the best first, the earlier box before the later one. A candidate that
+ * overlaps a chosen box too much is dropped; with soft_nms_sigma its score is lowered instead, and
+ * it goes back into the heap. It need not be compared again with what it has been compared with.
+ */
+#include <math.h>
+
+#include "engine/native/ops/ops.h"
+
+typedef struct nms_config {
+    int version;
+    float iou; /* V1: an attribute */
+    bool pad;
+} nms_config;
+
+typedef struct candidate {
+    float score;
+    int32_t box;
+    int64_t seen; /* chosen boxes that it has been compared with */
+} candidate;
+
+typedef struct nms {
+    const float *boxes;
+    candidate *heap;
+    int64_t n_heap;
+    int32_t *chosen;
+    float *scores;
+    int64_t n_chosen, most;
+    float iou, least, scale; /* scale 0: hard */
+} nms;
+
+static sl_code nms_configure(sl_op_node *n, sl_status *st)
+{
+    static const int inputs[] = {0, 3, 4, 5, 5, 6}, outputs[] = {0, 1, 1, 1, 2, 3};
+    char last = n->op->name[strlen(n->op->name) - 1];
+    int version = last >= '2' && last <= '5' ? last - '0' : 1;
+    sl_code rc = sl_ops_check(n, inputs[version], SL_T(FLOAT), st);
+    for (int i = 1; i < n->n_in && !rc; i++)
+        rc = sl_ops_check_input(n, i, i == 2 ? SL_T(INT32) : SL_T(FLOAT), st);
+    if (!rc && n->n_out != outputs[version])
+        rc = sl_fail(st, SL_INVALID_ARGUMENT, "%s has %d outputs", n->op->name, n->n_out);
+    if (rc)
+        return rc;
+    nms_config *cfg = sl_ops_config(n, sizeof *cfg);
+    *cfg = (nms_config){.version = version,
+                        .iou = sl_node_float(n->source, "iou_threshold", 0.5f),
+                        .pad = sl_node_bool(n->source, "pad_to_max_output_size", false)};
+    n->config = cfg;
+    n->out_types[0] = n->out_types[n->n_out - 1] = SL_DT_INT32;
+    if (version == 5)
+        n->out_types[1] = SL_DT_FLOAT;
+    return SL_OK;
+}
+
+static sl_code check_boxes(const sl_op_call *c, sl_status *st)
+{
+    const sl_tensor *boxes = &c->in[0], *scores = &c->in[1];
+    sl_shape_buf b;
+    if (boxes->rank != 2)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "boxes must be 2-D%s", sl_ops_shape(boxes, &b));
+    if (boxes->dims[1] != 4)
+        return sl_fail(st, SL_INVALID_ARGUMENT,
+                       "boxes must have 4 columns (Dimension must be 4 but is %lld)",
+                       (long long)boxes->dims[1]);
+    if (scores->rank != 1)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "scores must be 1-D%s", sl_ops_shape(scores, &b));
+    if (scores->dims[0] != boxes->dims[0])
+        return sl_fail(st, SL_INVALID_ARGUMENT,
+                       "scores has incompatible shape (Dimensions must be equal, but are %lld and "
+                       "%lld)",
+                       (long long)boxes->dims[0], (long long)scores->dims[0]);
+    if (boxes->dims[0] > INT32_MAX)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "too many boxes");
+    for (int i = 2; i < c->node->n_in; i++)
+        if (c->in[i].rank != 0)
+            return sl_fail(st, SL_INVALID_ARGUMENT,
+                           i == 2 ? "max_output_size must be 0-D, got shape %s"
+                                  : "a threshold must be 0-D, got shape %s",
+                           sl_ops_shape(&c->in[i], &b));
+    return SL_OK;
+}
+
+/* ---- the heap ---- */
+
+static bool better(const candidate *a, const candidate *b)
+{
+    return a->score > b->score || (a->score == b->score && a->box < b->box);
+}
+
+static void push(nms *m, candidate x)
+{
+    int64_t at = m->n_heap++;
+    for (; at > 0 && better(&x, &m->heap[(at - 1) / 2]); at = (at - 1) / 2)
+        m->heap[at] = m->heap[(at - 1) / 2];
+    m->heap[at] = x;
+}
+
+static candidate pop(nms *m)
+{
+    candidate top = m->heap[0], x = m->heap[--m->n_heap];
+    int64_t at = 0;
+    for (int64_t child; (child = 2 * at + 1) < m->n_heap; at = child) {
+        if (child + 1 < m->n_heap && better(&m->heap[child + 1], &m->heap[child]))
+            child++;
+        if (!better(&m->heap[child], &x))
+            break;
+        m->heap[at] = m->heap[child];
+    }
+    m->heap[at] = x;
+    return top;
+}
+
+/* ---- choosing ---- */
+
+static float overlap(const float *a, const float *b)
+{
+    float ay0 = fminf(a[0], a[2]), ay1 = fmaxf(a[0], a[2]), ax0 = fminf(a[1], a[3]);
+    float ax1 = fmaxf(a[1], a[3]), by0 = fminf(b[0], b[2]), by1 = fmaxf(b[0], b[2]);
+    float bx0 = fminf(b[1], b[3]), bx1 = fmaxf(b[1], b[3]);
+    float of_a = (ay1 - ay0) * (ax1 - ax0), of_b = (by1 - by0) * (bx1 - bx0);
+    if (of_a <= 0 || of_b <= 0)
+        return 0;
+    float h = fmaxf(fminf(ay1, by1) - fmaxf(ay0, by0), 0);
+    float w = fmaxf(fminf(ax1, bx1) - fmaxf(ax0, bx0), 0);
+    return h * w / (of_a + of_b - h * w);
+}
+
+/* False: it overlaps a chosen box. Its score may have been lowered. */
+static bool survives(const nms *m, candidate *x)
+{
+    for (int64_t j = m->n_chosen - 1; j >= x->seen; j--) {
+        float iou = overlap(&m->boxes[4 * x->box], &m->boxes[4 * m->chosen[j]]);
+        if (m->scale == 0 && iou > m->iou)
+            return false;
+        if (m->scale != 0)
+            x->score *= iou <= m->iou ? expf(m->scale * iou * iou) : 0;
+        if (x->score <= m->least)
+            break;
+    }
+    x->seen = m->n_chosen;
+    return true;
+}
+
+static void choose(nms *m)
+{
+    while (m->n_chosen < m->most && m->n_heap > 0) {
+        candidate x = pop(m);
+        float before = x.score;
+        if (!survives(m, &x))
+            continue;
+        if (x.score == before) {
+            m->chosen[m->n_chosen] = x.box;
+            m->scores[m->n_chosen++] = x.score;
+        } else if (x.score > m->least) {
+            push(m, x);
+        }
+    }
+}
+
+static sl_code give(sl_op_call *c, const nms *m, int64_t wanted, sl_status *st)
+{
+    const nms_config *cfg = c->node->config;
+    int64_t n = cfg->pad ? wanted : m->n_chosen;
+    sl_code rc = SL_OK;
+    for (int k = 0; k < (cfg->version == 5 ? 2 : 1) && !rc; k++) {
+        c->out[k].rank = 1;
+        c->out[k].dims[0] = n;
+        rc = sl_ops_make(c, k, st);
+        if (!rc && c->out[k].size)
+            memset(c->out[k].data, 0, c->out[k].size);
+        if (!rc && m->n_chosen)
+            memcpy(c->out[k].data, k ? (const void *)m->scores : m->chosen,
+                   (size_t)m->n_chosen * sizeof(int32_t));
+    }
+    if (rc || cfg->version < 4)
+        return rc;
+    c->out[c->node->n_out - 1].rank = 0;
+    rc = sl_ops_make(c, c->node->n_out - 1, st);
+    if (!rc)
+        *(int32_t *)c->out[c->node->n_out - 1].data = (int32_t)m->n_chosen;
+    return rc;
+}
+
+static float number(const sl_op_call *c, int i, float otherwise)
+{
+    return i < c->node->n_in ? *(const float *)c->in[i].data : otherwise;
+}
+
+static sl_code nms_run(sl_op_call *c, sl_status *st)
+{
+    const nms_config *cfg = c->node->config;
+    sl_code rc = check_boxes(c, st);
+    if (rc)
+        return rc;
+    int64_t n = c->in[0].dims[0], wanted = sl_ops_int(&c->in[2], 0);
+    float sigma = number(c, 5, 0);
+    nms m = {.boxes = c->in[0].data,
+             .most = SL_MIN(wanted, n),
+             .iou = number(c, 3, cfg->iou),
+             .least = number(c, 4, -INFINITY),
+             .scale = sigma > 0 ? -0.5f / sigma : 0};
+    if (wanted < 0)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "output size must be non-negative");
+    if (!(m.iou >= 0 && m.iou <= 1))
+        return sl_fail(st, SL_INVALID_ARGUMENT, "iou_threshold must be in [0, 1]");
+    if (sigma < 0)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "soft_nms_sigma_val must be non-negative.");
+    m.heap = sl_arena_try_alloc(c->arena, (size_t)n * sizeof *m.heap);
+    m.chosen = sl_arena_try_alloc(c->arena, (size_t)m.most * sizeof *m.chosen);
+    m.scores = sl_arena_try_alloc(c->arena, (size_t)m.most * sizeof *m.scores);
+    if (m.heap == NULL || m.chosen == NULL || m.scores == NULL)
+        return sl_ops_no_memory(st);
+    for (int64_t i = 0; i < n; i++) {
+        float score = ((const float *)c->in[1].data)[i];
+        if (score > m.least)
+            push(&m, (candidate){.score = score, .box = (int32_t)i});
+    }
+    choose(&m);
+    return give(c, &m, wanted, st);
+}
+
+const sl_op sl_ops_detect[] = {
+    {"NonMaxSuppression", SL_OP_MAKES, 0, nms_configure, NULL, nms_run, NULL},
+    {"NonMaxSuppressionV2", SL_OP_MAKES, 0, nms_configure, NULL, nms_run, NULL},
+    {"NonMaxSuppressionV3", SL_OP_MAKES, 0, nms_configure, NULL, nms_run, NULL},
+    {"NonMaxSuppressionV4", SL_OP_MAKES, 0, nms_configure, NULL, nms_run, NULL},
+    {"NonMaxSuppressionV5", SL_OP_MAKES, 0, nms_configure, NULL, nms_run, NULL},
+    {0},
+};
