@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "engine/native/branches.h"
 #include "engine/native/inline.h"
 
 enum { MAX_HOPS = 4096, MAX_SUB_DEPTH = 12, MAX_SUBS = 1 << 12, ARENA_FIRST = 16 << 10 };
@@ -36,8 +37,9 @@ typedef struct builder {
     int *fed;       /* main graph: for each node the first feed of one of its outputs + 1 */
     int *next_feed; /* the next feed of the same node + 1 */
     int *feed_out;
-    int depth; /* of sub-graphs */
-    int *subs; /* how many there are in the whole graph; shared with the sub-builders */
+    sl_branches branches; /* of the main graph */
+    int depth;            /* of sub-graphs */
+    int *subs;            /* how many there are in the whole graph; shared with the sub-builders */
     sl_status *st;
 } builder;
 
@@ -156,6 +158,25 @@ static int feed_of(const builder *b, int frame, int node, int out)
     return -1;
 }
 
+static bool is_fed(void *arg, int node, int out)
+{
+    return feed_of(arg, 0, node, out) >= 0;
+}
+
+/* Through a Switch or Merge of which it is known what it passes on: *ref is that then, else n == 0.
+ */
+static sl_code pass_branch(builder *b, int frame, int node, int out, sl_str *ref)
+{
+    int input = -1;
+    sl_code rc = SL_OK;
+    *ref = (sl_str){NULL, 0};
+    if (frame == 0 && b->fed != NULL)
+        rc = sl_branches_pass(&b->branches, node, out, &input, b->st);
+    if (rc == SL_OK && input >= 0)
+        *ref = b->frames.list[0].nodes[node].inputs[input];
+    return rc;
+}
+
 /* ---- calls ---- */
 
 static sl_code open_frame(builder *b, int frame, int node, int *callee)
@@ -198,6 +219,14 @@ static sl_code follow(builder *b, int frame, sl_str ref, sl_edge *edge, int *con
         if (feed >= 0) {
             edge->out = 0;
             return feed_id(b, feed, n, node, &edge->node);
+        }
+        sl_str passed;
+        rc = pass_branch(b, frame, node, out, &passed);
+        if (rc)
+            return rc;
+        if (passed.n > 0) {
+            ref = passed;
+            continue;
         }
         if (!sl_node_is_call(n)) {
             edge->out = out;
@@ -552,6 +581,7 @@ static sl_code build(builder *b)
         rc = work(b);
     if (rc == SL_OK)
         rc = settle_refs(b);
+    sl_branches_fini(&b->branches);
     sl_frames_fini(&b->frames);
     sl_free(b->jobs);
     sl_free(b->fed);
@@ -569,6 +599,7 @@ sl_code sl_ngraph_build(const sl_saved_model *m, const sl_ngraph_want *want, sl_
 {
     int subs = 0;
     builder b = {.model = m, .want = want, .subs = &subs, .st = st};
+    b.branches = (sl_branches){.graph = sl_saved_model_graph(m), .fed = is_fed, .arg = &b};
     sl_code rc = build(&b);
     if (rc)
         return rc;

@@ -90,7 +90,7 @@ static inline sl_text pb_func(const char *name, const char *function)
     return pb_attr(name, v);
 }
 
-/* A scalar, or vector of `count`, of one float or int32. */
+/* A scalar, or vector of `count`, of one float, int32 or bool. */
 static inline sl_text pb_value(int dtype, int64_t count, double value)
 {
     sl_text dim = {0}, shape = {0}, tensor = {0}, v = {0};
@@ -105,7 +105,7 @@ static inline sl_text pb_value(int dtype, int64_t count, double value)
         pb_varint(&tensor, 5 << 3 | 5);
         sl_text_add(&tensor, (const char *)&f, sizeof f);
     } else {
-        pb_number(&tensor, 7, (uint64_t)(int64_t)value);
+        pb_number(&tensor, dtype == SL_DT_BOOL ? 11 : 7, (uint64_t)(int64_t)value);
     }
     pb_message(&v, 8, tensor);
     return pb_attr("value", v);

@@ -421,6 +421,83 @@ static void a_loop_runs_until_its_condition_fails(void **state)
     unload(&m);
 }
 
+/* ---- conditionals of TensorFlow 1 ---- */
+
+/* flag ? Huge(x) : Neg(x), where nobody has the op Huge; and flag ? 5 : 7, added. `from`: what the
+ * flag is. */
+static void conditional(pb_graph *g, const char *from)
+{
+    sl_text t = pb_type("T", SL_DT_FLOAT);
+    placeholder(g);
+    pb_node(&g->nodes, "flag", "Identity", from, pb_type("T", SL_DT_BOOL));
+    pb_node(&g->nodes, "pivot", "Switch", "flag flag", pb_type("T", SL_DT_BOOL));
+    pb_node(&g->nodes, "yes", "Identity", "pivot:1", pb_type("T", SL_DT_BOOL));
+    pb_node(&g->nodes, "no", "Identity", "pivot", pb_type("T", SL_DT_BOOL));
+    pb_node(&g->nodes, "x_in", "Switch", "x flag", pb_type("T", SL_DT_FLOAT));
+    pb_node(&g->nodes, "huge", "Huge", "x_in:1", none);
+    pb_node(&g->nodes, "neg", "Neg", "x_in:0", pb_type("T", SL_DT_FLOAT));
+    pb_node(&g->nodes, "out", "Merge", "neg huge", pb_type("T", SL_DT_FLOAT));
+    pb_node(&g->nodes, "five", "Const", "^yes",
+            pb_join(pb_type("dtype", SL_DT_FLOAT), pb_value(SL_DT_FLOAT, -1, 5)));
+    pb_node(&g->nodes, "seven", "Const", "^no",
+            pb_join(pb_type("dtype", SL_DT_FLOAT), pb_value(SL_DT_FLOAT, -1, 7)));
+    pb_node(&g->nodes, "number", "Merge", "seven five", pb_type("T", SL_DT_FLOAT));
+    pb_node(&g->nodes, "y", "AddV2", "out number", t);
+    pb_signature(g, "serving_default", "x:0", SL_DT_FLOAT, "y:0");
+}
+
+static void known_flag(pb_graph *g, bool value)
+{
+    pb_node(&g->nodes, "value", "Const", NULL,
+            pb_join(pb_type("dtype", SL_DT_BOOL), pb_value(SL_DT_BOOL, -1, value)));
+    pb_node(&g->nodes, "training", "PlaceholderWithDefault", "value", pb_type("dtype", SL_DT_BOOL));
+}
+
+static void the_side_that_a_known_flag_leaves_out_is_not_there(void **state)
+{
+    (void)state;
+    pb_graph g = {0};
+    model m;
+    known_flag(&g, false);
+    conditional(&g, "training");
+    open_graph(&g, &m);
+    assert_true(run_scalar(&m, 3) == 4);
+    unload(&m);
+    g = (pb_graph){0};
+    known_flag(&g, true);
+    conditional(&g, "training");
+    told t = probe(&g);
+    assert_int_equal(t.code, SL_FAILED_PRECONDITION);
+    assert_non_null(strstr(t.lines, "huge|Huge|the native engine does not have this operation\n"));
+    assert_null(strstr(t.lines, "Switch"));
+}
+
+static void a_conditional_on_the_request_is_an_obstacle(void **state)
+{
+    (void)state;
+    pb_graph g = {0};
+    pb_node(&g.nodes, "training", "IsNan", "x", pb_type("T", SL_DT_FLOAT));
+    conditional(&g, "training");
+    told t = probe(&g);
+    assert_int_equal(t.code, SL_FAILED_PRECONDITION);
+    assert_non_null(strstr(t.lines, "out|Merge|the native engine does not have this operation\n"));
+    assert_non_null(strstr(t.lines, "x_in|Switch|"));
+}
+
+static void a_merge_that_waits_for_itself_is_an_obstacle(void **state)
+{
+    (void)state;
+    pb_graph g = {0};
+    placeholder(&g);
+    pb_node(&g.nodes, "enter", "Enter", "x", pb_type("T", SL_DT_FLOAT));
+    pb_node(&g.nodes, "merge", "Merge", "next next", pb_type("T", SL_DT_FLOAT));
+    pb_node(&g.nodes, "next", "NextIteration", "merge", pb_type("T", SL_DT_FLOAT));
+    pb_node(&g.nodes, "y", "Neg", "merge", pb_type("T", SL_DT_FLOAT));
+    pb_signature(&g, "serving_default", "x:0", SL_DT_FLOAT, "y:0");
+    told t = probe(&g);
+    assert_int_equal(t.code, SL_FAILED_PRECONDITION);
+}
+
 /* ---- memory ---- */
 
 /* max has as many bytes (2 int64) as the result (16 bool), and is read again for each row. */
@@ -524,6 +601,9 @@ int main(void)
         cmocka_unit_test(a_body_called_twice_is_two_bodies),
         cmocka_unit_test(a_control_edge_to_an_assert_is_kept),
         cmocka_unit_test(a_loop_runs_until_its_condition_fails),
+        cmocka_unit_test(the_side_that_a_known_flag_leaves_out_is_not_there),
+        cmocka_unit_test(a_conditional_on_the_request_is_an_obstacle),
+        cmocka_unit_test(a_merge_that_waits_for_itself_is_an_obstacle),
         cmocka_unit_test(an_operand_that_is_broadcast_is_not_written_over),
         cmocka_unit_test(a_shape_that_needs_too_much_memory_is_refused),
         cmocka_unit_test(a_bad_request_leaves_the_next_one_alone),
