@@ -51,6 +51,9 @@ static sl_code fail_archive(unpacking *u, sl_status *st)
 
 static sl_code fail_errno(const char *name, sl_status *st)
 {
+    if (errno == ENOTDIR)
+        return sl_fail(st, SL_INVALID_ARGUMENT,
+                       "the archive holds \"%s\" below a name that is a file", name);
     sl_code rc = errno == ENOSPC || errno == EDQUOT ? SL_RESOURCE_EXHAUSTED : SL_INTERNAL;
     return sl_fail(st, rc, "the cache directory: %s: %s", name, strerror(errno));
 }

@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "codec/examples_json.h"
 #include "codec/metadata_json.h"
+#include "support/faults.h"
 #include "format/wire.h"
 
 static sl_status st;
@@ -331,6 +332,37 @@ static void metadata_prints_the_whole_signature(void **state)
     sl_text_fini(&def);
 }
 
+static sl_code write_metadata_and_status(void *arg, sl_status *status)
+{
+    static const sl_signature list[] = {{.key = "a", .def = SL_STR("\x1a\x01p")},
+                                        {.key = "b", .def = SL_STR("\x1a\x01p")}};
+    const sl_signatures all = {.list = list, .count = 2};
+    sl_version_status v = {1, "AVAILABLE", SL_OK, NULL};
+    sl_chain c = {0};
+    (void)arg;
+    sl_code rc = sl_json_encode_metadata(SL_STR("m"), 1, &all, &c, status);
+    sl_chain_reset(&c);
+    if (rc)
+        return rc;
+    sl_json_encode_status(&v, 1, &c);
+    if (c.failed)
+        rc = sl_fail(status, SL_RESOURCE_EXHAUSTED, "the caller's");
+    sl_chain_reset(&c);
+    return rc;
+}
+
+static void nothing_and_no_memory_have_their_texts(void **state)
+{
+    sl_signatures none = {0};
+    (void)state;
+    expect(sl_json_encode_metadata(SL_STR("m"), 1, &none, &out, &st),
+           "{\n\"model_spec\":{\n \"name\": \"m\",\n \"version\": \"1\",\n \"signature_name\": \"\"\n}\n,\n"
+           "\"metadata\": {\"signature_def\": {\n \"signature_def\": {}\n}\n}\n}\n");
+    sl_json_encode_status(NULL, 0, &out);
+    expect(SL_OK, "{\n \"model_version_status\": []\n}\n");
+    assert_in_range(fail_each_allocation(write_metadata_and_status, NULL), 2, 50);
+}
+
 static void metadata_nested_without_end_is_refused(void **state)
 {
     sl_text value = {0}, outer = {0};
@@ -373,6 +405,7 @@ int main(void)
         cmocka_unit_test(an_error_is_an_object_with_the_whole_message),
         cmocka_unit_test(status_lists_versions_as_protobuf_does),
         cmocka_unit_test(metadata_prints_the_whole_signature),
+        cmocka_unit_test(nothing_and_no_memory_have_their_texts),
         cmocka_unit_test(metadata_nested_without_end_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

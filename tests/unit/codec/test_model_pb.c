@@ -1,6 +1,7 @@
 /* test_model_pb.c - metadata, status and reload */
 #include "codec/model_pb.h"
 #include "pb_fixture.h"
+#include "support/faults.h"
 
 static void messages_are_those_of_protobuf(void **state)
 {
@@ -103,6 +104,63 @@ static void a_reload_needs_a_list_of_models(void **state)
     assert_int_equal(reload(f, within(1, within(1, within(1, policy))), &out), SL_INTERNAL);
 }
 
+static void what_is_nothing_is_left_out(void **state)
+{
+    fixture *f = *state;
+    sl_chain out = {0};
+    const sl_signatures none = {0};
+    assert_int_equal(sl_pb_encode_metadata(SL_STR("m"), 0, &none, &out, &f->st), SL_OK);
+    assert_true(out.size > 60 && out.size < 100);
+    sl_chain_reset(&out);
+    const sl_pb_version_status versions[] = {{0, 0, SL_OK, NULL}};
+    assert_int_equal(sl_pb_encode_status(versions, 1, &out, &f->st), SL_OK);
+    assert_chain_is(&out, SL_STR("\x0a\x02\x1a\x00"));
+    const sl_pb_metric metrics[] = {{SL_STR(""), 0}};
+    assert_int_equal(sl_pb_encode_reload(SL_OK, NULL, metrics, 1, &out, &f->st), SL_OK);
+    assert_chain_is(&out, SL_STR("\x0a\x00\x12\x02\x10\x00"));
+    sl_pb_reload r;
+    sl_text t = within(1, within(1, (sl_text){0}));
+    put_str(&t, 9, "?");
+    assert_int_equal(reload(f, t, &r), SL_OK);
+    sl_text config = within(9, (sl_text){0});
+    put(&config, 1, (sl_text){0});
+    put(&config, 9, (sl_text){0});
+    assert_int_equal(reload(f, within(1, config), &r), SL_OK);
+}
+
+static sl_code ask_and_answer(void *arg, sl_status *st)
+{
+    static const sl_str parts_of_config = SL_STR("\x0a\x02\x0a\x00\x0a\x02\x0a\x00\x12\x01m\x12\x01n");
+    static const sl_signature list[] = {{.key = "a", .def = SL_STR("\x1a\x01p")}};
+    static const sl_signatures all = {.list = list, .count = 1};
+    static const sl_pb_version_status versions[] = {{12, 30, SL_OK, ""}};
+    static const sl_pb_metric metrics[] = {{SL_STR("m"), 5}};
+    fixture *f = arg;
+    sl_pb_model_spec asked;
+    sl_pb_reload r;
+    sl_chain out = {0};
+    sl_arena_reset(&f->arena);
+    sl_code rc = sl_pb_decode_reload_request(parts_of_config, &f->arena, &r, st);
+    if (rc == SL_OK)
+        rc = sl_pb_decode_metadata_request(
+            SL_STR("\x0a\x03\x0a\x01m\x0a\x02\x10\x01\x12\x0dsignature_def"), &f->arena, &asked, st);
+    if (rc == SL_OK)
+        rc = sl_pb_encode_metadata(SL_STR("m"), 2, &all, &out, st);
+    sl_chain_reset(&out);
+    if (rc == SL_OK)
+        rc = sl_pb_encode_status(versions, 1, &out, st);
+    sl_chain_reset(&out);
+    if (rc == SL_OK)
+        rc = sl_pb_encode_reload(SL_OK, "", metrics, 1, &out, st);
+    sl_chain_reset(&out);
+    return rc;
+}
+
+static void without_memory_it_says_so(void **state)
+{
+    assert_in_range(fail_each_allocation(ask_and_answer, *state), 4, 100);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -112,6 +170,8 @@ int main(void)
         T(metadata_is_asked_for_by_name_of_field_and_model),
         T(a_status_needs_a_spec_but_no_name),
         T(a_reload_needs_a_list_of_models),
+        T(what_is_nothing_is_left_out),
+        T(without_memory_it_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -310,6 +310,43 @@ static void an_integer_of_310_digits_is_too_big(void **state)
     assert_string_equal(error, "Number too big to be stored in double.");
 }
 
+/* Beyond what 64 bits of digits and a table of powers do. */
+static void numbers_far_out_are_read_as_strtod_does(void **state)
+{
+    static const char *const texts[] = {
+        "1e-400", "-1e-400", "0.001e-320", "1.5E+308", "123456789012345678901234567890e-20",
+        "123456789012345678901234567890e-400", "123456789012345678901234567890.5e200", "0e999", "0.0e-999",
+        "0.0000000000000000000000000000000000000001e340", "0.00000000000000000001e328", "0.1e309", "0.5E309",
+        "123.456e306", "12345678901234567890.12345678901234567890e288", "9007199254740993.0000000000000001",
+        "1e99999999999", "1e-99999999999", "0.1e-99999999999999999999", "2.4703282292062328e-324", "17.9e307",
+        "000", "1.7976931348623159e308", "0.0001e312", "0.17976931348623157000e309", "4e-324", "1e310"};
+    char zeros[500];
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        sl_number n;
+        const char *error, *where;
+        char *end;
+        double want = strtod(texts[i], &end);
+        const char *q = sl_number_read(texts[i], texts[i] + strlen(texts[i]), &n, &error, &where);
+        if (q == end)
+            assert_memory_equal(&n.d, &want, sizeof want);
+        else
+            assert_true(q == NULL || q[-1] == '0'); /* too big; a leading zero ends a token */
+    }
+    /* The point 400 digits away from what the exponent makes good. */
+    memset(zeros, '0', sizeof zeros);
+    memcpy(zeros, "0.", 2);
+    snprintf(zeros + 400, sizeof zeros - 400, "12345678901234567890e390");
+    for (int minus = 0; minus < 2; minus++) {
+        sl_number n;
+        const char *error, *where;
+        double want = strtod(zeros, NULL);
+        assert_non_null(sl_number_read(zeros, zeros + strlen(zeros), &n, &error, &where));
+        assert_memory_equal(&n.d, &want, sizeof want);
+        zeros[420] = '\0';
+    }
+}
+
 static void doubles_are_read_correctly_rounded(void **state)
 {
     static const char *const formats[] = {"%.*g", "%.*e", "%.*f"};
@@ -405,6 +442,7 @@ int main(void)
         cmocka_unit_test(what_is_no_number_is_refused_where_it_stops_being_one),
         cmocka_unit_test(a_leading_zero_ends_the_token),
         cmocka_unit_test(an_integer_of_310_digits_is_too_big),
+        cmocka_unit_test(numbers_far_out_are_read_as_strtod_does),
         cmocka_unit_test(doubles_are_read_correctly_rounded),
         cmocka_unit_test(a_float_is_the_double_rounded_again),
         cmocka_unit_test(a_run_stops_at_what_does_not_fit),

@@ -6,11 +6,15 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/counts.h"
 #include "fetch/helper/archive.h"
 
 static sl_status st;
@@ -163,6 +167,62 @@ static void a_file_that_comes_twice_is_refused(void **state)
     assert_true(is_there("a", "x"));
 }
 
+static void a_file_is_no_directory_for_another(void **state)
+{
+    (void)state;
+    put("a", '0', "", "x", 1);
+    put("a/b", '0', "", "y", 1);
+    expect_refused(SL_INVALID_ARGUMENT);
+    assert_non_null(strstr(st.msg, "below a name that is a file"));
+    assert_int_equal(ftruncate(archive, 0), 0);
+    lseek(archive, 0, SEEK_SET);
+    put("c", '0', "", "x", 1);
+    put("c/d/e/", '5', "", "", 0);
+    expect_refused(SL_INVALID_ARGUMENT);
+}
+
+static void names_may_begin_with_the_directory_they_are_in(void **state)
+{
+    (void)state;
+    put(".", '5', "", "", 0);
+    put(".//././/a", '0', "", "x", 1);
+    put("././", '5', "", "", 0);
+    put("..", '5', "", "", 0);
+    assert_int_equal(unpack(100, 100), SL_INVALID_ARGUMENT);
+    assert_true(is_there("a", "x"));
+}
+
+/* The process that opens archives, as it is started: its answer is its status and what it prints. */
+static void the_process_apart_says_what_came_of_it(void **state)
+{
+    (void)state;
+    char *argv[] = {"sluice-fetch", "unpack", file, out, "100", NULL};
+    static const char end[1024];
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(fetch_unpack_main(2, argv), 2);
+    put("a", '0', "", "x", 1);
+    assert_int_equal(write(archive, end, sizeof end), sizeof end);
+    for (int wrong = 0; wrong < 3; wrong++) {
+        int status;
+        pid_t pid = fork();
+        if (pid == 0) {
+            if (wrong == 1)
+                argv[2] = "/nonexistent";
+            if (wrong == 2)
+                argv[3] = "/nonexistent";
+            int rc = fetch_unpack_main(5, argv);
+            fflush(stdout);
+            sl_counts_write();
+            _exit(rc);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), wrong ? 100 + SL_INTERNAL : 0);
+    }
+    assert_true(is_there("a", "x"));
+}
+
 static void more_bytes_than_allowed_are_refused_before_they_are_written(void **state)
 {
     (void)state;
@@ -241,6 +301,9 @@ int main(void)
         T(a_hard_link_is_refused),
         T(a_device_and_a_fifo_are_refused),
         T(a_file_that_comes_twice_is_refused),
+        T(a_file_is_no_directory_for_another),
+        T(names_may_begin_with_the_directory_they_are_in),
+        T(the_process_apart_says_what_came_of_it),
         T(more_bytes_than_allowed_are_refused_before_they_are_written),
         T(more_bytes_in_all_than_allowed_are_refused),
         T(more_entries_than_allowed_are_refused),
