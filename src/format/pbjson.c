@@ -12,6 +12,7 @@
  */
 #include "format/pbjson.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -95,9 +96,8 @@ static void put_real(sl_chain *out, double v, bool is_float)
 static void put_bytes(sl_chain *out, sl_str v)
 {
     size_t n = sl_base64_size(v.n);
-    char *room = n == SIZE_MAX ? NULL : sl_chain_reserve(out, n + 2);
-    if (n == SIZE_MAX)
-        out->failed = true;
+    assert(n != SIZE_MAX); /* the message is in memory, four bytes for three of it fit */
+    char *room = sl_chain_reserve(out, n + 2);
     if (room == NULL)
         return;
     room[0] = '"';

@@ -79,6 +79,8 @@ static void each_type_is_printed_as_proto3_does(void **state)
         {W("\x7a\3a\"b"), "\"f15\":\"a\\\"b\","},
         {W("\x82\1\2\xff\xfe"), "\"f16\":\"//4=\","},
         {W("\x8a\1\2\x08\x03"), "\"f17\":{\"f01\":3,"},
+        {W("\x5d\0\0\x80\xbf"), "\"f11\":-1,"},
+        {W("\x5d\0\0\0\x3f"), "\"f11\":0.5,"},
         {W("\x8d\1\1\0\0\0"), "\"f16\":\"\",\"f18\":[]"}, /* f17 of another wire type: not there */
     };
     for (size_t i = 0; i < SL_COUNTOF(cases); i++)
@@ -191,10 +193,21 @@ static sl_code print_one(void *arg, sl_status *st)
     return rc;
 }
 
+static sl_code print_large(void *arg, sl_status *st)
+{
+    sl_chain c = {0};
+    sl_code rc = sl_pbjson_print(*(sl_str *)arg, &every_type, 0, &c, st);
+    sl_chain_reset(&c);
+    return rc;
+}
+
 static void without_memory_it_says_so(void **state)
 {
     (void)state;
     assert_in_range(fail_each_allocation(print_one, NULL), 2, 100);
+    static char wire[5 + 100000] = "\x82\1\xa0\x8d\6"; /* f16, 100000 bytes */
+    sl_str large = {wire, 5 + 100000};
+    assert_true(fail_each_allocation(print_large, &large) > 1);
 }
 
 int main(void)

@@ -15,8 +15,10 @@
 #include "base/mem.h"
 #include "format/textpb.h"
 #include "guard/guard.h"
+#include "guard/policy.h"
 #include "guard/tokens.h"
 #include "proto/auth_config.pb-c.h"
+#include "support/faults.h"
 #include "unit/guard/jwt_maker.h"
 
 #define NOW_S 1800000000u
@@ -569,6 +571,31 @@ static void a_configuration_that_cannot_be_meant_is_refused_and_changes_nothing(
     is_refused("limit { per: ALL }", "limit 1 bounds nothing");
     is_refused("limit { requests_per_second: -1 }", "limit 1");
     is_refused("limit { requests_per_second: nan }", "limit 1");
+    is_refused("limit { requests_per_second: 1e10 }", "limit 1");
+    is_refused("limit { requests_per_second: 1 burst: -1 }", "limit 1");
+    is_refused("limit { requests_per_second: 1 burst: 1e10 }", "limit 1");
+    is_refused("limit { requests_per_second: 1 burst: nan }", "limit 1");
+    is_refused("limit { concurrent: -1 }", "limit 1");
+    is_refused("limit { concurrent: 1 per: 7 }", "per is PRINCIPAL");
+    is_refused("limit { concurrent: 1 per: -7 }", "per is PRINCIPAL");
+    is_refused("listener { kind: 9 }", "kind is REST");
+    is_refused("listener { kind: -9 }", "kind is REST");
+    is_refused("connections_per_address: -1", "connections_per_address");
+    is_refused(TOKENS "rule { principal: '*' allow: 9 }", "no permission with number 9");
+    is_refused(TOKENS "rule { principal: '*' allow: 0 }", "no permission with number 0");
+    is_refused("jwt { issuer: 'b' audience: 'c' jwks_file: 'jwks.json' }", "has no name");
+    is_refused("jwt { name: 'a' audience: 'c' jwks_file: 'jwks.json' }", "has no issuer");
+    is_refused("jwt { name: 'a' issuer: 'b' audience: 'c' }", "has no jwks_file and no jwks_url");
+    is_refused("jwt { name: 'a' issuer: 'b' audience: 'c' jwks_file: 'nowhere' }", "nowhere");
+    is_refused("jwt { name: 'a' issuer: 'b' audience: 'c' jwks_file: 'jwks.json' clock_skew_seconds: -1 }",
+               "0 to 3600");
+    is_refused("jwt { name: 'a' issuer: 'b' audience: 'c' jwks_file: 'jwks.json' clock_skew_seconds: 3601 }",
+               "0 to 3600");
+    sl_text many = {0};
+    for (int i = 0; i <= SL_LIMITS_MAX; i++)
+        sl_text_puts(&many, "limit { concurrent: 1 }");
+    is_refused(many.p, "more than");
+    sl_text_fini(&many);
     is_refused("allow_network: '10.0.0.1/8'", "allow_network: \"10.0.0.1/8\"");
     is_refused("trusted_proxy: 'localhost'", "trusted_proxy: \"localhost\"");
     assert_int_equal(ask((asked){.authorization = "Bearer slt_ci"}), SL_OK);
@@ -647,10 +674,47 @@ static void requests_go_on_while_the_configuration_is_replaced(void **state)
     }
 }
 
+/* ---- memory ---- */
+
+static sl_code configure_once(void *arg, sl_status *status)
+{
+    return sl_guard_configure(guard, arg, dir, fetched, status);
+}
+
+static sl_code new_once(void *arg, sl_status *status)
+{
+    sl_guard *g;
+    (void)arg;
+    sl_code rc = sl_guard_new(false, &g, status);
+    if (rc == SL_OK)
+        sl_guard_free(g);
+    return rc;
+}
+
+static void without_memory_the_policy_stays_as_it_was(void **state)
+{
+    sl_text wire = {0};
+    (void)state;
+    if (sl_textpb_parse(
+            SL_STR(TOKENS "jwt { name: 'a' issuer: 'b' audience: 'c' jwks_file: 'jwks.json' groups_claim: 'g' "
+                          "principal_claim: 'p' jwks_url: 'https://h/' } rule { principal: '*' allow: PREDICT "
+                          "model: 'm' version_label: 'l' } limit { concurrent: 1 principal: 'a' model: 'm' } "
+                          "allow_network: '10.0.0.0/8' deny_network: '10.1.0.0/16' trusted_proxy: '10.2.0.0/16' "
+                          "listener { kind: REST allow_network: '10.0.0.0/8' deny_network: '10.3.0.0/16' }"),
+            &sluice__auth_config__descriptor, NULL, 0, &wire, &st) != SL_OK)
+        fail_msg("%s", st.msg);
+    Sluice__AuthConfig *c = sluice__auth_config__unpack(NULL, wire.n, (const uint8_t *)wire.p);
+    assert_in_range(fail_each_allocation(configure_once, c), 20, 300);
+    assert_in_range(fail_each_allocation(new_once, NULL), 3, 20);
+    sluice__auth_config__free_unpacked(c, NULL);
+    sl_text_fini(&wire);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
+        T(without_memory_the_policy_stays_as_it_was),
         T(without_a_configuration_everybody_may_all_but_administer),
         T(the_exception_for_this_machine_ends_where_proxies_are_trusted),
         T(remote_administration_can_be_allowed),
