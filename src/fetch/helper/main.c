@@ -39,8 +39,12 @@ static void say(const sl_fetch_msg *m)
 {
     sl_text t = {0};
     sl_fetch_write(&t, m);
+    if (t.failed) { /* the server must not wait for what was never said: it starts us anew */
+        fprintf(stderr, "sluice-fetch: out of memory\n");
+        _exit(1);
+    }
     pthread_mutex_lock(&self.writing);
-    for (size_t at = 0; !t.failed && at < t.n;) {
+    for (size_t at = 0; at < t.n;) {
         ssize_t n = write(STDIN_FILENO, t.p + at, t.n - at);
         if (n < 0 && errno == EINTR)
             continue;

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "fetch/protocol.h"
+#include "support/faults.h"
 
 static sl_status st;
 
@@ -167,9 +168,73 @@ static void what_a_socket_does_not_take_is_sent_later(void **state)
     sl_text_fini(&t);
 }
 
+static sl_code write_and_read(void *arg, sl_status *status)
+{
+    const sl_fetch_msg *m = arg;
+    sl_text t = {0};
+    sl_fetch_reader r = {0};
+    sl_fetch_msg got = {0};
+    sl_fetch_write(&t, m);
+    sl_code rc = t.failed ? sl_fail(status, SL_RESOURCE_EXHAUSTED, "the caller's") : SL_OK;
+    if (rc == SL_OK) {
+        sl_text_add(&r.bytes, t.p, t.n);
+        rc = sl_fetch_read(&r, &got, status);
+    }
+    if (rc == SL_OK)
+        sl_fetch_msg_fini(&got);
+    sl_fetch_reader_fini(&r);
+    sl_text_fini(&t);
+    return rc;
+}
+
+static void without_memory_it_says_so(void **state)
+{
+    (void)state;
+    sl_str names[20];
+    int64_t numbers[20] = {0};
+    for (int i = 0; i < 20; i++)
+        names[i] = SL_STR("name");
+    sl_fetch_msg m = {.kind = SL_FETCH_TIDY, .names = names, .n_names = 20, .numbers = numbers, .n_numbers = 20};
+    assert_in_range(fail_each_allocation(write_and_read, &m), 5, 50);
+}
+
+static void more_names_or_numbers_than_allowed_are_neither_written_nor_read(void **state)
+{
+    (void)state;
+    enum { MANY = SL_FETCH_NAMES + 1 };
+    static sl_str names[MANY];
+    static int64_t numbers[MANY];
+    for (int i = 0; i < MANY; i++)
+        names[i] = SL_STR("");
+    for (int kind = 0; kind < 2; kind++) {
+        sl_fetch_msg m = {.kind = SL_FETCH_TIDY, .names = names, .n_names = kind ? 0 : MANY,
+                          .numbers = numbers, .n_numbers = kind ? MANY : 0};
+        sl_fetch_msg got;
+        sl_fetch_reader r = {0};
+        sl_text t = {0};
+        sl_fetch_write(&t, &m);
+        assert_true(t.failed);
+        t.failed = false; /* as somebody might write it who counts differently */
+        size_t n = t.n - 4;
+        for (int i = 0; i < 4; i++)
+            t.p[i] = (char)(n >> (8 * i));
+        sl_text_add(&r.bytes, t.p, t.n);
+        assert_int_equal(sl_fetch_read(&r, &got, &st), SL_RESOURCE_EXHAUSTED);
+        sl_fetch_reader_fini(&r);
+        sl_text_fini(&t);
+    }
+    static const char longest[SL_FETCH_FRAME + 1];
+    sl_text t = {0};
+    sl_fetch_write(&t, &(sl_fetch_msg){.kind = SL_FETCH_TIDY, .text = {longest, sizeof longest}});
+    assert_true(t.failed);
+    sl_text_fini(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_memory_it_says_so),
+        cmocka_unit_test(more_names_or_numbers_than_allowed_are_neither_written_nor_read),
         cmocka_unit_test(a_message_comes_back_as_it_was_sent),
         cmocka_unit_test(what_is_no_message_ends_the_connection),
         cmocka_unit_test(more_names_than_allowed_are_refused_by_both_ends),
