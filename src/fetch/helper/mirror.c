@@ -30,7 +30,10 @@ static bool path_of(char *out, size_t size, const char *fmt, ...)
     va_start(ap, fmt);
     int n = vsnprintf(out, size, fmt, ap);
     va_end(ap);
-    return n > 0 && (size_t)n < size;
+    if (n > 0 && (size_t)n < size)
+        return true;
+    errno = ENAMETOOLONG;
+    return false;
 }
 
 /* ---- fingerprint ---- */

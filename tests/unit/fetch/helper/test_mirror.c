@@ -4,7 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -149,6 +151,69 @@ static void a_fingerprint_knows_names_sizes_and_tags_and_no_order(void **state)
     fetch_listing_fini(&m);
 }
 
+static void a_directory_that_cannot_be_used_is_named(void **state)
+{
+    (void)state;
+    static char longest[5000], name[PATH_MAX];
+    fetch_staging s;
+    char path[256];
+    memset(longest, 'x', sizeof longest - 1);
+    assert_int_not_equal(fetch_staging_open(longest, &s, &st), SL_OK);
+    assert_int_equal(fetch_mirror_make(longest, &st), SL_INVALID_ARGUMENT);
+    assert_int_equal(fetch_publish(longest, dir, "1", "aa", &st), SL_INVALID_ARGUMENT);
+    assert_false(fetch_mirror_has(longest, "1", "aa"));
+    memset(name, 'y', sizeof name - 1);
+    assert_false(fetch_mirror_has(dir, "1", name));
+    fetch_op op = {.dir = longest};
+    assert_int_equal(fetch_tidy(&op, &st), SL_INVALID_ARGUMENT);
+    op.dir = "/nonexistent";
+    assert_int_equal(fetch_tidy(&op, &st), SL_OK); /* there is nothing to tidy up */
+    assert_int_equal(fetch_staging_open("/nonexistent", &s, &st), SL_NOT_FOUND);
+    assert_int_equal(fetch_mirror_make("/nonexistent/x", &st), SL_NOT_FOUND);
+    assert_int_equal(fetch_mirror_room("/nonexistent", 1, &st), SL_NOT_FOUND);
+    assert_int_equal(fetch_publish(dir, "/nonexistent", "1", "aa", &st), SL_NOT_FOUND);
+    assert_non_null(strstr(st.msg, "the cache directory: "));
+    /* A file stands where a directory belongs. */
+    snprintf(path, sizeof path, "%s/versions", dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fclose(f);
+    assert_int_equal(fetch_staging_open(dir, &s, &st), SL_OK);
+    assert_int_not_equal(fetch_publish(dir, s.path, "1", "aa", &st), SL_OK);
+    fetch_staging_close(&s);
+    unlink(path);
+    /* A directory stands where a link belongs. */
+    assert_int_equal(mkdir(path, 0755), 0);
+    snprintf(path, sizeof path, "%s/versions/1", dir);
+    assert_int_equal(mkdir(path, 0755), 0);
+    assert_int_equal(fetch_staging_open(dir, &s, &st), SL_OK);
+    assert_int_not_equal(fetch_publish(dir, s.path, "1", "bb", &st), SL_OK);
+    fetch_staging_close(&s);
+}
+
+static void what_is_not_of_the_mirror_stays(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"data/nodash", "data/-x", "data/x-1", "data/+7-aa", "data/8-aa"};
+    char path[256];
+    for (size_t i = 0; i < SL_COUNTOF(others); i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, others[i]);
+        assert_int_equal(mkdir(path, 0755), 0);
+    }
+    publish("1", "aa");
+    snprintf(path, sizeof path, "%s/versions/other", dir);
+    assert_int_equal(symlink("x", path), 0);
+    snprintf(path, sizeof path, "%s/staging-file", dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fclose(f);
+    tidy("", 7);
+    assert_true(there("data/nodash") && there("data/-x") && there("data/x-1") && there("data/+7-aa"));
+    assert_true(there("staging-file"));
+    assert_false(there("data/8-aa"));
+    assert_false(there("versions/1"));
+}
+
 /* ---- checksums ---- */
 
 static sl_code checked(const fetch_object *o, const fetch_reply *r, const char *data)
@@ -207,6 +272,8 @@ int main(void)
         T(the_same_content_twice_is_no_error),
         T(staging_that_nobody_holds_is_removed_and_no_other),
         T(more_than_the_disk_has_is_refused_with_both_numbers),
+        T(a_directory_that_cannot_be_used_is_named),
+        T(what_is_not_of_the_mirror_stays),
         T(a_fingerprint_knows_names_sizes_and_tags_and_no_order),
         cmocka_unit_test(each_checksum_finds_a_wrong_byte),
         cmocka_unit_test(an_etag_of_a_multipart_upload_is_no_md5),
