@@ -23,7 +23,7 @@ from deep import request as http_request
 from secured import H2, Caller, Secured
 from served import SLUICE, Server, free_port
 
-KINDS = ["alloc", "read", "write", "accept", "thread"]
+KINDS = ["alloc", "read", "write", "accept", "thread", "arena"]
 UNABLE = {429, 500, 503, 507}
 UNABLE_GRPC = {"grpc 8", "grpc 13", "grpc 14"}
 libc = ctypes.CDLL(None, use_errno=True)
@@ -81,7 +81,7 @@ def server(start, request):
     assert server.stop() == 0 # and no word of a sanitizer: stop() looks
 
 
-@pytest.mark.parametrize("kind", ["alloc", "read", "write", "accept"])
+@pytest.mark.parametrize("kind", ["alloc", "read", "write", "accept", "arena"])
 def test_each_failure_while_serving(server, kind):
     while status_of(server, "GET", "/startupz") != 200:
         select.select([], [], [], 0.01)
@@ -129,7 +129,7 @@ def secured(tmp_path):
     assert s.server.stop() == 0
 
 
-@pytest.mark.parametrize("kind", ["alloc", "read", "write", "accept"])
+@pytest.mark.parametrize("kind", ["alloc", "read", "write", "accept", "arena"])
 def test_each_failure_while_serving_over_tls_with_tokens(kind, secured):
     s, c = secured, Caller(secured)
     right = {name: step()[1] for name, _, step in c.steps}
