@@ -504,7 +504,7 @@ case("FusedBatchNormV3", [n] + [rnd(5), rnd(5), np.zeros(0, F), np.zeros(0, F)],
 case("FusedBatchNormV3", [n] + [rnd(2)] + stats[1:], "bad", is_training=False)
 case("LRN", [rnd(1, 2, 2, 12)])
 case("LRN", [rnd(1, 2, 2, 12)], "attrs", depth_radius=2, alpha=.1, beta=.75, bias=2)
-for op, kinds in (("ResizeBilinear", (F, U8)), ("ResizeNearestNeighbor", (F, U8))):
+for op, kinds in (("ResizeBilinear", (F, U8)), ("ResizeNearestNeighbor", (F, U8)), ("ResizeBicubic", (F, U8))):
     for t in kinds:
         for ac, hp in ((False, False), (True, False), (False, True)):
             case(op, [rnd(1, 3, 4, 2, t=t, lo=0, hi=200), ints(5, 7)], "up", align_corners=ac, half_pixel_centers=hp)
@@ -667,6 +667,17 @@ for widths, pad, short in (([2], 0, False), ([1, 2], 0, False), ([2, 3], -1, Fal
          right_pad=b">>", pad_width=pad, preserve_short_sequences=short)
 case("StringNGrams", [words, begin.astype(I32)], "int32", separator=b"", ngram_widths=[2], left_pad=b"", right_pad=b"",
      pad_width=0, preserve_short_sequences=False)
+
+# ---- rounding as if quantized ----
+spread = np.concatenate([rnd(30, lo=-8, hi=8), np.array([0, -6, 6, 100, -100, .02, -.02], F)])
+for k in ({}, {"min": -2, "max": 5}, {"num_bits": 4}, {"narrow_range": True}, {"min": 1, "max": 3}, {"min": -3, "max": -1}):
+    case("FakeQuantWithMinMaxArgs", [spread], str(k), **{a: float(v) if a in ("min", "max") else v for a, v in k.items()})
+for low, high in ((-2, 5), (0, 0), (-.3, 6.7), (1, 3), (-3, -1)):
+    case("FakeQuantWithMinMaxVars", [spread, F(low), F(high)], str((low, high)))
+case("FakeQuantWithMinMaxVars", [spread, F(-1), F(1)], "4 bits", num_bits=4, narrow_range=True)
+case("FakeQuantWithMinMaxVarsPerChannel", [rnd(4, 3), np.array([-1, -2, 0], F), np.array([1, .5, 2], F)], narrow_range=True)
+case("FakeQuantWithMinMaxVarsPerChannel", [rnd(3), np.array([-1, -2, 0], F), np.array([1, .5, 2], F)], "vector")
+case("FakeQuantWithMinMaxVarsPerChannel", [rnd(4, 3), np.array([-1, -2], F), np.array([1, .5], F)], "bad")
 
 # ---- effects, strings ----
 case("Assert", [np.array(False), [ints(1, 2, 3, 4), np.array(b"abc", object), F(1.5),

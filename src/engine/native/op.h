@@ -165,6 +165,7 @@ bool sl_opdef_is_stateful(sl_str op);
     X(list)           /* TensorList */                                                   \
     X(list_many)      /* TensorListStack ... */                                          \
     X(partition)      /* DynamicPartition DynamicStitch */                               \
+    X(quant)          /* FakeQuantWithMinMaxVars ... */                                  \
     X(detect)         /* NonMaxSuppression */                                            \
     X(string_split)   /* StringSplit StringNGrams */                                     \
     X(regex)          /* RegexReplace RegexFullMatch */                                  \

@@ -1,5 +1,5 @@
 /*
- * image.c - ResizeBilinear and ResizeNearestNeighbor
+ * image.c - ResizeBilinear, ResizeNearestNeighbor and ResizeBicubic
  */
 #include <math.h>
 
@@ -121,7 +121,87 @@ static int64_t resize_cost(const sl_op_call *c)
     return 50 + 4 * sl_shape_count(c->out[0].dims, 4, 1);
 }
 
+/* ---- bicubic ---- */
+
+/* Weights are read from a table with 1024 steps between two pixels, as TensorFlow does: exact ones
+ * would give other digits. */
+enum { CUBIC_STEPS = 1024 };
+
+typedef struct cubic {
+    int64_t at[4];
+    float weight[4];
+} cubic;
+
+static float cubic_near(double a, int64_t step)
+{
+    double x = (double)step / CUBIC_STEPS;
+    return (float)(((a + 2) * x - (a + 3)) * x * x + 1);
+}
+
+static float cubic_far(double a, int64_t step)
+{
+    double x = (double)step / CUBIC_STEPS + 1;
+    return (float)(((a * x - 5 * a) * x + 8 * a) * x - 4 * a);
+}
+
+/* With half pixels, what lies outside the image counts nothing; without, the edge is repeated. */
+static cubic cubic_at(const resize_config *cfg, int64_t i, float scale, int64_t n)
+{
+    float at = cfg->half_pixel ? ((float)i + 0.5f) * scale - 0.5f : (float)i * scale;
+    double a = cfg->half_pixel ? -0.5 : -0.75;
+    float sum = 0;
+    int64_t base = (int64_t)floorf(at);
+    int64_t step = lrintf((at - (float)base) * CUBIC_STEPS);
+    cubic c = {.weight = {cubic_far(a, step), cubic_near(a, step),
+                          cubic_near(a, CUBIC_STEPS - step), cubic_far(a, CUBIC_STEPS - step)}};
+    for (int k = 0; k < 4; k++) {
+        int64_t p = base - 1 + k;
+        c.at[k] = SL_MIN(SL_MAX(p, 0), n - 1);
+        if (cfg->half_pixel && c.at[k] != p)
+            c.weight[k] = 0;
+        sum += c.weight[k];
+    }
+    for (int k = 0; k < 4 && cfg->half_pixel && fabsf(sum) >= 1e-30f; k++)
+        c.weight[k] /= sum;
+    return c;
+}
+
+static sl_code bicubic_run(sl_op_call *c, sl_status *st)
+{
+    (void)st;
+    const resize_config *cfg = c->node->config;
+    const sl_tensor *in = &c->in[0], *out = &c->out[0];
+    int64_t h = in->dims[1], w = in->dims[2], depth = in->dims[3];
+    int64_t oh = out->dims[1], ow = out->dims[2];
+    float sy = scale_of(h, oh, cfg->align), sx = scale_of(w, ow, cfg->align);
+    float *to = out->data;
+    for (int64_t p = 0; depth && p < out->dims[0] * oh; p++) {
+        int64_t img = p / oh;
+        cubic y = cubic_at(cfg, p % oh, sy, h);
+        for (int64_t q = 0; q < ow; q++) {
+            cubic x = cubic_at(cfg, q, sx, w);
+            for (int64_t k = 0; k < depth; k++, to++) {
+                *to = 0;
+                for (int j = 0; j < 4; j++) {
+                    float column = 0;
+                    for (int i = 0; i < 4; i++)
+                        column += y.weight[i] *
+                                  pixel(in, ((img * h + y.at[i]) * w + x.at[j]) * depth + k);
+                    *to += x.weight[j] * column;
+                }
+            }
+        }
+    }
+    return SL_OK;
+}
+
+static int64_t bicubic_cost(const sl_op_call *c)
+{
+    return 50 + 20 * sl_shape_count(c->out[0].dims, 4, 1);
+}
+
 const sl_op sl_ops_image[] = {
+    {"ResizeBicubic", 0, 1 << 1, resize_configure, resize_shape, bicubic_run, bicubic_cost},
     {"ResizeBilinear", 0, 1 << 1, resize_configure, resize_shape, resize_run, resize_cost},
     {"ResizeNearestNeighbor", 0, 1 << 1, resize_configure, resize_shape, resize_run, resize_cost},
     {0},
