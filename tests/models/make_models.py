@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -73,7 +74,7 @@ def save_v2(path, module, signatures=None):
 
 
 def temp_file(path, name, text):
-    """An asset's source. Deleted by the caller's next run, since all of `path` is."""
+    """An asset's source, beside the model and not part of it."""
     folder = path + ".tmp"
     os.makedirs(folder, exist_ok=True)
     full = os.path.join(folder, name)
@@ -453,13 +454,25 @@ def in_text(path):
     os.remove(binary)
 
 
+def make(name):
+    """In an empty directory, by a relative path: TensorFlow names tables after the files that they were read from."""
+    path = os.path.join(name, "1")
+    here = os.getcwd()
+    with tempfile.TemporaryDirectory() as elsewhere:
+        os.chdir(elsewhere)
+        try:
+            MODELS[name](path)
+            shutil.rmtree(os.path.join(HERE, name), ignore_errors=True)
+            shutil.copytree(path, os.path.join(HERE, path))
+        finally:
+            os.chdir(here)
+
+
 def main(names):
     for name in names or sorted(MODELS):
-        path = os.path.join(HERE, name, "1")
-        shutil.rmtree(os.path.join(HERE, name), ignore_errors=True)
         v1.reset_default_graph()
-        MODELS[name](path)
-        shutil.rmtree(path + ".tmp", ignore_errors=True)
+        make(name)
+        path = os.path.join(HERE, name, "1")
         size = sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(path) for f in fs)
         print(f"{name}: {size} bytes")
 
