@@ -3,8 +3,8 @@
  *
  *     epoll_constant PORT FILE     FILE holds the reply's body
  *
- * One thread, level-triggered, one read and one write a request. It looks for the end of the head and
- * for Content-Length and does nothing else: no server that does its work can be faster by much.
+ * One thread, level-triggered, one read and one write a request. It looks for the end of the head
+ * and for Content-Length and does nothing else: no server that does its work can be faster by much.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -23,7 +23,7 @@ static int reply_size;
 static struct conn {
     char buf[8192];
     int n;
-} *conns[MOST];
+} * conns[MOST];
 
 /* Bytes of the first request in the buffer, 0 if it is not complete. */
 static int request_size(struct conn *c)

@@ -3,9 +3,10 @@
  *
  *     handshakes PORT 1.2|1.3 full|resume COUNT
  *
- * Connects, shakes hands, says goodbye, COUNT times. resume: with the session of a first connection,
- * which asked for something so that a ticket came. Writes how many a second there were; what they
- * cost the server is for the caller to look at. Fails if one was not what it should have been.
+ * Connects, shakes hands, says goodbye, COUNT times. resume: with the session of a first
+ * connection, which asked for something so that a ticket came. Writes how many a second there were;
+ * what they cost the server is for the caller to look at. Fails if one was not what it should have
+ * been.
  */
 #include <arpa/inet.h>
 #include <openssl/ssl.h>

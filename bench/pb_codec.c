@@ -1,11 +1,12 @@
 /*
- * pb_codec.c - what the protobuf codec costs: PredictRequest to tensors and tensors to PredictResponse
+ * pb_codec.c - what the protobuf codec costs: PredictRequest to tensors and tensors to
+ * PredictResponse
  *
  *     build/release/bench_pb_codec [rounds]
  *
  * Each line: nanoseconds a message, for a request of three floats as a typed list, and for one of
- * 150528 floats (a picture of 224 x 224 x 3) in each form. Under `valgrind --tool=callgrind` it counts
- * instructions instead.
+ * 150528 floats (a picture of 224 x 224 x 3) in each form. Under `valgrind --tool=callgrind` it
+ * counts instructions instead.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +16,8 @@
 #include "format/wire.h"
 
 static const sl_tensor_info infos[] = {{.key = "x"}};
-static const sl_signature sig = {.key = "serving_default",
-                                 .inputs = infos,
-                                 .n_inputs = 1,
-                                 .outputs = infos,
-                                 .n_outputs = 1};
+static const sl_signature sig = {
+    .key = "serving_default", .inputs = infos, .n_inputs = 1, .outputs = infos, .n_outputs = 1};
 
 static sl_code resolve(void *arg, const sl_pb_model_spec *spec, const sl_signature **out,
                        sl_status *st)

@@ -18,23 +18,23 @@
 #define SL_MUST_CHECK __attribute__((warn_unused_result))
 
 /* code, number, and the name that TensorFlow Serving shows */
-#define SL_CODES(X)                                                                                \
-    X(SL_OK, 0, "OK")                                                                              \
-    X(SL_CANCELLED, 1, "CANCELLED")                                                                \
-    X(SL_UNKNOWN, 2, "UNKNOWN")                                                                    \
-    X(SL_INVALID_ARGUMENT, 3, "INVALID_ARGUMENT")                                                  \
-    X(SL_DEADLINE_EXCEEDED, 4, "DEADLINE_EXCEEDED")                                                \
-    X(SL_NOT_FOUND, 5, "NOT_FOUND")                                                                \
-    X(SL_ALREADY_EXISTS, 6, "ALREADY_EXISTS")                                                      \
-    X(SL_PERMISSION_DENIED, 7, "PERMISSION_DENIED")                                                \
-    X(SL_RESOURCE_EXHAUSTED, 8, "RESOURCE_EXHAUSTED")                                              \
-    X(SL_FAILED_PRECONDITION, 9, "FAILED_PRECONDITION")                                            \
-    X(SL_ABORTED, 10, "ABORTED")                                                                   \
-    X(SL_OUT_OF_RANGE, 11, "OUT_OF_RANGE")                                                         \
-    X(SL_UNIMPLEMENTED, 12, "UNIMPLEMENTED")                                                       \
-    X(SL_INTERNAL, 13, "INTERNAL")                                                                 \
-    X(SL_UNAVAILABLE, 14, "UNAVAILABLE")                                                           \
-    X(SL_DATA_LOSS, 15, "DATA_LOSS")                                                               \
+#define SL_CODES(X)                                     \
+    X(SL_OK, 0, "OK")                                   \
+    X(SL_CANCELLED, 1, "CANCELLED")                     \
+    X(SL_UNKNOWN, 2, "UNKNOWN")                         \
+    X(SL_INVALID_ARGUMENT, 3, "INVALID_ARGUMENT")       \
+    X(SL_DEADLINE_EXCEEDED, 4, "DEADLINE_EXCEEDED")     \
+    X(SL_NOT_FOUND, 5, "NOT_FOUND")                     \
+    X(SL_ALREADY_EXISTS, 6, "ALREADY_EXISTS")           \
+    X(SL_PERMISSION_DENIED, 7, "PERMISSION_DENIED")     \
+    X(SL_RESOURCE_EXHAUSTED, 8, "RESOURCE_EXHAUSTED")   \
+    X(SL_FAILED_PRECONDITION, 9, "FAILED_PRECONDITION") \
+    X(SL_ABORTED, 10, "ABORTED")                        \
+    X(SL_OUT_OF_RANGE, 11, "OUT_OF_RANGE")              \
+    X(SL_UNIMPLEMENTED, 12, "UNIMPLEMENTED")            \
+    X(SL_INTERNAL, 13, "INTERNAL")                      \
+    X(SL_UNAVAILABLE, 14, "UNAVAILABLE")                \
+    X(SL_DATA_LOSS, 15, "DATA_LOSS")                    \
     X(SL_UNAUTHENTICATED, 16, "UNAUTHENTICATED")
 
 typedef enum sl_code {

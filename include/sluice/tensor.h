@@ -26,38 +26,38 @@ typedef struct sl_str {
 
 /* Numbers are those of tensorflow.DataType, so a value from the wire needs no translation.
  * number, suffix, bytes of an element (0: no plain layout), TensorFlow's short name, wire name */
-#define SL_DTYPES(X)                                                                               \
-    X(1, FLOAT, 4, "float")                                                                        \
-    X(2, DOUBLE, 8, "double")                                                                      \
-    X(3, INT32, 4, "int32")                                                                        \
-    X(4, UINT8, 1, "uint8")                                                                        \
-    X(5, INT16, 2, "int16")                                                                        \
-    X(6, INT8, 1, "int8")                                                                          \
-    X(7, STRING, 16, "string")                                                                     \
-    X(8, COMPLEX64, 8, "complex64")                                                                \
-    X(9, INT64, 8, "int64")                                                                        \
-    X(10, BOOL, 1, "bool")                                                                         \
-    X(11, QINT8, 1, "qint8")                                                                       \
-    X(12, QUINT8, 1, "quint8")                                                                     \
-    X(13, QINT32, 4, "qint32")                                                                     \
-    X(14, BFLOAT16, 2, "bfloat16")                                                                 \
-    X(15, QINT16, 2, "qint16")                                                                     \
-    X(16, QUINT16, 2, "quint16")                                                                   \
-    X(17, UINT16, 2, "uint16")                                                                     \
-    X(18, COMPLEX128, 16, "complex128")                                                            \
-    X(19, HALF, 2, "half")                                                                         \
-    X(20, RESOURCE, 0, "resource")                                                                 \
-    X(21, VARIANT, 0, "variant")                                                                   \
-    X(22, UINT32, 4, "uint32")                                                                     \
-    X(23, UINT64, 8, "uint64")                                                                     \
-    X(24, FLOAT8_E5M2, 1, "float8_e5m2")                                                           \
-    X(25, FLOAT8_E4M3FN, 1, "float8_e4m3fn")                                                       \
-    X(26, FLOAT8_E4M3FNUZ, 1, "float8_e4m3fnuz")                                                   \
-    X(27, FLOAT8_E4M3B11FNUZ, 1, "float8_e4m3b11fnuz")                                             \
-    X(28, FLOAT8_E5M2FNUZ, 1, "float8_e5m2fnuz")                                                   \
-    X(29, INT4, 1, "int4")                                                                         \
-    X(30, UINT4, 1, "uint4")                                                                       \
-    X(31, INT2, 1, "int2")                                                                         \
+#define SL_DTYPES(X)                                   \
+    X(1, FLOAT, 4, "float")                            \
+    X(2, DOUBLE, 8, "double")                          \
+    X(3, INT32, 4, "int32")                            \
+    X(4, UINT8, 1, "uint8")                            \
+    X(5, INT16, 2, "int16")                            \
+    X(6, INT8, 1, "int8")                              \
+    X(7, STRING, 16, "string")                         \
+    X(8, COMPLEX64, 8, "complex64")                    \
+    X(9, INT64, 8, "int64")                            \
+    X(10, BOOL, 1, "bool")                             \
+    X(11, QINT8, 1, "qint8")                           \
+    X(12, QUINT8, 1, "quint8")                         \
+    X(13, QINT32, 4, "qint32")                         \
+    X(14, BFLOAT16, 2, "bfloat16")                     \
+    X(15, QINT16, 2, "qint16")                         \
+    X(16, QUINT16, 2, "quint16")                       \
+    X(17, UINT16, 2, "uint16")                         \
+    X(18, COMPLEX128, 16, "complex128")                \
+    X(19, HALF, 2, "half")                             \
+    X(20, RESOURCE, 0, "resource")                     \
+    X(21, VARIANT, 0, "variant")                       \
+    X(22, UINT32, 4, "uint32")                         \
+    X(23, UINT64, 8, "uint64")                         \
+    X(24, FLOAT8_E5M2, 1, "float8_e5m2")               \
+    X(25, FLOAT8_E4M3FN, 1, "float8_e4m3fn")           \
+    X(26, FLOAT8_E4M3FNUZ, 1, "float8_e4m3fnuz")       \
+    X(27, FLOAT8_E4M3B11FNUZ, 1, "float8_e4m3b11fnuz") \
+    X(28, FLOAT8_E5M2FNUZ, 1, "float8_e5m2fnuz")       \
+    X(29, INT4, 1, "int4")                             \
+    X(30, UINT4, 1, "uint4")                           \
+    X(31, INT2, 1, "int2")                             \
     X(32, UINT2, 1, "uint2")
 
 typedef enum sl_dtype {
@@ -65,7 +65,7 @@ typedef enum sl_dtype {
 #define X(number, suffix, size, name) SL_DT_##suffix = number,
     SL_DTYPES(X)
 #undef X
-    SL_DT_COUNT,
+        SL_DT_COUNT,
     SL_DT_REF = 100 /* DT_FLOAT_REF = SL_DT_REF + SL_DT_FLOAT, as TF1 graphs write it */
 } sl_dtype;
 

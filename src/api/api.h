@@ -1,8 +1,8 @@
 /*
  * api.h - which interface a request is for
  *
- * Every port understands both: HTTP/2 calls that are gRPC's go there, everything else is REST. So one
- * port can serve all.
+ * Every port understands both: HTTP/2 calls that are gRPC's go there, everything else is REST. So
+ * one port can serve all.
  */
 #ifndef SL_API_API_H
 #define SL_API_API_H

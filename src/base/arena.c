@@ -1,8 +1,9 @@
 /*
  * arena.c - blocks in a list, a pointer that moves forward
  *
- * A request that stays within the first block costs no malloc at all. Later blocks double, so that n
- * bytes take O(log n) of them; a piece larger than the next block would be gets a block of its own.
+ * A request that stays within the first block costs no malloc at all. Later blocks double, so that
+ * n bytes take O(log n) of them; a piece larger than the next block would be gets a block of its
+ * own.
  */
 #include "base/arena.h"
 

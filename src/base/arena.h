@@ -31,10 +31,12 @@ sl_code sl_arena_init(sl_arena *a, size_t reserve) SL_MUST_CHECK;
 void sl_arena_fini(sl_arena *a);
 
 /* Never returns NULL: for the few small sizes that we choose, whose sum stays below the reserve of
- * the arena. Ends the process if neither the reserve nor the system has the memory. Aligned to 16. */
+ * the arena. Ends the process if neither the reserve nor the system has the memory. Aligned to
+ * 16. */
 void *sl_arena_alloc(sl_arena *a, size_t size);
 
-/* Returns NULL when it cannot be had. For sizes that a client chooses; report RESOURCE_EXHAUSTED. */
+/* Returns NULL when it cannot be had. For sizes that a client chooses; report
+ * RESOURCE_EXHAUSTED. */
 void *sl_arena_try_alloc(sl_arena *a, size_t size) SL_MUST_CHECK;
 
 /* A terminated copy; NULL when it cannot be had. */
@@ -48,8 +50,8 @@ void sl_arena_on_reset(sl_arena *a, void (*fn)(void *), void *arg);
 /* Runs the hooks and gives back all blocks but the first. */
 void sl_arena_reset(sl_arena *a);
 
-/* Like sl_fail, for a message that may be longer than st->msg: what does not fit goes into the arena
- * as st->more, and is dropped if that has no room. */
+/* Like sl_fail, for a message that may be longer than st->msg: what does not fit goes into the
+ * arena as st->more, and is dropped if that has no room. */
 sl_code sl_fail_in(sl_arena *a, sl_status *st, sl_code code, const char *fmt, ...) SL_PRINTF(4, 5);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * buffer.c - counted memory (sluice/tensor.h)
  *
- * A buffer from sl_buffer_try_new is one block: up to 63 bytes that are lost to alignment, 64 bytes of
- * header, then the data, aligned to 64. A tensor costs one allocation.
+ * A buffer from sl_buffer_try_new is one block: up to 63 bytes that are lost to alignment, 64 bytes
+ * of header, then the data, aligned to 64. A tensor costs one allocation.
  */
 #include <stdlib.h>
 
@@ -22,17 +22,14 @@ sl_buffer *sl_buffer_try_new(size_t size)
     size_t bytes;
     if (!sl_add_size(size, 2 * ALIGN, &bytes))
         return NULL;
-    /* malloc and a little arithmetic: aligned_alloc does not use malloc's per-thread cache, and a small
-     * tensor is made for every request. */
+    /* malloc and a little arithmetic: aligned_alloc does not use malloc's per-thread cache, and a
+     * small tensor is made for every request. */
     char *block = sl_try_malloc(bytes);
     if (block == NULL)
         return NULL;
     sl_buffer *b = (sl_buffer *)(((uintptr_t)block + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1));
-    *b = (sl_buffer){.refs = 1,
-                     .size = size,
-                     .data = (char *)b + ALIGN,
-                     .destroy = free_block,
-                     .owner = block};
+    *b = (sl_buffer){
+        .refs = 1, .size = size, .data = (char *)b + ALIGN, .destroy = free_block, .owner = block};
     return b;
 }
 

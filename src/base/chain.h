@@ -9,7 +9,8 @@
  *     n = write_number(p, x);
  *     sl_chain_commit(&c, n);
  *
- * Belongs to one thread at a time. Memory failures are remembered in `failed`: check once, at the end.
+ * Belongs to one thread at a time. Memory failures are remembered in `failed`: check once, at the
+ * end.
  */
 #ifndef SL_BASE_CHAIN_H
 #define SL_BASE_CHAIN_H

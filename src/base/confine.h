@@ -3,9 +3,9 @@
  *
  * Two ways to make a mistake, or an intruder, matter less:
  *
- *   files (Landlock, Linux 5.13)      which paths may be used for what; for the calling thread and
- * what it starts afterwards, so: before there are threads system calls (seccomp)            which
- * calls fail with EPERM; for the calling thread, or for all
+ *   files (Landlock, Linux 5.13)  which paths may be used for what; for the calling thread and what
+ *                                 it starts afterwards, so: before there are threads
+ *   system calls (seccomp)        which calls fail with EPERM; for the calling thread, or for all
  *
  * Nothing of it can be taken back. Both are reached by raw system calls: glibc has no wrapper for
  * the first, and the filters are small enough to write out.

@@ -15,7 +15,7 @@ typedef enum sl_fault {
     SL_FAULT_WRITE,
     SL_FAULT_ACCEPT,
     SL_FAULT_THREAD,
-    SL_FAULT_ARENA, /* what a try_ function wants from an arena; only where built with SLUICE_FAULTS */
+    SL_FAULT_ARENA, /* what a try_ function wants from an arena; only with SLUICE_FAULTS */
     SL_FAULT_KINDS
 } sl_fault;
 
@@ -26,9 +26,9 @@ int sl_fault_count(sl_fault kind);
 
 /*
  * Lets tests/deep arm a running program; does nothing unless built with SLUICE_FAULTS (presets dev,
- * asan, tsan, coverage). From then on the signal SIGRTMIN + kind, sent with sigqueue, arms its value,
- * and the calls counted until then are written to stderr: "faults: alloc 17". The environment variable
- * SLUICE_FAULT="alloc 3" arms at once. Call it once, before there are threads.
+ * asan, tsan, coverage). From then on the signal SIGRTMIN + kind, sent with sigqueue, arms its
+ * value, and the calls counted until then are written to stderr: "faults: alloc 17". The
+ * environment variable SLUICE_FAULT="alloc 3" arms at once. Call it once, before there are threads.
  */
 void sl_fault_listen(void);
 

@@ -14,7 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const names[SL_FAULT_KINDS] = {"alloc", "read", "write", "accept", "thread", "arena"};
+static const char *const names[SL_FAULT_KINDS] = {"alloc",  "read",   "write",
+                                                  "accept", "thread", "arena"};
 
 /* printf is not for signal handlers. */
 static size_t line_of(char line[64], const char *name, int count)

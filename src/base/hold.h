@@ -2,12 +2,13 @@
  * hold.h - a file's bytes as they are now, whatever becomes of the file
  *
  * A mapped file that is truncated under the mapping ends the process (SIGBUS), and one that is
- * overwritten changes the weights of a model that serves. Copying is safe, but then each process has
- * its own copy of what the page cache has anyway. So, in this order:
+ * overwritten changes the weights of a model that serves. Copying is safe, but then each process
+ * has its own copy of what the page cache has anyway. So, in this order:
  *
- *   mapped  if the kernel grants a lease (fcntl(2), F_SETLEASE): whoever opens the file for writing, or
- *           truncates it, is held up until its bytes have been copied in place, and goes on then.
- *           Granted to the file's owner and to root, on local file systems, while nobody writes.
+ *   mapped  if the kernel grants a lease (fcntl(2), F_SETLEASE): whoever opens the file for
+ *           writing, or truncates it, is held up until its bytes have been copied in place, and
+ *           goes on then. Granted to the file's owner and to root, on local file systems, while
+ *           nobody writes.
  *   read    otherwise, piece by piece, into memory of one's own
  *
  * Deleting or renaming a file does neither harm nor need a lease.
@@ -31,8 +32,8 @@ void sl_file_let_go(sl_held_file *f);
 sl_code sl_held_read(const sl_held_file *f, const char *path, uint64_t offset, void *to, size_t n,
                      sl_status *st);
 
-/* Memory for weights: large ones straight from the system, and back to it in pieces, so that no other
- * thread that needs the address space waits for the whole. NULL: there is none. */
+/* Memory for weights: large ones straight from the system, and back to it in pieces, so that no
+ * other thread that needs the address space waits for the whole. NULL: there is none. */
 sl_buffer *sl_buffer_try_new_weights(size_t size) SL_MUST_CHECK;
 
 /* For tests: makes sure that every mapped file whose lease is being broken has been copied. */

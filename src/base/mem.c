@@ -38,11 +38,11 @@ int sl_fault_count(sl_fault kind)
 }
 
 /*
- * By itself glibc gives the top of a heap back as soon as twice its largest block is free there, and a
- * few requests of some hundred KB are that: each of them then waits for fresh pages, 130 faults for
- * 600 KB each way, half of its time in the kernel (bench/grpc.py large). Blocks from 4 MB on still have
- * pages of their own: what a large model or body held is the system's again at once, and realloc moves
- * pages instead of bytes.
+ * By itself glibc gives the top of a heap back as soon as twice its largest block is free there,
+ * and a few requests of some hundred KB are that: each of them then waits for fresh pages, 130
+ * faults for 600 KB each way, half of its time in the kernel (bench/grpc.py large). Blocks from 4
+ * MB on still have pages of their own: what a large model or body held is the system's again at
+ * once, and realloc moves pages instead of bytes.
  */
 void sl_mem_keep(void)
 {

@@ -2,9 +2,9 @@
  * mem.h - memory from the system, and arithmetic on sizes that somebody else chose
  *
  * Every allocation of the server goes through these functions, so that a test can make the n-th one
- * fail (base/fault.h). try_ functions return NULL when memory cannot be had: use them for sizes that
- * a client, a file or the network chose, and report RESOURCE_EXHAUSTED. The others are for the small
- * sizes that we choose at start and on load; they end the process with a line on stderr.
+ * fail (base/fault.h). try_ functions return NULL when memory cannot be had: use them for sizes
+ * that a client, a file or the network chose, and report RESOURCE_EXHAUSTED. The others are for the
+ * small sizes that we choose at start and on load; they end the process with a line on stderr.
  */
 #ifndef SL_BASE_MEM_H
 #define SL_BASE_MEM_H
@@ -26,8 +26,8 @@ char *sl_strndup(const char *s, size_t n);
 /* Accepts NULL. */
 void sl_free(void *p);
 /*
- * For a process that serves, before it starts threads: what a request gave back stays for the next one.
- * MALLOC_ variables and GLIBC_TUNABLES in the environment have precedence.
+ * For a process that serves, before it starts threads: what a request gave back stays for the next
+ * one. MALLOC_ variables and GLIBC_TUNABLES in the environment have precedence.
  */
 void sl_mem_keep(void);
 

@@ -1,9 +1,9 @@
 /*
  * str.h - bytes with a length, and text that grows
  *
- * sl_str (sluice/tensor.h) points at bytes that somebody else owns. sl_text owns its bytes and grows;
- * when memory runs out it stays as it is and remembers that it failed, so a writer checks once, at
- * the end.
+ * sl_str (sluice/tensor.h) points at bytes that somebody else owns. sl_text owns its bytes and
+ * grows; when memory runs out it stays as it is and remembers that it failed, so a writer checks
+ * once, at the end.
  */
 #ifndef SL_BASE_STR_H
 #define SL_BASE_STR_H

@@ -13,8 +13,9 @@
 sl_code sl_thread_start(pthread_t *out, const char *name, void *(*fn)(void *), void *arg,
                         sl_status *st) SL_MUST_CHECK;
 
-/* Gives the calling thread less of the processor, and of the disk, than those that answer requests. What it starts
- * (threads, processes) inherits that, and an unprivileged process cannot take it back. */
+/* Gives the calling thread less of the processor, and of the disk, than those that answer requests.
+ * What it starts (threads, processes) inherits that, and an unprivileged process cannot take it
+ * back. */
 void sl_thread_be_nice(void);
 
 /* The calling thread answers requests, from here until it says that it ends: while such threads are
@@ -32,13 +33,15 @@ void sl_thread_rest(void);
 typedef struct sl_busy {
     uint64_t wall_ns, answered_ns;
 } sl_busy;
-/* How much of all processors went into answering since the last call: 0 to 100; the first says 0. */
+/* How much of all processors went into answering since the last call: 0 to 100; the first says
+ * 0. */
 unsigned sl_busy_percent(sl_busy *b);
 /* How long to rest after so much work, of which no more than 2 ms count. */
 uint64_t sl_rest_ns(uint64_t worked_ns, unsigned busy_percent);
 
 /*
- * A condition variable, on the monotonic clock; all zeros is a good one, and nothing is to be freed.
+ * A condition variable, on the monotonic clock; all zeros is a good one, and nothing is to be
+ * freed.
  *
  * Used as one of POSIX: wait() gives the mutex back meanwhile, and may return for no reason. It is
  * our own because glibc's loses wake-ups when several threads wait (glibc bug 25847, there until

@@ -17,8 +17,8 @@ int sl_cmd_check(int argc, char **argv); /* check.c */
 int sl_cmd_inspect(int argc, char **argv); /* inspect.c */
 int sl_cmd_predict(int argc, char **argv); /* predict.c */
 int sl_cmd_warmup(int argc, char **argv);  /* warmup.c */
-int sl_cmd_token(int argc, char **argv); /* token.c */
-int sl_cmd_can(int argc, char **argv);   /* token.c */
+int sl_cmd_token(int argc, char **argv);   /* token.c */
+int sl_cmd_can(int argc, char **argv);     /* token.c */
 
 /* "sluice: <message>" on stderr; returns 1. */
 int sl_cli_refuse(const sl_status *st);

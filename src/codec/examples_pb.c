@@ -14,8 +14,8 @@
 enum { SPEC = 1, INPUT = 2 };
 
 typedef struct gather {
-    unsigned kind;   /* 1: example_list, 2: example_list_with_context; 0: none yet */
-    size_t n, most;  /* Examples; the most that there were before it began anew */
+    unsigned kind;    /* 1: example_list, 2: example_list_with_context; 0: none yet */
+    size_t n, most;   /* Examples; the most that there were before it began anew */
     sl_str *examples; /* NULL while counting */
     size_t context_parts, context_bytes;
     sl_str context; /* the last part; while filling: where all of it goes */

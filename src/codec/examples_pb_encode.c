@@ -52,8 +52,8 @@ static size_t row_size(row x)
 {
     size_t sum = 0;
     for (int64_t k = 0; k < x.n && sum < SL_PB_TOO_LARGE; k++)
-        sum += sl_wire_size_bytes(1, class_size(x.labels ? &x.labels[k] : NULL,
-                                                x.scores ? &x.scores[k] : NULL));
+        sum += sl_wire_size_bytes(
+            1, class_size(x.labels ? &x.labels[k] : NULL, x.scores ? &x.scores[k] : NULL));
     return sum;
 }
 

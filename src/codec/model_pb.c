@@ -146,8 +146,8 @@ sl_code sl_pb_decode_reload_request(sl_str wire, sl_arena *arena, sl_pb_reload *
     if (rc == SL_OK)
         rc = sl_pb_merged(wire, CONFIG, arena, &out->config, st);
     if (rc == SL_OK)
-        rc = sl_pb_repeated(wire, METRIC_NAMES, arena, &out->metric_names, &out->n_metric_names,
-                            st);
+        rc =
+            sl_pb_repeated(wire, METRIC_NAMES, arena, &out->metric_names, &out->n_metric_names, st);
     if (rc)
         return rc;
     sl_wire w = sl_wire_open(out->config);

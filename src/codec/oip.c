@@ -7,27 +7,27 @@
 #include "base/str.h"
 
 /* X(name, dtype); a dtype's first name is what it is called */
-#define DATATYPES(X)        \
-    X("BOOL", BOOL)         \
-    X("UINT8", UINT8)       \
-    X("UINT16", UINT16)     \
-    X("UINT32", UINT32)     \
-    X("UINT64", UINT64)     \
-    X("INT8", INT8)         \
-    X("INT16", INT16)       \
-    X("INT32", INT32)       \
-    X("INT64", INT64)       \
-    X("FP16", HALF)         \
-    X("FP32", FLOAT)        \
-    X("FP64", DOUBLE)       \
-    X("BYTES", STRING)      \
+#define DATATYPES(X)    \
+    X("BOOL", BOOL)     \
+    X("UINT8", UINT8)   \
+    X("UINT16", UINT16) \
+    X("UINT32", UINT32) \
+    X("UINT64", UINT64) \
+    X("INT8", INT8)     \
+    X("INT16", INT16)   \
+    X("INT32", INT32)   \
+    X("INT64", INT64)   \
+    X("FP16", HALF)     \
+    X("FP32", FLOAT)    \
+    X("FP64", DOUBLE)   \
+    X("BYTES", STRING)  \
     X("BF16", BFLOAT16)
 
 const char *sl_oip_datatype(sl_dtype t)
 {
     switch ((int)sl_dtype_base(t)) {
-#define X(name, dtype)   \
-    case SL_DT_##dtype:  \
+#define X(name, dtype)  \
+    case SL_DT_##dtype: \
         return name;
         DATATYPES(X)
 #undef X
@@ -48,7 +48,7 @@ const char *sl_oip_datatype(sl_dtype t)
 
 sl_dtype sl_oip_dtype(sl_str s)
 {
-#define X(name, dtype)    \
+#define X(name, dtype)      \
     if (sl_str_is(s, name)) \
         return SL_DT_##dtype;
     DATATYPES(X)

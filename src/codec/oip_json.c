@@ -142,10 +142,9 @@ static sl_code wrong_value(reader *r, const input *in, size_t i)
 static sl_code wrong_count(reader *r, const input *in, size_t count)
 {
     char text[256];
-    return sl_fail(r->st, SL_INVALID_ARGUMENT,
-                   "input \"%.*s\": its data has not the %zu elements of shape %s",
-                   SL_STR_ARG(in->name), count,
-                   sl_shape_text(in->dims, in->rank, text, sizeof text));
+    return sl_fail(
+        r->st, SL_INVALID_ARGUMENT, "input \"%.*s\": its data has not the %zu elements of shape %s",
+        SL_STR_ARG(in->name), count, sl_shape_text(in->dims, in->rank, text, sizeof text));
 }
 
 static bool reads_in_runs(sl_dtype t)
@@ -182,8 +181,8 @@ static bool read_run(reader *r, sl_dtype dtype, void *data, size_t room, size_t 
     sl_run_end e;
     (void)sl_json_peek(j);
     switch (dtype) {
-#define RUN(DT, type, read)                         \
-    case DT:                                        \
+#define RUN(DT, type, read)                          \
+    case DT:                                         \
         e = read(j->at, j->end, (type *)data, room); \
         break;
         RUN(SL_DT_FLOAT, float, sl_run_floats)
@@ -389,8 +388,7 @@ static sl_code read_input(reader *r)
     if (rc == SL_OK)
         rc = make_tensor(r, &in);
     if (rc == SL_OK)
-        rc = reserve(r, &r->out->inputs, r->out->n_inputs, &r->room_inputs,
-                     sizeof *r->out->inputs);
+        rc = reserve(r, &r->out->inputs, r->out->n_inputs, &r->room_inputs, sizeof *r->out->inputs);
     if (rc) {
         sl_tensor_release(&in.tensor);
         return rc;

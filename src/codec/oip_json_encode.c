@@ -38,21 +38,21 @@ static void put_version(sl_json_writer *w, int64_t v)
 /* ---- answers ---- */
 
 /* X(dtype, C type, how to write one) */
-#define NUMBERS(X)                                    \
-    X(SL_DT_FLOAT, float, sl_number_write_float)      \
-    X(SL_DT_DOUBLE, double, sl_number_write_double)   \
-    X(SL_DT_INT8, int8_t, sl_number_write_int64)      \
-    X(SL_DT_QINT8, int8_t, sl_number_write_int64)     \
-    X(SL_DT_INT16, int16_t, sl_number_write_int64)    \
-    X(SL_DT_QINT16, int16_t, sl_number_write_int64)   \
-    X(SL_DT_INT32, int32_t, sl_number_write_int64)    \
-    X(SL_DT_QINT32, int32_t, sl_number_write_int64)   \
-    X(SL_DT_INT64, int64_t, sl_number_write_int64)    \
-    X(SL_DT_UINT8, uint8_t, sl_number_write_uint64)   \
-    X(SL_DT_QUINT8, uint8_t, sl_number_write_uint64)  \
-    X(SL_DT_UINT16, uint16_t, sl_number_write_uint64) \
+#define NUMBERS(X)                                     \
+    X(SL_DT_FLOAT, float, sl_number_write_float)       \
+    X(SL_DT_DOUBLE, double, sl_number_write_double)    \
+    X(SL_DT_INT8, int8_t, sl_number_write_int64)       \
+    X(SL_DT_QINT8, int8_t, sl_number_write_int64)      \
+    X(SL_DT_INT16, int16_t, sl_number_write_int64)     \
+    X(SL_DT_QINT16, int16_t, sl_number_write_int64)    \
+    X(SL_DT_INT32, int32_t, sl_number_write_int64)     \
+    X(SL_DT_QINT32, int32_t, sl_number_write_int64)    \
+    X(SL_DT_INT64, int64_t, sl_number_write_int64)     \
+    X(SL_DT_UINT8, uint8_t, sl_number_write_uint64)    \
+    X(SL_DT_QUINT8, uint8_t, sl_number_write_uint64)   \
+    X(SL_DT_UINT16, uint16_t, sl_number_write_uint64)  \
     X(SL_DT_QUINT16, uint16_t, sl_number_write_uint64) \
-    X(SL_DT_UINT32, uint32_t, sl_number_write_uint64) \
+    X(SL_DT_UINT32, uint32_t, sl_number_write_uint64)  \
     X(SL_DT_UINT64, uint64_t, sl_number_write_uint64)
 
 static void put_others(sl_json_writer *w, const sl_tensor *t)
@@ -74,14 +74,14 @@ static void put_data(sl_json_writer *w, const sl_tensor *t)
 {
     SL_JSON_PUT(w, "[");
     switch ((int)t->dtype) {
-#define X(DT, type, write)                                      \
-    case DT:                                                    \
-        for (size_t i = 0; i < t->size / sizeof(type); i++) {   \
-            sl_json_room(w, 1 + SL_NUMBER_ROOM);                \
-            if (i)                                              \
-                *w->at++ = ',';                                 \
-            w->at = write(w->at, ((const type *)t->data)[i]);   \
-        }                                                       \
+#define X(DT, type, write)                                    \
+    case DT:                                                  \
+        for (size_t i = 0; i < t->size / sizeof(type); i++) { \
+            sl_json_room(w, 1 + SL_NUMBER_ROOM);              \
+            if (i)                                            \
+                *w->at++ = ',';                               \
+            w->at = write(w->at, ((const type *)t->data)[i]); \
+        }                                                     \
         break;
         NUMBERS(X)
 #undef X
@@ -124,8 +124,7 @@ static sl_code check(const sl_oip_answer *a, sl_status *st)
     return rc;
 }
 
-sl_code sl_oip_json_encode(const sl_oip_answer *a, sl_chain *out, size_t *json_bytes,
-                           sl_status *st)
+sl_code sl_oip_json_encode(const sl_oip_answer *a, sl_chain *out, size_t *json_bytes, sl_status *st)
 {
     sl_json_writer w;
     size_t before = out->size;

@@ -207,8 +207,10 @@ sl_code sl_oip_pb_encode_index(const sl_oip_model *models, size_t count, sl_chai
         int n = models[i].version < 0
                     ? 0
                     : snprintf(text, sizeof text, "%lld", (long long)models[i].version);
-        const sl_str fields[] = {sl_str_of(models[i].name), {text, (size_t)n},
-                                 sl_str_of(models[i].state), sl_str_of(models[i].reason)};
+        const sl_str fields[] = {sl_str_of(models[i].name),
+                                 {text, (size_t)n},
+                                 sl_str_of(models[i].state),
+                                 sl_str_of(models[i].reason)};
         size_t size = 0;
         for (unsigned k = 0; k < 4; k++)
             size += field_if(k + 1, fields[k].n);

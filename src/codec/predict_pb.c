@@ -48,8 +48,8 @@ typedef struct reader {
     const sl_signature *sig;
     size_t n_entries, n_filter;
     entry *slots; /* for each input of the signature what was sent for it */
-    int n_slots;         /* of those, filled */
-    bool unknown;        /* a name was sent that is none of the signature's */
+    int n_slots;  /* of those, filled */
+    bool unknown; /* a name was sent that is none of the signature's */
 } reader;
 
 static entry read_entry(sl_str wire)
@@ -328,8 +328,8 @@ static sl_code read_filter(reader *r)
 }
 
 sl_code sl_pb_decode_predict(sl_str wire, sl_buffer *buffer, const sl_pb_limits *limits,
-                             sl_pb_resolver resolve, void *arg, sl_arena *arena,
-                             sl_pb_predict *out, sl_status *st)
+                             sl_pb_resolver resolve, void *arg, sl_arena *arena, sl_pb_predict *out,
+                             sl_status *st)
 {
     reader r = {.wire = wire,
                 .buffer = buffer,

@@ -45,8 +45,8 @@ void sl_pb_limits_default(sl_pb_limits *l);
 /* Which signature: called once, after ModelSpec was found to be there and to have a name. Steps 1
  * (from the manager on) to 3 of grpc.md 3 are its business. Sets *out, or fails with what the
  * client is to see. */
-typedef sl_code (*sl_pb_resolver)(void *arg, const sl_pb_model_spec *spec,
-                                  const sl_signature **out, sl_status *st);
+typedef sl_code (*sl_pb_resolver)(void *arg, const sl_pb_model_spec *spec, const sl_signature **out,
+                                  sl_status *st);
 
 typedef struct sl_pb_predict {
     sl_pb_model_spec spec;
@@ -70,8 +70,8 @@ typedef struct sl_pb_predict {
  *   what `resolve` says
  */
 sl_code sl_pb_decode_predict(sl_str wire, sl_buffer *buffer, const sl_pb_limits *limits,
-                             sl_pb_resolver resolve, void *arg, sl_arena *arena,
-                             sl_pb_predict *out, sl_status *st);
+                             sl_pb_resolver resolve, void *arg, sl_arena *arena, sl_pb_predict *out,
+                             sl_status *st);
 void sl_pb_predict_release(sl_pb_predict *p);
 
 /* What a reply says of the model that answered: the name that the request used, the version, and

@@ -2,8 +2,8 @@
  * registry.h - which engines there are, and which of them runs a model
  *
  * "auto" takes the first engine of the list that can run the model; a name takes that one or fails.
- * Either way the answer comes with its reason: in one sentence for the log and the status, in detail
- * for `sluice inspect` and for load errors.
+ * Either way the answer comes with its reason: in one sentence for the log and the status, in
+ * detail for `sluice inspect` and for load errors.
  */
 #ifndef SL_ENGINE_REGISTRY_H
 #define SL_ENGINE_REGISTRY_H
@@ -23,9 +23,9 @@ typedef struct sl_engine_list {
 
 /*
  * Chooses an engine for `model`. `wanted` is "auto" or an engine's name. On success *out is set and
- * `why` gets one sentence ("native: it knows all 12 ops"). On failure `why` gets the sentence for each
- * engine that was asked, and st says the same: FAILED_PRECONDITION, or the code of a broken model, or
- * INVALID_ARGUMENT for an engine that does not exist.
+ * `why` gets one sentence ("native: it knows all 12 ops"). On failure `why` gets the sentence for
+ * each engine that was asked, and st says the same: FAILED_PRECONDITION, or the code of a broken
+ * model, or INVALID_ARGUMENT for an engine that does not exist.
  *
  * `details` (may be NULL) gets one line for each op, node or place that stood in the way, of all
  * engines, also of those that were not chosen but asked. Load thread; may take seconds.

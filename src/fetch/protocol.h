@@ -21,8 +21,7 @@
  *     READ     id, url, name, max_bytes, patience_s -->
  *                                      <--    DOCUMENT  id, text; changed, total
  *     CANCEL   id                      -->            (its request then ends with FAILED CANCELLED)
- *                                      <--    FAILED    id, code, text        (instead of an
- * answer)
+ *                                      <--    FAILED    id, code, text  (instead of an answer)
  *                                      <--    PARTIAL   id, text              (instead of GOT: the
  *                                                       version is not all there yet)
  *                                      <--    LOG       code (level), text

@@ -7,8 +7,8 @@
 
 /* The value of a hexadecimal digit, or -1. */
 int sl_hex(char c);
-/* Decodes *s, into the arena if there is anything to decode. False: an escape that is none, or no memory;
- * *s is then as it was. */
+/* Decodes *s, into the arena if there is anything to decode. False: an escape that is none, or no
+ * memory; *s is then as it was. */
 bool sl_percent_decode(sl_str *s, sl_arena *arena);
 
 #endif

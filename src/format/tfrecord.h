@@ -23,10 +23,11 @@ typedef struct sl_tfrecord {
 
 /*
  * True: *record is the next one. False: there is none, and *rc is SL_OK at the end of the file,
- * which may be inside the twelve bytes in front of a record, or DATA_LOSS: corrupted record at
- * <offset>                            the offset is the data's if only that is corrupted record at
- * 0 (Is this even a TFRecord file?) truncated record at <offset>' failed with Read less bytes than
- * requested
+ * which may be inside the twelve bytes in front of a record, or DATA_LOSS:
+ *
+ *     corrupted record at <offset>     the offset is the data's if only that is corrupted
+ *     corrupted record at 0 (Is this even a TFRecord file?)
+ *     truncated record at <offset>' failed with Read less bytes than requested
  */
 bool sl_tfrecord_next(sl_tfrecord *r, sl_str *record, sl_code *rc, sl_status *st);
 

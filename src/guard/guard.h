@@ -45,7 +45,12 @@ const char *sl_permission_name(sl_permission p); /* "predict" */
 bool sl_permission_parse(sl_str name, sl_permission *out);
 
 /* Which kind of listener somebody came to: sl_http_options.listener. */
-typedef enum sl_listener_kind { SL_ON_REST, SL_ON_GRPC, SL_ON_ADMIN, SL_LISTENERS } sl_listener_kind;
+typedef enum sl_listener_kind {
+    SL_ON_REST,
+    SL_ON_GRPC,
+    SL_ON_ADMIN,
+    SL_LISTENERS
+} sl_listener_kind;
 
 typedef struct sl_admission {
     sl_str principal; /* "anonymous", "token:ci", "jwt:corp/ann", "cert:client"; until leave */
@@ -99,7 +104,8 @@ void sl_guard_leave(sl_guard *g, sl_admission *a);
  * what disconnect() gets when the connection ends, or NULL. False: its network is denied, or it has
  * too many connections. Any thread, never blocks.
  */
-bool sl_guard_connect(sl_guard *g, sl_listener_kind listener, sl_str peer, struct sl_counter **held);
+bool sl_guard_connect(sl_guard *g, sl_listener_kind listener, sl_str peer,
+                      struct sl_counter **held);
 void sl_guard_disconnect(sl_guard *g, struct sl_counter *held);
 /* Is this peer a trusted proxy, so that what it says of its client is believed? */
 bool sl_guard_is_proxy(sl_guard *g, sl_str peer);

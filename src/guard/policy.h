@@ -66,9 +66,9 @@ typedef struct sl_policy {
     int n_limits;
     sl_networks allow, deny, proxies;
     sl_networks allow_on[SL_LISTENERS], deny_on[SL_LISTENERS]; /* besides those */
-    bool has_networks; /* is there any list? */
-    int connections_per_address; /* 0: no bound */
-    sl_cache_set *cache;         /* NULL without issuers */
+    bool has_networks;                                         /* is there any list? */
+    int connections_per_address;                               /* 0: no bound */
+    sl_cache_set *cache;                                       /* NULL without issuers */
 } sl_policy;
 
 /* An empty one: everybody may do everything but administer. */

@@ -17,7 +17,7 @@ typedef struct sl_budget {
     _Atomic int64_t used;
     _Atomic int64_t owed;     /* of it: what slow clients make us hold (crowd.c) */
     _Atomic int64_t sessions; /* of it: of TLS and HTTP/2 */
-    _Atomic int64_t max; /* 0: none; may change at any time */
+    _Atomic int64_t max;      /* 0: none; may change at any time */
 } sl_budget;
 
 typedef struct sl_body {

@@ -45,7 +45,7 @@ typedef enum sl_conn_state {
     SL_CONN_SEND,   /* its reply is being sent */
     SL_CONN_HTTP2,  /* not HTTP/1: http2.h */
     SL_CONN_LINGER, /* the last reply is out; input is read and dropped, so that the client sees it
-                     */
+                       */
     SL_CONN_PROXY,  /* waits for a proxy to say for whom it connects (conn_proxy.c) */
     SL_CONN_HANDSHAKE, /* waits for TLS (conn_tls.c) */
     SL_CONN_DEAD       /* to be freed when control leaves the connection */
@@ -90,31 +90,31 @@ struct sl_conn {
     sl_shard *shard;
     sl_conn *next, **prev; /* the shard's connections */
     sl_exchange *x;
-    struct sl_h2 *h2;                  /* or NULL: HTTP/1 */
-    sl_chain out;                      /* what the socket did not take */
-    uint32_t listens;                  /* events awaited while the handler has a call */
-    uint64_t moved;                    /* bytes received or sent since the last look at the rate */
-    sl_post handover;                  /* from the loop that accepted */
-    sl_ring shake; /* among the shard's TLS handshakes, the oldest first */
-    sl_ring crowd; /* among those that wait for their clients (crowd.c) */
+    struct sl_h2 *h2;  /* or NULL: HTTP/1 */
+    sl_chain out;      /* what the socket did not take */
+    uint32_t listens;  /* events awaited while the handler has a call */
+    uint64_t moved;    /* bytes received or sent since the last look at the rate */
+    sl_post handover;  /* from the loop that accepted */
+    sl_ring shake;     /* among the shard's TLS handshakes, the oldest first */
+    sl_ring crowd;     /* among those that wait for their clients (crowd.c) */
     uint64_t crowd_ns; /* since when */
-    sl_ring debt;  /* among its debtors */
-    uint64_t debt_ns; /* when it moved last */
-    size_t owes;   /* bytes held because the client is slow */
-    size_t weighs; /* bytes of its TLS and HTTP/2 sessions */
+    sl_ring debt;      /* among its debtors */
+    uint64_t debt_ns;  /* when it moved last */
+    size_t owes;       /* bytes held because the client is slow */
+    size_t weighs;     /* bytes of its TLS and HTTP/2 sessions */
     sl_conn_state state;
-    bool grace;  /* the first window of the rate */
-    bool heavy;  /* has a TLS or HTTP/2 session: when it began to wait */
-    bool known;  /* has sent the whole head of a request */
+    bool grace;    /* the first window of the rate */
+    bool heavy;    /* has a TLS or HTTP/2 session: when it began to wait */
+    bool known;    /* has sent the whole head of a request */
     bool moved_on; /* more than a few bytes came or went since the debt was looked at */
-    bool busy;   /* control is in here: a reply only marks itself */
-    bool last;   /* end after what is being sent */
-    bool unread; /* ... and input was left unread: linger */
-    bool fresh;  /* the handshake is over, nothing else has come */
-    bool refuse; /* one connection too many */
-    bool gone;   /* the peer cannot be written to any more */
-    bool http1;  /* what came first was not HTTP/2's preface */
-    void *held;  /* of options.on_connect */
+    bool busy;     /* control is in here: a reply only marks itself */
+    bool last;     /* end after what is being sent */
+    bool unread;   /* ... and input was left unread: linger */
+    bool fresh;    /* the handshake is over, nothing else has come */
+    bool refuse;   /* one connection too many */
+    bool gone;     /* the peer cannot be written to any more */
+    bool http1;    /* what came first was not HTTP/2's preface */
+    void *held;    /* of options.on_connect */
     unsigned char peer_n;
     char peer[64];
 };
@@ -133,8 +133,8 @@ struct sl_shard {
     sl_ring shakes;
     int n_shakes;
     sl_ring waiting[2][2]; /* [known][heavy]: connections that may be closed, by age (crowd.c) */
-    sl_ring debtors;            /* the one that has not moved for longest first */
-    uint64_t tell_ns; /* when the next line about a client may be logged */
+    sl_ring debtors;       /* the one that has not moved for longest first */
+    uint64_t tell_ns;      /* when the next line about a client may be logged */
     unsigned untold;
     bool draining;
     size_t scratch_n; /* bytes of the present connection's reply that wait in scratch */

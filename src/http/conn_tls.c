@@ -42,7 +42,7 @@ void sl_conn_tell(sl_conn *c, sl_log_level level, const char *what, const char *
 void sl_conn_tell_tls_on_plain(sl_conn *c)
 {
     sl_conn_tell(c, SL_INFO, "a client speaks TLS to a port of plain HTTP: ",
-         "the server has no certificate for it, or the client should use http://");
+                 "the server has no certificate for it, or the client should use http://");
 }
 
 /* ---- the list ---- */

@@ -2,18 +2,18 @@
  * crowd.c - who goes when there are too many
  *
  * Connections. When there are as many as may be, or no descriptor is left, a new one takes the
- * place of one that waits for its client: the one that has waited longest of the strangers, who have
- * never sent the head of a request, and of those that have stood still for two seconds in a head, a
- * body or a reply; if there is none, the one that has rested longest. So a crowd that says nothing, or
- * says it too slowly, keeps nobody out; who is being served is never touched, and when all are being
- * served the new one is refused.
+ * place of one that waits for its client: the one that has waited longest of the strangers, who
+ * have never sent the head of a request, and of those that have stood still for two seconds in a
+ * head, a body or a reply; if there is none, the one that has rested longest. So a crowd that says
+ * nothing, or says it too slowly, keeps nobody out; who is being served is never touched, and when
+ * all are being served the new one is refused.
  *
  * Memory. What a connection holds while its client is slow (a reply that is not taken, a head or a
- * body that does not come) is owed. All debts together may be half of the budget for bytes in flight;
- * beyond that the debtor is cut that has not moved for longest. Sessions of TLS and HTTP/2 may be a
- * quarter of it (a few hundred in any case); beyond that the stranger that has waited longest with one
- * is closed, or the one that has rested longest. The last quarter is always there for bodies. Who is
- * alone is left in peace, however much it is.
+ * body that does not come) is owed. All debts together may be half of the budget for bytes in
+ * flight; beyond that the debtor is cut that has not moved for longest. Sessions of TLS and HTTP/2
+ * may be a quarter of it (a few hundred in any case); beyond that the stranger that has waited
+ * longest with one is closed, or the one that has rested longest. The last quarter is always there
+ * for bodies. Who is alone is left in peace, however much it is.
  *
  * Both are a loop's own affair: connections are spread evenly over loops.
  */
@@ -50,8 +50,7 @@ static void count(const char *why)
 static bool is_over(const sl_budget *b, const _Atomic int64_t *what, int part, int64_t least)
 {
     int64_t max = atomic_load_explicit(&b->max, memory_order_relaxed);
-    return max > 0 &&
-           atomic_load_explicit(what, memory_order_relaxed) > SL_MAX(max / part, least);
+    return max > 0 && atomic_load_explicit(what, memory_order_relaxed) > SL_MAX(max / part, least);
 }
 
 /* From *before to so many bytes. */

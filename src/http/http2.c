@@ -1,8 +1,8 @@
 /*
  * http2.c - an HTTP/2 connection: its session, its turns, its times
  *
- * A turn is: read what is there, through nghttp2, whose callbacks call handlers; then write what has
- * come of it in one go. A reply that comes later, from a worker, is a turn of its own.
+ * A turn is: read what is there, through nghttp2, whose callbacks call handlers; then write what
+ * has come of it in one go. A reply that comes later, from a worker, is a turn of its own.
  *
  * Windows: what arrives is taken at once, into a body's buffer, which the budget of the server
  * bounds, or by the handler. So windows are not there to save memory here, and are large enough for
@@ -17,7 +17,7 @@
 enum {
     STREAM_WINDOW = 4 << 20,
     CONNECTION_WINDOW = 16 << 20,
-    READS = 16, /* of the scratch buffer's size, before others have their turn */
+    READS = 16,         /* of the scratch buffer's size, before others have their turn */
     MOVED_ON = 512,     /* bytes read at once: more than a trickle */
     MAX_ANSWERS = 20000 /* frames of control that wait for a client that does not read */
 };
@@ -181,8 +181,7 @@ static void feed(sl_h2 *h, const char *p, size_t n)
     if (rc < 0 || h->starved)
         h->gone = true;
     /* Answers pile up that it does not read. */
-    if (h->pending != NULL &&
-        nghttp2_session_get_outbound_queue_size(h->session) > MAX_ANSWERS)
+    if (h->pending != NULL && nghttp2_session_get_outbound_queue_size(h->session) > MAX_ANSWERS)
         h->gone = true;
 }
 
@@ -277,13 +276,13 @@ static void say_no_more(sl_conn *c)
     sl_conn_linger(c);
 }
 
-/* All is said: the last GOAWAY is out, or nghttp2 has ended the session (in an error of the client it
- * does not wait for streams). */
+/* All is said: the last GOAWAY is out, or nghttp2 has ended the session (in an error of the client
+ * it does not wait for streams). */
 static bool is_over(const sl_h2 *h)
 {
     return h->pending == NULL && !h->more &&
-           (h->last_words || (!nghttp2_session_want_write(h->session) &&
-                              !nghttp2_session_want_read(h->session)));
+           (h->last_words ||
+            (!nghttp2_session_want_write(h->session) && !nghttp2_session_want_read(h->session)));
 }
 
 void sl_h2_advance(sl_conn *c)

@@ -20,11 +20,11 @@
 #include "http/conn.h"
 
 enum {
-    SL_H2_SMALL = 4096,            /* bodies up to this come into the stream's own buffer */
-    SL_H2_FRAME = 64 * 1024,       /* of DATA that we send, if the client takes frames so large */
-    SL_H2_VECTORS = 256,           /* of a batch */
-    SL_H2_OUT = 128 * 1024,        /* small bytes of a batch */
-    SL_H2_POOLED = 256             /* streams kept by a shard for the next calls */
+    SL_H2_SMALL = 4096,      /* bodies up to this come into the stream's own buffer */
+    SL_H2_FRAME = 64 * 1024, /* of DATA that we send, if the client takes frames so large */
+    SL_H2_VECTORS = 256,     /* of a batch */
+    SL_H2_OUT = 128 * 1024,  /* small bytes of a batch */
+    SL_H2_POOLED = 256       /* streams kept by a shard for the next calls */
 };
 
 typedef struct sl_h2 sl_h2;
@@ -49,10 +49,10 @@ struct sl_h2_stream {
     size_t unconsumed; /* bytes for which the client gets no new window yet */
 
     /* The reply. */
-    sl_piece *spare;     /* what the next call.reply begins with, or NULL */
-    sl_chain out;        /* given to us and not written yet */
-    size_t queued;       /* of it: in frames of the batch, waiting for the socket */
-    const sl_piece *at;  /* where in `out` the next frame begins, if queued > 0 */
+    sl_piece *spare;    /* what the next call.reply begins with, or NULL */
+    sl_chain out;       /* given to us and not written yet */
+    size_t queued;      /* of it: in frames of the batch, waiting for the socket */
+    const sl_piece *at; /* where in `out` the next frame begins, if queued > 0 */
     size_t at_begin;
     uint64_t sent;
 
@@ -61,19 +61,19 @@ struct sl_h2_stream {
     unsigned many_cookies : 1;
     unsigned authority : 1; /* :authority came, so Host is of no interest */
     unsigned head_done : 1;
-    unsigned drop : 1;      /* what comes of the body is read over */
-    unsigned end_in : 1;    /* the request is complete */
-    unsigned handed : 1;    /* the handler has it */
-    unsigned replied : 1;   /* ... and is done */
-    unsigned failed : 1;    /* the reply is an error that HTTP itself found */
-    unsigned busy : 1;      /* the handler is being called: a reply only marks itself */
-    unsigned started : 1;   /* the reply's head is with nghttp2 */
-    unsigned all : 1;       /* all of the reply is in `out` */
-    unsigned closed : 1;    /* by nghttp2 */
-    unsigned whole : 1;     /* END_STREAM has been sent */
-    unsigned deferred : 1;  /* nghttp2 waits for more of the body */
-    unsigned waits : 1;     /* in the list of those whose turn comes when others are sent */
-    unsigned paused : 1;    /* by the handler of on_data */
+    unsigned drop : 1;     /* what comes of the body is read over */
+    unsigned end_in : 1;   /* the request is complete */
+    unsigned handed : 1;   /* the handler has it */
+    unsigned replied : 1;  /* ... and is done */
+    unsigned failed : 1;   /* the reply is an error that HTTP itself found */
+    unsigned busy : 1;     /* the handler is being called: a reply only marks itself */
+    unsigned started : 1;  /* the reply's head is with nghttp2 */
+    unsigned all : 1;      /* all of the reply is in `out` */
+    unsigned closed : 1;   /* by nghttp2 */
+    unsigned whole : 1;    /* END_STREAM has been sent */
+    unsigned deferred : 1; /* nghttp2 waits for more of the body */
+    unsigned waits : 1;    /* in the list of those whose turn comes when others are sent */
+    unsigned paused : 1;   /* by the handler of on_data */
     unsigned old_in : 1, old_out : 1; /* was waited for at the last look at the rates already */
 };
 
@@ -89,8 +89,8 @@ struct sl_h2 {
     sl_h2_stream *streams;
     int n_streams; /* in the list, closed ones that the handler still has included */
     int n_handed;  /* of them: that a handler has, or had */
-    struct sl_h2_pending *pending; /* what the socket did not take, or NULL */
-    size_t unsent;     /* bytes of replies that the client has not taken */
+    struct sl_h2_pending *pending;        /* what the socket did not take, or NULL */
+    size_t unsent;                        /* bytes of replies that the client has not taken */
     sl_h2_stream *waiting, **waiting_end; /* complete requests, while that is too much */
     uint64_t opened_ns;
     uint64_t read_ns;   /* something was read */
@@ -103,12 +103,12 @@ struct sl_h2 {
     uint64_t block_ns; /* when the header block that is arriving began */
     size_t block_size;
     int block_frames;
-    int32_t last_id, last_reset; /* the highest stream of all, and of those that we reset */
-    int strikes;        /* PINGs that came too early since we sent something */
-    uint64_t pinged_ns; /* the last PING that came */
+    int32_t last_id, last_reset;  /* the highest stream of all, and of those that we reset */
+    int strikes;                  /* PINGs that came too early since we sent something */
+    uint64_t pinged_ns;           /* the last PING that came */
     uint64_t probe_ns, probed_ns; /* the PING that we wait for was sent; the last one was */
-    uint64_t goaway_ns; /* when the second GOAWAY follows */
-    uint64_t end_ns, kill_ns; /* the connection's age, and the end of grace */
+    uint64_t goaway_ns;           /* when the second GOAWAY follows */
+    uint64_t end_ns, kill_ns;     /* the connection's age, and the end of grace */
 
     size_t held;     /* at the end of the last turn, because the client is slow */
     bool moved_on;   /* more than a few bytes came in this turn */

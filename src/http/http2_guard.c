@@ -1,10 +1,10 @@
 /*
  * http2_guard.c - a peer that keeps us busy with nothing, and when a connection's time has come
  *
- * Most attacks on HTTP/2 are one: frames that cost the sender a few bytes and us some work, and that
- * no window or limit of streams holds back. So each kind is counted in a bucket that leaks: what
- * lies above its limit has come faster than it leaks. Work that was asked for drains it, too: a
- * client that takes much may send many WINDOW_UPDATEs.
+ * Most attacks on HTTP/2 are one: frames that cost the sender a few bytes and us some work, and
+ * that no window or limit of streams holds back. So each kind is counted in a bucket that leaks:
+ * what lies above its limit has come faster than it leaks. Work that was asked for drains it, too:
+ * a client that takes much may send many WINDOW_UPDATEs.
  *
  *     resets    streams ended before their reply (CVE-2023-44487), or that a client's mistakes made
  *               us end (CVE-2025-8671). That such a stream's handler still counts as a stream
@@ -81,7 +81,8 @@ static void count_useless(sl_h2 *h)
 
 void sl_h2_frame_sent(sl_h2 *h)
 {
-    drain(&h->useless, 4); /* e.g. a WINDOW_UPDATE for stream and connection, and a PING with each */
+    /* As many as a WINDOW_UPDATE for stream and connection, and a PING with each. */
+    drain(&h->useless, 4);
     h->strikes = 0;
     h->pinged_ns = 0;
 }
@@ -116,12 +117,13 @@ static void go_on_with_block(sl_h2 *h, const nghttp2_frame_hd *hd)
     h->block_frames++;
     count_useless(h);
     /* Packed it is never larger than unpacked. */
-    if (h->block_frames > MAX_CONTINUATIONS || h->block_size > 2 * sl_conn_limits(h->conn)->max_head)
+    if (h->block_frames > MAX_CONTINUATIONS ||
+        h->block_size > 2 * sl_conn_limits(h->conn)->max_head)
         sl_h2_calm_down(h, "header block too large");
 }
 
-/* HEADERS of a stream that is over, though we did not end it (then they may have been on their way):
- * nghttp2, which keeps no closed streams here, would ignore them. */
+/* HEADERS of a stream that is over, though we did not end it (then they may have been on their
+ * way): nghttp2, which keeps no closed streams here, would ignore them. */
 static void check_number(sl_h2 *h, int32_t id)
 {
     if (id > h->last_id)
@@ -215,8 +217,7 @@ void sl_h2_guard_begin(sl_h2 *h)
 {
     int age = options(h)->max_connection_age_ms;
     uint64_t seed = sl_hash(&h, sizeof h) % 2001; /* 0.9 to 1.1 */
-    h->end_ns = age == INT_MAX ? UINT64_MAX
-                               : h->opened_ns + (uint64_t)age * 100u * (9000 + seed);
+    h->end_ns = age == INT_MAX ? UINT64_MAX : h->opened_ns + (uint64_t)age * 100u * (9000 + seed);
     h->kill_ns = UINT64_MAX;
     h->resets.since_ns = h->useless.since_ns = h->opened_ns;
 }
@@ -233,8 +234,9 @@ static uint64_t keepalive_due(const sl_h2 *h)
 
 static uint64_t idle_due(const sl_h2 *h)
 {
-    return h->n_streams > 0 || h->ending ? UINT64_MAX
-                                         : after_ms(h->active_ns, options(h)->max_connection_idle_ms);
+    return h->n_streams > 0 || h->ending
+               ? UINT64_MAX
+               : after_ms(h->active_ns, options(h)->max_connection_idle_ms);
 }
 
 /* A head that is arriving must be complete by then. The newest stream is the first of the list. */

@@ -15,9 +15,9 @@
 #include "http/http2.h"
 
 enum {
-    COPIED = 4096,          /* DATA up to this is copied */
-    LARGEST_OTHER = 17000,  /* any other frame: 16384 and its head */
-    TURN = 4 << 20          /* bytes after which others have their turn */
+    COPIED = 4096,         /* DATA up to this is copied */
+    LARGEST_OTHER = 17000, /* any other frame: 16384 and its head */
+    TURN = 4 << 20         /* bytes after which others have their turn */
 };
 
 struct sl_h2_pending {
@@ -168,8 +168,8 @@ static bool point_at_data(sl_h2_batch *b, sl_h2_stream *s, const uint8_t *head, 
 bool sl_h2_out_data(sl_h2_stream *s, const uint8_t *head, size_t n)
 {
     sl_h2_batch *b = batch_of(s->conn);
-    bool ok = n <= COPIED && s->queued == 0 ? copy_data(b, s, head, n)
-                                            : point_at_data(b, s, head, n);
+    bool ok =
+        n <= COPIED && s->queued == 0 ? copy_data(b, s, head, n) : point_at_data(b, s, head, n);
     b->full = !ok;
     if (ok)
         s->sent += 9 + n;

@@ -157,10 +157,11 @@ static ssize_t read_data(nghttp2_session *session, int32_t id, uint8_t *buf, siz
     return (ssize_t)there;
 }
 
-/* How large a DATA frame may become: nghttp2's 16 KiB, or more if the client takes more and there is
- * more. (nghttp2 makes its own buffer as large, though nothing is written to it.) */
-static ssize_t frame_size(nghttp2_session *session, uint8_t type, int32_t id, int32_t connection_window,
-                          int32_t stream_window, uint32_t most, void *arg)
+/* How large a DATA frame may become: nghttp2's 16 KiB, or more if the client takes more and there
+ * is more. (nghttp2 makes its own buffer as large, though nothing is written to it.) */
+static ssize_t frame_size(nghttp2_session *session, uint8_t type, int32_t id,
+                          int32_t connection_window, int32_t stream_window, uint32_t most,
+                          void *arg)
 {
     enum { USUAL = 16384 };
     (void)type, (void)connection_window, (void)stream_window, (void)arg;

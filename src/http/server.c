@@ -263,8 +263,8 @@ static sl_code init_shards(sl_http_server *v, struct sl_loop *const *loops, cons
         sl_shard *s = &v->shards[i];
         s->server = v;
         s->loop = loops[i];
-        s->listener = (sl_listener){
-            .fd = fds[i], .accepted = accepted, .crowded = crowded, .shared = shared};
+        s->listener =
+            (sl_listener){.fd = fds[i], .accepted = accepted, .crowded = crowded, .shared = shared};
         sl_ring_init(&s->shakes);
         sl_crowd_init(s);
         s->scratch = sl_try_malloc(SL_SCRATCH_SIZE);

@@ -1,10 +1,11 @@
 /*
  * metrics.h - counters and histograms, and the page that shows them
  *
- * A metric has a name, label names, and one cell for each combination of label values. Looking a cell
- * up takes a lock-free read of a table; counting is one relaxed atomic add (per-thread stripes where a
- * cell is hot). Cells are never freed. The number of cells of a metric is bounded: past it, further
- * combinations share one cell whose label values are "other", so a client cannot fill the memory.
+ * A metric has a name, label names, and one cell for each combination of label values. Looking a
+ * cell up takes a lock-free read of a table; counting is one relaxed atomic add (per-thread stripes
+ * where a cell is hot). Cells are never freed. The number of cells of a metric is bounded: past it,
+ * further combinations share one cell whose label values are "other", so a client cannot fill the
+ * memory.
  *
  * Source: metrics.md of the contract.
  */
@@ -26,12 +27,12 @@ typedef struct sl_cell sl_cell;
  * Registering the same name again returns the same metric. Any thread. */
 sl_metric *sl_metric_register(const char *name, sl_metric_kind kind, const char *const *labels,
                               const double *limits, int n_limits);
-/* The cell for these label values (as many as there are labels). Never NULL. Keep it where the values
- * are fixed. Any thread. */
+/* The cell for these label values (as many as there are labels). Never NULL. Keep it where the
+ * values are fixed. Any thread. */
 sl_cell *sl_metric_cell(sl_metric *m, const sl_str *values);
 
-void sl_cell_add(sl_cell *c, int64_t n);      /* counter, gauge */
-void sl_cell_set(sl_cell *c, int64_t v);      /* gauge */
+void sl_cell_add(sl_cell *c, int64_t n);       /* counter, gauge */
+void sl_cell_set(sl_cell *c, int64_t v);       /* gauge */
 void sl_cell_sample(sl_cell *c, double value); /* histogram */
 
 /* The whole page in TensorFlow Serving's text form (metrics.md section 2). */

@@ -383,7 +383,8 @@ static sl_managed *pop_drained(sl_manager *m)
 }
 
 /* What lay in the heap goes back to the system when the last of a row of unloads is done: trimming
- * goes through all arenas, so not after each of a thousand models, and not when the process ends. */
+ * goes through all arenas, so not after each of a thousand models, and not when the process
+ * ends. */
 static void give_back_heap(sl_manager *m)
 {
     int more = 0;

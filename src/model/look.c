@@ -268,13 +268,16 @@ static bool accept(void *arg, int64_t number, const char *path)
 
 /* ---- looks that can be saved ---- */
 
-/* Where a directory's times change when an entry comes or goes, and at once: not on NFS, not where an
- * object store is made to look like files. */
+/* Where a directory's times change when an entry comes or goes, and at once: not on NFS, not where
+ * an object store is made to look like files. */
 static bool keeps_times(const char *dir)
 {
-    static const unsigned long kinds[] = {0xef53 /* ext */, 0x58465342 /* xfs */,
-                                          0x9123683e /* btrfs */, 0x01021994 /* tmpfs */,
-                                          0x794c7630 /* overlayfs */, 0x2fc12fc1 /* zfs */,
+    static const unsigned long kinds[] = {0xef53 /* ext */,
+                                          0x58465342 /* xfs */,
+                                          0x9123683e /* btrfs */,
+                                          0x01021994 /* tmpfs */,
+                                          0x794c7630 /* overlayfs */,
+                                          0x2fc12fc1 /* zfs */,
                                           0xf2f52010 /* f2fs */};
     struct statfs s;
     if (statfs(dir, &s))
@@ -314,7 +317,8 @@ static bool can_skip(sl_served *model, const sl_kept_config *config, const struc
            !must_be_looked_at(model);
 }
 
-/* A change within the grain of the clock leaves no trace, so what changed just now may change again. */
+/* A change within the grain of the clock leaves no trace, so what changed just now may change
+ * again. */
 static void remember_base(sl_served *model, const sl_kept_config *config, const char *dir,
                           const struct stat *before)
 {

@@ -62,35 +62,38 @@ sl_code sl_manager_acquire(sl_manager *m, const sl_model_spec *spec, const sl_ve
 void sl_manager_release(sl_manager *m, const sl_version *v);
 
 /*
- * A version on demand (sl_model_config.load) is loaded when it is first asked for. acquire() does not
- * wait for that: it fails, UNAVAILABLE. Who can wait asks before:
+ * A version on demand (sl_model_config.load) is loaded when it is first asked for. acquire() does
+ * not wait for that: it fails, UNAVAILABLE. Who can wait asks before:
  *
  *     if (sl_manager_await(m, &spec, &a))
  *         return;                          a.ready(&a) will be called: acquire then
  *     acquire
  *     if (a.held) release(a.held)
  *
- * A request that waits costs no thread. What it has waited for is held for it: else the memory budget might
- * take a version away again between the word that it is there and acquire().
+ * A request that waits costs no thread. What it has waited for is held for it: else the memory
+ * budget might take a version away again between the word that it is there and acquire().
  */
 typedef struct sl_awaited sl_awaited;
 struct sl_awaited {
     /* Called exactly once after await() said true, perhaps before that returns: the version is
-     * available, or `code` and `message` say why not. A thread of the manager: it must not block. */
+     * available, or `code` and `message` say why not. A thread of the manager: it must not
+     * block. */
     void (*ready)(sl_awaited *a);
     uint64_t deadline_ns; /* 0: none */
     sl_code code;         /* set by the manager, also when await() says false */
     char message[400];
-    const sl_version *held; /* set by the manager, also when await() says false; or NULL. The caller's */
-    sl_awaited *next;       /* the manager's from here on */
+    const sl_version
+        *held;        /* set by the manager, also when await() says false; or NULL. The caller's */
+    sl_awaited *next; /* the manager's from here on */
     void *version;
 };
 
-/* Asks for the version that `spec` means, if that is one on demand and not available. False: nothing
- * is to be waited for; acquire() tells, or, if a->code is set, that is the reason. Any thread; takes a
- * short lock only for such versions. */
+/* Asks for the version that `spec` means, if that is one on demand and not available. False:
+ * nothing is to be waited for; acquire() tells, or, if a->code is set, that is the reason. Any
+ * thread; takes a short lock only for such versions. */
 bool sl_manager_await(sl_manager *m, const sl_model_spec *spec, sl_awaited *a);
-/* Whoever waits is told that the server ends, and nobody can begin to. When it returns, no ready() is running. */
+/* Whoever waits is told that the server ends, and nobody can begin to. When it returns, no ready()
+ * is running. */
 void sl_manager_stop_waiting(sl_manager *m);
 
 /* A version that shall see a copy of a request which version `answered` has just answered
@@ -173,8 +176,8 @@ typedef struct sl_model_config {
 } sl_model_config;
 
 typedef struct sl_manager_options {
-    /* (optional) What loaded versions hold, and loading ones will need, is now `bytes`. Any thread, with
-     * the manager's lock: must not block, nor call the manager. */
+    /* (optional) What loaded versions hold, and loading ones will need, is now `bytes`. Any thread,
+     * with the manager's lock: must not block, nor call the manager. */
     void (*on_use)(void *arg, uint64_t bytes);
     void *on_use_arg;
     /* Loads one version: opens the directory v->path, chooses the engine, loads, warms up. Load
@@ -195,13 +198,15 @@ typedef struct sl_manager_options {
     int unload_threads;       /* 0: 1 */
     unsigned max_retries;     /* after the first attempt */
     int64_t retry_interval_us;
-    int64_t poll_seconds;        /* of base paths; 0: once; < 0: never */
-    /* What all sessions together may use; 0: no limit. A load that does not fit is refused, after the
-     * versions on demand that were used least recently and are not in use have been given up. */
+    int64_t poll_seconds; /* of base paths; 0: once; < 0: never */
+    /* What all sessions together may use; 0: no limit. A load that does not fit is refused, after
+     * the versions on demand that were used least recently and are not in use have been given
+     * up. */
     uint64_t memory_budget;
     int max_awaiting; /* requests that wait for a load at the same time; 0: 1024 */
 
-    sl_transition transition; /* of models whose configuration does not say; DEFAULT: AVAILABILITY */
+    /* Of models whose configuration does not say; DEFAULT: AVAILABILITY. */
+    sl_transition transition;
 
     /* A version is taken only when all of it is there (savedmodel/complete.h) and its directory has
      * not changed for settle_ns. One that stays incomplete, unchanged, for give_up_ns is loaded all
@@ -222,9 +227,9 @@ typedef struct sl_manager_options {
 
 /*
  * For options.load, before it begins to use memory: may this version use so much? Gives up versions
- * on demand to make room, and waits a few seconds for what is just being unloaded. RESOURCE_EXHAUSTED
- * "Insufficient resources to load servable {name: m version: 1}: it needs ..." The version is tried
- * again when memory becomes free. `v` is the one that load() was given.
+ * on demand to make room, and waits a few seconds for what is just being unloaded.
+ * RESOURCE_EXHAUSTED "Insufficient resources to load servable {name: m version: 1}: it needs ..."
+ * The version is tried again when memory becomes free. `v` is the one that load() was given.
  */
 sl_code sl_manager_reserve(sl_version *v, uint64_t bytes, sl_status *st);
 
@@ -251,10 +256,10 @@ void sl_manager_look_soon(sl_manager *m);
 /*
  * Waits until each wanted version of every configured model is AVAILABLE or has failed (its first
  * attempt; with wait_for_retries its last), or until `deadline_ns`. Returns OK if every model then
- * has a version that is available; UNKNOWN "<n> servable(s) did not become available: {{{name: <m> version:
- * <v>} due to error: <CODE>: <message>}, }" otherwise; for a model without versions {{name: <m>}
- * due to error: NOT_FOUND: Unable to find a numerical version path for servable <m> at: <base
- * path>}. deadline_ns 0: none. A long list is cut at the status' 1023 bytes.
+ * has a version that is available; UNKNOWN "<n> servable(s) did not become available: {{{name: <m>
+ * version: <v>} due to error: <CODE>: <message>}, }" otherwise; for a model without versions
+ * {{name: <m>} due to error: NOT_FOUND: Unable to find a numerical version path for servable <m>
+ * at: <base path>}. deadline_ns 0: none. A long list is cut at the status' 1023 bytes.
  */
 sl_code sl_manager_wait(sl_manager *m, uint64_t deadline_ns, sl_status *st);
 
@@ -278,8 +283,9 @@ sl_progress sl_manager_progress(sl_manager *m, const char *model, bool *serves, 
 void sl_manager_poke(sl_manager *m);
 
 /* Calls fn for every model that is configured or still has versions, for lists and metrics: name,
- * how many versions are available (or will be as soon as they are asked for), how many have not ended. Takes a short lock, under which fn is
- * called: not for the request path, and fn must not call the manager. */
+ * how many versions are available (or will be as soon as they are asked for), how many have not
+ * ended. Takes a short lock, under which fn is called: not for the request path, and fn must not
+ * call the manager. */
 void sl_manager_each(sl_manager *m,
                      void (*fn)(void *arg, const char *model, int available, int versions),
                      void *arg);

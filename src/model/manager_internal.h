@@ -11,10 +11,10 @@
  *   report.c    status, waiting, lists
  *   overview.c  everything at once, for those who look from outside
  *
- * A version (sl_managed) that is managed stays in memory, and so does its model (sl_served): whoever
- * loads or unloads it may hold a pointer without the lock. One that has ended is forgotten after a
- * while, by the source's thread. What stands in them is guarded by the manager's lock unless it
- * says otherwise.
+ * A version (sl_managed) that is managed stays in memory, and so does its model (sl_served):
+ * whoever loads or unloads it may hold a pointer without the lock. One that has ended is forgotten
+ * after a while, by the source's thread. What stands in them is guarded by the manager's lock
+ * unless it says otherwise.
  *
  * Life of a version:
  *
@@ -47,7 +47,7 @@ struct sl_managed {
     sl_managed *next; /* of the model; highest number first */
 
     char *path;
-    uint64_t look; /* of its directory, when it was taken */
+    uint64_t look;     /* of its directory, when it was taken */
     uint64_t ended_ns; /* when it reached END */
     sl_state state;
     sl_code code; /* in END: why it failed; in LOADING: why the last attempt did */
@@ -88,8 +88,8 @@ struct sl_served {
     bool looked_at; /* its base path, since it was configured */
     sl_labels labels;
 
-    unsigned round;  /* the configuration that listed it last */
-    bool not_ready;  /* counted in the manager's `not_ready` */
+    unsigned round; /* the configuration that listed it last */
+    bool not_ready; /* counted in the manager's `not_ready` */
     bool unpublished;
     sl_served *next_unpublished;
     int watch;     /* the kernel's, on its base path; 0: none */
@@ -122,7 +122,7 @@ struct sl_manager {
 
     pthread_mutex_t configuring; /* one configuration at a time; taken before `lock` */
     pthread_mutex_t lock;        /* guards all below, unless it says otherwise */
-    sl_cond changed;      /* any version's state, a look that ended, the end */
+    sl_cond changed;             /* any version's state, a look that ended, the end */
     sl_map by_name;
     sl_served *models, *last_model;
     sl_served *to_publish; /* routes that have changed, and are published together */
@@ -162,7 +162,7 @@ struct sl_manager {
     bool has_timer;
     sl_cond timer_work;
 
-    uint64_t used; /* of the budget */
+    uint64_t used;    /* of the budget */
     bool any_refused; /* some version waits for memory */
 
     /* source */

@@ -31,10 +31,11 @@ typedef bool sl_policy_accept(void *arg, int64_t number, const char *path);
 
 /*
  * Looks at the base path and selects, of those that accept() takes (NULL: all): it is asked for the
- * highest first, and no more often than is needed. What the operator should know (duplicates, versions that are
- * missing, nothing found) is added to `remarks`, a line each, of which the first character is the
- * log level's: 'W' or 'E'. Fails, in the original's words, when the base path cannot be read. An
- * empty set on success: there is nothing that the configuration wants and that may be taken.
+ * highest first, and no more often than is needed. What the operator should know (duplicates,
+ * versions that are missing, nothing found) is added to `remarks`, a line each, of which the first
+ * character is the log level's: 'W' or 'E'. Fails, in the original's words, when the base path
+ * cannot be read. An empty set on success: there is nothing that the configuration wants and that
+ * may be taken.
  */
 sl_code sl_policy_select(const sl_model_config *c, sl_policy_accept *accept, void *arg,
                          sl_aspired_set *out, sl_text *remarks, sl_status *st);

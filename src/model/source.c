@@ -33,8 +33,8 @@ static uint64_t look_round(sl_manager *m, bool all)
     int looked = 0;
     pthread_mutex_lock(&m->lock);
     for (sl_served *model = m->models; model != NULL && !m->source_ending; model = model->next) {
-        bool due = all || model->noticed ||
-                   (model->look_again_ns && model->look_again_ns <= sl_now_ns());
+        bool due =
+            all || model->noticed || (model->look_again_ns && model->look_again_ns <= sl_now_ns());
         model->noticed = false;
         sl_kept_config *config = due ? sl_config_acquire(model->config) : NULL;
         if (config != NULL) {

@@ -53,7 +53,7 @@ typedef struct sl_route {
     sl_label *labels;
     int n_waiting; /* versions on demand that are not available */
     int64_t *waiting;
-    bool latest_waits; /* the latest version is one of them */
+    bool latest_waits;   /* the latest version is one of them */
     sl_traffic *traffic; /* or NULL */
 } sl_route;
 
@@ -71,8 +71,8 @@ typedef struct sl_table sl_table;
 /* The table with the model's route replaced by `route` (NULL: removed). `old` may be NULL. The
  * route that was there, which the old table still uses, is stored in *gone, or NULL. */
 sl_table *sl_table_with(const sl_table *old, const char *model, sl_route *route, sl_route **gone);
-/* The same in parts, for many changes at once: a copy with room for `more` routes (old may be NULL),
- * then for each model sl_table_put, which returns the route that was there. */
+/* The same in parts, for many changes at once: a copy with room for `more` routes (old may be
+ * NULL), then for each model sl_table_put, which returns the route that was there. */
 sl_table *sl_table_copy(const sl_table *old, size_t more);
 sl_route *sl_table_put(sl_table *t, const char *model, sl_route *route);
 /* Frees the table, not its routes. */
@@ -80,8 +80,8 @@ void sl_table_free(sl_table *t);
 /* Frees the routes too: at the end. */
 void sl_table_free_all(sl_table *t);
 
-/* Is what `spec` means a version on demand that is not available? Then its number is in *number. If it is one on
- * demand that is available, *held is a handle on it; else NULL. */
+/* Is what `spec` means a version on demand that is not available? Then its number is in *number. If
+ * it is one on demand that is available, *held is a handle on it; else NULL. */
 bool sl_table_waits(_Atomic(sl_table *) *current, const sl_model_spec *spec, int64_t *number,
                     const sl_version **held);
 

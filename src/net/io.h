@@ -27,7 +27,8 @@ typedef struct sl_io_ops {
     void (*shutdown)(sl_io *io);
     /* Not zero: read() has something to do that the socket will not tell of. */
     size_t (*buffered)(sl_io *io);
-    /* (optional) Does read() wait for the socket to become writable (a filter has to answer its peer first)? */
+    /* (optional) Does read() wait for the socket to become writable (a filter has to answer its
+     * peer first)? */
     bool (*wants_write)(const sl_io *io);
     /* Frees the filter's state; the caller closes the socket. */
     void (*free)(sl_io *io);

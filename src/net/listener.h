@@ -44,7 +44,8 @@ typedef struct sl_listener {
     int fd;
     /* Loop thread. fd is nonblocking and now the callee's. */
     void (*accepted)(struct sl_listener *l, int fd, const struct sockaddr_storage *peer);
-    /* (optional) No descriptor is left: true if one has been closed, so that accepting can go on. */
+    /* (optional) No descriptor is left: true if one has been closed, so that accepting can go
+     * on. */
     bool (*crowded)(struct sl_listener *l);
     bool shared; /* another loop listens on the same socket */
     sl_loop *loop;

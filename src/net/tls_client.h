@@ -15,7 +15,7 @@ typedef enum sl_tls_fault {
     SL_TLS_WRONG_NAME,   /* it is for other names */
     SL_TLS_UNKNOWN_CA,   /* nobody that we trust signed it */
     SL_TLS_WANTS_CLIENT, /* the server asks for a certificate that we do not have, or refuses ours
-                          */
+                            */
     SL_TLS_NOT_SPOKEN,   /* the peer answers in something else */
     SL_TLS_NO_HTTP1,     /* the peer speaks HTTP/2 only: a port of gRPC */
     SL_TLS_OTHER

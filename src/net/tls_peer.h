@@ -13,10 +13,10 @@ typedef struct sl_tls_peer {
     const char *server_name;      /* as the client asked for it, or NULL */
     bool resumed;
     /* The client's certificate, which has been verified; NULL and 0 where there is none. */
-    const char *subject;    /* RFC 4514: "CN=alice,O=Example" */
+    const char *subject;     /* RFC 4514: "CN=alice,O=Example" */
     const char *common_name; /* or NULL: it has none, or several */
-    const char *const *san; /* "DNS:a.example", "URI:spiffe://...", "IP:10.0.0.1", "email:..." */
-    int n_san;              /* at most 64 */
+    const char *const *san;  /* "DNS:a.example", "URI:spiffe://...", "IP:10.0.0.1", "email:..." */
+    int n_san;               /* at most 64 */
 } sl_tls_peer;
 
 #endif

@@ -15,8 +15,9 @@ typedef struct sl_bundle sl_bundle;
  * the shards where that is safe (base/hold.h). NOT_FOUND if there is no index; DATA_LOSS (a missing
  * shard, too), UNIMPLEMENTED (big-endian). */
 sl_code sl_bundle_open(const char *prefix, sl_bundle **out, sl_status *st);
-/* Are the files there that sl_bundle_open wants? NOT_FOUND: no index. UNAVAILABLE: a shard is missing
- * or shorter than the index says. Otherwise as sl_bundle_open. Reads the index, maps nothing. */
+/* Are the files there that sl_bundle_open wants? NOT_FOUND: no index. UNAVAILABLE: a shard is
+ * missing or shorter than the index says. Otherwise as sl_bundle_open. Reads the index, maps
+ * nothing. */
 sl_code sl_bundle_check_files(const char *prefix, sl_status *st);
 /* sl_bundle_open from bytes, with one shard at most (data may be NULL). Takes references. */
 sl_code sl_bundle_open_bytes(const char *prefix, sl_buffer *index, sl_buffer *data, sl_bundle **out,

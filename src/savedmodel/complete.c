@@ -20,9 +20,12 @@
 
 static bool holds_variable(const sl_node *n)
 {
-    static const char *const ops[] = {"VarHandleOp",       "VariableV2",
-                                      "Variable",          "MutableHashTableV2",
-                                      "MutableHashTable",  "MutableHashTableOfTensorsV2",
+    static const char *const ops[] = {"VarHandleOp",
+                                      "VariableV2",
+                                      "Variable",
+                                      "MutableHashTableV2",
+                                      "MutableHashTable",
+                                      "MutableHashTableOfTensorsV2",
                                       "MutableDenseHashTableV2"};
     for (size_t i = 0; i < SL_COUNTOF(ops); i++)
         if (sl_str_is(n->op, ops[i]))
@@ -83,8 +86,8 @@ static sl_code check_directory(const char *dir, bool *look_inside, sl_status *st
 {
     struct stat s;
     *look_inside = false;
-    /* A plain file with a number for a name, a loop of links, a folder that may not be read: loading
-     * it says what is wrong. */
+    /* A plain file with a number for a name, a loop of links, a folder that may not be read:
+     * loading it says what is wrong. */
     if (stat(dir, &s) || !S_ISDIR(s.st_mode))
         return SL_OK;
     if (sl_files_exists(dir, "export.meta") || sl_files_exists(dir, "saved_model.cpb"))

@@ -1,12 +1,13 @@
 /*
  * complete.h - is all of a SavedModel there, or is it still being copied?
  *
- * A directory that is being copied looks like a damaged one. What the model's own files say decides:
+ * A directory that is being copied looks like a damaged one. What the model's own files say
+ * decides:
  *
- *   saved_model.pb           can be parsed as a whole
- *   variables/               needed if the graph restores variables; the index can be read, and every
- *                            shard is there with at least the size that the index says
- *   assets/                  every asset that the graph names is there
+ *   saved_model.pb    can be parsed as a whole
+ *   variables/        needed if the graph restores variables; the index can be read, and every
+ *                     shard is there with at least the size that the index says
+ *   assets/           every asset that the graph names is there
  *
  * What nobody names (assets.extra, the inside of an asset) cannot be known from here: the caller
  * also waits until the directory has not changed for a moment (sl_saved_model_tree).

@@ -3,8 +3,8 @@
  *
  *     sl_certificates c;
  *     rc = sl_certificates_open(&c, &flags, st);      a mistake ends the start: never plain text
- *     ... listen with c.rest.tls, c.grpc.tls, c.admin.tls (NULL: plain, because nobody asked for
- * TLS) sl_certificates_poll(&c, false);                every SL_CERTIFICATES_POLL_NS
+ *     ... listen with c.rest.tls, c.grpc.tls, c.admin.tls (NULL: plain, as nobody asked for TLS)
+ *     sl_certificates_poll(&c, false);                every SL_CERTIFICATES_POLL_NS
  *     sl_certificates_close(&c);
  *
  * --tls_cert_file and --tls_key_file are for all listeners, --grpc_tls_... and --admin_tls_... for

@@ -1,8 +1,8 @@
 /*
  * channel_args.h - what --grpc_channel_arguments means here
  *
- * Those of gRPC's channel arguments that have an equal in this server; any other is named once in the
- * log. Source: grpc.md 1; grpc/impl/channel_arg_names.h.
+ * Those of gRPC's channel arguments that have an equal in this server; any other is named once in
+ * the log. Source: grpc.md 1; grpc/impl/channel_arg_names.h.
  */
 #ifndef SL_SERVER_CHANNEL_ARGS_H
 #define SL_SERVER_CHANNEL_ARGS_H

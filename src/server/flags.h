@@ -58,11 +58,11 @@ typedef struct sl_flags {
     const char *grpc_channel_arguments;  /* checked: see sl_flags_channel_argument */
     int32_t grpc_max_threads;            /* 0: no limit */
     int64_t grpc_max_message_bytes;
-    bool use_alts_credentials;           /* true is refused by sl_flags_check */
+    bool use_alts_credentials; /* true is refused by sl_flags_check */
     const char *ssl_config_file;
     const char *tls_cert_file, *tls_key_file; /* comma lists, as many in each */
     const char *tls_client_ca_file;
-    int tls_client_verify; /* sl_tls_verify; after sl_flags_check also where only the CA was given */
+    int tls_client_verify; /* sl_tls_verify; sl_flags_check sets it where only the CA was given */
     /* The same for gRPC and the admin interface alone; after sl_flags_check those above, where they
      * are not given. */
     const char *grpc_tls_cert_file, *grpc_tls_key_file, *grpc_tls_client_ca_file;
@@ -81,8 +81,8 @@ typedef struct sl_flags {
     /* ---- what to serve ---- */
     const char *model_name;
     const char *model_base_path;
-    const char *model_config_file; /* or a directory of such files */
-    const char *models_dir;        /* a directory of models; "": none */
+    const char *model_config_file;               /* or a directory of such files */
+    const char *models_dir;                      /* a directory of models; "": none */
     int32_t model_config_file_poll_wait_seconds; /* <= 0: never */
     int64_t reload_timeout_s;                    /* of waiting for a reload's models */
     int32_t file_system_poll_wait_seconds;       /* 0: once; < 0: never */
@@ -139,7 +139,7 @@ typedef struct sl_flags {
     int32_t loop_threads;   /* 0: CPUs */
     int32_t worker_threads; /* 0: CPUs */
     int32_t shadow_threads, shadow_max_queue;
-    int32_t max_queue;      /* requests that wait for a worker */
+    int32_t max_queue; /* requests that wait for a worker */
     int64_t max_queue_bytes;
     int64_t max_queue_wait_ms;
     int64_t max_head_bytes, max_body_bytes, max_decoded_bytes;

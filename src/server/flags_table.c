@@ -333,10 +333,10 @@ const sl_flag sl_flag_table[] = {
         "shorter than their shape); more: RESOURCE_EXHAUSTED",
         OURS, .min = 1),
     ROW(INT64, max_inflight_bytes, LIMITS, "0",
-        "bytes of all request bodies held at the same time, and of what slow clients make the server "
-        "hold; more: 503. What slow clients make it hold may be half of that: beyond it the one that "
-        "has not moved for longest is cut. 0: half of what the models leave of the cgroup's memory; "
-        "less: no limit",
+        "bytes of all request bodies held at the same time, and of what slow clients make the "
+        "server hold; more: 503. What slow clients make it hold may be half of that: beyond it the "
+        "one that has not moved for longest is cut. 0: half of what the models leave of the "
+        "cgroup's memory; less: no limit",
         OURS, .shown = "by the cgroup", .min = -1),
     ROW(INT32, max_json_depth, LIMITS, "10000", "nesting of arrays and objects in a JSON body",
         OURS, .min = 1),
@@ -350,9 +350,11 @@ const sl_flag sl_flag_table[] = {
     ROW(INT32, max_tensor_rank, LIMITS, "8",
         "dimensions of an input tensor, 1 to 8; more: INVALID_ARGUMENT, over REST 400", OURS,
         .min = 1),
-    ROW(INT32, max_connections, LIMITS, "65536", "connections at the same time, all ports together but the admin interface's; when there are as "
-        "many, a new one takes the place of the one that has been there longest and never sent a "
-        "request, else of the one that is idle longest", OURS, .min = 1),
+    ROW(INT32, max_connections, LIMITS, "65536",
+        "connections at the same time, all ports together but the admin interface's; when there "
+        "are as many, a new one takes the place of the one that has been there longest and never "
+        "sent a request, else of the one that is idle longest",
+        OURS, .min = 1),
     ROW(INT32, max_concurrent_streams, LIMITS, "1000",
         "requests of one HTTP/2 connection at the same time; its client waits with more", OURS,
         .min = 1),

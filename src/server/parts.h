@@ -3,8 +3,9 @@
  * parts.c and ports.c
  *
  *     sl_parts_make_alone   what has to be done while there is one thread: configuration, keys,
- * user, launcher, sandbox sl_parts_make         everything else, up to open ports and the first
- * configuration sl_parts_unmake       in the other order; accepts what was half made
+ *                           user, launcher, sandbox
+ *     sl_parts_make         everything else, up to open ports and the first configuration
+ *     sl_parts_unmake       in the other order; accepts what was half made
  */
 #ifndef SL_SERVER_PARTS_H
 #define SL_SERVER_PARTS_H
@@ -43,9 +44,11 @@ typedef struct sl_server {
     sl_shadows *shadows;
     sl_workers *workers;
     sl_service service;
-    uint64_t memory;    /* what the cgroup allows */
-    sl_budget inflight; /* of request bodies, and of what slow clients make us hold; all ports together */
-    sl_http_family family; /* ... whose connections are counted together, but for the admin interface's */
+    uint64_t memory; /* what the cgroup allows */
+    /* Of all ports together: request bodies, and what slow clients make us hold. */
+    sl_budget inflight;
+    /* Of all ports but the admin interface's: connections. */
+    sl_http_family family;
     sl_access_log access;
     sl_auth *auth;
     sl_sandbox_options sandbox;

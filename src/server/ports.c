@@ -239,7 +239,8 @@ sl_code sl_ports_open(sl_server *s, sl_status *st)
 {
     int others = s->n_http, most = most_connections(s->flags);
     if (most < s->flags->max_connections)
-        sl_log(SL_INFO, "at most %d connections at the same time: the process may not open more files",
+        sl_log(SL_INFO,
+               "at most %d connections at the same time: the process may not open more files",
                most);
     sl_code rc = open_grpc(s, st);
     if (rc == SL_OK) {

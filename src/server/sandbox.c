@@ -179,14 +179,12 @@ sl_code sl_sandbox_may_read(const sl_sandbox_options *o, const char *path, sl_st
 
 /* Beside what sl_calls_deny_outside closes. */
 static const int denied[] = {
-    SYS_renameat2,
-    SYS_truncate,
+    SYS_renameat2, SYS_truncate,
 #ifdef SYS_renameat
     SYS_renameat,
 #endif
 #if defined(__x86_64__)
-    SYS_creat,
-    SYS_rename,
+    SYS_creat,     SYS_rename,
 #endif
 };
 

@@ -18,8 +18,8 @@
  *   strict   and read anything but below `readable`
  *
  * Programs that have to be started later are started by a launcher (base/launcher.h) that was
- * forked before. A kernel without Landlock or seccomp is told in the log and is no failure; strict is refused
- * there.
+ * forked before. A kernel without Landlock or seccomp is told in the log and is no failure; strict
+ * is refused there.
  */
 #ifndef SL_SERVER_SANDBOX_H
 #define SL_SERVER_SANDBOX_H

@@ -22,12 +22,16 @@ typedef struct sl_warmup_options {
 
 /*
  * Replays what `dir`, the version's directory, has; if there is no file, logs so and is SL_OK.
- * *records: how many were read; -1: there is no file. Load thread; takes as long as the model does, without a deadline.
- * Any failure is one of the load; the first one ends the replay. Whatever the request's failure is,
- * or INVALID_ARGUMENT   Failed to parse warmup record: <bytes> from <path>   (shortened) Number of
- * warmup records exceeds the maximum (1000) at <path> UNIMPLEMENTED      Unsupported log_type for
- * warmup: <5|7> DATA_LOSS          <tfrecord.h>. Please verify your warmup data is in TFRecord
- * format. FAILED_PRECONDITION, RESOURCE_EXHAUSTED  a file of more than 1 GiB; no memory
+ * *records: how many were read; -1: there is no file. Load thread; takes as long as the model does,
+ * without a deadline. Any failure is one of the load; the first one ends the replay. It is whatever
+ * the request's failure is, or
+ *
+ *   INVALID_ARGUMENT      Failed to parse warmup record: <bytes> from <path>   (shortened)
+ *                         Number of warmup records exceeds the maximum (1000) at <path>
+ *   UNIMPLEMENTED         Unsupported log_type for warmup: <5|7>
+ *   DATA_LOSS             <tfrecord.h>. Please verify your warmup data is in TFRecord format.
+ *   FAILED_PRECONDITION   a file of more than 1 GiB
+ *   RESOURCE_EXHAUSTED    no memory
  */
 sl_code sl_warmup_replay(const sl_version *v, const char *dir, const sl_warmup_options *o,
                          int64_t *records, sl_status *st);

@@ -30,16 +30,16 @@ typedef struct sl_service {
     sl_manager *manager;
     sl_workers *workers;
     struct sl_shadows *shadows; /* shadow.h; NULL: none */
-    bool check_method_name;    /* --enable_signature_method_name_check */
-    uint64_t run_timeout_ns;   /* of one model execution, queueing included, where the front end sets
-                                  no deadline; 0: none */
-    int64_t in_place_ns;       /* a run that costs less may stay on the loop; 0: never */
-    int64_t in_place_elements; /* ... if its outputs have no more elements than this */
-    uint64_t on_demand_wait_ns; /* how long a request waits for its model to be loaded; 0: no limit */
-    int run_threads;           /* how many threads one run may use */
+    bool check_method_name;     /* --enable_signature_method_name_check */
+    uint64_t run_timeout_ns; /* of one model execution, queueing included, where the front end sets
+                                no deadline; 0: none */
+    int64_t in_place_ns;     /* a run that costs less may stay on the loop; 0: never */
+    int64_t in_place_elements;  /* ... if its outputs have no more elements than this */
+    uint64_t on_demand_wait_ns; /* how long a request waits for a load; 0: no limit */
+    int run_threads;            /* how many threads one run may use */
     /* Of the inputs of one request; 0: any. */
-    int max_rank;             /* of each: INVALID_ARGUMENT */
-    uint64_t max_elements;    /* of all together: RESOURCE_EXHAUSTED */
+    int max_rank;              /* of each: INVALID_ARGUMENT */
+    uint64_t max_elements;     /* of all together: RESOURCE_EXHAUSTED */
     uint64_t max_string_bytes; /* likewise */
 } sl_service;
 
@@ -57,14 +57,14 @@ struct sl_predict {
     sl_arena *arena;
     sl_status *st;
     sl_method method;
-    bool rpc; /* words failures as gRPC does, where REST has other words; set after init */
+    bool rpc;       /* words failures as gRPC does, where REST has other words; set after init */
     bool uncounted; /* its run is not in the metric runtime_latency */
     const sl_version *version;     /* held from resolve to fini */
     const sl_signature *signature; /* of that version */
     sl_run run;                    /* outputs are ours until fini */
     const atomic_bool *cancelled;  /* or NULL; set by the front end */
-    uint64_t deadline_ns;          /* set by the front end; 0: service->run_timeout_ns from the start */
-    size_t bytes;                  /* what the request holds while it waits */
+    uint64_t deadline_ns; /* set by the front end; 0: service->run_timeout_ns from the start */
+    size_t bytes;         /* what the request holds while it waits */
     void (*done)(sl_predict *p, sl_code rc);
     void *user;                /* the front end's own */
     uint64_t queue_ns, run_ns; /* measured */
@@ -82,9 +82,9 @@ void sl_predict_fini(sl_predict *p);
 
 /*
  * Before anything is resolved: must the version be loaded first, because it is one on demand? Then
- * true, and again(p, rc) is called exactly once, perhaps before this returns: on a worker, with SL_OK,
- * when it is time to go on; or on any thread, with a code and p->st set, when the request must be
- * refused. Nothing of the request occupies a thread meanwhile. False: go on now.
+ * true, and again(p, rc) is called exactly once, perhaps before this returns: on a worker, with
+ * SL_OK, when it is time to go on; or on any thread, with a code and p->st set, when the request
+ * must be refused. Nothing of the request occupies a thread meanwhile. False: go on now.
  */
 bool sl_predict_await(sl_predict *p, const sl_model_spec *spec,
                       void (*again)(sl_predict *p, sl_code rc));

@@ -197,18 +197,14 @@ sl_code sl_tensor_try_lend_strings(sl_buffer *bytes, const int64_t *dims, int ra
     if (count < 0)
         return sl_fail(st, SL_INVALID_ARGUMENT, "shape of a string tensor is out of range");
     size_t table = (size_t)count * sizeof(sl_str);
-    lent_strings *l =
-        sl_add_size(table, sizeof *l, &size) ? sl_try_calloc(1, size) : NULL;
+    lent_strings *l = sl_add_size(table, sizeof *l, &size) ? sl_try_calloc(1, size) : NULL;
     if (l == NULL)
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: string tensor of %lld elements",
                        (long long)count);
     *l = (lent_strings){.buffer = {.refs = 1, .size = table, .data = l + 1, .destroy = free_lent},
                         .bytes = sl_buffer_acquire(bytes)};
-    *out = (sl_tensor){.dtype = SL_DT_STRING,
-                       .rank = rank,
-                       .size = table,
-                       .data = l + 1,
-                       .buffer = &l->buffer};
+    *out = (sl_tensor){
+        .dtype = SL_DT_STRING, .rank = rank, .size = table, .data = l + 1, .buffer = &l->buffer};
     if (rank)
         memcpy(out->dims, dims, (size_t)rank * sizeof *dims);
     return SL_OK;

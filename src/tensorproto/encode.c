@@ -69,39 +69,39 @@ enum { LEND = 8192 };
 
 /* X(dtype, C type, the number that stands for an element v): what protobuf's int32, int64, ...
  * take */
-#define VARINTS(X)                                     \
-    X(SL_DT_INT32, int32_t, (uint64_t)(int64_t)v)      \
-    X(SL_DT_QINT32, int32_t, (uint64_t)(int64_t)v)     \
-    X(SL_DT_INT16, int16_t, (uint64_t)(int64_t)v)      \
-    X(SL_DT_QINT16, int16_t, (uint64_t)(int64_t)v)     \
-    X(SL_DT_INT8, int8_t, (uint64_t)(int64_t)v)        \
-    X(SL_DT_QINT8, int8_t, (uint64_t)(int64_t)v)       \
-    X(SL_DT_INT64, int64_t, (uint64_t)v)               \
-    X(SL_DT_UINT8, uint8_t, v)                         \
-    X(SL_DT_QUINT8, uint8_t, v)                        \
-    X(SL_DT_UINT16, uint16_t, v)                       \
-    X(SL_DT_QUINT16, uint16_t, v)                      \
-    X(SL_DT_HALF, uint16_t, v)                         \
-    X(SL_DT_BFLOAT16, uint16_t, v)                     \
-    X(SL_DT_UINT32, uint32_t, v)                       \
-    X(SL_DT_UINT64, uint64_t, v)                       \
+#define VARINTS(X)                                          \
+    X(SL_DT_INT32, int32_t, (uint64_t)(int64_t)v)           \
+    X(SL_DT_QINT32, int32_t, (uint64_t)(int64_t)v)          \
+    X(SL_DT_INT16, int16_t, (uint64_t)(int64_t)v)           \
+    X(SL_DT_QINT16, int16_t, (uint64_t)(int64_t)v)          \
+    X(SL_DT_INT8, int8_t, (uint64_t)(int64_t)v)             \
+    X(SL_DT_QINT8, int8_t, (uint64_t)(int64_t)v)            \
+    X(SL_DT_INT64, int64_t, (uint64_t)v)                    \
+    X(SL_DT_UINT8, uint8_t, v)                              \
+    X(SL_DT_QUINT8, uint8_t, v)                             \
+    X(SL_DT_UINT16, uint16_t, v)                            \
+    X(SL_DT_QUINT16, uint16_t, v)                           \
+    X(SL_DT_HALF, uint16_t, v)                              \
+    X(SL_DT_BFLOAT16, uint16_t, v)                          \
+    X(SL_DT_UINT32, uint32_t, v)                            \
+    X(SL_DT_UINT64, uint64_t, v)                            \
     X(SL_DT_INT4, uint8_t, (uint64_t)(((v & 15) ^ 8) - 8L)) \
     X(SL_DT_INT2, uint8_t, (uint64_t)(((v & 3) ^ 2) - 2L))  \
-    X(SL_DT_UINT4, uint8_t, v & 15)                    \
+    X(SL_DT_UINT4, uint8_t, v & 15)                         \
     X(SL_DT_UINT2, uint8_t, v & 3)
 
 static size_t size_of_varints(const sl_tensor *t)
 {
     size_t n = t->size / sl_dtype_size(t->dtype), sum = 0;
     switch ((int)t->dtype) {
-#define X(DT, type, number)                         \
-    case DT: {                                      \
-        const type *all = t->data;                  \
-        for (size_t i = 0; i < n; i++) {            \
-            type v = all[i];                        \
-            sum += sl_wire_varint_size(number);     \
-        }                                           \
-        return sum;                                 \
+#define X(DT, type, number)                     \
+    case DT: {                                  \
+        const type *all = t->data;              \
+        for (size_t i = 0; i < n; i++) {        \
+            type v = all[i];                    \
+            sum += sl_wire_varint_size(number); \
+        }                                       \
+        return sum;                             \
     }
         VARINTS(X)
 #undef X
@@ -114,14 +114,14 @@ static size_t size_of_varints(const sl_tensor *t)
 static unsigned char *put_varints(const sl_tensor *t, size_t from, size_t to, unsigned char *p)
 {
     switch ((int)t->dtype) {
-#define X(DT, type, number)                         \
-    case DT: {                                      \
-        const type *all = t->data;                  \
-        for (size_t i = from; i < to; i++) {        \
-            type v = all[i];                        \
-            p += sl_wire_write_varint(p, number);   \
-        }                                           \
-        return p;                                   \
+#define X(DT, type, number)                       \
+    case DT: {                                    \
+        const type *all = t->data;                \
+        for (size_t i = from; i < to; i++) {      \
+            type v = all[i];                      \
+            p += sl_wire_write_varint(p, number); \
+        }                                         \
+        return p;                                 \
     }
         VARINTS(X)
 #undef X

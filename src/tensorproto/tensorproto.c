@@ -151,8 +151,7 @@ static sl_code read_head(proto *p, sl_status *st)
 }
 
 /* How many values a packed field holds. */
-static sl_code count_packed(const sl_value_list *l, sl_str packed, size_t *n,
-                            sl_status *st)
+static sl_code count_packed(const sl_value_list *l, sl_str packed, size_t *n, sl_status *st)
 {
     unsigned width = l->wire == SL_WIRE_FIXED64 ? 8 : 4;
     if (l->wire != SL_WIRE_VARINT) {

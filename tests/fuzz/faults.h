@@ -1,8 +1,8 @@
 /*
  * faults.h - what a target promises of every input, and what only while there is memory
  *
- * replay.c also runs each input with one allocation failing. Two ways to read the same bytes may then
- * differ: a target asks here before it compares. A fuzzer never lets memory fail.
+ * replay.c also runs each input with one allocation failing. Two ways to read the same bytes may
+ * then differ: a target asks here before it compares. A fuzzer never lets memory fail.
  */
 #ifndef SL_FUZZ_FAULTS_H
 #define SL_FUZZ_FAULTS_H

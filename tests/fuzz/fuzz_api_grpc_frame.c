@@ -1,9 +1,10 @@
 /*
  * fuzz_api_grpc_frame.c - a body is one message, or a stream of them, however it is cut
  *
- * The first byte says into pieces of which size the rest is cut. What comes out of the pieces must be
- * what comes out of the whole; a message that is one by itself must be the same as a unary call's; what
- * is packed is unpacked within its limits. Time-outs and lists of encodings are read from the same bytes.
+ * The first byte says into pieces of which size the rest is cut. What comes out of the pieces must
+ * be what comes out of the whole; a message that is one by itself must be the same as a unary
+ * call's; what is packed is unpacked within its limits. Time-outs and lists of encodings are read
+ * from the same bytes.
  */
 #include <stdint.h>
 #include <stdlib.h>

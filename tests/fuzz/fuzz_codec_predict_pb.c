@@ -1,8 +1,8 @@
 /*
  * fuzz_codec_predict_pb.c - any bytes as a PredictRequest
  *
- * Decoded twice, from a buffer that may be shared and from one that may not: the outcome is the same.
- * What decodes is written as a reply, and its tensors come back as they were.
+ * Decoded twice, from a buffer that may be shared and from one that may not: the outcome is the
+ * same. What decodes is written as a reply, and its tensors come back as they were.
  */
 #include <stdlib.h>
 
@@ -19,7 +19,11 @@ static const sl_tensor_info infos[] = {{.key = "a"}, {.key = "b", .name = "b:0"}
 static const sl_tensor defaults[] = {{0}, {0}, {.dtype = SL_DT_FLOAT, .size = 4, .data = &seven}};
 static const sl_signature signatures[] = {
     {.key = "one", .inputs = infos + 2, .n_inputs = 1, .outputs = infos, .n_outputs = 3},
-    {.key = "serving_default", .inputs = infos, .n_inputs = 3, .outputs = infos, .n_outputs = 3,
+    {.key = "serving_default",
+     .inputs = infos,
+     .n_inputs = 3,
+     .outputs = infos,
+     .n_outputs = 3,
      .defaults = defaults}};
 
 static sl_code resolve(void *arg, const sl_pb_model_spec *spec, const sl_signature **out,

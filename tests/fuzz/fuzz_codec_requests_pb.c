@@ -1,5 +1,6 @@
 /*
- * fuzz_codec_requests_pb.c - any bytes as each of the other requests: with Examples, and about models
+ * fuzz_codec_requests_pb.c - any bytes as each of the other requests: with Examples, and about
+ * models
  *
  * Examples are read from a buffer that may be shared and from one that may not: they are the same.
  */

@@ -1,9 +1,10 @@
 /*
  * fuzz_http_http2.c - frames from a hostile client: whatever comes, the connection comes to its end
  *
- * The first two bytes seed the sizes of reads and writes, when held calls are answered, and when time
- * passes; the rest is what the client sends behind preface and SETTINGS. Every call must be answered
- * once, no body stay charged, every stream reported at most once, and the connection be freed.
+ * The first two bytes seed the sizes of reads and writes, when held calls are answered, and when
+ * time passes; the rest is what the client sends behind preface and SETTINGS. Every call must be
+ * answered once, no body stay charged, every stream reported at most once, and the connection be
+ * freed.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -160,7 +161,8 @@ static void on_call(sl_http_call *call, void *arg)
     call->on_cancel = on_cancel;
     size_t sum = call->body.n;
     for (int i = 0; i < call->n_headers; i++)
-        sum += call->headers[i].name.n + sl_hash(call->headers[i].value.p, call->headers[i].value.n);
+        sum +=
+            call->headers[i].name.n + sl_hash(call->headers[i].value.p, call->headers[i].value.n);
     sl_chain_printf(&call->reply, "%zu\n", sum + sl_hash(call->body.p, call->body.n));
     if (call->on_data != NULL || (draw() % 4 == 0 && n_held < MAX_HELD))
         held[n_held++] = call;

@@ -191,7 +191,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         set_up();
     if (size < 2 || size > MAX_INPUT)
         return 0;
-    /* HTTP/2 answers as the frames come, and not the same each time: fuzz_http_http2 is for that. */
+    /* HTTP/2 answers as the frames come, and not the same each time: fuzz_http_http2 is for
+     * that. */
     static const char preface[] = "PRI * HTTP/2.0";
     if (size - 2 >= sizeof preface - 1 && memcmp(data + 2, preface, sizeof preface - 1) == 0)
         return 0;

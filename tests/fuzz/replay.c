@@ -1,9 +1,9 @@
 /*
  * replay.c - runs a fuzz target over every file of its corpus: arguments are files or folders
  *
- * Each is run as it is, then with its first allocation failing, its second, and so on, up to a bound
- * (what an input needs most often it needs alike), and the same with what it takes from arenas. That
- * nothing crashes or leaks is for the sanitizer to see.
+ * Each is run as it is, then with its first allocation failing, its second, and so on, up to a
+ * bound (what an input needs most often it needs alike), and the same with what it takes from
+ * arenas. That nothing crashes or leaks is for the sanitizer to see.
  */
 #include <dirent.h>
 #include <stdint.h>

@@ -11,8 +11,9 @@
 
 /*
  * Calls `attempt` as it is, then with its first allocation failing, its second, and so on until one
- * needs fewer; the same with what it takes from arenas. What comes back must be what came back at first, or RESOURCE_EXHAUSTED with a message;
- * that nothing leaks is for the sanitizer to see. Returns how many allocations there were to fail.
+ * needs fewer; the same with what it takes from arenas. What comes back must be what came back at
+ * first, or RESOURCE_EXHAUSTED with a message; that nothing leaks is for the sanitizer to see.
+ * Returns how many allocations there were to fail.
  */
 int fail_each_allocation(sl_code (*attempt)(void *arg, sl_status *st), void *arg);
 

@@ -1,8 +1,8 @@
 /*
  * admin.h - the interface for those who run the server
  *
- *     GET  /sluice/v1/models[/NAME]   versions, states, engines, labels, traffic, memory, load
- * times GET  /sluice/v1/config          the configuration in force: protobuf text, or its wire form
+ *     GET  /sluice/v1/models[/NAME]   versions, states, engines, labels, traffic, memory, times
+ *     GET  /sluice/v1/config          the configuration in force: protobuf text, or its wire form
  *                                     with "Accept: application/x-protobuf"
  *     POST /sluice/v1/config          replaces it; the answer is the report of server/reload.h
  *     /healthz /readyz /startupz /metrics

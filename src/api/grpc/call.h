@@ -23,13 +23,14 @@ typedef struct sl_grpc_method {
     bool infers;       /* runs models: counts against max_calls, its message may be large */
     bool open;         /* for anybody: the guard is not asked who it is */
     bool needs_models; /* UNAVAILABLE until the first configuration has been loaded */
-    /* The message is in c->message. Called twice if it unwinds for sl_grpc_await: c->looked then. `where`: SL_RUN_HERE on a worker, else what a loop may do. Leads
-     * to one sl_grpc_finish. */
+    /* The message is in c->message. Called twice if it unwinds for sl_grpc_await: c->looked then.
+     * `where`: SL_RUN_HERE on a worker, else what a loop may do. Leads to one sl_grpc_finish. */
     void (*begin)(sl_grpc_call *c, sl_where where);
     /* (optional) The client's messages are a stream: called for each piece of the body. begin is
      * called before, without a message. */
     void (*piece)(sl_grpc_call *c, sl_str data, bool end);
-    /* (optional) A copy for a shadow version of what has been answered; from finish, before release.
+    /* (optional) A copy for a shadow version of what has been answered; from finish, before
+     * release.
      */
     struct sl_shadow *(*copy)(sl_grpc_call *c);
     /* (optional) Gives back what the method holds; from finish. */
@@ -78,8 +79,8 @@ void sl_grpc_each_service(const sl_grpc *g, void (*fn)(void *arg, sl_str name), 
 sl_code sl_grpc_may(sl_grpc_call *c, sl_permission what, sl_str model, sl_str label);
 
 /*
- * Must the version be loaded first, because it is one on demand? Then true, and begin() is called again
- * when it is there, with everything as it was. The method unwinds at once, and ends with
+ * Must the version be loaded first, because it is one on demand? Then true, and begin() is called
+ * again when it is there, with everything as it was. The method unwinds at once, and ends with
  *     if (sl_grpc_unwound(c, where)) return;      the call is somebody else's by now
  * p->user is c. Only the first time; then what is not there fails.
  */
@@ -93,8 +94,11 @@ void sl_grpc_send(sl_grpc_call *c);
 /* Writes a small message as the reply, from the wire form in `t`, which is given back. */
 sl_code sl_grpc_reply_text(sl_grpc_call *c, sl_text *t);
 
-/* A reply of one message, encoded straight into the HTTP reply or, if it is to be packed, beside it:
- *     out = sl_grpc_reply_begin(c, &r);  rc = encode(... out ...);  rc = sl_grpc_reply_end(c, &r, rc)
+/* A reply of one message, encoded straight into the HTTP reply or, if it is to be packed, beside
+ * it:
+ *     out = sl_grpc_reply_begin(c, &r);
+ *     rc = encode(... out ...);
+ *     rc = sl_grpc_reply_end(c, &r, rc)
  */
 typedef struct sl_grpc_reply {
     sl_chain aside;

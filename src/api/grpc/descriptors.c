@@ -1,9 +1,9 @@
 /*
  * descriptors.c - see descriptors.h
  *
- * A name is looked for component by component: the package must be its beginning, then at each level
- * the next component must name something that is defined there. Levels are a loop, not a recursion,
- * and lookups are rare, so there is no index.
+ * A name is looked for component by component: the package must be its beginning, then at each
+ * level the next component must name something that is defined there. Levels are a loop, not a
+ * recursion, and lookups are rare, so there is no index.
  */
 #include "api/grpc/descriptors.h"
 
@@ -15,10 +15,19 @@
 /* Fields of descriptor.proto. */
 enum {
     SET_FILE = 1,
-    FILE_NAME = 1, FILE_PACKAGE = 2, FILE_DEPENDENCY = 3,
-    FILE_MESSAGE = 4, FILE_ENUM = 5, FILE_SERVICE = 6,
-    MESSAGE_FIELD = 2, MESSAGE_NESTED = 3, MESSAGE_ENUM = 4, MESSAGE_ONEOF = 8,
-    ENUM_VALUE = 2, SERVICE_METHOD = 2, NAME = 1
+    FILE_NAME = 1,
+    FILE_PACKAGE = 2,
+    FILE_DEPENDENCY = 3,
+    FILE_MESSAGE = 4,
+    FILE_ENUM = 5,
+    FILE_SERVICE = 6,
+    MESSAGE_FIELD = 2,
+    MESSAGE_NESTED = 3,
+    MESSAGE_ENUM = 4,
+    MESSAGE_ONEOF = 8,
+    ENUM_VALUE = 2,
+    SERVICE_METHOD = 2,
+    NAME = 1
 };
 
 static sl_descriptor_file files[SL_DESCRIPTORS_MAX];
@@ -41,8 +50,8 @@ static void load(void)
     sl_wire w = sl_wire_open((sl_str){(const char *)sl_descriptors, sl_descriptors_size});
     while (sl_wire_next(&w) && n_files < SL_DESCRIPTORS_MAX)
         if (w.field == SET_FILE && w.type == SL_WIRE_BYTES)
-            files[n_files++] = (sl_descriptor_file){w.bytes, get(w.bytes, FILE_NAME),
-                                                    get(w.bytes, FILE_PACKAGE)};
+            files[n_files++] =
+                (sl_descriptor_file){w.bytes, get(w.bytes, FILE_NAME), get(w.bytes, FILE_PACKAGE)};
 }
 
 int sl_descriptor_count(void)
@@ -78,10 +87,10 @@ static kind defines(kind in, unsigned field)
                : field == FILE_SERVICE ? A_SERVICE
                                        : NOTHING;
     case A_MESSAGE:
-        return field == MESSAGE_NESTED                             ? A_MESSAGE
-               : field == MESSAGE_ENUM                             ? AN_ENUM
+        return field == MESSAGE_NESTED                            ? A_MESSAGE
+               : field == MESSAGE_ENUM                            ? AN_ENUM
                : field == MESSAGE_FIELD || field == MESSAGE_ONEOF ? A_LEAF
-                                                                   : NOTHING;
+                                                                  : NOTHING;
     case AN_ENUM:
         return field == ENUM_VALUE ? A_LEAF : NOTHING;
     case A_SERVICE:

@@ -1,8 +1,8 @@
 /*
  * frame.h - gRPC's messages in an HTTP body, and out of it
  *
- * A message is one byte that says whether it is compressed, four bytes of length (big-endian), and the
- * bytes themselves. A unary call's body is exactly one message.
+ * A message is one byte that says whether it is compressed, four bytes of length (big-endian), and
+ * the bytes themselves. A unary call's body is exactly one message.
  *
  * Source: grpc/doc/PROTOCOL-HTTP2.md; grpc.md 1.
  */

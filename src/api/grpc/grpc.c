@@ -14,13 +14,26 @@
 #include "metrics/metrics.h"
 
 static const sl_grpc_method *const methods[] = {
-    &sl_grpc_predict,        &sl_grpc_classify,        &sl_grpc_regress,
-    &sl_grpc_multi_inference, &sl_grpc_model_metadata, &sl_grpc_model_status,
-    &sl_grpc_reload,         &sl_grpc_health_check,    &sl_grpc_health_watch,
-    &sl_grpc_reflection_v1,  &sl_grpc_reflection_v1alpha,
-    &sl_grpc_oip_infer,      &sl_grpc_oip_live,        &sl_grpc_oip_ready,
-    &sl_grpc_oip_model_ready, &sl_grpc_oip_server_metadata, &sl_grpc_oip_model_metadata,
-    &sl_grpc_oip_index,      &sl_grpc_oip_load,        &sl_grpc_oip_unload,
+    &sl_grpc_predict,
+    &sl_grpc_classify,
+    &sl_grpc_regress,
+    &sl_grpc_multi_inference,
+    &sl_grpc_model_metadata,
+    &sl_grpc_model_status,
+    &sl_grpc_reload,
+    &sl_grpc_health_check,
+    &sl_grpc_health_watch,
+    &sl_grpc_reflection_v1,
+    &sl_grpc_reflection_v1alpha,
+    &sl_grpc_oip_infer,
+    &sl_grpc_oip_live,
+    &sl_grpc_oip_ready,
+    &sl_grpc_oip_model_ready,
+    &sl_grpc_oip_server_metadata,
+    &sl_grpc_oip_model_metadata,
+    &sl_grpc_oip_index,
+    &sl_grpc_oip_load,
+    &sl_grpc_oip_unload,
 };
 
 const sl_grpc_method *sl_grpc_method_find(sl_str path)
@@ -296,7 +309,8 @@ static sl_code take_place(sl_grpc_call *c)
 
 static void unary(sl_grpc_call *c)
 {
-    enum { PACKED = 1024 }; /* beyond it, what is packed may become more than a loop should unpack */
+    /* Beyond it, what is packed may become more than a loop should unpack. */
+    enum { PACKED = 1024 };
     sl_http_call *call = c->http;
     sl_grpc_options *o = &c->grpc->opt;
     sl_code rc = take_place(c);

@@ -2,9 +2,9 @@
  * grpc.h - the gRPC interface: PredictionService, ModelService, health, reflection
  *
  * HTTP/2 itself is http/'s; this is what gRPC puts on top of it: messages with a prefix, a status
- * in the trailers, deadlines, compression. A call goes the way of a REST request: a small message is
- * decoded, run and encoded on the loop that read it, a large one is decoded on a worker, and a model
- * that is not cheap runs on a worker.
+ * in the trailers, deadlines, compression. A call goes the way of a REST request: a small message
+ * is decoded, run and encoded on the loop that read it, a large one is decoded on a worker, and a
+ * model that is not cheap runs on a worker.
  *
  *     sl_grpc_init(&g, &options, st)
  *     sl_grpc_on_head, sl_grpc_on_call, sl_grpc_on_call_error     from api/api.h, for calls that
@@ -43,8 +43,8 @@ typedef struct sl_grpc_options {
     /* The first configuration has been loaded, or has failed; not ready any more. */
     const atomic_bool *started, *draining;
     /* Applies a ModelServerConfig, which holds a model_config_list, and returns when that is done;
-     * what it has to say goes into *report, for the log. On a thread that may block, several at once.
-     * NULL: UNIMPLEMENTED. */
+     * what it has to say goes into *report, for the log. On a thread that may block, several at
+     * once. NULL: UNIMPLEMENTED. */
     sl_code (*reload)(void *arg, sl_str model_server_config, sl_text *report, sl_status *st);
     void *reload_arg;
 } sl_grpc_options;

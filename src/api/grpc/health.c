@@ -2,8 +2,8 @@
  * health.c - grpc.health.v1.Health
  *
  * Watch looks at the state again every quarter of a second, from its own loop, and sends what has
- * changed: nothing in the server has to know that somebody watches. When the server drains a watcher
- * is told, and its stream is ended at the next look, so that it does not hold up the end.
+ * changed: nothing in the server has to know that somebody watches. When the server drains a
+ * watcher is told, and its stream is ended at the next look, so that it does not hold up the end.
  */
 #include "api/grpc/health.h"
 
@@ -168,11 +168,10 @@ static void release_watch(sl_grpc_call *c)
     sl_http_timer_stop(((watch *)c)->timer);
 }
 
-const sl_grpc_method sl_grpc_health_check = {
-    .path = "/grpc.health.v1.Health/Check",
-    .size = sizeof(sl_grpc_call),
-    .open = true,
-    .begin = check};
+const sl_grpc_method sl_grpc_health_check = {.path = "/grpc.health.v1.Health/Check",
+                                             .size = sizeof(sl_grpc_call),
+                                             .open = true,
+                                             .begin = check};
 const sl_grpc_method sl_grpc_health_watch = {.path = "/grpc.health.v1.Health/Watch",
                                              .size = sizeof(watch),
                                              .open = true,

@@ -1,11 +1,11 @@
 /*
  * health.h - what is serving, by name
  *
- * Names: "" is the server as a whole, as is PredictionService: it serves when the first configuration
- * has been loaded, at least one model (if there are any) is available, and it is not draining.
- * ModelService and the others answer as long as the server is not draining. Any other name is that of a
- * model, which serves when one of its versions is available. Services are known by their full names
- * and without their package.
+ * Names: "" is the server as a whole, as is PredictionService: it serves when the first
+ * configuration has been loaded, at least one model (if there are any) is available, and it is not
+ * draining. ModelService and the others answer as long as the server is not draining. Any other
+ * name is that of a model, which serves when one of its versions is available. Services are known
+ * by their full names and without their package.
  *
  * Source: grpc/doc/health-checking.md; grpc.md 1.2.
  */

@@ -3,8 +3,8 @@
  *
  * Source: grpc.md 6 and 7.1.
  */
-#include "codec/model_pb.h"
 #include "api/grpc/infer.h"
+#include "codec/model_pb.h"
 
 typedef struct metadata {
     sl_grpc_call call;
@@ -91,7 +91,7 @@ const sl_grpc_method sl_grpc_model_metadata = {
     .needs_models = true,
     .begin = begin_metadata,
     .release = release_metadata};
-const sl_grpc_method sl_grpc_model_status = {
-    .path = "/tensorflow.serving.ModelService/GetModelStatus",
-    .size = sizeof(sl_grpc_call),
-    .begin = begin_status};
+const sl_grpc_method sl_grpc_model_status = {.path =
+                                                 "/tensorflow.serving.ModelService/GetModelStatus",
+                                             .size = sizeof(sl_grpc_call),
+                                             .begin = begin_status};

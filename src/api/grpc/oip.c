@@ -6,8 +6,8 @@
  *
  * Source: open_inference_grpc.proto; Triton's extension_model_repository.md.
  */
-#include "api/grpc/infer.h"
 #include "api/oip/oip.h"
+#include "api/grpc/infer.h"
 #include "base/clock.h"
 #include "codec/oip_pb.h"
 
@@ -62,8 +62,8 @@ static sl_code encode(infer *i)
                              .n_outputs = p->run.n_outputs};
     sl_grpc_reply r;
     sl_chain *out = sl_grpc_reply_begin(c, &r);
-    return sl_grpc_reply_end(
-        c, &r, sl_oip_pb_encode(&a, i->request.binary, out, c->http->arena, &c->st));
+    return sl_grpc_reply_end(c, &r,
+                             sl_oip_pb_encode(&a, i->request.binary, out, c->http->arena, &c->st));
 }
 
 static void ran(sl_predict *p, sl_code rc)
@@ -181,8 +181,8 @@ static sl_code encode_metadata(metadata *m)
         return rc;
     c->version = m->predict.version->number;
     sl_chain *out = sl_grpc_reply_begin(c, &r);
-    rc = sl_oip_pb_encode_metadata(c->model, versions, n,
-                                   sl_oip_main_signature(m->predict.version), out, &c->st);
+    rc = sl_oip_pb_encode_metadata(c->model, versions, n, sl_oip_main_signature(m->predict.version),
+                                   out, &c->st);
     return sl_grpc_reply_end(c, &r, rc);
 }
 

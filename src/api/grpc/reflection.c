@@ -25,8 +25,18 @@ typedef struct reflection {
 
 /* Fields of ServerReflectionRequest and ServerReflectionResponse. */
 enum {
-    HOST = 1, BY_FILENAME = 3, BY_SYMBOL = 4, BY_EXTENSION = 5, EXTENSIONS_OF = 6, LIST = 7,
-    VALID_HOST = 1, ORIGINAL = 2, FILES = 4, EXTENSIONS = 5, SERVICES = 6, ERROR = 7
+    HOST = 1,
+    BY_FILENAME = 3,
+    BY_SYMBOL = 4,
+    BY_EXTENSION = 5,
+    EXTENSIONS_OF = 6,
+    LIST = 7,
+    VALID_HOST = 1,
+    ORIGINAL = 2,
+    FILES = 4,
+    EXTENSIONS = 5,
+    SERVICES = 6,
+    ERROR = 7
 };
 
 static void put_message(sl_text *t, unsigned field, sl_text *message)
@@ -152,8 +162,7 @@ static sl_code take(reflection *r, sl_str data)
     bool packed;
     sl_str message;
     sl_code rc = sl_grpc_deframer_add(&r->in, data, &c->st);
-    while (rc == SL_OK &&
-           sl_grpc_deframer_next(&r->in, &limits, &packed, &message, &rc, &c->st)) {
+    while (rc == SL_OK && sl_grpc_deframer_next(&r->in, &limits, &packed, &message, &rc, &c->st)) {
         rc = packed ? answer_packed(r, message) : answer(r, message);
         if (rc == SL_OK && sl_http_unsent(c->http) + c->http->reply.size > MOST_UNSENT)
             rc = sl_fail(&c->st, SL_RESOURCE_EXHAUSTED, "answers are not read");
@@ -213,10 +222,10 @@ static void release(sl_grpc_call *c)
     sl_text_fini(&r->in.bytes);
 }
 
-#define METHOD(version)                                                                       \
-    {                                                                                         \
-        .path = "/grpc.reflection." version ".ServerReflection/ServerReflectionInfo",         \
-        .size = sizeof(reflection), .begin = begin, .piece = piece, .release = release        \
+#define METHOD(version)                                                                \
+    {                                                                                  \
+        .path = "/grpc.reflection." version ".ServerReflection/ServerReflectionInfo",  \
+        .size = sizeof(reflection), .begin = begin, .piece = piece, .release = release \
     }
 const sl_grpc_method sl_grpc_reflection_v1 = METHOD("v1");
 const sl_grpc_method sl_grpc_reflection_v1alpha = METHOD("v1alpha");

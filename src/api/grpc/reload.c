@@ -37,8 +37,8 @@ static sl_code encode(reload *r)
     for (size_t i = 0; i < n; i++)
         r->metrics[i].increase = value_of(r->metrics[i].name) - r->metrics[i].increase;
     sl_chain *out = sl_grpc_reply_begin(&r->call, &reply);
-    return sl_grpc_reply_end(
-        &r->call, &reply, sl_pb_encode_reload(SL_OK, "", r->metrics, n, out, &r->call.st));
+    return sl_grpc_reply_end(&r->call, &reply,
+                             sl_pb_encode_reload(SL_OK, "", r->metrics, n, out, &r->call.st));
 }
 
 static void apply(reload *r)

@@ -1,8 +1,8 @@
 /*
  * status.h - how a gRPC call says how it ended, and until when it may take
  *
- * The status stands in the trailers, behind the messages; where there are none, http/ sends head and
- * trailers as one ("Trailers-Only").
+ * The status stands in the trailers, behind the messages; where there are none, http/ sends head
+ * and trailers as one ("Trailers-Only").
  *
  * Source: grpc/doc/PROTOCOL-HTTP2.md; grpc.md 2.3.
  */

@@ -10,7 +10,7 @@ typedef struct sl_oip_call {
     sl_http_call *http;
     sl_oip_route route;
     sl_status st;
-    pthread_t loop; /* the thread that may reply directly */
+    pthread_t loop;     /* the thread that may reply directly */
     sl_model_spec spec; /* of model and version */
     sl_predict predict;
     sl_oip_request request;

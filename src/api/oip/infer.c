@@ -122,8 +122,8 @@ void sl_oip_infer(sl_oip_call *c)
     if (sl_predict_await(&c->predict, &c->spec, loaded))
         return;
     if (call->body.n > opt->here_bytes && workers != NULL) {
-        c->job = (sl_job){
-            .run = decode_on_worker, .bytes = call->body.n, .cancelled = &call->cancelled};
+        c->job =
+            (sl_job){.run = decode_on_worker, .bytes = call->body.n, .cancelled = &call->cancelled};
         rc = sl_workers_submit(workers, &c->job, &c->st);
         if (rc)
             sl_oip_finish(c, rc);
@@ -134,7 +134,7 @@ void sl_oip_infer(sl_oip_call *c)
         sl_oip_finish(c, rc);
         return;
     }
-    bool busy = sl_http_spent_ns(call) > opt->here_round_ns && workers != NULL &&
-                sl_workers_idle(workers);
+    bool busy =
+        sl_http_spent_ns(call) > opt->here_round_ns && workers != NULL && sl_workers_idle(workers);
     sl_predict_start(&c->predict, busy ? SL_RUN_ELSEWHERE : SL_RUN_HERE_IF_CHEAP);
 }

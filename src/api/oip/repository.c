@@ -156,8 +156,7 @@ sl_code sl_oip_index(sl_service *s, sl_guard *guard, const sl_admission *a, bool
         sl_model_spec spec = {.model = x.list[i]};
         sl_status ignored;
         sizes[i] = -1; /* hidden */
-        if (guard != NULL &&
-            sl_guard_may(guard, a, SL_MAY_STATUS, x.list[i], SL_STR(""), &ignored))
+        if (guard != NULL && sl_guard_may(guard, a, SL_MAY_STATUS, x.list[i], SL_STR(""), &ignored))
             continue;
         if (sl_manager_status(s->manager, &spec, arena, &lists[i], &sizes[i], &ignored))
             sizes[i] = 0; /* configured, and nothing was found */

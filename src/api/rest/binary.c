@@ -59,8 +59,8 @@ static sl_code decode_examples(sl_rest_call *r, const sl_pb_limits *limits)
 {
     sl_http_call *call = r->http;
     sl_pb_examples in;
-    sl_code rc = sl_pb_decode_examples(call->body, call->body_buffer, limits, call->arena, &in,
-                                       &r->st);
+    sl_code rc =
+        sl_pb_decode_examples(call->body, call->body_buffer, limits, call->arena, &in, &r->st);
     if (rc)
         return rc;
     r->examples = in.examples;
@@ -102,9 +102,9 @@ sl_code sl_rest_encode_binary(sl_rest_call *r)
         rc = sl_predict_regress_result(p, &result.values);
         return rc ? rc : sl_pb_encode_regress(&result, out, &r->st);
     default:
-        return sl_pb_encode_predict(&result.used, p->signature, p->run.output_index,
-                                    p->run.outputs, p->run.n_outputs, r->rest->opt.as_content, out,
-                                    r->http->arena, &r->st);
+        return sl_pb_encode_predict(&result.used, p->signature, p->run.output_index, p->run.outputs,
+                                    p->run.n_outputs, r->rest->opt.as_content, out, r->http->arena,
+                                    &r->st);
     }
 }
 

@@ -29,8 +29,8 @@ static sl_code decode_predict(sl_rest_call *r)
 static sl_code decode_examples(sl_rest_call *r)
 {
     sl_json_examples ex;
-    sl_code rc = sl_json_decode_examples(r->http->body, &r->rest->opt.json, r->http->arena, &ex,
-                                         &r->st);
+    sl_code rc =
+        sl_json_decode_examples(r->http->body, &r->rest->opt.json, r->http->arena, &ex, &r->st);
     if (rc)
         return rc;
     r->examples = ex.examples;
@@ -42,7 +42,8 @@ static sl_code decode_examples(sl_rest_call *r)
 static sl_code decode(sl_rest_call *r)
 {
     uint64_t begin = sl_now_ns();
-    /* The original goes on with an empty body, and its client is told that "the document is empty". */
+    /* The original goes on with an empty body, and its client is told that "the document is
+     * empty". */
     if (r->http->body_undecodable)
         return sl_fail(&r->st, SL_INVALID_ARGUMENT,
                        "the gzip body cannot be decompressed: it is damaged, cut off, or larger "
@@ -92,8 +93,9 @@ static void decode_on_worker(sl_job *job, sl_code verdict)
 {
     sl_rest_call *r = (sl_rest_call *)((char *)job - offsetof(sl_rest_call, decode_job));
     r->predict.queue_ns = sl_now_ns() - job->queued_ns;
-    sl_code rc = verdict ? sl_fail(&r->st, verdict, "the request waited too long and was not started")
-                         : decode(r);
+    sl_code rc = verdict
+                     ? sl_fail(&r->st, verdict, "the request waited too long and was not started")
+                     : decode(r);
     if (rc)
         sl_rest_finish(r, rc);
     else
@@ -128,8 +130,8 @@ void sl_rest_infer(sl_rest_call *r)
         return;
     bool small = call->body.n <= opt->here_bytes;
     if (!small && opt->service->workers != NULL) {
-        r->decode_job = (sl_job){
-            .run = decode_on_worker, .bytes = call->body.n, .cancelled = &call->cancelled};
+        r->decode_job =
+            (sl_job){.run = decode_on_worker, .bytes = call->body.n, .cancelled = &call->cancelled};
         sl_code rc = sl_workers_submit(opt->service->workers, &r->decode_job, &r->st);
         if (rc)
             sl_rest_finish(r, rc);

@@ -35,7 +35,7 @@ typedef struct sl_rest_call {
     uint64_t decode_ns, encode_ns;
     sl_str id;
     sl_admission admission; /* left at the end, if there is a guard */
-    sl_str signature_name; /* as sent; for the access log */
+    sl_str signature_name;  /* as sent; for the access log */
 } sl_rest_call;
 
 void sl_rest_infer(sl_rest_call *r);

@@ -1,8 +1,8 @@
 /*
  * route.c - the two patterns, segment by segment
  *
- * The original uses regular expressions with optional groups; their backtracking comes down to trying
- * "with a name" before "without", and "with a version or label" before "without".
+ * The original uses regular expressions with optional groups; their backtracking comes down to
+ * trying "with a name" before "without", and "with a version or label" before "without".
  */
 #include "api/rest/route.h"
 #include "format/percent.h"
@@ -123,7 +123,8 @@ static void parse_get(sl_str rest, sl_arena *arena, sl_rest_route *out)
     if (m.name.n == 0)
         out->kind = SL_ROUTE_NO_NAME;
     else
-        finish(&m, m.metadata && sl_str_is(m.last, "metadata") ? SL_ROUTE_METADATA : SL_ROUTE_STATUS,
+        finish(&m,
+               m.metadata && sl_str_is(m.last, "metadata") ? SL_ROUTE_METADATA : SL_ROUTE_STATUS,
                arena, out);
 }
 
@@ -143,8 +144,8 @@ static void parse_post(sl_str rest, sl_arena *arena, sl_rest_route *out)
     const char *colon = rest.n ? memchr(rest.p, ':', rest.n) : NULL;
     path p;
     match m = {0};
-    if (colon == NULL || !method_of((sl_str){colon + 1, rest.n - (size_t)(colon - rest.p) - 1},
-                                    &out->method))
+    if (colon == NULL ||
+        !method_of((sl_str){colon + 1, rest.n - (size_t)(colon - rest.p) - 1}, &out->method))
         return;
     if (!split((sl_str){rest.p, (size_t)(colon - rest.p)}, &p) || (p.n != 1 && p.n != 3))
         return;

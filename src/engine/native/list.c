@@ -15,7 +15,7 @@ typedef struct sl_list_store {
     slot *slots;
     int64_t n, cap;
     uint64_t newest;
-    size_t bytes; /* of items and slots */
+    size_t bytes;               /* of items and slots */
     struct sl_list_store *next; /* doomed */
 } sl_list_store;
 

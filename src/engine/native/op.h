@@ -6,8 +6,8 @@
  *
  *     load        configure(node)         attributes read and checked, once per node
  *     specialise  shape(call)             for concrete input shapes; values of constants are known.
- *                 run(call)               ... and if all inputs are known, the node is folded right
- * here run         run(call)               into memory that the plan has reserved
+ *                 run(call)               ... and if all inputs are known, the node is folded here
+ *     run         run(call)               into memory that the plan has reserved
  *
  * Shapes are always concrete: a plan is made for one set of input shapes, so Shape(x) is a constant
  * in it and Reshape(x, Pack(Shape(x)[0], 64)) is a view. Where a shape hangs on values that are

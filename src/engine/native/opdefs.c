@@ -1,8 +1,8 @@
 /*
  * opdefs.c - the outputs of every op that a graph may name
  *
- * References inside functions name an output by its argument ("Unique:idx:0"), so a loader must know
- * the outputs of every op, also of those that only another engine can compute. One line an op:
+ * References inside functions name an output by its argument ("Unique:idx:0"), so a loader must
+ * know the outputs of every op, also of those that only another engine can compute. One line an op:
  *
  *     "y:T idx:out_idx=int32"            name:type, the type being a dtype or the attribute that holds
  *                                        it, with its default where it has one
@@ -10,7 +10,8 @@
  *     "output:Tout[]"                    one for each type of a list attribute
  *     "!..."                             the op is stateful
  *
- * Sorted bytewise by name. Source: tensorflow/core/ops (names, outputs and defaults are its contract).
+ * Sorted bytewise by name. Source: tensorflow/core/ops (names, outputs and defaults are its
+ * contract).
  */
 #include <stdlib.h>
 

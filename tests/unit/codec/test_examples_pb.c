@@ -17,9 +17,9 @@ static void requests_are_read_as_protobuf_writes_them(void **state)
     sl_pb_multi multi;
     sl_str wire = part(&p), one = part(&p), two = part(&p);
     for (int shared = 0; shared < 2; shared++) {
-        assert_int_equal(sl_pb_decode_examples(wire, shared ? p.file : NULL, &f->limits, &f->arena,
-                                               &in, &f->st),
-                         SL_OK);
+        assert_int_equal(
+            sl_pb_decode_examples(wire, shared ? p.file : NULL, &f->limits, &f->arena, &in, &f->st),
+            SL_OK);
         assert_true(sl_str_is(in.spec.name, "m"));
         assert_true(sl_str_is(in.spec.signature_name, "s"));
         assert_true(in.spec.has_version);
@@ -35,15 +35,15 @@ static void requests_are_read_as_protobuf_writes_them(void **state)
     }
     wire = part(&p);
     sl_str joined = part(&p);
-    assert_int_equal(
-        sl_pb_decode_examples(wire, p.file, &f->limits, &f->arena, &in, &f->st), SL_OK);
+    assert_int_equal(sl_pb_decode_examples(wire, p.file, &f->limits, &f->arena, &in, &f->st),
+                     SL_OK);
     assert_true(sl_str_is(in.spec.label, "l"));
     assert_int_equal(in.examples.dims[0], 1);
     assert_true(sl_str_eq(string_of(&in.examples, 0), joined));
     sl_tensor_release(&in.examples);
 
-    assert_int_equal(
-        sl_pb_decode_multi(part(&p), p.file, &f->limits, &f->arena, &multi, &f->st), SL_OK);
+    assert_int_equal(sl_pb_decode_multi(part(&p), p.file, &f->limits, &f->arena, &multi, &f->st),
+                     SL_OK);
     assert_int_equal(multi.n_tasks, 2);
     assert_true(sl_str_is(multi.tasks[0].spec.signature_name, "a"));
     assert_true(sl_str_is(multi.tasks[1].method_name, "tensorflow/serving/regress"));
@@ -67,8 +67,8 @@ static sl_code read(fixture *f, sl_text *t, sl_pb_examples *out)
     if (t->n)
         memcpy(exact, t->p, t->n);
     f->st = (sl_status){0};
-    sl_code rc = sl_pb_decode_examples((sl_str){exact, t->n}, NULL, &f->limits, &f->arena, out,
-                                       &f->st);
+    sl_code rc =
+        sl_pb_decode_examples((sl_str){exact, t->n}, NULL, &f->limits, &f->arena, out, &f->st);
     sl_free(exact);
     sl_text_fini(t);
     return rc;
@@ -252,8 +252,8 @@ static void any_failing_allocation_is_an_error(void **state)
         sl_arena_reset(&f->arena);
         f->arena.at = f->arena.end; /* what the arena has is used up */
         sl_fault_arm(SL_FAULT_ALLOC, nth);
-        sl_code rc = sl_pb_decode_examples((sl_str){t.p, t.n}, NULL, &f->limits, &f->arena, &in,
-                                           &f->st);
+        sl_code rc =
+            sl_pb_decode_examples((sl_str){t.p, t.n}, NULL, &f->limits, &f->arena, &in, &f->st);
         sl_fault_arm(SL_FAULT_ALLOC, 0);
         sl_tensor_release(&in.examples);
         if (rc == SL_OK)

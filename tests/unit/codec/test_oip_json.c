@@ -1,4 +1,5 @@
 /* test_oip_json.c - infer requests in JSON, with and without binary tensors, and their answers */
+/* clang-format off: JSON in pieces, between which stand macros */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -113,10 +114,13 @@ static void strings_are_bytes(void **state)
 static void data_is_flat_or_nested_and_members_come_in_any_order(void **state)
 {
     fixture *f = *state;
-    decodes(f, "{\"outputs\":[{\"name\":\"y\"}],\"inputs\":[{\"data\":[[1,2],[3,4]],\"parameters\":"
-               "{\"x\":[{}]},\"shape\":[2,2],\"more\":null,\"datatype\":\"INT32\",\"name\":\"x\"}, "
-               INPUT("INT32", "[2,2]", "[1,2,3,4]") "],\"id\":\"7\",\"parameters\":"
-               "{\"signature_name\":\"s\",\"binary_data_output\":true}}");
+    decodes(
+        f,
+        "{\"outputs\":[{\"name\":\"y\"}],\"inputs\":[{\"data\":[[1,2],[3,4]],\"parameters\":"
+        "{\"x\":[{}]},\"shape\":[2,2],\"more\":null,\"datatype\":\"INT32\",\"name\":\"x\"}, " INPUT(
+            "INT32", "[2,2]",
+            "[1,2,3,4]") "],\"id\":\"7\",\"parameters\":"
+                         "{\"signature_name\":\"s\",\"binary_data_output\":true}}");
     assert_int_equal(f->r.n_inputs, 2);
     assert_int_equal(f->r.inputs[0].tensor.rank, 2);
     assert_int_equal(f->r.inputs[0].tensor.dims[1], 2);
@@ -146,10 +150,14 @@ static void what_does_not_fit_is_named(void **state)
     fails(f, REQUEST("FP31", "[1]", "[1]"), "input \"x\": unknown datatype \"FP31\"");
     fails(f, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"data\":[1]}]}", "has no shape");
     fails(f, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1]}]}", "has no data");
-    fails(f, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1],\"data\":[1],"
-             "\"parameters\":{\"binary_data_size\":4}}]}", "has data and binary data");
-    fails(f, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1],\"data\":[1],"
-             "\"data\":[2]}]}", "has data twice");
+    fails(f,
+          "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1],\"data\":[1],"
+          "\"parameters\":{\"binary_data_size\":4}}]}",
+          "has data and binary data");
+    fails(f,
+          "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1],\"data\":[1],"
+          "\"data\":[2]}]}",
+          "has data twice");
     fails(f, REQUEST("FP32", "[-1]", "[1]"), "something else than sizes");
     fails(f, REQUEST("FP32", "[1,1,1,1,1,1,1,1,1]", "[1]"), "more than 8 dimensions");
     fails(f, REQUEST("FP32", "[2]", "[1]"), "its data has not the 2 elements of shape [2]");
@@ -170,7 +178,7 @@ static void what_does_not_fit_is_named(void **state)
     fails(f, "{\"inputs\":[" INPUT("FP32", "[1]", "[1]") "]", "JSON Parse error: ");
 }
 
-#define BINARY(datatype, shape, size)                                                      \
+#define BINARY(datatype, shape, size)                                                    \
     "{\"name\":\"x\",\"datatype\":\"" datatype "\",\"shape\":" shape ",\"parameters\":{" \
     "\"binary_data_size\":" size "}}"
 
@@ -188,9 +196,10 @@ static void binary_tensors_stand_behind_the_json(void **state)
 {
     fixture *f = *state;
     static const char data[] = "\1\0\0\0\2\0\0\0\0\x3c\2\0\0\0abzz";
-    const char *json = "{\"inputs\":[" BINARY("INT32", "[2]", "8") "," BINARY("FP16", "[1]", "2")
-                       "," BINARY("BYTES", "[1]", "6") ",{\"name\":\"y\",\"datatype\":\"UINT8\","
-                       "\"shape\":[1],\"data\":[9]}," BINARY("INT8", "[2]", "2") "]}";
+    const char *json =
+        "{\"inputs\":[" BINARY("INT32", "[2]", "8") "," BINARY("FP16", "[1]", "2") "," BINARY(
+            "BYTES", "[1]", "6") ",{\"name\":\"y\",\"datatype\":\"UINT8\","
+                                 "\"shape\":[1],\"data\":[9]}," BINARY("INT8", "[2]", "2") "]}";
     for (int share = 0; share < 2; share++) {
         assert_int_equal(decode_binary(f, json, data, sizeof data - 1, share), SL_OK);
         assert_int_equal(f->r.n_inputs, 5);
@@ -231,14 +240,11 @@ static void binary_data_must_fit(void **state)
 
 /* ---- matching ---- */
 
-static const sl_tensor_info infos[] = {{.key = "a", .dtype = SL_DT_FLOAT, .rank = -1},
-                                       {.key = "b", .dtype = SL_DT_STRING, .rank = 2,
-                                        .dims = {-1, 3}}};
-static const sl_signature two = {.key = "serving_default",
-                                 .inputs = infos,
-                                 .n_inputs = 2,
-                                 .outputs = infos,
-                                 .n_outputs = 2};
+static const sl_tensor_info infos[] = {
+    {.key = "a", .dtype = SL_DT_FLOAT, .rank = -1},
+    {.key = "b", .dtype = SL_DT_STRING, .rank = 2, .dims = {-1, 3}}};
+static const sl_signature two = {
+    .key = "serving_default", .inputs = infos, .n_inputs = 2, .outputs = infos, .n_outputs = 2};
 
 static sl_code match(fixture *f, const char *json)
 {
@@ -251,8 +257,9 @@ static sl_code match(fixture *f, const char *json)
 static void tensors_are_brought_into_the_order_of_the_signature(void **state)
 {
     fixture *f = *state;
-    assert_int_equal(match(f, "{\"inputs\":[" NAMED("b") "," NAMED("a") "],\"outputs\":"
-                              "[{\"name\":\"b\",\"parameters\":{\"binary_data\":true}}]}"),
+    assert_int_equal(match(f, "{\"inputs\":[" NAMED("b") "," NAMED(
+                                  "a") "],\"outputs\":"
+                                       "[{\"name\":\"b\",\"parameters\":{\"binary_data\":true}}]}"),
                      SL_OK);
     assert_int_equal(f->run.n_inputs, 2);
     assert_ptr_equal(f->run.inputs[0].data, f->r.inputs[1].tensor.data);
@@ -269,15 +276,15 @@ static void tensors_are_brought_into_the_order_of_the_signature(void **state)
     assert_int_equal(match(f, "{\"inputs\":[" NAMED("q") "]}"), SL_INVALID_ARGUMENT);
     assert_string_equal(f->st.msg, "unexpected inference input \"q\": signature "
                                    "\"serving_default\" has \"a\", \"b\"");
-    assert_int_equal(match(f, "{\"inputs\":[" NAMED("a") "," NAMED("a") "]}"),
-                     SL_INVALID_ARGUMENT);
+    assert_int_equal(match(f, "{\"inputs\":[" NAMED("a") "," NAMED("a") "]}"), SL_INVALID_ARGUMENT);
     assert_string_equal(f->st.msg, "inference input \"a\" is given twice");
-    assert_int_equal(match(f, "{\"inputs\":[" NAMED("a") "," NAMED("b") "],\"outputs\":"
-                              "[{\"name\":\"b\"},{\"name\":\"b\"}]}"),
-                     SL_INVALID_ARGUMENT);
+    assert_int_equal(
+        match(f, "{\"inputs\":[" NAMED("a") "," NAMED("b") "],\"outputs\":"
+                                                           "[{\"name\":\"b\"},{\"name\":\"b\"}]}"),
+        SL_INVALID_ARGUMENT);
     assert_string_equal(f->st.msg, "inference output \"b\" is given twice");
     assert_int_equal(match(f, "{\"inputs\":[" NAMED("a") "," NAMED("b") "],\"outputs\":"
-                              "[{\"name\":\"c\"}]}"),
+                                                                        "[{\"name\":\"c\"}]}"),
                      SL_INVALID_ARGUMENT);
 }
 
@@ -300,12 +307,17 @@ static void answers_are_json_and_binary_behind_it(void **state)
     bool binary[] = {false, false};
     float values[] = {1.5f, -2};
     sl_str strings[] = {SL_STR("x\""), SL_STR("")};
-    sl_tensor out[] = {{.dtype = SL_DT_FLOAT, .rank = 2, .dims = {2, 1}, .size = 8, .data = values},
-                       {.dtype = SL_DT_STRING, .rank = 1, .dims = {2}, .size = sizeof strings,
-                        .data = strings}};
-    sl_oip_answer a = {.model = SL_STR("m"), .id = SL_STR("4\n2"), .version = 7,
-                       .signature = &two, .output_index = index, .outputs = out,
-                       .binary = binary, .n_outputs = 2};
+    sl_tensor out[] = {
+        {.dtype = SL_DT_FLOAT, .rank = 2, .dims = {2, 1}, .size = 8, .data = values},
+        {.dtype = SL_DT_STRING, .rank = 1, .dims = {2}, .size = sizeof strings, .data = strings}};
+    sl_oip_answer a = {.model = SL_STR("m"),
+                       .id = SL_STR("4\n2"),
+                       .version = 7,
+                       .signature = &two,
+                       .output_index = index,
+                       .outputs = out,
+                       .binary = binary,
+                       .n_outputs = 2};
     sl_chain c = {0};
     size_t json;
     assert_int_equal(sl_oip_json_encode(&a, &c, &json, &f->st), SL_OK);
@@ -355,9 +367,8 @@ static void metadata_and_index_are_lists(void **state)
     assert_true(ready);
     assert_int_equal(sl_oip_json_decode_index(SL_STR(""), &f->arena, &ready, &f->st), SL_OK);
     assert_false(ready);
-    assert_int_equal(
-        sl_oip_json_decode_index(SL_STR("{\"ready\":1}"), &f->arena, &ready, &f->st),
-        SL_INVALID_ARGUMENT);
+    assert_int_equal(sl_oip_json_decode_index(SL_STR("{\"ready\":1}"), &f->arena, &ready, &f->st),
+                     SL_INVALID_ARGUMENT);
 }
 
 /* ---- what else may stand there, and what may not ---- */
@@ -415,12 +426,14 @@ static void each_mistake_has_its_sentence(void **state)
         {"{\"inputs\":[{\"shape\":[1 1]}]}", "JSON Parse error"},
         {"{\"inputs\":[{\"more\":tru}]}", "JSON Parse error"},
         {"{\"inputs\":[{" X_IS ",\"parameters\":[]}]}", "parameters are not an object"},
-        {"{\"inputs\":[{" X_IS ",\"parameters\":{\"binary_data_size\":\"1\"}}]}", "number of bytes"},
+        {"{\"inputs\":[{" X_IS ",\"parameters\":{\"binary_data_size\":\"1\"}}]}",
+         "number of bytes"},
         {"{\"inputs\":[{" X_IS ",\"parameters\":{\"binary_data_size\":1.5}}]}", "number of bytes"},
         {"{\"inputs\":[{" X_IS ",\"data\":[1],\"parameters\":{\"binary_data_size\":1}}]}",
          "has data and binary data"},
         {"{\"inputs\":[{" X_IS "}]}", "has no data"},
-        {"{\"inputs\":[{\"datatype\":\"INT8\",\"shape\":[1],\"data\":[1]}]}", "an input has no name"},
+        {"{\"inputs\":[{\"datatype\":\"INT8\",\"shape\":[1],\"data\":[1]}]}",
+         "an input has no name"},
         {"{\"inputs\":[{\"name\":\"x\",\"datatype\":\"INT8\",\"data\":[1]}]}", "has no shape"},
         {"{\"inputs\":[{\"name\":\"x\",\"datatype\":\"INT8\",\"data\":[\"1\"],\"shape\":[1]}]}",
          "element 0"},
@@ -449,9 +462,8 @@ static void an_index_request_is_an_object(void **state)
     bool ready;
     static const char *const wrong[] = {"[]", "{\"ready\":true", "{\"a\":nul}", "{\"ready\":tru}"};
     for (size_t i = 0; i < SL_COUNTOF(wrong); i++)
-        assert_int_equal(
-            sl_oip_json_decode_index(sl_str_of(wrong[i]), &f->arena, &ready, &f->st),
-            SL_INVALID_ARGUMENT);
+        assert_int_equal(sl_oip_json_decode_index(sl_str_of(wrong[i]), &f->arena, &ready, &f->st),
+                         SL_INVALID_ARGUMENT);
 }
 
 static void every_dtype_has_its_datatype(void **state)
@@ -461,16 +473,16 @@ static void every_dtype_has_its_datatype(void **state)
         sl_dtype dtype;
         const char *name, *data;
     } cases[] = {
-        {SL_DT_BOOL, "BOOL", "[true,false]"},   {SL_DT_INT8, "INT8", "[1,0]"},
-        {SL_DT_UINT8, "UINT8", "[1,0]"},        {SL_DT_INT16, "INT16", "[1,0]"},
-        {SL_DT_UINT16, "UINT16", "[1,0]"},      {SL_DT_INT32, "INT32", "[1,0]"},
-        {SL_DT_UINT32, "UINT32", "[1,0]"},      {SL_DT_INT64, "INT64", "[1,0]"},
-        {SL_DT_UINT64, "UINT64", "[1,0]"},      {SL_DT_QINT8, "INT8", "[1,0]"},
-        {SL_DT_QUINT8, "UINT8", "[1,0]"},       {SL_DT_QINT16, "INT16", "[1,0]"},
-        {SL_DT_QUINT16, "UINT16", "[1,0]"},     {SL_DT_QINT32, "INT32", "[1,0]"},
-        {SL_DT_FLOAT, "FP32", NULL},            {SL_DT_DOUBLE, "FP64", NULL},
-        {SL_DT_HALF, "FP16", NULL},             {SL_DT_BFLOAT16, "BF16", NULL},
-        {SL_DT_STRING, "BYTES", NULL},          {SL_DT_COMPLEX64, NULL, NULL},
+        {SL_DT_BOOL, "BOOL", "[true,false]"}, {SL_DT_INT8, "INT8", "[1,0]"},
+        {SL_DT_UINT8, "UINT8", "[1,0]"},      {SL_DT_INT16, "INT16", "[1,0]"},
+        {SL_DT_UINT16, "UINT16", "[1,0]"},    {SL_DT_INT32, "INT32", "[1,0]"},
+        {SL_DT_UINT32, "UINT32", "[1,0]"},    {SL_DT_INT64, "INT64", "[1,0]"},
+        {SL_DT_UINT64, "UINT64", "[1,0]"},    {SL_DT_QINT8, "INT8", "[1,0]"},
+        {SL_DT_QUINT8, "UINT8", "[1,0]"},     {SL_DT_QINT16, "INT16", "[1,0]"},
+        {SL_DT_QUINT16, "UINT16", "[1,0]"},   {SL_DT_QINT32, "INT32", "[1,0]"},
+        {SL_DT_FLOAT, "FP32", NULL},          {SL_DT_DOUBLE, "FP64", NULL},
+        {SL_DT_HALF, "FP16", NULL},           {SL_DT_BFLOAT16, "BF16", NULL},
+        {SL_DT_STRING, "BYTES", NULL},        {SL_DT_COMPLEX64, NULL, NULL},
     };
     static const int index[] = {0};
     for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
@@ -480,10 +492,16 @@ static void every_dtype_has_its_datatype(void **state)
             continue;
         unsigned char bytes[16] = {1}; /* of each width: one and zero */
         bool binary = false;
-        sl_tensor t = {.dtype = cases[i].dtype, .rank = 1, .dims = {2}, .data = bytes,
+        sl_tensor t = {.dtype = cases[i].dtype,
+                       .rank = 1,
+                       .dims = {2},
+                       .data = bytes,
                        .size = 2 * sl_dtype_size(cases[i].dtype)};
-        sl_oip_answer a = {.signature = &two, .output_index = index, .outputs = &t,
-                           .binary = &binary, .n_outputs = 1};
+        sl_oip_answer a = {.signature = &two,
+                           .output_index = index,
+                           .outputs = &t,
+                           .binary = &binary,
+                           .n_outputs = 1};
         sl_chain c = {0};
         size_t json;
         assert_int_equal(sl_oip_json_encode(&a, &c, &json, &f->st), SL_OK);
@@ -537,9 +555,14 @@ static sl_code read_match_answer(void *arg, sl_status *st)
     if (rc == SL_OK)
         rc = sl_oip_match(&r, &two, arena, &run, st);
     if (rc == SL_OK) {
-        const sl_oip_answer a = {.model = SL_STR("m"), .id = r.id, .version = 7,
-                                 .signature = &two, .output_index = index, .outputs = run.inputs,
-                                 .binary = binary, .n_outputs = 2};
+        const sl_oip_answer a = {.model = SL_STR("m"),
+                                 .id = r.id,
+                                 .version = 7,
+                                 .signature = &two,
+                                 .output_index = index,
+                                 .outputs = run.inputs,
+                                 .binary = binary,
+                                 .n_outputs = 2};
         rc = sl_oip_json_encode(&a, &c, &json_bytes, st);
     }
     sl_chain_reset(&c);

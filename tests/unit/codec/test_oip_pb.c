@@ -167,17 +167,23 @@ static void answers_have_contents_or_raw_ones(void **state)
     sl_str strings[] = {SL_STR("ab")};
     sl_tensor out[] = {{.dtype = SL_DT_INT32, .rank = 1, .dims = {2}, .size = 8, .data = values},
                        {.dtype = SL_DT_STRING, .rank = 0, .size = sizeof strings, .data = strings}};
-    const sl_oip_answer a = {.model = SL_STR("m"), .id = SL_STR("i"), .version = 7,
-                             .signature = &sig, .output_index = index, .outputs = out,
+    const sl_oip_answer a = {.model = SL_STR("m"),
+                             .id = SL_STR("i"),
+                             .version = 7,
+                             .signature = &sig,
+                             .output_index = index,
+                             .outputs = out,
                              .n_outputs = 2};
     sl_chain c = {0};
     assert_int_equal(sl_oip_pb_encode(&a, false, &c, &f->arena, &f->st), SL_OK);
-    assert_chain_is(&c, SL_STR("\x0a\1m\x12\1" "7\x1a\1i"
+    assert_chain_is(&c, SL_STR("\x0a\1m\x12\1"
+                               "7\x1a\1i"
                                "\x2a\x1c\x0a\1y\x12\5INT32\x1a\1\2"
                                "\x2a\x0d\x12\x0b\1\xff\xff\xff\xff\xff\xff\xff\xff\xff\1"
                                "\x2a\x10\x0a\1z\x12\5BYTES\x2a\4\x42\2ab"));
     assert_int_equal(sl_oip_pb_encode(&a, true, &c, &f->arena, &f->st), SL_OK);
-    assert_chain_is(&c, SL_STR("\x0a\1m\x12\1" "7\x1a\1i"
+    assert_chain_is(&c, SL_STR("\x0a\1m\x12\1"
+                               "7\x1a\1i"
                                "\x2a\x0d\x0a\1y\x12\5INT32\x1a\1\2"
                                "\x2a\x0a\x0a\1z\x12\5BYTES"
                                "\x32\x08\1\0\0\0\xff\xff\xff\xff\x32\6\2\0\0\0ab"));
@@ -189,7 +195,9 @@ static void the_small_messages(void **state)
     sl_str name, version;
     bool ready;
     sl_chain c = {0};
-    assert_int_equal(sl_oip_pb_decode_model(SL_STR("\x0a\1m\x12\1" "1"), &name, &version, &f->st),
+    assert_int_equal(sl_oip_pb_decode_model(SL_STR("\x0a\1m\x12\1"
+                                                   "1"),
+                                            &name, &version, &f->st),
                      SL_OK);
     assert_true(sl_str_is(name, "m") && sl_str_is(version, "1"));
     assert_int_equal(sl_oip_pb_decode_change(SL_STR("\x0a\1r\x12\1m"), &name, &f->st), SL_OK);
@@ -204,7 +212,8 @@ static void the_small_messages(void **state)
     static const sl_oip_model models[] = {{"m", 12, true, "READY", ""},
                                           {"n", -1, false, "UNAVAILABLE", "no"}};
     assert_int_equal(sl_oip_pb_encode_index(models, 2, &c, &f->st), SL_OK);
-    assert_chain_is(&c, SL_STR("\x0a\x0e\x0a\1m\x12\2" "12\x1a\5READY"
+    assert_chain_is(&c, SL_STR("\x0a\x0e\x0a\1m\x12\2"
+                               "12\x1a\5READY"
                                "\x0a\x14\x0a\1n\x1a\x0bUNAVAILABLE\x22\2no"));
 }
 
@@ -257,8 +266,11 @@ static void every_dtype_comes_and_goes(void **state)
         assert_memory_equal(t->data, dtypes[i].raw, n);
         for (int raw = 0; raw < 2; raw++) {
             sl_chain c = {0};
-            const sl_oip_answer a = {.version = 1, .signature = &sig, .output_index = index,
-                                     .outputs = t, .n_outputs = 1};
+            const sl_oip_answer a = {.version = 1,
+                                     .signature = &sig,
+                                     .output_index = index,
+                                     .outputs = t,
+                                     .n_outputs = 1};
             sl_code rc = sl_oip_pb_encode(&a, raw, &c, &f->arena, &f->st);
             assert_true(rc == SL_OK || (!raw && dtypes[i].field == 0));
             sl_chain_reset(&c);
@@ -302,7 +314,8 @@ static void what_is_not_known_is_skipped(void **state)
     assert_int_equal(f->r.signature.n, 0);
     sl_str name, version;
     bool ready;
-    assert_int_equal(sl_oip_pb_decode_model(SL_STR("\x1a\1m\x08\1"), &name, &version, &f->st), SL_OK);
+    assert_int_equal(sl_oip_pb_decode_model(SL_STR("\x1a\1m\x08\1"), &name, &version, &f->st),
+                     SL_OK);
     assert_int_equal(sl_oip_pb_decode_model(SL_STR("\x1a\1m"), &name, &version, &f->st), SL_OK);
     assert_true(name.n == 0 && version.n == 0);
     assert_int_equal(sl_oip_pb_decode_index(SL_STR("\x12\1a\x18\1"), &ready, &f->st), SL_OK);
@@ -317,14 +330,18 @@ static void metadata_names_each_tensor(void **state)
     static const sl_tensor_info infos[] = {
         {.key = "a", .dtype = SL_DT_FLOAT, .rank = -1},
         {.key = "", .dtype = SL_DT_COMPLEX64, .rank = 2, .dims = {-1, 3}}};
-    static const sl_signature sig = {.inputs = infos, .n_inputs = 2, .outputs = infos, .n_outputs = 1};
+    static const sl_signature sig = {
+        .inputs = infos, .n_inputs = 2, .outputs = infos, .n_outputs = 1};
     static const int64_t versions[] = {12, 3};
     static const char *const extensions[] = {"e"};
     sl_chain c = {0};
     assert_int_equal(sl_oip_pb_encode_metadata(SL_STR("m"), versions, 2, &sig, &c, &f->st), SL_OK);
 #define A "\x0a\1a\x12\4FP32\x1a\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\1"
-    assert_chain_is(&c, SL_STR("\x0a\1m\x12\2" "12\x12\1" "3\x1a\x15tensorflow_savedmodel"
-                               "\x22\x15" A "\x22\x1b\x12\x0c" "DT_COMPLEX64\x1a\x0b\xff\xff\xff\xff\xff"
+    assert_chain_is(&c, SL_STR("\x0a\1m\x12\2"
+                               "12\x12\1"
+                               "3\x1a\x15tensorflow_savedmodel"
+                               "\x22\x15" A "\x22\x1b\x12\x0c"
+                               "DT_COMPLEX64\x1a\x0b\xff\xff\xff\xff\xff"
                                "\xff\xff\xff\xff\1\3\x2a\x15" A));
     assert_int_equal(sl_oip_pb_encode_metadata(SL_STR(""), versions, 0, &sig, &c, &f->st), SL_OK);
     sl_chain_reset(&c);
@@ -345,8 +362,12 @@ static sl_code read_and_answer(void *arg, sl_status *st)
     sl_code rc = sl_oip_pb_decode((sl_str){f->body->data, f->body->size}, NULL, &f->arena, &r, st);
     if (rc == SL_OK) {
         sl_tensor out[] = {r.inputs[0].tensor, r.inputs[1].tensor};
-        const sl_oip_answer a = {.model = SL_STR("m"), .version = 7, .signature = &sig,
-                                 .output_index = index, .outputs = out, .n_outputs = 2};
+        const sl_oip_answer a = {.model = SL_STR("m"),
+                                 .version = 7,
+                                 .signature = &sig,
+                                 .output_index = index,
+                                 .outputs = out,
+                                 .n_outputs = 2};
         for (int raw = 0; raw < 2 && rc == SL_OK; raw++) {
             rc = sl_oip_pb_encode(&a, raw, &c, &f->arena, st);
             sl_chain_reset(&c);

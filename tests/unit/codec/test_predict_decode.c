@@ -123,14 +123,15 @@ static void a_value_beyond_its_dtype_is_refused_wherever_it_stands(void **state)
 {
     static const struct {
         sl_dtype dtype;
-        const char *fits[2], *not[3];
+        const char *fits[2], *not [3];
     } cases[] = {
         {SL_DT_INT8, {"-128", "127"}, {"-129", "128", "1.5"}},
         {SL_DT_UINT8, {"0", "255"}, {"-1", "256", "1.5"}},
         {SL_DT_INT16, {"-32768", "32767"}, {"-32769", "32768", "1.5"}},
         {SL_DT_INT32, {"-2147483648", "2147483647"}, {"-2147483649", "2147483648", "1.5"}},
         {SL_DT_UINT32, {"0", "4294967295"}, {"-1", "4294967296", "1.5"}},
-        {SL_DT_INT64, {"-9223372036854775808", "9223372036854775807"},
+        {SL_DT_INT64,
+         {"-9223372036854775808", "9223372036854775807"},
          {"-9223372036854775809", "9223372036854775808", "1.5"}},
         {SL_DT_UINT64, {"1", "18446744073709551615"}, {"-1", "18446744073709551616", "1.5"}},
         {SL_DT_FLOAT, {"1", "-1.5"}, {"\"1\"", "true", "null"}},
@@ -138,8 +139,11 @@ static void a_value_beyond_its_dtype_is_refused_wherever_it_stands(void **state)
         {SL_DT_BOOL, {"true", "false"}, {"1", "\"true\"", "null"}},
         {SL_DT_STRING, {"\"a\"", "{\"b64\":\"YQ==\"}"}, {"1", "true", "null"}},
     };
-    static const char *const places[] = {"{\"inputs\": %s}", "{\"inputs\": [%s]}", "{\"inputs\": {\"x\": %s}}",
-                                         "{\"instances\": [%s]}", "{\"instances\": [{\"x\": %s}]}",
+    static const char *const places[] = {"{\"inputs\": %s}",
+                                         "{\"inputs\": [%s]}",
+                                         "{\"inputs\": {\"x\": %s}}",
+                                         "{\"instances\": [%s]}",
+                                         "{\"instances\": [{\"x\": %s}]}",
                                          "{\"instances\": [{\"x\": [[%s]]}, {\"x\": [[%s]]}]}"};
     char body[200];
     (void)state;
@@ -152,7 +156,7 @@ static void a_value_beyond_its_dtype_is_refused_wherever_it_stands(void **state)
                     fail_msg("%s: %s", body, f.st.msg);
             }
             for (int k = 0; k < 3; k++) {
-                snprintf(body, sizeof body, places[at], cases[i].not[k], cases[i].not[k]);
+                snprintf(body, sizeof body, places[at], cases[i].not [k], cases[i].not [k]);
                 if (decode(&f, body, strlen(body)) != SL_INVALID_ARGUMENT)
                     fail_msg("%s was taken", body);
             }

@@ -493,8 +493,8 @@ static sl_code there_and_back(fixture *f, sl_str wire, sl_chain *c)
     sl_pb_predict_release(&f->p);
     sl_arena_reset(&f->arena);
     f->arena.at = f->arena.end; /* what the arena has is used up */
-    sl_code rc = sl_pb_decode_predict(wire, NULL, &f->limits, hand_out, f, &f->arena, &f->p,
-                                      &f->st);
+    sl_code rc =
+        sl_pb_decode_predict(wire, NULL, &f->limits, hand_out, f, &f->arena, &f->p, &f->st);
     return rc ? rc
               : sl_pb_encode_predict(&used, &f->sig, f->p.output_index, f->p.inputs, 2, false, c,
                                      &f->arena, &f->st);

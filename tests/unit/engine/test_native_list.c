@@ -234,10 +234,8 @@ static void lists_in_lists_are_given_back_however_deep(void **state)
     sl_partial shape = {0};
     sl_list *l = sl_list_try_new(SL_DT_VARIANT, &shape, 1, 0);
     for (int i = 0; i < 300000; i++) {
-        sl_tensor item = {.dtype = SL_DT_VARIANT,
-                          .size = sizeof l->self,
-                          .data = &l->self,
-                          .buffer = &l->buffer};
+        sl_tensor item = {
+            .dtype = SL_DT_VARIANT, .size = sizeof l->self, .data = &l->self, .buffer = &l->buffer};
         l = sl_list_put(sl_list_try_new(SL_DT_VARIANT, &shape, 1, 0), 0, &item, 0);
         assert_non_null(l);
     }

@@ -47,14 +47,32 @@ static void refused(const char *text, const char *why)
 static void each_type_is_read_and_printed(void **state)
 {
     (void)state;
-    static const char *const same[] = {
-        "f01: -2147483648\n", "f02: -3\n", "f03: -4\n", "f04: -9223372036854775808\n", "f05: -5\n",
-        "f06: -6\n", "f07: 4294967295\n", "f08: 7\n", "f09: 18446744073709551615\n", "f10: 8\n",
-        "f11: 1.5\n", "f12: -0.1\n", "f11: inf\n", "f12: -inf\n", "f11: nan\n", "f13: true\n",
-        "f13: false\n", "f14: TWO\n", "f14: 7\n", "f15: \"a\\n\\\"\\\\\\001\\177\xc3\xa9\"\n",
-        "f16: \"a\\377\\042\\134\\177\\012\"\n", "f17 {\n  f01: 1\n  f17 {\n  }\n}\n",
-        "f18: 1\nf18: -1\n", "f31: ZERO\nf31: TWO\n", "f34 {\n}\nf34 {\n  f30: true\n}\n",
-        "f35 {\n  key: \"a\"\n  value: \"b\"\n}\n"};
+    static const char *const same[] = {"f01: -2147483648\n",
+                                       "f02: -3\n",
+                                       "f03: -4\n",
+                                       "f04: -9223372036854775808\n",
+                                       "f05: -5\n",
+                                       "f06: -6\n",
+                                       "f07: 4294967295\n",
+                                       "f08: 7\n",
+                                       "f09: 18446744073709551615\n",
+                                       "f10: 8\n",
+                                       "f11: 1.5\n",
+                                       "f12: -0.1\n",
+                                       "f11: inf\n",
+                                       "f12: -inf\n",
+                                       "f11: nan\n",
+                                       "f13: true\n",
+                                       "f13: false\n",
+                                       "f14: TWO\n",
+                                       "f14: 7\n",
+                                       "f15: \"a\\n\\\"\\\\\\001\\177\xc3\xa9\"\n",
+                                       "f16: \"a\\377\\042\\134\\177\\012\"\n",
+                                       "f17 {\n  f01: 1\n  f17 {\n  }\n}\n",
+                                       "f18: 1\nf18: -1\n",
+                                       "f31: ZERO\nf31: TWO\n",
+                                       "f34 {\n}\nf34 {\n  f30: true\n}\n",
+                                       "f35 {\n  key: \"a\"\n  value: \"b\"\n}\n"};
     for (size_t i = 0; i < SL_COUNTOF(same); i++)
         means(same[i], same[i]);
 }
@@ -85,7 +103,8 @@ static void there_are_other_ways_to_write_it(void **state)
         {"f34 [{f01: 1}, <>]", "f34 {\n  f01: 1\n}\nf34 {\n}\n"},
         {"f15: 'a' \"b\"", "f15: \"ab\"\n"},
         {"f15: '\\x41\\X4a\\102\\u00e9\\U0001F600\\ud83d\\ude00\\u20ac\\u0041\\?'",
-         "f15: \"AJB\xc3\xa9\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xe2\x82\xac" "A?\"\n"},
+         "f15: \"AJB\xc3\xa9\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xe2\x82\xac"
+         "A?\"\n"},
         {"f16: '\\0'", "f16: \"\\000\"\n"},
         {"# nothing", ""},
     };
@@ -225,8 +244,8 @@ static sl_code read_and_print(void *arg, sl_status *status)
 {
     sl_text wire = {0}, out = {0};
     (void)arg;
-    sl_code rc = sl_textpb_parse(SL_STR("f15: 'abc' f17 { f16: 'd' f11: 1 } f18: [1, 2]"), &every_type,
-                                 NULL, 0, &wire, status);
+    sl_code rc = sl_textpb_parse(SL_STR("f15: 'abc' f17 { f16: 'd' f11: 1 } f18: [1, 2]"),
+                                 &every_type, NULL, 0, &wire, status);
     if (rc == SL_OK)
         rc = sl_textpb_print((sl_str){wire.p, wire.n}, &every_type, &out, status);
     sl_text_fini(&wire);

@@ -300,8 +300,8 @@ static void without_memory_no_key_and_no_token_is_believed(void **state)
         maker_token(&m, algs[i], headers[i], GOOD, &token);
         for (int nth = 1, calls = nth; nth <= calls; nth++) {
             sl_fault_arm(SL_FAULT_ALLOC, nth);
-            sl_code rc = sl_jwt_verify((sl_str){token.p, token.n}, &issuer, 1, NOW, &arena,
-                                       &claims, &st);
+            sl_code rc =
+                sl_jwt_verify((sl_str){token.p, token.n}, &issuer, 1, NOW, &arena, &claims, &st);
             calls = sl_fault_count(SL_FAULT_ALLOC);
             sl_fault_arm(SL_FAULT_ALLOC, 0);
             assert_true(rc == SL_OK || rc == SL_UNAUTHENTICATED || rc == SL_RESOURCE_EXHAUSTED);
@@ -309,8 +309,8 @@ static void without_memory_no_key_and_no_token_is_believed(void **state)
         token.p[token.n - 5] ^= 1;
         for (int nth = 1, calls = nth; nth <= calls; nth++) {
             sl_fault_arm(SL_FAULT_ALLOC, nth);
-            sl_code rc = sl_jwt_verify((sl_str){token.p, token.n}, &issuer, 1, NOW, &arena,
-                                       &claims, &st);
+            sl_code rc =
+                sl_jwt_verify((sl_str){token.p, token.n}, &issuer, 1, NOW, &arena, &claims, &st);
             calls = sl_fault_count(SL_FAULT_ALLOC);
             sl_fault_arm(SL_FAULT_ALLOC, 0);
             assert_true(rc != SL_OK);
@@ -354,15 +354,16 @@ static void a_broken_key_is_named(void **state)
         assert_int_equal(sl_keys_read(sl_str_of(text), &keys, &st), SL_INVALID_ARGUMENT);
         assert_non_null(strstr(st.msg, "no key that can be used"));
     }
-    static const char *const no_set[] = {"[]", "{\"keys\":1}", "{\"keys\":[1]}", "{\"keys\":[{\"a\":tru}]}",
-                                         "{\"keys\":[{}"};
+    static const char *const no_set[] = {"[]", "{\"keys\":1}", "{\"keys\":[1]}",
+                                         "{\"keys\":[{\"a\":tru}]}", "{\"keys\":[{}"};
     for (size_t i = 0; i < SL_COUNTOF(no_set); i++)
         assert_int_equal(sl_keys_read(sl_str_of(no_set[i]), &keys, &st), SL_INVALID_ARGUMENT);
     /* One too many. */
     sl_text many = {0};
     sl_text_puts(&many, "{\"keys\":[");
     for (int i = 0; i < 65; i++)
-        sl_text_printf(&many, "%s{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" X32 "\"}", i ? "," : "");
+        sl_text_printf(&many, "%s{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" X32 "\"}",
+                       i ? "," : "");
     sl_text_puts(&many, "]}");
     assert_int_equal(sl_keys_read((sl_str){many.p, many.n}, &keys, &st), SL_INVALID_ARGUMENT);
     assert_non_null(strstr(st.msg, "more than 64 keys"));

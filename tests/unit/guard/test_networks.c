@@ -45,8 +45,9 @@ static void an_ipv6_network_has_its_addresses(void **state)
 static void what_is_no_network_is_refused_with_its_text(void **state)
 {
     static const char *const bad[] = {
-        "",           "10.0.0.0/33", "10.0.0.0/-1", "10.0.0/8",       "::/129",
-        "10.0.0.1/8", "10.0.0.0/x", "10.0.0.0/999999999999999999999", "host/8",      "10.0.0.0/",   "2001:db8::1/64", "10.0.0.0/8 "};
+        "",       "10.0.0.0/33", "10.0.0.0/-1",    "10.0.0/8",
+        "::/129", "10.0.0.1/8",  "10.0.0.0/x",     "10.0.0.0/999999999999999999999",
+        "host/8", "10.0.0.0/",   "2001:db8::1/64", "10.0.0.0/8 "};
     sl_network n;
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -65,12 +66,27 @@ static void a_peer_is_read_with_and_without_its_port(void **state)
     assert_true(sl_ip_parse(SL_STR("[::1]:51234"), &ip) && sl_ip_is_loopback(&ip));
     assert_true(sl_ip_parse(SL_STR("127.9.9.9"), &ip) && sl_ip_is_loopback(&ip));
     assert_true(sl_ip_parse(SL_STR("128.0.0.1"), &ip) && !sl_ip_is_loopback(&ip));
-    static const char *const bad[] = {"unix",          "",     "1.2.3",    "1.2.3.4:x",
-                                      "1.2.3.4:",      "[::1", "[::1]x",   "[1.2.3.4]:1",
-                                      "1.2.3.4:99999", ":::",  "1.2.3.4.5",  "[::1]:",    "[::1]:x",
-                                      "[::1]:123456",  "[]",   "[x:]:1",     "1.2.3.4:-1", "1.2.3.4:123456",
-                                      "[",             "1111111111111111111111111111111111111111111111111"
-                                                       "111111111111111111"};
+    static const char *const bad[] = {"unix",
+                                      "",
+                                      "1.2.3",
+                                      "1.2.3.4:x",
+                                      "1.2.3.4:",
+                                      "[::1",
+                                      "[::1]x",
+                                      "[1.2.3.4]:1",
+                                      "1.2.3.4:99999",
+                                      ":::",
+                                      "1.2.3.4.5",
+                                      "[::1]:",
+                                      "[::1]:x",
+                                      "[::1]:123456",
+                                      "[]",
+                                      "[x:]:1",
+                                      "1.2.3.4:-1",
+                                      "1.2.3.4:123456",
+                                      "[",
+                                      "1111111111111111111111111111111111111111111111111"
+                                      "111111111111111111"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (sl_ip_parse(sl_str_of(bad[i]), &ip))
             fail_msg("\"%s\" was taken", bad[i]);

@@ -115,13 +115,31 @@ static void a_made_token_is_found_through_the_line_that_was_written_for_it(void 
 
 static void a_time_is_a_day_or_a_second_that_there_is(void **state)
 {
-    static const char *const wrong[] = {
-        "",           "2027-01-3",  "2027-01-311", "x027-01-31", "2027:01-31", "2027-0x-31",
-        "2027-01:31", "2027-01-3x", "1969-01-01",  "2027-00-01", "2027-13-01", "2027-01-00",
-        "2027-01-32", "2027-02-29", "2027-01-31 00:00:00Z", "2027-01-31Tx0:00:00Z",
-        "2027-01-31T00.00:00Z", "2027-01-31T00:x0:00Z", "2027-01-31T00:00.00Z",
-        "2027-01-31T00:00:x0Z", "2027-01-31T00:00:00z", "2027-01-31T24:00:00Z",
-        "2027-01-31T00:60:00Z", "2027-01-31T00:00:61Z", "2027-01-/1"};
+    static const char *const wrong[] = {"",
+                                        "2027-01-3",
+                                        "2027-01-311",
+                                        "x027-01-31",
+                                        "2027:01-31",
+                                        "2027-0x-31",
+                                        "2027-01:31",
+                                        "2027-01-3x",
+                                        "1969-01-01",
+                                        "2027-00-01",
+                                        "2027-13-01",
+                                        "2027-01-00",
+                                        "2027-01-32",
+                                        "2027-02-29",
+                                        "2027-01-31 00:00:00Z",
+                                        "2027-01-31Tx0:00:00Z",
+                                        "2027-01-31T00.00:00Z",
+                                        "2027-01-31T00:x0:00Z",
+                                        "2027-01-31T00:00.00Z",
+                                        "2027-01-31T00:00:x0Z",
+                                        "2027-01-31T00:00:00z",
+                                        "2027-01-31T24:00:00Z",
+                                        "2027-01-31T00:60:00Z",
+                                        "2027-01-31T00:00:61Z",
+                                        "2027-01-/1"};
     int64_t t;
     (void)state;
     for (size_t i = 0; i < SL_COUNTOF(wrong); i++)
@@ -140,7 +158,7 @@ static void a_name_is_of_few_characters(void **state)
     assert_true(sl_token_name_is_sane((sl_str){longest, 64}));
     assert_false(sl_token_name_is_sane((sl_str){longest, 65}));
     assert_false(sl_token_name_is_sane((sl_str){longest, 0}));
-    static const sl_str wrong[] = {SL_STR("a\0"), SL_STR("/"), SL_STR(":"), SL_STR("["),
+    static const sl_str wrong[] = {SL_STR("a\0"), SL_STR("/"), SL_STR(":"),       SL_STR("["),
                                    SL_STR("`"),   SL_STR("{"), SL_STR("\xc3\xa9")};
     for (size_t i = 0; i < SL_COUNTOF(wrong); i++)
         assert_false(sl_token_name_is_sane(wrong[i]));

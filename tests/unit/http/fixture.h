@@ -3,8 +3,8 @@
  * socket pairs: deterministic, and under the test's clock
  *
  * Targets: /echo answers with the body; /hold keeps the call in f->held; /big?<n> answers n bytes;
- * /stream (HTTP/2) sends each piece back as it comes, /trailers answers with trailers, too; any other
- * answers "METHOD target".
+ * /stream (HTTP/2) sends each piece back as it comes, /trailers answers with trailers, too; any
+ * other answers "METHOD target".
  */
 #ifndef UNIT_HTTP_FIXTURE_H
 #define UNIT_HTTP_FIXTURE_H

@@ -427,7 +427,7 @@ static void idle_sessions_are_bounded_by_the_budget(void **state)
     assert_true(left > 500 && left < MANY);
     assert_true(c[0]->eof && !c[MANY - 1]->eof);
     h2_turn(known);
-    assert_false(known->eof); /* it has asked for something once */
+    assert_false(known->eof);         /* it has asked for something once */
     assert_true(is_served(f, plain)); /* it costs nothing */
     for (int i = 0; i < MANY; i++)
         h2_close(c[i]);

@@ -70,7 +70,8 @@ static void calls_of_one_connection_are_answered_in_any_order(void **state)
 {
     fixture *f = *state;
     client *c = h2_connect(f);
-    int first = h2_request(c, "POST", "/hold", "1", 1), second = h2_request(c, "GET", "/b", NULL, 0);
+    int first = h2_request(c, "POST", "/hold", "1", 1),
+        second = h2_request(c, "GET", "/b", NULL, 0);
     int third = h2_request(c, "POST", "/hold", "3", 1);
     h2_turn(c);
     assert_int_equal(f->n_held, 2);

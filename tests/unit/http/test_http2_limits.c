@@ -105,7 +105,8 @@ static void a_body_over_the_limit_is_a_413_announced_or_not(void **state)
     h2_turn(c);
     assert_int_equal(h2_reply(c, id)->status, 413);
     assert_int_equal(f->n_calls, 0);
-    assert_int_equal(atomic_load(&f->server->budget.used), atomic_load(&f->server->budget.sessions));
+    assert_int_equal(atomic_load(&f->server->budget.used),
+                     atomic_load(&f->server->budget.sessions));
     assert_int_equal(simple(c), 200);
     h2_close(c);
     fx_free(f);

@@ -91,7 +91,8 @@ static void version_1_names_the_client(void **state)
 
 static void the_proxy_speaks_for_itself_when_it_says_so(void **state)
 {
-    static const char local[] = SIGNATURE "\x20\0\0\0", unspecified[] = SIGNATURE "\x21\0\0\x02" "yz";
+    static const char local[] = SIGNATURE "\x20\0\0\0", unspecified[] = SIGNATURE "\x21\0\0\x02"
+                                                                                  "yz";
     (void)state;
     assert_int_equal(sl_proxy_parse((sl_str){local, 16}, &client, &used), SL_PROXY_LOCAL);
     assert_int_equal(used, 16);

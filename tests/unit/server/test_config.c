@@ -15,8 +15,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "format/wire.h"
-#include "proto/session_config.pb-c.h"
 #include "model/traffic.h"
+#include "proto/session_config.pb-c.h"
 #include "server/config.h"
 #include "server/model_dir.h"
 #include "support/faults.h"
@@ -311,14 +311,17 @@ static void a_list_that_finds_no_memory_is_refused(void **state)
 
 /* ---- engines, traffic, shadows ---- */
 
-#define ONE(more) \
-    "model_config_list { config { name: 'm' base_path: '/m' model_platform: 'tensorflow' " more " } }"
+#define ONE(more)                                                                               \
+    "model_config_list { config { name: 'm' base_path: '/m' model_platform: 'tensorflow' " more \
+    " } }"
 
 static void traffic_and_shadows_are_taken(void **state)
 {
     fixture *f = *state;
-    read_list(f, ONE("engine: 'native' version_labels { key: 'new' value: 1 } traffic { split { label: 'new' weight: 1 } "
-                     "split { version: 3 weight: 9 } sticky_header: 'x-user' } shadow { version: 4 }"));
+    read_list(
+        f, ONE("engine: 'native' version_labels { key: 'new' value: 1 } traffic { split { label: "
+               "'new' weight: 1 } "
+               "split { version: 3 weight: 9 } sticky_header: 'x-user' } shadow { version: 4 }"));
     const sl_traffic_config *t = f->list.models[0].traffic;
     assert_string_equal(f->list.models[0].engine, "native");
     assert_int_equal(t->n_arms, 2);
@@ -328,7 +331,8 @@ static void traffic_and_shadows_are_taken(void **state)
     assert_string_equal(t->sticky_header, "x-user");
     assert_true(t->has_shadow && t->shadow.version == 4 && t->shadow_percent == 100);
     assert_true(t->rtol == 1e-4 && t->atol == 1e-6);
-    read_list(f, ONE("version_labels { key: 'new' value: 1 } shadow { label: 'new' percent: 0 rtol: 1 atol: 2 }"));
+    read_list(f, ONE("version_labels { key: 'new' value: 1 } shadow { label: 'new' percent: 0 "
+                     "rtol: 1 atol: 2 }"));
     t = f->list.models[0].traffic;
     assert_int_equal(t->n_arms, 0);
     assert_string_equal(t->shadow.label, "new");
@@ -363,10 +367,11 @@ static sl_code change_once(void *arg, sl_status *st)
 static void a_list_with_everything_finds_no_memory(void **state)
 {
     fixture *f = *state;
-    read_list(f, "model_config_list { "
-                 "config { name: 'm' base_path: '/m' model_platform: 'tensorflow' version_labels { "
-                 "key: 'new' value: 1 } traffic { split { label: 'new' weight: 1 } } shadow { "
-                 "version: 4 } } config { name: 'n' base_path: '/m' model_platform: 'tensorflow' } }");
+    read_list(f,
+              "model_config_list { "
+              "config { name: 'm' base_path: '/m' model_platform: 'tensorflow' version_labels { "
+              "key: 'new' value: 1 } traffic { split { label: 'new' weight: 1 } } shadow { "
+              "version: 4 } } config { name: 'n' base_path: '/m' model_platform: 'tensorflow' } }");
     assert_in_range(fail_each_allocation(read_once, f->path), 10, 200);
     assert_in_range(fail_each_allocation(change_once, &f->list), 1, 10);
 }

@@ -73,8 +73,9 @@ static sl_code scan(fixture *f, const sl_model_list *now, sl_model_list *out)
     return sl_model_list_from(&s, now, out, &f->st);
 }
 
-#define MODEL(name) \
-    "model_config_list { config { name: '" name "' base_path: '/" name "' model_platform: 'tensorflow' } }"
+#define MODEL(name)                                                    \
+    "model_config_list { config { name: '" name "' base_path: '/" name \
+    "' model_platform: 'tensorflow' } }"
 
 static void files_are_read_in_the_order_of_their_names(void **state)
 {

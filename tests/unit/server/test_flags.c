@@ -10,8 +10,8 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "server/flags.h"
 #include "net/tls.h"
+#include "server/flags.h"
 #include "server/flags_table.h"
 
 /* Every flag of tensorflow_model_server: name, type, default ("*": computed from the number of
@@ -353,9 +353,9 @@ static void equal_ports_mean_no_rest_or_no_start_for_the_original(void **state)
 {
     static const char original[] = "/usr/bin/tensorflow_model_server";
     (void)state;
-    assert_int_equal(parse_as(original, &f, &st, "--port=8500", "--rest_api_port=8500",
-                              "--model_base_path=/m"),
-                     SL_OK);
+    assert_int_equal(
+        parse_as(original, &f, &st, "--port=8500", "--rest_api_port=8500", "--model_base_path=/m"),
+        SL_OK);
     assert_int_equal(sl_flags_check(&f, &st), SL_OK);
     assert_int_equal(f.rest_api_port, 0);
     assert_int_equal(parse_as(original, &f, &st, "--rest_api_port=8500", "--model_base_path=/m",
@@ -370,8 +370,8 @@ static void equal_ports_mean_no_rest_or_no_start_for_the_original(void **state)
 static void equal_ports_mean_one_port_for_both_for_us(void **state)
 {
     (void)state;
-    assert_int_equal(
-        parse("--rest_api_port=8500", "--model_base_path=/m", "--strict_startup"), SL_OK);
+    assert_int_equal(parse("--rest_api_port=8500", "--model_base_path=/m", "--strict_startup"),
+                     SL_OK);
     assert_int_equal(sl_flags_check(&f, &st), SL_OK);
     assert_int_equal(f.rest_api_port, 8500);
 }

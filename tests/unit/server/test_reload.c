@@ -240,7 +240,8 @@ static void the_wait_for_models_has_a_limit(void **state)
     assert_int_equal(
         sl_model_list_from_text(sl_str_of(list(model(t, "a", ""), "")), &t->config.models, &t->st),
         SL_OK);
-    sl_reload_options o = {.manager = t->f->m, .config = &t->config, .source = {"", ""}, .timeout_ns = 0};
+    sl_reload_options o = {
+        .manager = t->f->m, .config = &t->config, .source = {"", ""}, .timeout_ns = 0};
     assert_int_equal(sl_reload_new(&o, &t->r, &t->st), SL_OK);
     assert_int_equal(reload(t, list(model(t, "a", ""), model(t, "b", ""))), SL_DEADLINE_EXCEEDED);
     reported(t, "\"change\": \"added\", \"state\": \"loading\"");

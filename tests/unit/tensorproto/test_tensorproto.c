@@ -416,8 +416,8 @@ static void every_dtype_is_written_in_both_forms_and_read_again(void **state)
     for (int dtype = 1; dtype < SL_DT_COUNT; dtype++)
         for (int k = 0; k < 4 && sl_dtype_size((sl_dtype)dtype) && dtype != SL_DT_STRING; k++) {
             sl_tensor a, b;
-            assert_int_equal(
-                sl_tensor_try_new((sl_dtype)dtype, k & 1 ? full : dims, 3, &a, NULL), SL_OK);
+            assert_int_equal(sl_tensor_try_new((sl_dtype)dtype, k & 1 ? full : dims, 3, &a, NULL),
+                             SL_OK);
             fill(&a);
             sl_text t = encoded(&a, k & 2);
             b = decoded(&t);

@@ -67,9 +67,9 @@ static sl_code count_shape(sl_op_call *c, sl_status *st)
         return sl_fail(st, SL_INVALID_ARGUMENT, "size (%lld) must be non-negative",
                        (long long)bins);
     int64_t n = sl_shape_count(weights->dims, weights->rank, 1);
-    bool same = weights->rank == values->rank &&
-                memcmp(weights->dims, values->dims,
-                       (size_t)values->rank * sizeof values->dims[0]) == 0;
+    bool same =
+        weights->rank == values->rank &&
+        memcmp(weights->dims, values->dims, (size_t)values->rank * sizeof values->dims[0]) == 0;
     if (n != 0 && !same && c->node->op->name[0] == 'B')
         return sl_fail(st, SL_INVALID_ARGUMENT,
                        "Input indices and weights must have the same size.");

@@ -48,9 +48,9 @@ static void a_body_that_is_not_exactly_one_message_is_refused(void **state)
     assert_int_equal(
         unframe(SL_STR("\0\0\0\0\2a"), &wide, &packed, &m, "the message is cut off: 1 of 2 bytes"),
         SL_INTERNAL);
-    assert_int_equal(unframe(SL_STR("\0\0\0\0\1aa"), &wide, &packed, &m,
-                             "a unary call has exactly one message"),
-                     SL_INTERNAL);
+    assert_int_equal(
+        unframe(SL_STR("\0\0\0\0\1aa"), &wide, &packed, &m, "a unary call has exactly one message"),
+        SL_INTERNAL);
     assert_int_equal(unframe(SL_STR("\2\0\0\0\1a"), &wide, &packed, &m,
                              "malformed frame: its first byte is 2, not 0 or 1"),
                      SL_INTERNAL);
@@ -140,8 +140,8 @@ static void a_bomb_stops_at_the_size_or_at_the_ratio(void **state)
     (void)state;
     assert_int_equal(unpack_zeros(100000, &l, &st), SL_OK);
     assert_int_equal(unpack_zeros(100001, &l, &st), SL_RESOURCE_EXHAUSTED);
-    assert_string_equal(
-        st.msg, "the message is damaged, or larger than 100000 bytes when decompressed");
+    assert_string_equal(st.msg,
+                        "the message is damaged, or larger than 100000 bytes when decompressed");
     l.max_ratio = 10;
     assert_int_equal(unpack_zeros(100000, &l, &st), SL_RESOURCE_EXHAUSTED);
 }

@@ -37,8 +37,7 @@ static void what_may_not_stand_in_a_header_is_percent_encoded(void **state)
     sl_status st = {0};
     (void)state;
     sl_fail(&st, SL_INTERNAL, "100%% \xc3\xa4\r\n\t~\x7f");
-    check(SL_INTERNAL, &st,
-          "grpc-status: 13\r\ngrpc-message: 100%25 %C3%A4%0D%0A%09~%7F\r\n");
+    check(SL_INTERNAL, &st, "grpc-status: 13\r\ngrpc-message: 100%25 %C3%A4%0D%0A%09~%7F\r\n");
     sl_fail(&st, SL_INTERNAL, " of three words ");
     check(SL_INTERNAL, &st, "grpc-status: 13\r\ngrpc-message: %20of three words%20\r\n");
 }
@@ -50,8 +49,8 @@ static void a_long_message_is_cut_after_1024_bytes(void **state)
     (void)state;
     memset(st.msg, 'a', 1023);
     memcpy(rest, "b", 2);
-    size_t n = (size_t)snprintf(expected, sizeof expected, "grpc-status: 13\r\ngrpc-message: %s",
-                                st.msg);
+    size_t n =
+        (size_t)snprintf(expected, sizeof expected, "grpc-status: 13\r\ngrpc-message: %s", st.msg);
     memcpy(expected + n, "b\r\n", 4);
     check(SL_INTERNAL, &st, expected); /* 1024 bytes fit */
     memcpy(rest, "bc", 3);
@@ -64,10 +63,15 @@ static void time_outs_have_a_unit(void **state)
     static const struct {
         const char *text;
         uint64_t ns;
-    } good[] = {{"1H", 3600000000000u}, {"2M", 120000000000u}, {"0S", 0},
-                {"15m", 15000000u},     {"7u", 7000u},         {"99999999n", 99999999u},
+    } good[] = {{"1H", 3600000000000u},
+                {"2M", 120000000000u},
+                {"0S", 0},
+                {"15m", 15000000u},
+                {"7u", 7000u},
+                {"99999999n", 99999999u},
                 {"99999999H", 2147483647000000u}};
-    static const char *const bad[] = {"", "S", "1", "1s", "-1S", "1.5S", "123456789S", "1 S", "+1S"};
+    static const char *const bad[] = {"",     "S",          "1",   "1s", "-1S",
+                                      "1.5S", "123456789S", "1 S", "+1S"};
     uint64_t ns;
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {

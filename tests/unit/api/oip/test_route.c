@@ -60,21 +60,20 @@ static void each_path_has_its_meaning(void **state)
 static void other_paths_and_methods_are_told_apart(void **state)
 {
     (void)state;
-    static const char *const unknown[] = {
-        "/v2/x",
-        "/v2/models",
-        "/v2/health",
-        "/v2/health/x",
-        "/v2//models/m",
-        "/v2/models//infer",
-        "/v2/models/m/x",
-        "/v2/models/m/versions/1/x",
-        "/v2/models/m/versions/1/ready/x",
-        "/v2/models/m/versions/1/ready/x/y",
-        "/v2/models/%zz",
-        "/v2/models/%4",
-        "/v2/repository/x",
-        "/v2/repository/models/m/x"};
+    static const char *const unknown[] = {"/v2/x",
+                                          "/v2/models",
+                                          "/v2/health",
+                                          "/v2/health/x",
+                                          "/v2//models/m",
+                                          "/v2/models//infer",
+                                          "/v2/models/m/x",
+                                          "/v2/models/m/versions/1/x",
+                                          "/v2/models/m/versions/1/ready/x",
+                                          "/v2/models/m/versions/1/ready/x/y",
+                                          "/v2/models/%zz",
+                                          "/v2/models/%4",
+                                          "/v2/repository/x",
+                                          "/v2/repository/models/m/x"};
     for (size_t i = 0; i < SL_COUNTOF(unknown); i++)
         if (parse(SL_HTTP_GET, unknown[i], NULL, NULL) != SL_OIP_UNKNOWN)
             fail_msg("%s", unknown[i]);
