@@ -6,6 +6,7 @@
 #include "base/launcher.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -207,6 +208,26 @@ void sl_launcher_end(sl_launcher *l)
     waitpid(l->pid, NULL, 0);
     pthread_mutex_destroy(&l->lock);
     sl_free(l);
+}
+
+sl_code sl_program_find(const char *name, char *path, size_t size, sl_status *st)
+{
+    static const char *const places[] = {"", "../libexec/sluice/"};
+    char here[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", here, sizeof here - 1);
+    if (n <= 0)
+        return sl_fail(st, SL_INTERNAL, "cannot find out where this program is: %s",
+                       strerror(errno));
+    here[n] = '\0';
+    char *slash = strrchr(here, '/');
+    slash[1] = '\0';
+    for (size_t i = 0; i < SL_COUNTOF(places); i++) {
+        int m = snprintf(path, size, "%s%s%s", here, places[i], name);
+        if (m > 0 && (size_t)m < size && access(path, X_OK) == 0)
+            return SL_OK;
+    }
+    return sl_fail(st, SL_FAILED_PRECONDITION, "neither in %s nor in %s../libexec/sluice", here,
+                   here);
 }
 
 /* ---- ending what an operation has started ---- */

@@ -42,6 +42,10 @@ sl_code sl_launcher_ask(sl_launcher *l, int op, const int *fds, int n_fds, char 
 /* Ends it and waits for that. Accepts NULL. */
 void sl_launcher_end(sl_launcher *l);
 
+/* Where a program of ours is: beside this one, or in ../libexec/sluice. FAILED_PRECONDITION "neither
+ * in ... nor in ...", before which the caller says what, and what for. */
+sl_code sl_program_find(const char *name, char *path, size_t size, sl_status *st);
+
 /* ---- ending what an operation has started ---- */
 
 /* Kills a child of this process (0: there is none) and waits for it. *pid becomes 0. */

@@ -15,8 +15,7 @@
 
 sl_code sl_helper_find(const char *named, char **out, sl_status *st)
 {
-    static const char *const places[] = {"sluice-fetch", "../libexec/sluice/sluice-fetch"};
-    char here[PATH_MAX], path[PATH_MAX + 64];
+    char path[PATH_MAX + 64];
     if (named != NULL && *named) {
         if (access(named, X_OK) != 0)
             return sl_fail(st, SL_FAILED_PRECONDITION, "cannot run \"%s\": %s", named,
@@ -24,24 +23,12 @@ sl_code sl_helper_find(const char *named, char **out, sl_status *st)
         *out = sl_strdup(named);
         return SL_OK;
     }
-    ssize_t n = readlink("/proc/self/exe", here, sizeof here - 1);
-    if (n <= 0)
-        return sl_fail(st, SL_INTERNAL, "cannot find out where this program is: %s",
-                       strerror(errno));
-    here[n] = '\0';
-    char *slash = strrchr(here, '/');
-    slash[1] = '\0';
-    for (size_t i = 0; i < SL_COUNTOF(places); i++) {
-        snprintf(path, sizeof path, "%s%s", here, places[i]);
-        if (access(path, X_OK) == 0) {
-            *out = sl_strdup(path);
-            return SL_OK;
-        }
-    }
-    return sl_fail(st, SL_FAILED_PRECONDITION,
-                   "what is fetched needs the program sluice-fetch, which is neither in %s nor in "
-                   "%s../libexec/sluice",
-                   here, here);
+    sl_code rc = sl_program_find("sluice-fetch", path, sizeof path, st);
+    if (rc == SL_OK)
+        *out = sl_strdup(path);
+    if (rc == SL_FAILED_PRECONDITION)
+        sl_wrap(st, "what is fetched needs the program sluice-fetch, which is ");
+    return rc;
 }
 
 /* ---- starting and ending ---- */

@@ -52,24 +52,10 @@ static sl_code find_program(const tf_launch *l, char *path, size_t size, sl_stat
         return sl_fail(st, SL_FAILED_PRECONDITION, "cannot run the TensorFlow host \"%s\": %s",
                        path, strerror(errno));
     }
-    static const char *const places[] = {"sluice-tensorflow-host",
-                                         "../libexec/sluice/sluice-tensorflow-host"};
-    char here[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", here, sizeof here - 1);
-    if (n <= 0)
-        return sl_fail(st, SL_INTERNAL, "cannot find out where this program is: %s",
-                       strerror(errno));
-    here[n] = '\0';
-    char *slash = strrchr(here, '/');
-    slash[1] = '\0';
-    for (size_t i = 0; i < SL_COUNTOF(places); i++) {
-        int m = snprintf(path, size, "%s%s", here, places[i]);
-        if (m > 0 && (size_t)m < size && access(path, X_OK) == 0)
-            return SL_OK;
-    }
-    return sl_fail(st, SL_FAILED_PRECONDITION,
-                   "the program sluice-tensorflow-host is neither in %s nor in %s../libexec/sluice",
-                   here, here);
+    sl_code rc = sl_program_find("sluice-tensorflow-host", path, size, st);
+    if (rc == SL_FAILED_PRECONDITION)
+        sl_wrap(st, "the program sluice-tensorflow-host is ");
+    return rc;
 }
 
 static int spawn(const tf_launch *l, const char *program, char *library, int socket, int lines,

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +129,17 @@ static void a_child_of_our_own_is_ended_without_a_launcher(void **state)
     assert_int_equal(waitpid(started, NULL, WNOHANG), -1);
 }
 
+static void a_program_of_ours_is_found_beside_this_one(void **state)
+{
+    char path[PATH_MAX];
+    (void)state;
+    assert_int_equal(sl_program_find("unit_base_launcher", path, sizeof path, &st), SL_OK);
+    assert_int_equal(access(path, X_OK), 0);
+    assert_int_equal(sl_program_find("no-such-program", path, sizeof path, &st),
+                     SL_FAILED_PRECONDITION);
+    assert_memory_equal(st.msg, "neither in /", 12);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +148,7 @@ int main(void)
         cmocka_unit_test(a_launcher_that_is_gone_is_an_error_not_a_hang),
         cmocka_unit_test(a_child_is_ended_by_the_launcher_that_started_it),
         cmocka_unit_test(a_child_of_our_own_is_ended_without_a_launcher),
+        cmocka_unit_test(a_program_of_ours_is_found_beside_this_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
