@@ -215,7 +215,9 @@ static sl_code ragged_run(sl_op_call *c, sl_status *st)
         return SL_OK;
     fill(out, otherwise, item);
     int64_t stride = sl_ops_product(out->dims, 1, cfg->n + 1), *above, *below;
-    above = sl_arena_try_alloc(c->arena, (size_t)rows * sizeof *above);
+    size_t bytes; /* the number of rows may be any number */
+    above = sl_mul_size((size_t)rows, sizeof *above, &bytes) ? sl_arena_try_alloc(c->arena, bytes)
+                                                             : NULL;
     for (int64_t i = 0; above != NULL && i < rows; i++)
         above[i] = i < out->dims[0] ? i * stride : -1;
     for (int k = 0; k < cfg->n && above != NULL; k++) {
