@@ -1,6 +1,7 @@
 /* test_examples_pb.c - the requests with Examples to string tensors, results to their responses */
 #include "codec/examples_pb.h"
 #include "pb_fixture.h"
+#include "support/faults.h"
 
 static sl_str string_of(const sl_tensor *t, int i)
 {
@@ -239,6 +240,22 @@ static void responses_are_written_as_protobuf_does(void **state)
     parts_close(&p);
 }
 
+typedef struct attempt {
+    fixture *f;
+    sl_str wire;
+} attempt;
+
+static sl_code decode_once(void *arg, sl_status *st)
+{
+    attempt *a = arg;
+    sl_pb_examples in;
+    sl_arena_reset(&a->f->arena);
+    a->f->arena.at = a->f->arena.end; /* what the arena has is used up */
+    sl_code rc = sl_pb_decode_examples(a->wire, NULL, &a->f->limits, &a->f->arena, &in, st);
+    sl_tensor_release(&in.examples);
+    return rc;
+}
+
 static void any_failing_allocation_is_an_error(void **state)
 {
     fixture *f = *state;
@@ -246,21 +263,8 @@ static void any_failing_allocation_is_an_error(void **state)
     put(&list, 1, example("a"));
     put(&list, 2, example("y"));
     sl_text t = named(within(2, list));
-    int nth = 1;
-    for (;; nth++) {
-        sl_pb_examples in;
-        sl_arena_reset(&f->arena);
-        f->arena.at = f->arena.end; /* what the arena has is used up */
-        sl_fault_arm(SL_FAULT_ALLOC, nth);
-        sl_code rc =
-            sl_pb_decode_examples((sl_str){t.p, t.n}, NULL, &f->limits, &f->arena, &in, &f->st);
-        sl_fault_arm(SL_FAULT_ALLOC, 0);
-        sl_tensor_release(&in.examples);
-        if (rc == SL_OK)
-            break;
-        assert_int_equal(rc, SL_RESOURCE_EXHAUSTED);
-    }
-    assert_true(nth > 2);
+    attempt a = {f, {t.p, t.n}};
+    assert_in_range(fail_each_allocation(decode_once, &a), 2, 100);
     sl_text_fini(&t);
 }
 

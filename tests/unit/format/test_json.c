@@ -239,9 +239,31 @@ static void base64_survives_the_way_there_and_back(void **state)
     }
 }
 
+static void a_size_beyond_memory_is_no_size(void **state)
+{
+    (void)state;
+    assert_int_equal(sl_base64_size(SIZE_MAX), SIZE_MAX);
+    assert_int_equal(sl_base64_size(0), 0);
+}
+
+static void the_alphabet_of_urls_has_no_plus_and_no_slash(void **state)
+{
+    char out[8];
+    size_t n;
+    (void)state;
+    assert_true(sl_base64url_decode(SL_STR("-_-_"), out, &n) && n == 3);
+    assert_false(sl_base64url_decode(SL_STR("+___"), out, &n));
+    assert_false(sl_base64url_decode(SL_STR("/___"), out, &n));
+    assert_false(sl_base64url_decode(SL_STR("A"), out, &n));
+    assert_false(sl_base64url_decode(SL_STR("AB"), out, &n)); /* bits that belong to no byte */
+    assert_false(sl_base64url_decode(SL_STR("AAB"), out, &n));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_size_beyond_memory_is_no_size),
+        cmocka_unit_test(the_alphabet_of_urls_has_no_plus_and_no_slash),
         cmocka_unit_test(syntax_errors_have_the_original_text_and_offset),
         cmocka_unit_test(good_texts_are_skipped_to_their_end),
         cmocka_unit_test(what_follows_the_value_is_not_looked_at),

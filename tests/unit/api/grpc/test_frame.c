@@ -166,6 +166,8 @@ static void encodings_have_names_and_are_found_in_lists(void **state)
     assert_true(sl_grpc_encoding_accepted(SL_STR("identity, deflate ,gzip"), SL_GRPC_DEFLATE));
     assert_false(sl_grpc_encoding_accepted(SL_STR("gzipped, x-gzip,"), SL_GRPC_GZIP));
     assert_false(sl_grpc_encoding_accepted(SL_STR(""), SL_GRPC_GZIP));
+    assert_true(sl_grpc_encoding_accepted(SL_STR("\tgzip\t ,x"), SL_GRPC_GZIP));
+    assert_false(sl_grpc_encoding_accepted(SL_STR(" \t , "), SL_GRPC_GZIP));
 }
 
 static void a_stream_is_cut_into_messages_wherever_its_pieces_end(void **state)
