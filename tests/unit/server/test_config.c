@@ -446,6 +446,17 @@ static void batching_parameters_are_checked(void **state)
                      "max_execution_batch_size { value: 8 }",
                      "When enable_large_batch_splitting is true, input_batch_size_limit must be "
                      "greater than or equal to max_execution_batch_size.148");
+    batching_refused(f, "max_enqueued_batches { value: -1 }",
+                     "max_enqueued_batches must be positive; was -1");
+    batching_refused(f, "max_batch_size { value: 4 } allowed_batch_sizes: [0, 4]",
+                     "allowed_batch_sizes must be positive; was 0");
+    batching_refused(f,
+                     "max_batch_size { value: 4 } enable_large_batch_splitting { value: true } "
+                     "max_execution_batch_size { value: 0 }",
+                     "When enable_large_batch_splitting is true, input_batch_size_limit must be "
+                     "greater than or equal to max_execution_batch_size.140");
+    batching(f, "max_batch_size { value: 4 } enable_large_batch_splitting { value: true } "
+                "max_execution_batch_size { value: 2 }");
     batching(f, "max_batch_size { value: 4 } allowed_batch_sizes: [2, 2, 4]");
     assert_non_null(strstr(logged(f), "allowed_batch_sizes should be in increasing order"));
 }
@@ -575,6 +586,13 @@ static void monitoring_says_where_metrics_are(void **state)
     file = with_file(f, "monitoring_config_file", "m", "prometheus_config { path: '/x' }");
     assert_int_equal(load(f, file, "--rest_api_port=8501", NULL), SL_OK);
     assert_null(f->config.metrics_path);
+    file = with_file(f, "monitoring_config_file", "m", "");
+    assert_int_equal(load(f, file, "--rest_api_port=8501", NULL), SL_OK);
+    assert_null(f->config.metrics_path);
+    file = with_file(f, "monitoring_config_file", "m",
+                     "prometheus_config { enable: true path: 'x' }");
+    assert_int_equal(load(f, file, "--rest_api_port=8501", NULL), SL_OK);
+    assert_non_null(strstr(logged(f), "path \"x\" of prometheus_config does not begin with"));
     file = with_file(f, "monitoring_config_file", "m", "prometheus { }");
     assert_int_equal(load(f, file, "--rest_api_port=8501", NULL), SL_INVALID_ARGUMENT);
 }
@@ -641,6 +659,38 @@ static void platforms_that_cannot_be_used_are_refused(void **state)
     assert_int_equal(load(f, platform_file(f, "type_url: 'nonsense'"), NULL, NULL),
                      SL_INVALID_ARGUMENT);
     assert_string_equal(f->st.msg, "Supplied config's type_url could not be parsed: nonsense");
+    assert_int_equal(load(f, platform_file(f, "type_url: 'a/'"), NULL, NULL),
+                     SL_INVALID_ARGUMENT);
+    assert_int_equal(
+        load(f,
+             platform_file(f, "type_url: 'a/tensorflow.serving.SavedModelBundleSourceAdapterConfig' "
+                              "value: '\\377'"),
+             NULL, NULL),
+        SL_INVALID_ARGUMENT);
+    assert_non_null(strstr(f->st.msg, "Malformed content of Any: a/tensorflow.serving."));
+    assert_int_equal(
+        load(f, with_file(f, "platform_config_file", "p", "platform_configs { key: 'tensorflow' }"),
+             NULL, NULL),
+        SL_INVALID_ARGUMENT);
+    assert_int_equal(load(f,
+                          platform_file(f, ADAPTER " { legacy_config { batching_parameters { "
+                                                   "max_batch_size { value: 0 } } } }"),
+                          NULL, NULL),
+                     SL_INVALID_ARGUMENT);
+    assert_int_equal(
+        load(f,
+             platform_file(f, ADAPTER " { legacy_config { mixed_precision: 'float16' "
+                                      "batching_parameters {} enable_per_model_batching_params: true "
+                                      "session_config { gpu_options {} graph_options {} } "
+                                      "enable_model_warmup: true model_warmup_options { "
+                                      "num_request_iterations { value: 3 } } } }"),
+             NULL, NULL),
+        SL_OK);
+    assert_non_null(strstr(logged(f), "float16 auto mixed precision is not supported"));
+    assert_int_equal(
+        load(f, platform_file(f, ADAPTER " { legacy_config { mixed_precision: 'bfloat16' } }"), NULL,
+             NULL),
+        SL_OK);
     assert_int_equal(load(f, platform_file(f, "type_url: 'a/pkg.Msg'"), NULL, NULL), SL_INTERNAL);
     assert_string_equal(f->st.msg, "Unable to find compiled-in proto descriptor of type pkg.Msg");
     assert_int_equal(
