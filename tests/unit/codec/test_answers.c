@@ -12,8 +12,8 @@
 #include "base/str.h"
 #include "codec/examples_json.h"
 #include "codec/metadata_json.h"
-#include "support/faults.h"
 #include "format/wire.h"
+#include "support/faults.h"
 
 static sl_status st;
 static sl_chain out;
@@ -356,7 +356,8 @@ static void nothing_and_no_memory_have_their_texts(void **state)
     sl_signatures none = {0};
     (void)state;
     expect(sl_json_encode_metadata(SL_STR("m"), 1, &none, &out, &st),
-           "{\n\"model_spec\":{\n \"name\": \"m\",\n \"version\": \"1\",\n \"signature_name\": \"\"\n}\n,\n"
+           "{\n\"model_spec\":{\n \"name\": \"m\",\n \"version\": \"1\",\n \"signature_name\": "
+           "\"\"\n}\n,\n"
            "\"metadata\": {\"signature_def\": {\n \"signature_def\": {}\n}\n}\n}\n");
     sl_json_encode_status(NULL, 0, &out);
     expect(SL_OK, "{\n \"model_version_status\": []\n}\n");

@@ -164,8 +164,9 @@ static sl_code decode_once(void *arg, sl_status *status)
 
 static void a_failed_allocation_is_an_error(void **state)
 {
-    static char body[] = "{\"context\": {\"c\": [1]}, \"examples\": [{\"a\": \"x\\n\"}, {\"\\u0062\": {\"b64\": "
-                         "\"YQ==\"}}], \"signature_name\": \"s\\u0062\"}";
+    static char body[] =
+        "{\"context\": {\"c\": [1]}, \"examples\": [{\"a\": \"x\\n\"}, {\"\\u0062\": {\"b64\": "
+        "\"YQ==\"}}], \"signature_name\": \"s\\u0062\"}";
     (void)state;
     assert_in_range(fail_each_allocation(decode_once, body), 3, 100);
 }

@@ -130,7 +130,8 @@ static void what_is_nothing_is_left_out(void **state)
 
 static sl_code ask_and_answer(void *arg, sl_status *st)
 {
-    static const sl_str parts_of_config = SL_STR("\x0a\x02\x0a\x00\x0a\x02\x0a\x00\x12\x01m\x12\x01n");
+    static const sl_str parts_of_config =
+        SL_STR("\x0a\x02\x0a\x00\x0a\x02\x0a\x00\x12\x01m\x12\x01n");
     static const sl_signature list[] = {{.key = "a", .def = SL_STR("\x1a\x01p")}};
     static const sl_signatures all = {.list = list, .count = 1};
     static const sl_pb_version_status versions[] = {{12, 30, SL_OK, ""}};
@@ -143,7 +144,8 @@ static sl_code ask_and_answer(void *arg, sl_status *st)
     sl_code rc = sl_pb_decode_reload_request(parts_of_config, &f->arena, &r, st);
     if (rc == SL_OK)
         rc = sl_pb_decode_metadata_request(
-            SL_STR("\x0a\x03\x0a\x01m\x0a\x02\x10\x01\x12\x0dsignature_def"), &f->arena, &asked, st);
+            SL_STR("\x0a\x03\x0a\x01m\x0a\x02\x10\x01\x12\x0dsignature_def"), &f->arena, &asked,
+            st);
     if (rc == SL_OK)
         rc = sl_pb_encode_metadata(SL_STR("m"), 2, &all, &out, st);
     sl_chain_reset(&out);
@@ -166,12 +168,9 @@ static void without_memory_it_says_so(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(messages_are_those_of_protobuf),
-        T(metadata_is_asked_for_by_name_of_field_and_model),
-        T(a_status_needs_a_spec_but_no_name),
-        T(a_reload_needs_a_list_of_models),
-        T(what_is_nothing_is_left_out),
-        T(without_memory_it_says_so),
+        T(messages_are_those_of_protobuf),    T(metadata_is_asked_for_by_name_of_field_and_model),
+        T(a_status_needs_a_spec_but_no_name), T(a_reload_needs_a_list_of_models),
+        T(what_is_nothing_is_left_out),       T(without_memory_it_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -338,18 +338,19 @@ static sl_code decode_once(void *arg, sl_status *st)
 
 static void a_failed_allocation_is_an_error(void **state)
 {
-    static const char *const bodies[] = {"{\"instances\": [[1, 2], [3, 4]]}",
-                                         "{\"instances\": [{\"x\": 1}, {\"\\u0078\": 2}]}",
-                                         "{\"instances\": [{\"x\": 1, \"\\u0079\": 3}, {\"x\": 2}]}",
-                                         "{\"inputs\": {\"\\u0078\": [1, 2], \"z\": 3}}",
-                                         "{\"instances\": [[1, 2], [3, \"x\"]]}",
-                                         "{\"instances\": [[1, 2], [3, \"\\n\"]]}",
-                                         "{\"instances\": [{\"x\": 1}, {\"x\": {\"\\u0079\": \"\\n\"}}]}",
-                                         "{\"instances\": [{\"x\": [1, 2]}, {\"x\": [3]}]}",
-                                         "{\"instances\": [1], \"signature_name\": \"n\\u006fne\"}",
-                                         "{\"signature_name\": \"other\", \"inputs\": [\"a\\n\", \"b\"]}",
-                                         "{\"signature_name\": \"other\", \"instances\": [{\"b64\": \"YQ==\"}]}",
-                                         "{\"signature_name\": \"other\", \"instances\": [{\"y\": {\"b\\u00364\": \"YQ==\"}}]}"};
+    static const char *const bodies[] = {
+        "{\"instances\": [[1, 2], [3, 4]]}",
+        "{\"instances\": [{\"x\": 1}, {\"\\u0078\": 2}]}",
+        "{\"instances\": [{\"x\": 1, \"\\u0079\": 3}, {\"x\": 2}]}",
+        "{\"inputs\": {\"\\u0078\": [1, 2], \"z\": 3}}",
+        "{\"instances\": [[1, 2], [3, \"x\"]]}",
+        "{\"instances\": [[1, 2], [3, \"\\n\"]]}",
+        "{\"instances\": [{\"x\": 1}, {\"x\": {\"\\u0079\": \"\\n\"}}]}",
+        "{\"instances\": [{\"x\": [1, 2]}, {\"x\": [3]}]}",
+        "{\"instances\": [1], \"signature_name\": \"n\\u006fne\"}",
+        "{\"signature_name\": \"other\", \"inputs\": [\"a\\n\", \"b\"]}",
+        "{\"signature_name\": \"other\", \"instances\": [{\"b64\": \"YQ==\"}]}",
+        "{\"signature_name\": \"other\", \"instances\": [{\"y\": {\"b\\u00364\": \"YQ==\"}}]}"};
     (void)state;
     for (size_t i = 0; i < SL_COUNTOF(bodies); i++) {
         attempt a = {.body = bodies[i]};

@@ -194,7 +194,8 @@ static void without_memory_it_says_so(void **state)
     int64_t numbers[20] = {0};
     for (int i = 0; i < 20; i++)
         names[i] = SL_STR("name");
-    sl_fetch_msg m = {.kind = SL_FETCH_TIDY, .names = names, .n_names = 20, .numbers = numbers, .n_numbers = 20};
+    sl_fetch_msg m = {
+        .kind = SL_FETCH_TIDY, .names = names, .n_names = 20, .numbers = numbers, .n_numbers = 20};
     assert_in_range(fail_each_allocation(write_and_read, &m), 5, 50);
 }
 
@@ -207,8 +208,11 @@ static void more_names_or_numbers_than_allowed_are_neither_written_nor_read(void
     for (int i = 0; i < MANY; i++)
         names[i] = SL_STR("");
     for (int kind = 0; kind < 2; kind++) {
-        sl_fetch_msg m = {.kind = SL_FETCH_TIDY, .names = names, .n_names = kind ? 0 : MANY,
-                          .numbers = numbers, .n_numbers = kind ? MANY : 0};
+        sl_fetch_msg m = {.kind = SL_FETCH_TIDY,
+                          .names = names,
+                          .n_names = kind ? 0 : MANY,
+                          .numbers = numbers,
+                          .n_numbers = kind ? MANY : 0};
         sl_fetch_msg got;
         sl_fetch_reader r = {0};
         sl_text t = {0};

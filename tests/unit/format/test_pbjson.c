@@ -150,15 +150,15 @@ static void of_a_choice_the_last_member_is_there(void **state)
     has_not(W("\xc2\2\1a\xb8\2\1"), "\"f40\"");
     has(W("\xb8\2\1\xc2\2\1a"), "\"f40\":\"a\"");
     has_not(W("\xb8\2\1\xc2\2\1a"), "\"f39\"");
-    has(W("\xb8\2\1\xc0\2\1"), "\"f39\":1");               /* no string: as if it were not there */
+    has(W("\xb8\2\1\xc0\2\1"), "\"f39\":1"); /* no string: as if it were not there */
     has(W("\xb8\2\1\xca\2\1a\x08\1\xf8\x07\1"), "\"f39\":1"); /* another choice, none, unknown */
 }
 
 static void what_cannot_be_read_is_named(void **state)
 {
     (void)state;
-    static const sl_str wrong[] = {W("\xff"), W("\x8a\1\1\xff"), W("\x92\1\1\x80"), W("\xa2\1\1\1"),
-                                   W("\xa2\2\3\x12\1\xff"), W("\x92\2\1\xff")};
+    static const sl_str wrong[] = {W("\xff"),       W("\x8a\1\1\xff"),       W("\x92\1\1\x80"),
+                                   W("\xa2\1\1\1"), W("\xa2\2\3\x12\1\xff"), W("\x92\2\1\xff")};
     static char text[16384];
     for (size_t i = 0; i < SL_COUNTOF(wrong); i++) {
         sl_status st = {0};

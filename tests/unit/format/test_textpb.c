@@ -347,12 +347,18 @@ static void wrong_anys_are_refused(void **state)
                 "1:53: there is no message type \"pkg.Msg\" in this server");
     refused_for(type, "source_adapter_config { type_url: 'x' [a/b] {} }",
                 "1:39: field \"type_url\" of message Any is given twice");
-    assert_int_equal(parse_bytes("source_adapter_config { [b] {} }", 32, type), SL_INVALID_ARGUMENT);
+    assert_int_equal(parse_bytes("source_adapter_config { [b] {} }", 32, type),
+                     SL_INVALID_ARGUMENT);
     assert_int_equal(parse_bytes("source_adapter_config { [] {} }", 31, type), SL_INVALID_ARGUMENT);
-    assert_int_equal(parse_bytes("source_adapter_config { [a/b-1.c] {} }", 38, type), SL_INVALID_ARGUMENT);
-    assert_int_equal(parse_bytes("source_adapter_config { [a/b\1] {} }", 36, type), SL_INVALID_ARGUMENT);
-    assert_int_equal(parse_bytes("source_adapter_config { ['a'] {} }", 34, type), SL_INVALID_ARGUMENT);
-    parsed("source_adapter_config { [a/tensorflow.serving.SavedModelBundleSourceAdapterConfig]: {} }", type);
+    assert_int_equal(parse_bytes("source_adapter_config { [a/b-1.c] {} }", 38, type),
+                     SL_INVALID_ARGUMENT);
+    assert_int_equal(parse_bytes("source_adapter_config { [a/b\1] {} }", 36, type),
+                     SL_INVALID_ARGUMENT);
+    assert_int_equal(parse_bytes("source_adapter_config { ['a'] {} }", 34, type),
+                     SL_INVALID_ARGUMENT);
+    parsed(
+        "source_adapter_config { [a/tensorflow.serving.SavedModelBundleSourceAdapterConfig]: {} }",
+        type);
     refused_for(type, "source_adapter_config { [a/{ }",
                 "1:28: expected \"]\" behind the type's URL, found \"{\"");
     refused_for(type, "source_adapter_config { [a/",

@@ -587,9 +587,11 @@ static void a_configuration_that_cannot_be_meant_is_refused_and_changes_nothing(
     is_refused("jwt { name: 'a' audience: 'c' jwks_file: 'jwks.json' }", "has no issuer");
     is_refused("jwt { name: 'a' issuer: 'b' audience: 'c' }", "has no jwks_file and no jwks_url");
     is_refused("jwt { name: 'a' issuer: 'b' audience: 'c' jwks_file: 'nowhere' }", "nowhere");
-    is_refused("jwt { name: 'a' issuer: 'b' audience: 'c' jwks_file: 'jwks.json' clock_skew_seconds: -1 }",
-               "0 to 3600");
-    is_refused("jwt { name: 'a' issuer: 'b' audience: 'c' jwks_file: 'jwks.json' clock_skew_seconds: 3601 }",
+    is_refused(
+        "jwt { name: 'a' issuer: 'b' audience: 'c' jwks_file: 'jwks.json' clock_skew_seconds: -1 }",
+        "0 to 3600");
+    is_refused("jwt { name: 'a' issuer: 'b' audience: 'c' jwks_file: 'jwks.json' "
+               "clock_skew_seconds: 3601 }",
                "0 to 3600");
     sl_text many = {0};
     for (int i = 0; i <= SL_LIMITS_MAX; i++)
@@ -696,11 +698,16 @@ static void without_memory_the_policy_stays_as_it_was(void **state)
     sl_text wire = {0};
     (void)state;
     if (sl_textpb_parse(
-            SL_STR(TOKENS "jwt { name: 'a' issuer: 'b' audience: 'c' jwks_file: 'jwks.json' groups_claim: 'g' "
-                          "principal_claim: 'p' jwks_url: 'https://h/' } rule { principal: '*' allow: PREDICT "
-                          "model: 'm' version_label: 'l' } limit { concurrent: 1 principal: 'a' model: 'm' } "
-                          "allow_network: '10.0.0.0/8' deny_network: '10.1.0.0/16' trusted_proxy: '10.2.0.0/16' "
-                          "listener { kind: REST allow_network: '10.0.0.0/8' deny_network: '10.3.0.0/16' }"),
+            SL_STR(
+                TOKENS
+                "jwt { name: 'a' issuer: 'b' audience: 'c' jwks_file: 'jwks.json' groups_claim: "
+                "'g' "
+                "principal_claim: 'p' jwks_url: 'https://h/' } rule { principal: '*' allow: "
+                "PREDICT "
+                "model: 'm' version_label: 'l' } limit { concurrent: 1 principal: 'a' model: 'm' } "
+                "allow_network: '10.0.0.0/8' deny_network: '10.1.0.0/16' trusted_proxy: "
+                "'10.2.0.0/16' "
+                "listener { kind: REST allow_network: '10.0.0.0/8' deny_network: '10.3.0.0/16' }"),
             &sluice__auth_config__descriptor, NULL, 0, &wire, &st) != SL_OK)
         fail_msg("%s", st.msg);
     Sluice__AuthConfig *c = sluice__auth_config__unpack(NULL, wire.n, (const uint8_t *)wire.p);

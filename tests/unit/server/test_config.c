@@ -589,8 +589,8 @@ static void monitoring_says_where_metrics_are(void **state)
     file = with_file(f, "monitoring_config_file", "m", "");
     assert_int_equal(load(f, file, "--rest_api_port=8501", NULL), SL_OK);
     assert_null(f->config.metrics_path);
-    file = with_file(f, "monitoring_config_file", "m",
-                     "prometheus_config { enable: true path: 'x' }");
+    file =
+        with_file(f, "monitoring_config_file", "m", "prometheus_config { enable: true path: 'x' }");
     assert_int_equal(load(f, file, "--rest_api_port=8501", NULL), SL_OK);
     assert_non_null(strstr(logged(f), "path \"x\" of prometheus_config does not begin with"));
     file = with_file(f, "monitoring_config_file", "m", "prometheus { }");
@@ -659,12 +659,12 @@ static void platforms_that_cannot_be_used_are_refused(void **state)
     assert_int_equal(load(f, platform_file(f, "type_url: 'nonsense'"), NULL, NULL),
                      SL_INVALID_ARGUMENT);
     assert_string_equal(f->st.msg, "Supplied config's type_url could not be parsed: nonsense");
-    assert_int_equal(load(f, platform_file(f, "type_url: 'a/'"), NULL, NULL),
-                     SL_INVALID_ARGUMENT);
+    assert_int_equal(load(f, platform_file(f, "type_url: 'a/'"), NULL, NULL), SL_INVALID_ARGUMENT);
     assert_int_equal(
         load(f,
-             platform_file(f, "type_url: 'a/tensorflow.serving.SavedModelBundleSourceAdapterConfig' "
-                              "value: '\\377'"),
+             platform_file(f,
+                           "type_url: 'a/tensorflow.serving.SavedModelBundleSourceAdapterConfig' "
+                           "value: '\\377'"),
              NULL, NULL),
         SL_INVALID_ARGUMENT);
     assert_non_null(strstr(f->st.msg, "Malformed content of Any: a/tensorflow.serving."));
@@ -679,17 +679,18 @@ static void platforms_that_cannot_be_used_are_refused(void **state)
                      SL_INVALID_ARGUMENT);
     assert_int_equal(
         load(f,
-             platform_file(f, ADAPTER " { legacy_config { mixed_precision: 'float16' "
-                                      "batching_parameters {} enable_per_model_batching_params: true "
-                                      "session_config { gpu_options {} graph_options {} } "
-                                      "enable_model_warmup: true model_warmup_options { "
-                                      "num_request_iterations { value: 3 } } } }"),
+             platform_file(f,
+                           ADAPTER " { legacy_config { mixed_precision: 'float16' "
+                                   "batching_parameters {} enable_per_model_batching_params: true "
+                                   "session_config { gpu_options {} graph_options {} } "
+                                   "enable_model_warmup: true model_warmup_options { "
+                                   "num_request_iterations { value: 3 } } } }"),
              NULL, NULL),
         SL_OK);
     assert_non_null(strstr(logged(f), "float16 auto mixed precision is not supported"));
     assert_int_equal(
-        load(f, platform_file(f, ADAPTER " { legacy_config { mixed_precision: 'bfloat16' } }"), NULL,
-             NULL),
+        load(f, platform_file(f, ADAPTER " { legacy_config { mixed_precision: 'bfloat16' } }"),
+             NULL, NULL),
         SL_OK);
     assert_int_equal(load(f, platform_file(f, "type_url: 'a/pkg.Msg'"), NULL, NULL), SL_INTERNAL);
     assert_string_equal(f->st.msg, "Unable to find compiled-in proto descriptor of type pkg.Msg");

@@ -60,39 +60,41 @@ static void each_path_has_its_meaning(void **state)
 static void other_paths_and_methods_are_told_apart(void **state)
 {
     (void)state;
-    static const char *const unknown[] = {
-        "",
-        "v2",
-        "/",
-        "/v2/x",
-        "/v2/models/m/versions",
-        "/v2/models/m/versions/",
-        "/v2/models/m/other/7",
-        "/v2/models/m/versions/%zz",
-        "/v2/repository",
-        "/v2/repository/models/m",
-        "/v2/repository/other/m/load",
-        "/v2/health/ready/x",
-        "/v2/models",
-        "/v2/health",
-        "/v2/health/x",
-        "/v2//models/m",
-        "/v2/models//infer",
-        "/v2/models/m/x",
-        "/v2/models/m/versions/1/x",
-        "/v2/models/m/versions/1/ready/x",
-        "/v2/models/m/versions/1/ready/x/y",
-        "/v2/models/%zz",
-        "/v2/models/%4",
-        "/v2/repository/x",
-        "/v2/repository/models/m/x"};
+    static const char *const unknown[] = {"",
+                                          "v2",
+                                          "/",
+                                          "/v2/x",
+                                          "/v2/models/m/versions",
+                                          "/v2/models/m/versions/",
+                                          "/v2/models/m/other/7",
+                                          "/v2/models/m/versions/%zz",
+                                          "/v2/repository",
+                                          "/v2/repository/models/m",
+                                          "/v2/repository/other/m/load",
+                                          "/v2/health/ready/x",
+                                          "/v2/models",
+                                          "/v2/health",
+                                          "/v2/health/x",
+                                          "/v2//models/m",
+                                          "/v2/models//infer",
+                                          "/v2/models/m/x",
+                                          "/v2/models/m/versions/1/x",
+                                          "/v2/models/m/versions/1/ready/x",
+                                          "/v2/models/m/versions/1/ready/x/y",
+                                          "/v2/models/%zz",
+                                          "/v2/models/%4",
+                                          "/v2/repository/x",
+                                          "/v2/repository/models/m/x"};
     for (size_t i = 0; i < SL_COUNTOF(unknown); i++)
         if (parse(SL_HTTP_GET, unknown[i], NULL, NULL) != SL_OIP_UNKNOWN)
             fail_msg("%s", unknown[i]);
     assert_int_equal(parse(SL_HTTP_GET, "/v2/models/m/infer", NULL, NULL), SL_OIP_WRONG_METHOD);
-    assert_int_equal(parse(SL_HTTP_GET, "/v2/models/m/versions/7/infer", NULL, NULL), SL_OIP_WRONG_METHOD);
-    assert_int_equal(parse(SL_HTTP_GET, "/v2/repository/models/m/load", NULL, NULL), SL_OIP_WRONG_METHOD);
-    assert_int_equal(parse(SL_HTTP_POST, "/v2/models/m/versions/7", NULL, NULL), SL_OIP_WRONG_METHOD);
+    assert_int_equal(parse(SL_HTTP_GET, "/v2/models/m/versions/7/infer", NULL, NULL),
+                     SL_OIP_WRONG_METHOD);
+    assert_int_equal(parse(SL_HTTP_GET, "/v2/repository/models/m/load", NULL, NULL),
+                     SL_OIP_WRONG_METHOD);
+    assert_int_equal(parse(SL_HTTP_POST, "/v2/models/m/versions/7", NULL, NULL),
+                     SL_OIP_WRONG_METHOD);
     assert_int_equal(parse(SL_HTTP_POST, "/v2/models/m", NULL, NULL), SL_OIP_WRONG_METHOD);
     assert_int_equal(parse(SL_HTTP_DELETE, "/v2", NULL, NULL), SL_OIP_WRONG_METHOD);
     assert_true(sl_oip_is_path(SL_STR("/v2")) && sl_oip_is_path(SL_STR("/v2/x")));

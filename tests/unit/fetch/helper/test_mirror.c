@@ -1,10 +1,10 @@
 /* test_mirror.c - publishing into a mirror, and what is removed from it */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -194,7 +194,8 @@ static void a_directory_that_cannot_be_used_is_named(void **state)
 static void what_is_not_of_the_mirror_stays(void **state)
 {
     (void)state;
-    static const char *const others[] = {"data/nodash", "data/-x", "data/x-1", "data/+7-aa", "data/8-aa"};
+    static const char *const others[] = {"data/nodash", "data/-x", "data/x-1", "data/+7-aa",
+                                         "data/8-aa"};
     char path[256];
     for (size_t i = 0; i < SL_COUNTOF(others); i++) {
         snprintf(path, sizeof path, "%s/%s", dir, others[i]);
@@ -208,7 +209,8 @@ static void what_is_not_of_the_mirror_stays(void **state)
     assert_non_null(f);
     fclose(f);
     tidy("", 7);
-    assert_true(there("data/nodash") && there("data/-x") && there("data/x-1") && there("data/+7-aa"));
+    assert_true(there("data/nodash") && there("data/-x") && there("data/x-1") &&
+                there("data/+7-aa"));
     assert_true(there("staging-file"));
     assert_false(there("data/8-aa"));
     assert_false(there("versions/1"));
