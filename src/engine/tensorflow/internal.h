@@ -103,8 +103,9 @@ typedef struct tf_counts {
 
 /* How well looking for the answer before sleeping went (run.c, remember_look). */
 typedef struct tf_looks {
-    atomic_int done, missed;    /* of this row */
-    atomic_int pause, left_out; /* runs to go without a look after a bad row, and how many are left */
+    atomic_int done, missed; /* of this row */
+    atomic_int pause,
+        left_out; /* runs to go without a look after a bad row, and how many are left */
 } tf_looks;
 
 struct sl_session {
@@ -119,6 +120,8 @@ struct sl_session {
     bool *pure;                      /* opposite signatures */
     atomic_uint_fast64_t typical_ns; /* of a run, smoothed: how long looking is worth while */
     tf_looks looks;
+    sl_signatures *declared; /* what inputs should look like; NULL: no memory for it */
+    atomic_bool careful;     /* run.c, blame */
 
     /* engine->lock */
     sl_session *next;

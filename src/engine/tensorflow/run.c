@@ -180,8 +180,7 @@ static sl_code give_up_waiting(const sl_run *run, uint64_t now, sl_status *st)
 }
 
 /* SL_OK: the slot is ours again, or DEAD. Otherwise the child still has it. */
-static sl_code wait_for_reply(sl_session *s, sl_tf_slot *slot, const sl_run *run,
-                              sl_status *st)
+static sl_code wait_for_reply(sl_session *s, sl_tf_slot *slot, const sl_run *run, sl_status *st)
 {
     uint64_t look_ns;
     if (worth_looking(s, &look_ns)) {
@@ -361,6 +360,54 @@ static sl_code refuse_dead(sl_session *s, const tf_child *c, sl_status *st)
     return rc;
 }
 
+/* ---- inputs that end processes ---- */
+
+/* The first input that is empty or not of the shape that the signature declares; -1: none. */
+static int unusual_input(const sl_session *s, const sl_run *run)
+{
+    const sl_signature *sig = s->declared ? &s->declared->list[run->signature] : NULL;
+    for (int i = 0; sig != NULL && i < run->n_inputs; i++) {
+        const sl_tensor *t = &run->inputs[i];
+        const sl_tensor_info *info = &sig->inputs[run->input_index[i]];
+        if (info->rank >= 0 && info->rank != t->rank)
+            return i;
+        for (int k = 0; k < t->rank; k++)
+            if (t->dims[k] == 0 ||
+                (info->rank >= 0 && info->dims[k] >= 0 && info->dims[k] != t->dims[k]))
+                return i;
+    }
+    return -1;
+}
+
+/*
+ * Declared shapes are not enforced, as in TensorFlow Serving: a graph may well take others. But there
+ * are kernels that end the process when they meet one (those of oneDNN, at a convolution whose input
+ * has the wrong rank), and any client could keep a version from the others with that. So once a
+ * process has ended over such a request, its version takes no more of them.
+ */
+static void blame(sl_session *s, const sl_run *run)
+{
+    if (unusual_input(s, run) >= 0)
+        atomic_store(&s->careful, true);
+}
+
+static sl_code refuse_unusual(const sl_session *s, const sl_run *run, sl_status *st)
+{
+    char has[160], wants[160];
+    int i = atomic_load_explicit(&s->careful, memory_order_relaxed) ? unusual_input(s, run) : -1;
+    if (i < 0)
+        return SL_OK;
+    const sl_tensor *t = &run->inputs[i];
+    const sl_tensor_info *info = &s->declared->list[run->signature].inputs[run->input_index[i]];
+    return sl_fail(
+        st, SL_INVALID_ARGUMENT,
+        "input \"%s\" of shape %s is empty or not of the declared shape %s: a request of "
+        "that kind has ended the TensorFlow process of %s, which takes no more of them",
+        info->key, sl_shape_text(t->dims, t->rank, has, sizeof has),
+        info->rank < 0 ? "<unknown>" : sl_shape_text(info->dims, info->rank, wants, sizeof wants),
+        s->label);
+}
+
 static sl_code check(const sl_session *s, const sl_run *run, sl_status *st)
 {
     if (run->signature < 0 || run->signature >= s->n_signatures)
@@ -373,7 +420,8 @@ static sl_code check(const sl_session *s, const sl_run *run, sl_status *st)
         if (run->output_index[i] < 0 || run->output_index[i] >= c->outputs)
             return sl_fail(st, SL_INVALID_ARGUMENT, "output %d does not exist",
                            run->output_index[i]);
-    return give_up_waiting(run, run->deadline_ns ? sl_now_ns() : 0, st);
+    sl_code rc = refuse_unusual(s, run, st);
+    return rc ? rc : give_up_waiting(run, run->deadline_ns ? sl_now_ns() : 0, st);
 }
 
 sl_code tf_run(sl_session *s, sl_run *run, sl_status *st)
@@ -407,6 +455,7 @@ sl_code tf_run(sl_session *s, sl_run *run, sl_status *st)
         atomic_compare_exchange_strong(&slot->state, &reply, SL_TF_IDLE);
     } else if (!abandon) {
         rc = refuse_dead(s, c, st);
+        blame(s, run);
     }
     tf_place_release(s, c, place, abandon);
     return rc;

@@ -47,6 +47,7 @@ static void free_session(sl_session *s)
     sl_free(s->described[0]);
     sl_free(s->described[1]);
     sl_free(s->signatures);
+    sl_signatures_free(s->declared);
     sl_free(s->pure);
     sl_free(s->written);
     sl_free(s->label);
@@ -70,6 +71,7 @@ static sl_session *new_session(tf_engine *e, const sl_saved_model *model,
     s->signatures = sl_calloc((size_t)s->n_signatures, sizeof *s->signatures);
     for (int i = 0; i < s->n_signatures; i++)
         s->signatures[i] = (tf_counts){all->list[i].n_inputs, all->list[i].n_outputs};
+    s->declared = sl_signatures_try_dup(all);
     snprintf(s->why_not, sizeof s->why_not, "%s is not loaded yet", s->label);
     s->params = tf_params_memfd(e, model, opts, s->label);
     return s;

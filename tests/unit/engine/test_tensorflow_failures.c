@@ -64,6 +64,43 @@ static void while_it_restarts_requests_are_refused_at_once(void **state)
     unserve(&s);
 }
 
+static sl_code end_with_row(served *s, const char *how, int64_t n, call *c)
+{
+    *c = (call){.to = s, .signature = "end", .n_in = 1, .in = {strings(&how, n, 1)}};
+    return run_call(c);
+}
+
+/* What is declared is a scalar. */
+static void inputs_of_another_shape_that_end_a_process_do_so_once(void **state)
+{
+    (void)state;
+    served s = serve("custom");
+    call c;
+    assert_int_equal(end_with_row(&s, "fine", 1, &c), SL_OK);
+    end_call(&c);
+    assert_int_equal(end_how(&s, "abort", &c), SL_UNAVAILABLE); /* not for its shape */
+    end_call(&c);
+    expect_back(&s);
+    assert_int_equal(end_with_row(&s, "still fine", 1, &c), SL_OK);
+    end_call(&c);
+
+    assert_int_equal(end_with_row(&s, "abort", 1, &c), SL_UNAVAILABLE);
+    end_call(&c);
+    expect_back(&s);
+    pid_t pid = pid_of(&s);
+    for (int64_t n = 0; n < 2; n++) {
+        assert_int_equal(end_with_row(&s, "abort", n, &c), SL_INVALID_ARGUMENT);
+        assert_non_null(strstr(c.st.msg, n ? "input \"how\" of shape [1] is empty or not of the "
+                                             "declared shape []: a request of that kind has ended "
+                                             "the TensorFlow process of model \"custom\" version 1"
+                                           : "of shape [0] is empty"));
+        end_call(&c);
+    }
+    expect_back(&s);
+    assert_int_equal(pid_of(&s), pid);
+    unserve(&s);
+}
+
 typedef struct spinner {
     call c;
     sl_code rc;
@@ -386,6 +423,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_op_that_ends_its_process_costs_only_its_request),
         cmocka_unit_test(while_it_restarts_requests_are_refused_at_once),
+        cmocka_unit_test(inputs_of_another_shape_that_end_a_process_do_so_once),
         cmocka_unit_test(a_killed_process_fails_its_runs_and_comes_back),
         cmocka_unit_test(a_version_whose_files_have_gone_says_why_it_does_not_come_back),
         cmocka_unit_test(the_host_comes_back_too),
