@@ -16,7 +16,8 @@ enum { MAX_FIELDS = 64, MAX_HEAD = 32 * 1024 };
 typedef struct fields {
     nghttp2_nv nv[MAX_FIELDS];
     size_t n;
-    bool bad; /* too many, too large, or not to be understood */
+    bool bad;       /* too many, too large, or not to be understood */
+    bool no_memory; /* bad for that reason */
     char digits[4], length[24];
 } fields;
 
@@ -59,6 +60,7 @@ static void add_lines(fields *f, const char *p, size_t n)
 static void add_chain(fields *f, sl_h2_stream *s, const sl_chain *c)
 {
     const sl_piece *first = c->head;
+    f->no_memory |= c->failed;
     f->bad |= c->failed || c->size > MAX_HEAD;
     if (c->size == 0 || f->bad)
         return;
@@ -68,7 +70,7 @@ static void add_chain(fields *f, sl_h2_stream *s, const sl_chain *c)
     }
     char *flat = sl_arena_try_alloc(&s->arena, c->size);
     if (flat == NULL) {
-        f->bad = true;
+        f->bad = f->no_memory = true;
         return;
     }
     sl_chain_copy(c, flat);
@@ -103,7 +105,7 @@ static void make_head(fields *f, sl_h2_stream *s, bool whole)
 {
     const sl_http_call *call = &s->call;
     f->n = 0;
-    f->bad = false;
+    f->bad = f->no_memory = false;
     add_status(f, call->status);
     if (call->content_type != NULL)
         add(f, "content-type", 12, call->content_type, strlen(call->content_type));
@@ -123,7 +125,7 @@ static int end_of_body(nghttp2_session *session, sl_h2_stream *s, uint32_t *flag
 {
     fields f; /* large: not to be cleared for each reply */
     f.n = 0;
-    f.bad = false;
+    f.bad = f.no_memory = false;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (s->call.trailers.size == 0 && !s->call.trailers.failed)
         return 0;
@@ -232,7 +234,7 @@ static void give_500(fields *f, sl_h2_stream *s)
 {
     sl_http_call *call = &s->call;
     sl_log(SL_ERROR, "a reply could not be written: %s",
-           f->bad ? "its head is too large" : "out of memory");
+           f->bad && !f->no_memory ? "its head is too large" : "out of memory");
     sl_chain_reset(&call->reply);
     sl_chain_reset(&call->head);
     sl_chain_reset(&call->trailers);
