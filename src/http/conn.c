@@ -21,11 +21,22 @@ enum { LINGER_BYTES = 64 << 20, MOVED_ON = 512 };
 
 /* ---- time ---- */
 
-static void set_due(sl_conn *c, uint64_t due_ns)
+void sl_conn_set_due(sl_conn *c, uint64_t due_ns)
 {
     c->due_ns = due_ns;
     if (due_ns != UINT64_MAX && (!sl_timer_runs(&c->timer) || c->timer.due_ns > due_ns))
         sl_timer_start(c->shard->loop, &c->timer, due_ns);
+}
+
+sl_conn *sl_conn_due(sl_timer *t)
+{
+    sl_conn *c = (sl_conn *)((char *)t - offsetof(sl_conn, timer));
+    if (c->due_ns == UINT64_MAX)
+        return NULL;
+    if (c->due_ns <= sl_loop_now(c->shard->loop))
+        return c;
+    sl_timer_start(c->shard->loop, t, c->due_ns);
+    return NULL;
 }
 
 static uint64_t from_now(const sl_conn *c, uint64_t ns)
@@ -37,7 +48,7 @@ void sl_conn_watch_rate(sl_conn *c)
 {
     c->grace = true;
     c->moved = 0;
-    set_due(c, sl_conn_limits(c)->min_rate ? from_now(c, SL_RATE_WINDOW_NS) : UINT64_MAX);
+    sl_conn_set_due(c, sl_conn_limits(c)->min_rate ? from_now(c, SL_RATE_WINDOW_NS) : UINT64_MAX);
 }
 
 /* At the end of a window: fast enough? */
@@ -47,7 +58,7 @@ static bool keeps_up(sl_conn *c)
         c->grace || c->moved >= sl_conn_limits(c)->min_rate * (SL_RATE_WINDOW_NS / 1000000000u);
     c->grace = false;
     c->moved = 0;
-    set_due(c, from_now(c, SL_RATE_WINDOW_NS));
+    sl_conn_set_due(c, from_now(c, SL_RATE_WINDOW_NS));
     return ok;
 }
 
@@ -108,7 +119,7 @@ void sl_conn_end(sl_conn *c)
     sl_conn_return_exchange(c);
     c->state = SL_CONN_LINGER;
     c->moved = 0;
-    set_due(c, from_now(c, LINGER_NS));
+    sl_conn_set_due(c, from_now(c, LINGER_NS));
 }
 
 static void linger(sl_conn *c)
@@ -180,14 +191,15 @@ static void settle_head(sl_conn *c)
 {
     const sl_http_limits *l = sl_conn_limits(c);
     if (c->x != NULL && c->x->start != c->x->end) {
-        set_due(c, l->head_timeout_ns ? c->x->call.started_ns + l->head_timeout_ns : UINT64_MAX);
+        sl_conn_set_due(c, l->head_timeout_ns ? c->x->call.started_ns + l->head_timeout_ns
+                                              : UINT64_MAX);
         return;
     }
     sl_conn_return_exchange(c);
     if (!c->shard->draining)
-        set_due(c, from_now(c, l->idle_timeout_ns));
+        sl_conn_set_due(c, from_now(c, l->idle_timeout_ns));
     else if (c->fresh) /* a request follows the handshake closely: it is waited for */
-        set_due(c, from_now(c, FRESH_NS));
+        sl_conn_set_due(c, from_now(c, FRESH_NS));
     else
         c->state = SL_CONN_DEAD;
 }
@@ -351,13 +363,9 @@ static void timed_out(sl_conn *c)
 
 static void due(sl_timer *t)
 {
-    sl_conn *c = (sl_conn *)((char *)t - offsetof(sl_conn, timer));
-    if (c->due_ns == UINT64_MAX)
+    sl_conn *c = sl_conn_due(t);
+    if (c == NULL)
         return;
-    if (c->due_ns > sl_loop_now(c->shard->loop)) {
-        sl_timer_start(c->shard->loop, t, c->due_ns);
-        return;
-    }
     c->busy = true;
     timed_out(c);
     advance(c);
@@ -380,7 +388,7 @@ void sl_conn_drain(sl_conn *c)
     if (c->state == SL_CONN_HTTP2)
         sl_h2_drain(c);
     else if (c->shard->draining && (c->state == SL_CONN_HANDSHAKE || c->state == SL_CONN_PROXY))
-        set_due(c, SL_MIN(c->due_ns, from_now(c, FRESH_NS)));
+        sl_conn_set_due(c, SL_MIN(c->due_ns, from_now(c, FRESH_NS)));
     else if (c->shard->draining && c->state == SL_CONN_HEAD && c->x == NULL && c->out.size == 0)
         ready(&c->watch, EPOLLIN);
 }
@@ -406,8 +414,8 @@ void sl_conn_begin(sl_conn *c)
 {
     bool tls = sl_conn_options(c)->tls != NULL;
     c->state = tls ? SL_CONN_HANDSHAKE : SL_CONN_HEAD;
-    set_due(c, from_now(c, tls ? sl_conn_limits(c)->handshake_timeout_ns
-                               : sl_conn_limits(c)->idle_timeout_ns));
+    sl_conn_set_due(c, from_now(c, tls ? sl_conn_limits(c)->handshake_timeout_ns
+                                       : sl_conn_limits(c)->idle_timeout_ns));
 }
 
 void sl_conn_open(sl_conn *c)
@@ -427,8 +435,8 @@ void sl_conn_open(sl_conn *c)
         sl_conn_begin(c);
         if (o->is_proxy != NULL && o->is_proxy((sl_str){c->peer, c->peer_n}, o->arg)) {
             c->state = SL_CONN_PROXY;
-            set_due(c, from_now(c, SL_MIN(sl_conn_limits(c)->head_timeout_ns,
-                                          sl_conn_limits(c)->idle_timeout_ns)));
+            sl_conn_set_due(c, from_now(c, SL_MIN(sl_conn_limits(c)->head_timeout_ns,
+                                                  sl_conn_limits(c)->idle_timeout_ns)));
         }
         sl_conn_drain(c);
         return;

@@ -183,6 +183,11 @@ void sl_shard_left(sl_shard *s);
 
 /* ---- conn.c ---- */
 void sl_conn_open(sl_conn *c); /* it is in its shard's list */
+/* When to look again, on whatever protocol the connection speaks; UINT64_MAX: never. The timer is
+ * lazy: a later time only moves due_ns. */
+void sl_conn_set_due(sl_conn *c, uint64_t due_ns);
+/* For what the timer fires: the connection, or NULL while it is not due. */
+sl_conn *sl_conn_due(sl_timer *t);
 /* Who is at the other end is known: waits for TLS or for a request. */
 void sl_conn_begin(sl_conn *c);
 void sl_conn_drain(sl_conn *c);

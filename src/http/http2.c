@@ -96,13 +96,6 @@ void sl_h2_free(sl_conn *c)
 
 /* ---- time ---- */
 
-static void set_due(sl_conn *c, uint64_t due_ns)
-{
-    c->due_ns = due_ns;
-    if (due_ns != UINT64_MAX && (!sl_timer_runs(&c->timer) || c->timer.due_ns > due_ns))
-        sl_timer_start(c->shard->loop, &c->timer, due_ns);
-}
-
 static uint64_t after(uint64_t from, uint64_t ns)
 {
     return ns ? from + ns : UINT64_MAX;
@@ -157,13 +150,9 @@ static void check_times(sl_h2 *h)
 
 static void due(sl_timer *t)
 {
-    sl_conn *c = (sl_conn *)((char *)t - offsetof(sl_conn, timer));
-    if (c->due_ns == UINT64_MAX)
+    sl_conn *c = sl_conn_due(t);
+    if (c == NULL)
         return;
-    if (c->due_ns > sl_loop_now(c->shard->loop)) {
-        sl_timer_start(c->shard->loop, t, c->due_ns);
-        return;
-    }
     check_times(c->h2);
     sl_h2_advance(c);
 }
@@ -306,7 +295,7 @@ void sl_h2_advance(sl_conn *c)
     }
     bool out = h->pending != NULL || h->more || filter_waits(&c->io);
     sl_watch_change(&c->watch, EPOLLIN | (out ? EPOLLOUT : 0));
-    set_due(c, next_due(h));
+    sl_conn_set_due(c, next_due(h));
     join_the_crowd(c);
 }
 

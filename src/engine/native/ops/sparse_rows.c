@@ -130,16 +130,20 @@ static sl_code reshape_sparse_run(sl_op_call *c, sl_status *st)
     return rc;
 }
 
-/* ---- SparseReorder (indices, values, shape): rows in ascending order, equal ones as they came
- * ---- */
+/* `n_in` inputs, the first of which are a sparse tensor: indices, values, shape. */
+static sl_code check_sparse(sl_op_node *n, int n_in, sl_status *st)
+{
+    sl_code rc = sl_ops_check(n, n_in, SL_T(INT64), st);
+    if (!rc)
+        rc = sl_ops_check_input(n, 1, SL_T_PLAIN, st);
+    return rc ? rc : sl_ops_check_input(n, 2, SL_T(INT64), st);
+}
+
+/* ---- SparseReorder (indices, values, shape): ascending, equal ones as they came ---- */
 
 static sl_code reorder_configure(sl_op_node *n, sl_status *st)
 {
-    sl_code rc = sl_ops_check(n, 3, SL_T(INT64), st);
-    if (!rc)
-        rc = sl_ops_check_input(n, 1, SL_T_PLAIN, st);
-    if (!rc)
-        rc = sl_ops_check_input(n, 2, SL_T(INT64), st);
+    sl_code rc = check_sparse(n, 3, st);
     if (!rc && n->n_out != 2)
         rc = sl_fail(st, SL_INVALID_ARGUMENT, "SparseReorder has %d outputs", n->n_out);
     if (rc)
@@ -215,11 +219,7 @@ static sl_code reorder_run(sl_op_call *c, sl_status *st)
 
 static sl_code fill_rows_configure(sl_op_node *n, sl_status *st)
 {
-    sl_code rc = sl_ops_check(n, 4, SL_T(INT64), st);
-    if (!rc)
-        rc = sl_ops_check_input(n, 1, SL_T_PLAIN, st);
-    if (!rc)
-        rc = sl_ops_check_input(n, 2, SL_T(INT64), st);
+    sl_code rc = check_sparse(n, 4, st);
     if (!rc && (n->in_types[3] != n->in_types[1] || n->n_out != 4))
         rc = sl_fail(st, SL_INVALID_ARGUMENT, "SparseFillEmptyRows does not fit its operands");
     if (rc)
