@@ -76,9 +76,10 @@ static void set_up(void)
     atomic_store(&c->control->slots[0].child_sleeps, 1);
     session = sl_calloc(1, sizeof *session);
     session->label = sl_strdup("model");
-    session->signatures = sl_calloc(1, sizeof *session->signatures);
-    session->signatures[0] = (tf_counts){1, 2};
-    session->n_signatures = 1;
+    static const sl_tensor_info infos[] = {{.key = "a", .rank = -1}, {.key = "b", .rank = -1}};
+    static const sl_signature one = {
+        .key = "s", .inputs = infos, .n_inputs = 1, .outputs = infos, .n_outputs = 2};
+    session->signatures = sl_signatures_try_dup(&(sl_signatures){&one, 1, false});
     session->ready = c;
     pthread_mutex_init(&session->lock, NULL);
     sl_cond_init(&session->freed);

@@ -97,10 +97,6 @@ typedef enum tf_session_state {
     TF_CLOSING, /* close() waits for the process to end */
 } tf_session_state;
 
-typedef struct tf_counts {
-    int inputs, outputs;
-} tf_counts;
-
 /* How well looking for the answer before sleeping went (run.c, remember_look). */
 typedef struct tf_looks {
     atomic_int done, missed; /* of this row */
@@ -111,17 +107,14 @@ typedef struct tf_looks {
 struct sl_session {
     tf_engine *engine;
     uint64_t id;
-    char *label;   /* model "m" version 1 */
-    char *written; /* TensorFlow that wrote the model, or "" */
-    int params;    /* memfd: what every process of this version is told */
-    tf_counts *signatures;
-    int n_signatures; /* their union, if there is one, included: it is the last */
-    bool unites;
-    bool *pure;                      /* opposite signatures */
+    char *label;               /* model "m" version 1 */
+    char *written;             /* TensorFlow that wrote the model, or "" */
+    int params;                /* memfd: what every process of this version is told */
+    sl_signatures *signatures; /* a copy: what inputs there are, and what they should look like */
+    bool *pure;                /* opposite signatures */
     atomic_uint_fast64_t typical_ns; /* of a run, smoothed: how long looking is worth while */
     tf_looks looks;
-    sl_signatures *declared; /* what inputs should look like; NULL: no memory for it */
-    atomic_bool careful;     /* run.c, blame */
+    atomic_bool careful; /* run.c, blame */
 
     /* engine->lock */
     sl_session *next;

@@ -365,8 +365,8 @@ static sl_code refuse_dead(sl_session *s, const tf_child *c, sl_status *st)
 /* The first input that is empty or not of the shape that the signature declares; -1: none. */
 static int unusual_input(const sl_session *s, const sl_run *run)
 {
-    const sl_signature *sig = s->declared ? &s->declared->list[run->signature] : NULL;
-    for (int i = 0; sig != NULL && i < run->n_inputs; i++) {
+    const sl_signature *sig = &s->signatures->list[run->signature];
+    for (int i = 0; i < run->n_inputs; i++) {
         const sl_tensor *t = &run->inputs[i];
         const sl_tensor_info *info = &sig->inputs[run->input_index[i]];
         if (info->rank >= 0 && info->rank != t->rank)
@@ -398,7 +398,7 @@ static sl_code refuse_unusual(const sl_session *s, const sl_run *run, sl_status 
     if (i < 0)
         return SL_OK;
     const sl_tensor *t = &run->inputs[i];
-    const sl_tensor_info *info = &s->declared->list[run->signature].inputs[run->input_index[i]];
+    const sl_tensor_info *info = &s->signatures->list[run->signature].inputs[run->input_index[i]];
     return sl_fail(
         st, SL_INVALID_ARGUMENT,
         "input \"%s\" of shape %s is empty or not of the declared shape %s: a request of "
@@ -410,14 +410,14 @@ static sl_code refuse_unusual(const sl_session *s, const sl_run *run, sl_status 
 
 static sl_code check(const sl_session *s, const sl_run *run, sl_status *st)
 {
-    if (run->signature < 0 || run->signature >= s->n_signatures)
+    if (run->signature < 0 || run->signature >= s->signatures->count + s->signatures->has_union)
         return sl_fail(st, SL_INVALID_ARGUMENT, "signature %d does not exist", run->signature);
-    const tf_counts *c = &s->signatures[run->signature];
+    const sl_signature *c = &s->signatures->list[run->signature];
     for (int i = 0; i < run->n_inputs; i++)
-        if (run->input_index[i] < 0 || run->input_index[i] >= c->inputs)
+        if (run->input_index[i] < 0 || run->input_index[i] >= c->n_inputs)
             return sl_fail(st, SL_INVALID_ARGUMENT, "input %d does not exist", run->input_index[i]);
     for (int i = 0; i < run->n_outputs; i++)
-        if (run->output_index[i] < 0 || run->output_index[i] >= c->outputs)
+        if (run->output_index[i] < 0 || run->output_index[i] >= c->n_outputs)
             return sl_fail(st, SL_INVALID_ARGUMENT, "output %d does not exist",
                            run->output_index[i]);
     sl_code rc = refuse_unusual(s, run, st);

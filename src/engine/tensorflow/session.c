@@ -46,8 +46,7 @@ static void free_session(sl_session *s)
     pthread_mutex_destroy(&s->lock);
     sl_free(s->described[0]);
     sl_free(s->described[1]);
-    sl_free(s->signatures);
-    sl_signatures_free(s->declared);
+    sl_signatures_free(s->signatures);
     sl_free(s->pure);
     sl_free(s->written);
     sl_free(s->label);
@@ -58,7 +57,6 @@ static sl_session *new_session(tf_engine *e, const sl_saved_model *model,
                                const sl_load_options *opts)
 {
     sl_session *s = sl_calloc(1, sizeof *s);
-    const sl_signatures *all = sl_saved_model_signatures(model);
     sl_str written = sl_saved_model_about(model)->tensorflow_version;
     s->engine = e;
     s->label = make_label(opts);
@@ -66,12 +64,7 @@ static sl_session *new_session(tf_engine *e, const sl_saved_model *model,
     s->lines.fd = -1;
     pthread_mutex_init(&s->lock, NULL);
     sl_cond_init(&s->freed);
-    s->n_signatures = all->count + all->has_union;
-    s->unites = all->has_union;
-    s->signatures = sl_calloc((size_t)s->n_signatures, sizeof *s->signatures);
-    for (int i = 0; i < s->n_signatures; i++)
-        s->signatures[i] = (tf_counts){all->list[i].n_inputs, all->list[i].n_outputs};
-    s->declared = sl_signatures_try_dup(all);
+    s->signatures = sl_signatures_try_dup(sl_saved_model_signatures(model));
     snprintf(s->why_not, sizeof s->why_not, "%s is not loaded yet", s->label);
     s->params = tf_params_memfd(e, model, opts, s->label);
     return s;
@@ -130,7 +123,7 @@ sl_code tf_load(void *self, const sl_saved_model *model, const sl_load_options *
         return rc;
     sl_session *s = new_session(e, model, opts);
     s->pure = sl_pure_signatures(model);
-    if (s->params < 0 || s->pure == NULL) {
+    if (s->params < 0 || s->pure == NULL || s->signatures == NULL) {
         free_session(s);
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: load parameters");
     }
@@ -153,12 +146,12 @@ sl_code tf_load(void *self, const sl_saved_model *model, const sl_load_options *
 
 bool tf_pure(sl_session *s, int signature)
 {
-    return signature >= 0 && signature < s->n_signatures - s->unites && s->pure[signature];
+    return signature >= 0 && signature < s->signatures->count && s->pure[signature];
 }
 
 bool tf_unites(sl_session *s)
 {
-    return s->unites;
+    return s->signatures->has_union;
 }
 
 void tf_close(sl_session *s)
