@@ -1,0 +1,186 @@
+/*
+ * calls.c - see calls.h
+ *
+ * A program's own definition of a function goes before that of a shared library; the one behind it
+ * is found by dlsym(3).
+ */
+#undef _FORTIFY_SOURCE /* which would define some of them */
+#include "calls.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { MOST = 10000 };
+
+static _Atomic(const char *) armed;
+static atomic_int left, counted, error_of;
+
+void fail_call(const char *name, int nth, int error)
+{
+    atomic_store(&armed, NULL);
+    atomic_store(&left, nth);
+    atomic_store(&counted, 0);
+    atomic_store(&error_of, error);
+    atomic_store(&armed, name);
+}
+
+int calls_counted(void)
+{
+    return atomic_load(&counted);
+}
+
+int fail_each_call(const char *name, int error, sl_code (*attempt)(void *arg, sl_status *st),
+                   void *arg)
+{
+    for (int nth = 1; nth < MOST; nth++) {
+        sl_status st = {0};
+        fail_call(name, nth, error);
+        sl_code rc = attempt(arg, &st);
+        int calls = calls_counted();
+        fail_call(NULL, 0, 0);
+        if (rc && st.msg[0] == '\0')
+            fail_msg("%s, %d: code %d without a message", name, nth, rc);
+        if (calls < nth)
+            return nth - 1;
+    }
+    fail_msg("%s: calls without end", name);
+    return MOST;
+}
+
+static bool hit(const char *name)
+{
+    const char *wanted = atomic_load(&armed);
+    if (wanted == NULL || strcmp(wanted, name) != 0)
+        return false;
+    atomic_fetch_add(&counted, 1);
+    if (atomic_fetch_sub(&left, 1) != 1)
+        return false;
+    errno = atomic_load(&error_of);
+    return true;
+}
+
+static void *behind(const char *name)
+{
+    void *f = dlsym(RTLD_NEXT, name);
+    if (f == NULL)
+        abort();
+    return f;
+}
+
+#define CALL(type, failure, name, parameters, arguments) \
+    type name parameters;                                \
+    type name parameters                                 \
+    {                                                    \
+        static type(*real) parameters;                   \
+        if (hit(#name))                                  \
+            return failure;                              \
+        if (real == NULL)                                \
+            *(void **)&real = behind(#name);             \
+        return real arguments;                           \
+    }
+
+/* ---- files ---- */
+
+int open(const char *path, int flags, ...)
+{
+    static int (*real)(const char *, int, mode_t);
+    va_list ap;
+    va_start(ap, flags);
+    mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
+    va_end(ap);
+    if (hit("open"))
+        return -1;
+    if (real == NULL)
+        *(void **)&real = behind("open");
+    return real(path, flags, mode);
+}
+
+int openat(int dir, const char *path, int flags, ...)
+{
+    static int (*real)(int, const char *, int, mode_t);
+    va_list ap;
+    va_start(ap, flags);
+    mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
+    va_end(ap);
+    if (hit("openat"))
+        return -1;
+    if (real == NULL)
+        *(void **)&real = behind("openat");
+    return real(dir, path, flags, mode);
+}
+
+CALL(ssize_t, -1, read, (int fd, void *p, size_t n), (fd, p, n))
+CALL(ssize_t, -1, write, (int fd, const void *p, size_t n), (fd, p, n))
+CALL(ssize_t, -1, pwrite, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at))
+CALL(int, -1, fsync, (int fd), (fd))
+CALL(int, -1, ftruncate, (int fd, off_t size), (fd, size))
+CALL(off_t, -1, lseek, (int fd, off_t at, int from), (fd, at, from))
+CALL(int, -1, flock, (int fd, int how), (fd, how))
+CALL(int, -1, mkdir, (const char *path, mode_t mode), (path, mode))
+CALL(int, -1, mkdirat, (int dir, const char *path, mode_t mode), (dir, path, mode))
+CALL(int, -1, rename, (const char *from, const char *to), (from, to))
+CALL(int, -1, symlink, (const char *to, const char *path), (to, path))
+CALL(ssize_t, -1, readlink, (const char *path, char *p, size_t n), (path, p, n))
+CALL(int, -1, lstat, (const char *path, struct stat *s), (path, s))
+CALL(int, -1, stat, (const char *path, struct stat *s), (path, s))
+CALL(int, -1, statvfs, (const char *path, struct statvfs *s), (path, s))
+CALL(DIR *, NULL, opendir, (const char *path), (path))
+CALL(struct dirent *, NULL, readdir, (DIR * d), (d))
+CALL(FTS *, NULL, fts_open,
+     (char *const *paths, int options, int (*by)(const FTSENT **, const FTSENT **)),
+     (paths, options, by))
+
+/* ---- processes, threads ---- */
+
+CALL(int, -1, pipe2, (int fds[2], int flags), (fds, flags))
+CALL(int, atomic_load(&error_of), posix_spawn,
+     (pid_t * pid, const char *path, const posix_spawn_file_actions_t *actions,
+      const posix_spawnattr_t *attributes, char *const *argv, char *const *env),
+     (pid, path, actions, attributes, argv, env))
+CALL(int, atomic_load(&error_of), pthread_create,
+     (pthread_t * thread, const pthread_attr_t *attributes, void *(*start)(void *), void *arg),
+     (thread, attributes, start, arg))
+CALL(ssize_t, -1, getrandom, (void *p, size_t n, unsigned flags), (p, n, flags))
+
+/* ---- libraries; their types are theirs ---- */
+
+CALL(int, atomic_load(&error_of), curl_global_init, (long flags), (flags))
+CALL(void *, NULL, curl_easy_init, (void), ())
+CALL(void *, NULL, curl_multi_init, (void), ())
+CALL(int, atomic_load(&error_of), curl_multi_add_handle, (void *multi, void *easy), (multi, easy))
+CALL(void *, NULL, curl_slist_append, (void *list, const char *line), (list, line))
+CALL(void *, NULL, curl_url, (void), ())
+CALL(void *, NULL, XML_ParserCreate, (const char *encoding), (encoding))
+CALL(void *, NULL, archive_read_new, (void), ())
+CALL(int, atomic_load(&error_of), archive_read_open_fd, (void *a, int fd, size_t block),
+     (a, fd, block))
+CALL(void *, NULL, BIO_new_mem_buf, (const void *p, int n), (p, n))
+CALL(void *, NULL, EVP_MD_CTX_new, (void), ())
+CALL(int, 0, EVP_DigestInit_ex, (void *c, const void *md, void *engine), (c, md, engine))
+CALL(int, 0, EVP_DigestFinal_ex, (void *c, unsigned char *out, unsigned *n), (c, out, n))
+CALL(int, 0, EVP_DigestSignInit, (void *c, void **key_c, const void *md, void *engine, void *key),
+     (c, key_c, md, engine, key))
+CALL(int, 0, EVP_DigestSign,
+     (void *c, unsigned char *out, size_t *n, const unsigned char *in, size_t in_n),
+     (c, out, n, in, in_n))
