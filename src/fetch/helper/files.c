@@ -25,7 +25,7 @@ typedef struct transfer {
     CURL *easy;
     struct curl_slist *headers;
     fetch_reply reply;
-    char what[400];
+    char what[FETCH_WHAT];
     int fd;
     uint64_t got, limit; /* bytes in the file; at most so many may come */
     bool sized;          /* exactly `limit` must come */
@@ -146,7 +146,7 @@ static sl_code launch(transfer *t, CURLM *multi, fetch_build build, const void *
     fetch_reply_fini(&t->reply);
     prepare_to_go_on(t, &r);
     if (rc == SL_OK) {
-        snprintf(t->what, sizeof t->what, "%.*s", (int)strcspn(r.url.p, "?"), r.url.p);
+        fetch_what(&r, t->what);
         rc = fetch_easy_set(t->easy, t->op, &r, &t->reply, &t->headers, st);
     }
     fetch_request_fini(&r);
@@ -165,20 +165,31 @@ static sl_code launch(transfer *t, CURLM *multi, fetch_build build, const void *
     return SL_OK;
 }
 
+/* Another try is one from the start. */
+static sl_code discard(transfer *t, sl_code rc, sl_status *st)
+{
+    if (begin_anew(t))
+        return rc;
+    *st = t->why;
+    return st->code;
+}
+
+/* Is all of it there? Nobody asks for a listed object on a condition that 304 could answer. */
 static sl_code complete(transfer *t, sl_status *st)
 {
-    if (t->reply.status == 304)
+    uint64_t whole = t->sized ? t->limit : t->reply.status == 206 ? t->reply.total : UINT64_MAX;
+    if (t->reply.status == 304 && !t->sized)
         return SL_OK;
-    if (t->sized && t->got != t->limit)
+    if (t->got && !t->running) /* an answer without a byte of the rest: what is the rest then? */
+        return discard(t, sl_fail(st, SL_UNAVAILABLE, "%s: nothing came of the rest", t->what), st);
+    if (whole != UINT64_MAX && t->got != whole)
         return sl_fail(st, SL_UNAVAILABLE, "%s: %llu bytes came of %llu", t->what,
-                       (unsigned long long)t->got, (unsigned long long)t->limit);
+                       (unsigned long long)t->got, (unsigned long long)whole);
     sl_code rc = SL_OK;
     if (t->begun)
         rc = fetch_checks_end(&t->checks, t->what, st);
     t->begun = false;
-    if (rc == SL_DATA_LOSS) /* another try from the start: a proxy may have cut it */
-        begin_anew(t);
-    return rc;
+    return rc == SL_DATA_LOSS ? discard(t, rc, st) : rc; /* a proxy may have cut it */
 }
 
 /* How did it end? SL_OK: the file is there. *again: it is to be tried once more. */
@@ -202,7 +213,7 @@ static sl_code judge(transfer *t, CURLcode how, fetch_learn learn, bool *again, 
         t->lessons++;
         *again = true;
     } else if (t->attempts < FETCH_TRIES &&
-               (fetch_is_passing(rc, t->reply.status) || (rc == SL_DATA_LOSS && t->attempts < 2))) {
+               (fetch_is_passing(rc) || (rc == SL_DATA_LOSS && t->attempts < 2))) {
         t->not_before = sl_now_ns() + fetch_backoff(t->attempts);
         *again = true;
     }

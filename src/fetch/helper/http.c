@@ -67,6 +67,22 @@ static void copy_value(char *out, size_t size, sl_str v)
     out[v.n] = '\0';
 }
 
+/* "17-19/30", or "17-19/" and a star */
+static void take_range(fetch_reply *r, sl_str value)
+{
+    int64_t number;
+    size_t n = 0;
+    while (n < value.n && value.p[n] >= '0' && value.p[n] <= '9')
+        n++;
+    if (sl_str_to_int64((sl_str){value.p, n}, &number))
+        r->from = (uint64_t)number;
+    while (n < value.n && value.p[n] != '/')
+        n++;
+    n += n < value.n;
+    if (sl_str_to_int64((sl_str){value.p + n, value.n - n}, &number) && number >= 0)
+        r->total = (uint64_t)number;
+}
+
 static void take_header(fetch_reply *r, sl_str name, sl_str value)
 {
     static const struct {
@@ -90,18 +106,20 @@ static void take_header(fetch_reply *r, sl_str name, sl_str value)
     if (sl_str_eq_nocase(name, SL_STR("content-length")) && sl_str_to_int64(value, &length) &&
         length >= 0)
         r->length = (uint64_t)length;
-    if (sl_str_eq_nocase(name, SL_STR("content-range")) && sl_str_starts(value, "bytes ")) {
-        size_t n = 6;
-        while (n < value.n && value.p[n] >= '0' && value.p[n] <= '9')
-            n++;
-        if (sl_str_to_int64((sl_str){value.p + 6, n - 6}, &length))
-            r->from = (uint64_t)length;
-    }
+    if (sl_str_eq_nocase(name, SL_STR("content-range")) && sl_str_starts(value, "bytes "))
+        take_range(r, (sl_str){value.p + 6, value.n - 6});
     /* Then the ETag looks like an MD5 and is none. */
     if (sl_str_eq_nocase(name, SL_STR("x-amz-server-side-encryption-customer-algorithm")) ||
         (sl_str_eq_nocase(name, SL_STR("x-amz-server-side-encryption")) &&
          sl_str_starts(value, "aws:")))
         r->etag_is_md5 = false;
+}
+
+/* Of an answer's head. */
+static void nothing_known(fetch_reply *r)
+{
+    r->length = r->from = r->total = UINT64_MAX;
+    r->etag_is_md5 = true;
 }
 
 static sl_str trim(sl_str s)
@@ -121,8 +139,8 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     n *= size;
     if (n > 5 && memcmp(p, "HTTP/", 5) == 0) { /* another head: of a 100, or of a proxy */
         sl_text body = r->body;
-        *r = (fetch_reply){
-            .body = body, .length = UINT64_MAX, .from = UINT64_MAX, .etag_is_md5 = true};
+        *r = (fetch_reply){.body = body};
+        nothing_known(r);
         return n;
     }
     const char *colon = memchr(p, ':', n);
@@ -176,6 +194,12 @@ static bool add_headers(const sl_text *lines, struct curl_slist **out)
     return true;
 }
 
+void fetch_what(const fetch_request *r, char out[FETCH_WHAT])
+{
+    const char *url = r->url.p ? r->url.p : "";
+    snprintf(out, FETCH_WHAT, "%.*s", (int)strcspn(url, "?"), url);
+}
+
 static void set_keys(CURL *c, const fetch_request *r)
 {
     curl_easy_setopt(c, CURLOPT_AWS_SIGV4, r->scope);
@@ -203,8 +227,7 @@ sl_code fetch_easy_set(CURL *c, fetch_op *op, const fetch_request *r, fetch_repl
         bundle = getenv("SSL_CERT_FILE");
     if (r->ca_file != NULL)
         bundle = r->ca_file;
-    reply->length = reply->from = UINT64_MAX;
-    reply->etag_is_md5 = true;
+    nothing_known(reply);
     if (r->url.failed || r->headers.failed || r->body.failed || !add_headers(&r->headers, headers))
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
     curl_easy_reset(c);
@@ -284,10 +307,9 @@ sl_code fetch_status(const fetch_reply *reply, const char *what, sl_status *st)
     return sl_fail(st, rc, "%s: HTTP status %ld%s%s", what, s, *why ? ": " : "", why);
 }
 
-bool fetch_is_passing(sl_code rc, long status)
+bool fetch_is_passing(sl_code rc)
 {
-    return rc == SL_UNAVAILABLE || rc == SL_DEADLINE_EXCEEDED ||
-           (rc == SL_INVALID_ARGUMENT && status == 408);
+    return rc == SL_UNAVAILABLE || rc == SL_DEADLINE_EXCEEDED;
 }
 
 sl_code fetch_send(fetch_op *op, const fetch_request *r, size_t limit, fetch_reply *reply,
@@ -324,12 +346,12 @@ sl_code fetch_ask(fetch_op *op, fetch_build build, const void *arg, fetch_learn 
     memset(reply, 0, sizeof *reply);
     for (unsigned n = 1;; n++) {
         fetch_request r = {0};
-        char what[400] = "";
+        char what[FETCH_WHAT];
         sl_code rc = build(op, arg, &r, st);
         unsigned tries = r.tries ? r.tries : FETCH_TRIES;
         bool answered = false;
         if (rc == SL_OK) {
-            snprintf(what, sizeof what, "%.*s", (int)strcspn(r.url.p, "?"), r.url.p);
+            fetch_what(&r, what);
             rc = fetch_send(op, &r, limit, reply, st);
             answered = rc == SL_OK;
         }
@@ -343,12 +365,14 @@ sl_code fetch_ask(fetch_op *op, fetch_build build, const void *arg, fetch_learn 
             n--;
             continue;
         }
-        if (n >= tries || !fetch_is_passing(rc, reply->status)) {
+        if (n >= tries || !fetch_is_passing(rc)) {
             fetch_reply_fini(reply);
             return rc;
         }
-        sl_status why;
-        if (fetch_sleep(op, fetch_backoff(n), &why))
-            return sl_fail(st, why.code, "%s", why.msg);
+        rc = fetch_sleep(op, fetch_backoff(n), st);
+        if (rc) {
+            fetch_reply_fini(reply);
+            return rc;
+        }
     }
 }

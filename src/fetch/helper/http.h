@@ -44,6 +44,7 @@ typedef struct fetch_reply {
     sl_text body;
     uint64_t length; /* Content-Length, UINT64_MAX: unknown */
     uint64_t from;   /* where a Content-Range begins, UINT64_MAX: there is none */
+    uint64_t total;  /* of how many bytes it is a part, UINT64_MAX: unknown */
     char etag[FETCH_TAG];
     char region[64];        /* x-amz-bucket-region */
     char last_modified[64]; /* as it came */
