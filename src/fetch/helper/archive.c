@@ -7,6 +7,7 @@
  */
 #include "fetch/helper/archive.h"
 
+#include <assert.h>
 #include <curl/curl.h>
 #include <dirent.h>
 #include <errno.h>
@@ -80,6 +81,8 @@ static sl_code write_state(const fetch_op *op, const fetch_reply *reply, const s
     sl_code rc = ok ? SL_OK : sl_fail(st, SL_INTERNAL, "%s: %s", path, strerror(errno));
     if (fd >= 0)
         close(fd);
+    if (rc)
+        unlink(fresh);
     sl_text_fini(&t);
     return rc;
 }
@@ -252,8 +255,8 @@ static sl_code publish_all(fetch_op *op, const char *dir, state *s, sl_status *s
         const char *name = s->versions.list[i];
         if (fetch_mirror_has(op->dir, name, s->content))
             continue;
-        if (snprintf(from, sizeof from, "%s/%s", dir, name) >= (int)sizeof from)
-            return sl_fail(st, SL_INVALID_ARGUMENT, "%s: too long", dir);
+        int n = snprintf(from, sizeof from, "%s/%s", dir, name);
+        assert(n < (int)sizeof from); /* find_versions has put them together, too */
         rc = fetch_publish(op->dir, from, name, s->content, st);
         op->changed |= rc == SL_OK;
     }
@@ -324,9 +327,12 @@ static sl_code refresh(fetch_op *op, state *s, bool conditional, sl_status *st)
         rc = fetch_staging_open(op->dir, &g, st);
     if (rc)
         return rc;
-    rc = download(op, &g, conditional && s->versions.count ? s : NULL, path, &reply, st);
+    conditional &= s->versions.count > 0;
+    rc = download(op, &g, conditional ? s : NULL, path, &reply, st);
     if (rc == SL_OK && reply.status != 304)
         rc = take_archive(op, &g, path, &reply, s, st);
+    else if (rc == SL_OK && !conditional) /* no versions at all would be news indeed */
+        rc = sl_fail(st, SL_FAILED_PRECONDITION, "HTTP status 304 to a request on no condition");
     fetch_reply_fini(&reply);
     fetch_staging_close(&g);
     return rc;
