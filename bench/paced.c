@@ -1,14 +1,14 @@
 /*
  * paced.c - load at a fixed rate, and how late the answers are
  *
- *     paced PORT PATH BODY RATE SECONDS CONNECTIONS [fresh]
+ *     paced PORT PATH BODY RATE SECONDS CONNECTIONS [fresh] [FILE]
  *
  * Request i is due at start + i / RATE, whatever became of those before it, and its latency counts
  * from then: a server that stands still for 50 ms is seen to, by all the requests that were due
  * meanwhile. A rate of 0 sends as fast as answers come, and tells the rate. fresh: each request on
  * a connection of its own, whose opening counts. A connection that is lost is a failed request. One
  * line of JSON: requests, failed, rps, p50, p99, p999, max in microseconds, and how many took
- * longer than 5 ms.
+ * longer than 5 ms. FILE: gets all the latencies, uint32 in microseconds, sorted.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -144,15 +144,23 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static bool keep(const char *file)
+{
+    FILE *f = fopen(file, "wb");
+    bool all = f && fwrite(latency, sizeof *latency, answered, f) == answered;
+    return f && fclose(f) == 0 && all;
+}
+
 int main(int argc, char **argv)
 {
     struct epoll_event events[MOST];
-    if (argc != 7 && argc != 8)
+    if (argc < 7 || argc > 9)
         return 2;
     int count = atoi(argv[6]), free_ones = 0;
     double rate = atof(argv[4]), seconds = atof(argv[5]);
     port = atoi(argv[1]);
-    fresh = argc == 8;
+    fresh = argc > 7 && strcmp(argv[7], "fresh") == 0;
+    const char *file = argc > 7 + fresh ? argv[7 + fresh] : NULL;
     count = count < MOST ? count : MOST;
     size = snprintf(request, sizeof request,
                     "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", argv[2],
@@ -201,6 +209,10 @@ int main(int argc, char **argv)
     }
     double took = (double)(now_ns() - start) / 1e9;
     qsort(latency, answered, sizeof *latency, by_size);
+    if (file && !keep(file)) {
+        perror(file);
+        return 1;
+    }
     size_t late = 0;
     for (size_t i = 0; i < answered; i++)
         late += latency[i] > 5000;

@@ -7,16 +7,22 @@
     build/venv/bin/python bench/reload.py many   [--models 1000] [--on-demand]
     build/venv/bin/python bench/reload.py end
 
-beside  A small model answers at a fixed pace, at which the processors are 70 % busy (bench/paced.c: a
-        latency counts from when the request was due). Pairs of runs, one quiet, one while a 500 MB model
+beside  A small model answers at a fixed pace, at which the server's processors are 70 % busy (bench/paced.c:
+        a latency counts from when the request was due). Pairs of runs, one quiet, one while a 500 MB model
         is loaded and unloaded, again and again, by the configuration file and SIGHUP.
 swap    The same, but it is the small model itself of which new versions arrive, up to five a second.
 memory  Resident memory, children included, after each load and unload of a 100 MB model.
 many    From exec to all models AVAILABLE; memory of each.
 end     From SIGTERM to the exit of an idle server.
+
+In beside and swap the last processor belongs to the client and to who reloads, as if they were on another
+machine, and the server with all that it starts has the others: a client that shares them measures how it waits
+itself. With --together all have all of them.
 """
 import argparse
+import array
 import atexit
+import bisect
 import json
 import os
 import pathlib
@@ -38,6 +44,18 @@ SLUICE = ROOT / "build/release/sluice"
 PACED = ROOT / "build/release/bench/paced"
 SMALL = ROOT / "tests/models/half_plus_two/1"
 BODY = '{"instances": [1.0, 2.0, 5.0]}'
+DIGITS = ROOT / "examples/models/digits/1"
+ALL = sorted(os.sched_getaffinity(0))
+OURS, THEIRS = set(ALL), set(ALL)  # the processors of the client, and of the server
+
+
+def part():
+    """From here on the client and this program have one processor, servers that are started the others."""
+    global OURS, THEIRS
+    if len(ALL) < 2:
+        sys.exit("two processors are needed, or --together")
+    OURS, THEIRS = set(ALL[-1:]), set(ALL[:-1])
+    os.sched_setaffinity(0, OURS)
 
 
 def free_port():
@@ -58,7 +76,7 @@ class Server:
         self.begin = time.perf_counter()
         self.process = subprocess.Popen(
             [SLUICE, "serve", f"--rest_api_port={self.port}", "--port=0", f"--model_config_file={self.config}", *flags],
-            stderr=self.log, stdout=self.log,
+            stderr=self.log, stdout=self.log, preexec_fn=lambda: os.sched_setaffinity(0, THEIRS),
             env={k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"})
         atexit.register(self.process.kill)  # nothing, if it has ended
         while b"Exporting HTTP/REST API" not in (self.directory / "log").read_bytes():
@@ -102,8 +120,8 @@ class Server:
                 total += int((task / "schedstat").read_text().split()[1])
         return total
 
-    def resident(self):
-        """MB of the server and of all its descendants."""
+    def family(self):
+        """The server and all its descendants."""
         parents = {}
         for p in pathlib.Path("/proc").iterdir():
             if p.name.isdigit():
@@ -115,8 +133,20 @@ class Server:
         while grown:
             grown = {c for c, p in parents.items() if p in family} - family
             family |= grown
+        return family
+
+    def worked(self):
+        """Seconds of processor time that they took, as the scheduler counts it."""
+        total = 0
+        for pid in self.family():
+            for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+                total += int((task / "schedstat").read_text().split()[0])
+        return total / 1e9
+
+    def resident(self):
+        """MB of them."""
         kb = 0
-        for pid in family:
+        for pid in self.family():
             try:
                 for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
                     if line.startswith("Pss:"):
@@ -134,60 +164,91 @@ class Server:
         return code, took
 
 
-def load(port, rate, seconds, connections=32):
-    return subprocess.Popen([PACED, str(port), "/v1/models/small:predict", BODY, str(rate), str(seconds),
-                             str(connections)], stdout=subprocess.PIPE)
+def digits(rows=32):
+    """A request that costs a server more than the client that sends it."""
+    some = json.loads((ROOT / "examples/digits.json").read_text())["instances"]
+    return json.dumps({"instances": [some[i % len(some)] for i in range(rows)]})
+
+
+def load(server, rate, seconds, file=None):
+    """The client. It is a measuring instrument: nobody on its processor comes before it, if that may be asked for."""
+    def come_first():
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        except PermissionError:
+            pass
+    return subprocess.Popen([PACED, str(server.port), "/v1/models/small:predict", digits(), str(rate), str(seconds), "32",
+                             *([file] if file else [])], stdout=subprocess.PIPE, preexec_fn=come_first if OURS != THEIRS else None)
 
 
 def result(process):
     return json.loads(process.communicate()[0])
 
 
-def measure(server, rate, seconds, meanwhile=None):
-    before = server.run_delay()
-    client = load(server.port, rate, seconds)
-    if meanwhile:
-        meanwhile(client)
-    r = result(client)
-    r["delay"] = (server.run_delay() - before) / 1e6 / seconds
-    return r
+class Runs:
+    """What several runs of the client saw, together."""
+
+    def __init__(self):
+        self.latencies, self.failed, self.delay, self.seconds = array.array("I"), 0, 0, 0
+
+    def measure(self, server, rate, seconds, meanwhile=None):
+        before = server.run_delay()
+        file = server.directory / "latencies"
+        client = load(server, rate, seconds, file)
+        if meanwhile:
+            meanwhile(client)
+        self.failed += result(client)["failed"]
+        self.latencies.frombytes(file.read_bytes())
+        self.delay += server.run_delay() - before
+        self.seconds += seconds
+
+    def show(self, name):
+        all_of_them = sorted(self.latencies)
+        n = len(all_of_them)
+        self.p99, self.late = all_of_them[n * 99 // 100], n - bisect.bisect_right(all_of_them, 5000)
+        print(f"  {name} p50 {all_of_them[n // 2]:5} p90 {all_of_them[n * 9 // 10]:5} p99 {self.p99:6} "
+              f"p99.9 {all_of_them[n * 999 // 1000]:6} max {all_of_them[-1]:7} us, > 5 ms: {self.late:4} of {n}, "
+              f"failed {self.failed}, loops waited {self.delay / 1e6 / self.seconds:.2f} ms/s", flush=True)
 
 
-def pairs(server, rate, seconds, count, meanwhile):
-    ratios, quiet_late, busy_late = [], 0, 0
-    for i in range(count):
-        quiet = measure(server, rate, seconds)
-        busy = measure(server, rate, seconds, meanwhile)
-        ratios.append(busy["p99"] / quiet["p99"])
-        quiet_late += quiet["late"]
-        busy_late += busy["late"]
-        for name, r in (("quiet", quiet), ("busy ", busy)):
-            print(f"  {i + 1} {name} p50 {r['p50']:5} p99 {r['p99']:6} p99.9 {r['p999']:6} max {r['max']:7} us, "
-                  f"> 5 ms: {r['late']:4} of {r['requests']}, failed {r['failed']}, loops waited {r['delay']:.2f} ms/s",
-                  flush=True)
+def pairs(server, rate, a, meanwhile):
+    """Each pair is several runs in turn, quiet and not: what the machine does by itself meets both."""
+    ratios, late = [], [0, 0]
+    for i in range(a.pairs):
+        quiet, busy = Runs(), Runs()
+        for k in range(a.turns):
+            for runs in ((quiet, busy), (busy, quiet))[k % 2]:
+                runs.measure(server, rate, a.seconds, meanwhile if runs is busy else None)
+        quiet.show(f"{i + 1} quiet")
+        busy.show(f"{i + 1} busy ")
+        ratios.append(busy.p99 / quiet.p99)
+        late[0] += quiet.late
+        late[1] += busy.late
     print(f"p99 busy / quiet: median {statistics.median(ratios):.2f} of {', '.join(f'{r:.2f}' for r in ratios)}; "
-          f"slower than 5 ms: quiet {quiet_late}, busy {busy_late}")
-
-
-def processors():
-    """Seconds that all processors worked, and could have worked, since the machine started."""
-    fields = [int(f) for f in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-    user, nice, system, _, _, irq, softirq, steal = fields
-    return user + nice + system + irq + softirq + steal, sum(fields)
+          f"slower than 5 ms: quiet {late[0]}, busy {late[1]}")
 
 
 def pace(server, share):
-    """The rate at which the processors, which the client shares, have `share` of their time taken. (The rate
-    that a client reaches who waits for answers says little: the busier both are the less often they sleep.)"""
-    best = result(load(server.port, 0, 2))["rps"]
-    low, high = 0, best
-    for _ in range(7):
+    """The rate at which the server works for `share` of the time of its processors. (The rate that a client reaches
+    who waits for answers says little: the busier both are the less often they sleep.)"""
+    best = result(load(server, 0, 2))["rps"]
+    low, high, load_of, own = 0, best, 0, 0
+    for _ in range(8):
         rate = (low + high) / 2
-        worked, all_of_it = processors()
-        result(load(server.port, rate, 1.5))
-        worked, all_of_it = (b - a for a, b in zip((worked, all_of_it), processors()))
-        low, high = (rate, high) if worked / all_of_it < share else (low, rate)
-    print(f"{best:.0f} requests/s by a client that waits for answers; processors {share:.0%} busy at {low:.0f}")
+        begin, worked, ours = time.monotonic(), server.worked(), os.times()
+        result(load(server, rate, 1.5))
+        took = time.monotonic() - begin
+        worked = (server.worked() - worked) / took / len(THEIRS)
+        if worked < share:
+            low, load_of = rate, worked
+            own = sum(os.times()[2:4]) - sum(ours[2:4])
+        else:
+            high = rate
+    print(f"{best:.0f} requests/s by a client that waits for answers; at {low:.0f} the server works {load_of:.0%} of the "
+          f"time of processor {sorted(THEIRS)}, the client {own / 1.5 / len(OURS):.0%} of {sorted(OURS)}")
+    alone = result(load(server, 500, 4))
+    print(f"the machine by itself, at 500 requests/s: p50 {alone['p50']} p99 {alone['p99']} p99.9 {alone['p999']} "
+          f"max {alone['max']} us", flush=True)
     return low
 
 
@@ -197,9 +258,10 @@ def step_back():
 
 
 def beside(a):
+    a.together or part()
     big = large_model.make(500).parent
     with tempfile.TemporaryDirectory() as d:
-        shutil.copytree(SMALL, pathlib.Path(d) / "small/1")
+        shutil.copytree(DIGITS, pathlib.Path(d) / "small/1")
         small = {"small": pathlib.Path(d) / "small"}
         server = Server(small, f"--engine={a.engine}")
         both = {**small, "big": big}
@@ -216,15 +278,16 @@ def beside(a):
                 cycles += 1
 
         rate = pace(server, a.share)
-        pairs(server, rate, a.seconds, a.pairs, meanwhile)
+        pairs(server, rate, a, meanwhile)
         print(f"{cycles} loads and unloads of 500 MB")
         server.stop()
 
 
 def swap(a):
+    a.together or part()
     with tempfile.TemporaryDirectory() as d:
         base = pathlib.Path(d) / "small"
-        shutil.copytree(SMALL, base / "1")
+        shutil.copytree(DIGITS, base / "1")
         server = Server({"small": base}, f"--engine={a.engine}", "--version_settle_ms=0")
         version = 1
         step_back()
@@ -234,12 +297,12 @@ def swap(a):
             while client.poll() is None:
                 time.sleep(0.2)
                 version += 1
-                shutil.copytree(SMALL, pathlib.Path(d) / "part")
+                shutil.copytree(DIGITS, pathlib.Path(d) / "part")
                 os.rename(pathlib.Path(d) / "part", base / str(version))
                 server.until("small", "AVAILABLE", version)
                 shutil.rmtree(base / str(version - 1))
 
-        pairs(server, pace(server, a.share), a.seconds, a.pairs, meanwhile)
+        pairs(server, pace(server, a.share), a, meanwhile)
         print(f"{version - 1} new versions")
         server.stop()
 
@@ -301,11 +364,13 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("what", choices=["beside", "swap", "memory", "many", "end"])
     p.add_argument("--pairs", type=int, default=7)
-    p.add_argument("--seconds", type=float, default=4)
+    p.add_argument("--seconds", type=float, default=4, help="of each run")
+    p.add_argument("--turns", type=int, default=4, help="runs of each kind that make one of a pair")
     p.add_argument("--cycles", type=int, default=200)
     p.add_argument("--models", type=int, default=1000)
     p.add_argument("--share", type=float, default=0.7)
     p.add_argument("--engine", default="native")
+    p.add_argument("--together", action="store_true")
     p.add_argument("--on-demand", action="store_true")
     a = p.parse_args()
     globals()[a.what](a)
