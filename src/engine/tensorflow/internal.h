@@ -186,6 +186,7 @@ struct tf_engine {
     struct tf_ops_query *queries;
     sl_busy busy; /* for the pace of those that load */
     uint64_t pace_due_ns;
+    uint64_t rest_ns; /* for processes that load, as of SL_TF_PACE */
 };
 
 /* A question about ops (engine.c asks, watch.c hears the answer). engine->lock. */

@@ -20,7 +20,7 @@
  *                    ENDED   session, value = wait status: the child has been reaped
  *                    OPS     answer to OPS: value = bytes of the answer in the memfd that was sent
  *   server -> host   LOAD    session + 4 descriptors: session socket, load parameters, control
- *                            region, the child's stderr
+ *                            region, the child's stderr; value: as of PACE, to begin with
  *                    KILL    session: SIGKILL, if it still lives
  *                    PACE    session: stopped for `value` nanoseconds after each millisecond that it
  *                            has worked, a second at most; 0: not
@@ -72,7 +72,7 @@
 #include "sluice/tensor.h"
 
 enum {
-    SL_TF_PROTOCOL = 3,
+    SL_TF_PROTOCOL = 4,
     SL_TF_CONTROL_FD = 3, /* where the host finds its socket */
     SL_TF_SLOTS = 64,     /* requests of one session that can be inside TensorFlow at once */
     SL_TF_ALIGN = 64,     /* what TensorFlow wants, lest it copies */

@@ -46,10 +46,10 @@ static void set_paces(tf_engine *e, uint64_t now)
     if (now < e->pace_due_ns)
         return;
     e->pace_due_ns = now + PACE_NS;
-    uint64_t rest_ns = sl_rest_ns(turn_ns, sl_busy_percent(&e->busy));
+    e->rest_ns = sl_rest_ns(turn_ns, sl_busy_percent(&e->busy));
     for (sl_session *s = e->sessions; s != NULL; s = s->next)
         if (s->state == TF_LOADING && s->child != NULL)
-            set_pace(s, rest_ns);
+            set_pace(s, e->rest_ns);
 }
 
 static void describe_end(int status, char *out, size_t size)

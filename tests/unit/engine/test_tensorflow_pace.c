@@ -1,4 +1,4 @@
-/* host/pace.c and host/read.c: what keeps a process that loads from taking the processors. */
+/* host/pace.c, host/autogroup.c and host/read.c: what keeps a process that loads from taking the processors. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "engine/tensorflow/host/autogroup.h"
 #include "engine/tensorflow/host/pace.h"
 
 enum { MS = 1000000 };
@@ -153,6 +155,104 @@ static void a_process_that_has_ended_does_no_harm(void **state)
     end_worker(pid);
 }
 
+/* ---- the share of its session ---- */
+
+/* As the kernel tells it: "/autogroup-7 nice 19". -1: there are no autogroups here. */
+static int share_of(pid_t pid)
+{
+    char path[64];
+    int nice = -1;
+    snprintf(path, sizeof path, "/proc/%d/autogroup", (int)pid);
+    FILE *f = fopen(path, "r");
+    if (f == NULL)
+        return -1;
+    if (fscanf(f, "%*s nice %d", &nice) != 1)
+        nice = -1;
+    fclose(f);
+    return nice;
+}
+
+/* One that leads a session. */
+static pid_t start_leader(void)
+{
+    int ends[2];
+    char c = 0;
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        setsid();
+        if (write(ends[1], &c, 1) == 1)
+            pause();
+        _exit(1);
+    }
+    assert_int_equal(read(ends[0], &c, 1), 1);
+    close(ends[0]);
+    close(ends[1]);
+    return pid;
+}
+
+/* The kernel lets who has no privileges change one every tenth of a second: so it may take some turns. */
+static void until_share_is(tf_pace *p, pid_t pid, bool lowered)
+{
+    for (uint64_t now = 0; p->lowered != lowered; now += 20 * MS) {
+        tf_pace_keep(p, pid, now);
+        usleep(1000);
+    }
+}
+
+static void who_has_a_pace_has_the_smallest_share_until_it_is_free_again(void **state)
+{
+    (void)state;
+    pid_t pid = start_leader();
+    tf_pace p = {.autogroup = tf_autogroup_open(pid)};
+    bool there = share_of(pid) == 0;
+    assert_int_equal(p.autogroup != 0, there);
+    tf_pace_set(&p, pid, 10 * MS, 0);
+    if (there)
+        until_share_is(&p, pid, true);
+    assert_int_equal(share_of(pid), there ? TF_NICEST : -1);
+    tf_pace_set(&p, pid, 0, 0);
+    until_share_is(&p, pid, false);
+    assert_int_equal(share_of(pid), there ? 0 : -1);
+    assert_true(tf_pace_keep(&p, pid, 0) == UINT64_MAX);
+    end_worker(pid);
+    if (there)
+        close(p.autogroup);
+}
+
+static void the_share_of_a_session_is_its_leaders(void **state)
+{
+    (void)state;
+    pid_t pid = start_worker();
+    tf_pace p = {.autogroup = tf_autogroup_open(pid)};
+    if (p.autogroup != 0) {
+        assert_int_equal(tf_autogroup_nice(p.autogroup, pid, 0), EAGAIN);
+        tf_pace_set(&p, pid, 10 * MS, 0);
+        assert_false(p.lowered);
+        assert_true(p.share_due_ns > 0 && tf_pace_keep(&p, pid, 0) <= p.share_due_ns);
+        close(p.autogroup);
+    }
+    end_worker(pid);
+    assert_int_equal(tf_autogroup_open(pid), 0); /* there is no such process */
+}
+
+static void giving_way_is_having_the_smallest_share(void **state)
+{
+    (void)state;
+    bool there = share_of(getpid()) >= 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        tf_give_way(); /* with privileges at once; without, it may be too soon after the test before */
+        _exit(getsid(0) == getpid() && nice(0) == TF_NICEST && (!there || share_of(getpid()) >= 0)
+                  ? 0
+                  : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 /* ---- read.c, which this program has in place of the C library's ---- */
 
 static void reading_in_pieces_is_reading(void **state)
@@ -200,6 +300,9 @@ int main(void)
         cmocka_unit_test(another_pace_does_not_end_the_rest),
         cmocka_unit_test(who_does_not_work_is_not_stopped),
         cmocka_unit_test(a_process_that_has_ended_does_no_harm),
+        cmocka_unit_test(who_has_a_pace_has_the_smallest_share_until_it_is_free_again),
+        cmocka_unit_test(the_share_of_a_session_is_its_leaders),
+        cmocka_unit_test(giving_way_is_having_the_smallest_share),
         cmocka_unit_test(reading_in_pieces_is_reading),
         cmocka_unit_test(what_cannot_be_read_says_why),
     };

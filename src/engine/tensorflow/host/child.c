@@ -211,6 +211,7 @@ static void schedule(int policy, uint64_t turn_ns)
 
 _Noreturn void tf_child_main(const int fds[4], pid_t host)
 {
+    setsid(); /* a share of the processors of its own, see autogroup.h */
     take_descriptors(fds, host);
     prctl(PR_SET_NAME, "tensorflow");
     sl_status st;

@@ -25,6 +25,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "engine/tensorflow/host/autogroup.h"
 #include "engine/tensorflow/host/child.h"
 #include "engine/tensorflow/host/ops.h"
 #include "engine/tensorflow/host/pace.h"
@@ -102,24 +103,42 @@ static void open_everything(int n, char **libraries)
                 threads - 1);
 }
 
-static uint64_t ask_graph_version(void)
+/* The process that finds out what the library knows: the version at once, the ops, which take longer, until
+ * it ends. */
+static struct {
+    pid_t pid; /* 0: it has ended */
+    int fd;
+    tf_ops ops;
+} known;
+
+static uint64_t ask_library(void)
 {
     int ends[2];
     uint64_t version = 0;
+    known.fd = memfd_create("ops", MFD_CLOEXEC);
     if (pipe2(ends, O_CLOEXEC) != 0)
         return 0;
-    pid_t pid = fork();
-    if (pid == 0) {
+    known.pid = fork();
+    if (known.pid == 0) {
         version = tf_graph_version();
-        _exit(write(ends[1], &version, sizeof version) == sizeof version ? 0 : 1);
+        if (write(ends[1], &version, sizeof version) != sizeof version)
+            _exit(1);
+        tf_give_way();
+        _exit(tf_write_ops(known.fd) ? 0 : 1);
     }
     close(ends[1]);
-    if (pid < 0 || read(ends[0], &version, sizeof version) != sizeof version)
+    if (known.pid < 0 || read(ends[0], &version, sizeof version) != sizeof version)
         version = 0;
     close(ends[0]);
-    if (pid > 0)
-        waitpid(pid, NULL, 0);
     return version;
+}
+
+static void library_answered(int status)
+{
+    known.pid = 0;
+    if (status == 0)
+        tf_read_ops(&known.ops, known.fd);
+    close(known.fd);
 }
 
 /* ---- what the server asks for ---- */
@@ -130,6 +149,14 @@ static void close_all(const int *fds, int n)
         close(fds[i]);
 }
 
+static void pace_session(uint64_t session, uint64_t rest_ns)
+{
+    const uint64_t second = 1000000000u;
+    for (size_t i = 0; i < n_entries; i++)
+        if (entries[i].session == session)
+            tf_pace_set(&entries[i].pace, entries[i].pid, SL_MIN(rest_ns, second), sl_now_ns());
+}
+
 static void fork_version(const sl_tf_msg *m, int *fds, int n)
 {
     if (n != 4) {
@@ -137,31 +164,45 @@ static void fork_version(const sl_tf_msg *m, int *fds, int n)
         tell(SL_TF_REFUSED, m->session, 0, "the load message has not come whole");
         return;
     }
-    pid_t host = getpid(), pid = fork();
+    pid_t host = getpid(), pid = -1;
+    int go[2] = {-1, -1}, autogroup = 0;
+    if (pipe2(go, O_CLOEXEC) == 0) {
+        prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* for tf_autogroup_open */
+        pid = fork();
+    }
     if (pid == 0) {
+        char none;
+        close(go[1]);
+        while (read(go[0], &none, 1) < 0) /* until the host has opened it, and closes */
+            continue;
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        close(go[0]);
         sigprocmask(SIG_SETMASK, &inherited_mask, NULL);
         tf_child_main(fds, host);
     }
     int e = errno;
+    if (pid > 0)
+        autogroup = tf_autogroup_open(pid);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    close_all(go, 2);
     close_all(fds, n);
     if (pid < 0) {
         tell(SL_TF_REFUSED, m->session, 0, strerror(e));
         return;
     }
     entries = sl_grow(entries, n_entries, &cap_entries, sizeof *entries);
-    entries[n_entries++] = (entry){.pid = pid, .session = m->session};
+    entries[n_entries++] = (entry){.pid = pid, .session = m->session, .pace.autogroup = autogroup};
+    pace_session(m->session, m->value);
     tell(SL_TF_FORKED, m->session, (uint64_t)pid, "");
 }
 
 static void answer_ops(const sl_tf_msg *m, const int *fds, int n)
 {
-    if (n == 1) {
-        pid_t pid = fork();
-        if (pid == 0)
-            tf_answer_ops(SL_TF_CONTROL_FD, m->session, fds[0]);
-        if (pid < 0)
-            tell(SL_TF_REFUSED, m->session, 0, strerror(errno));
-    }
+    int status;
+    if (known.pid > 0 && waitpid(known.pid, &status, 0) == known.pid)
+        library_answered(status);
+    if (n == 1)
+        tell(SL_TF_OPS, m->session, tf_strike_out(&known.ops, fds[0]), "");
     close_all(fds, n);
 }
 
@@ -184,16 +225,10 @@ static void kill_session(uint64_t session)
     for (size_t i = 0; i < n_entries; i++)
         if (entries[i].session == session) {
             be_nice(entries[i].pid);
+            if (entries[i].pace.autogroup != 0)
+                tf_autogroup_nice(entries[i].pace.autogroup, entries[i].pid, TF_NICEST);
             kill(entries[i].pid, SIGKILL); /* not reaped yet, so the number is still its own */
         }
-}
-
-static void pace_session(uint64_t session, uint64_t rest_ns)
-{
-    const uint64_t second = 1000000000u;
-    for (size_t i = 0; i < n_entries; i++)
-        if (entries[i].session == session)
-            tf_pace_set(&entries[i].pace, entries[i].pid, SL_MIN(rest_ns, second), sl_now_ns());
 }
 
 /* How long until the next one is to be stopped or let go: for ppoll(). */
@@ -232,13 +267,18 @@ static void reap(int signals)
     while (read(signals, &info, sizeof info) > 0)
         continue;
     int status;
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+        if (pid == known.pid)
+            library_answered(status);
         for (size_t i = 0; i < n_entries; i++)
             if (entries[i].pid == pid) {
                 tell(SL_TF_ENDED, entries[i].session, (uint64_t)status, "");
+                if (entries[i].pace.autogroup != 0)
+                    close(entries[i].pace.autogroup);
                 entries[i] = entries[--n_entries];
                 break;
             }
+    }
 }
 
 static int watch_children(void)
@@ -277,7 +317,7 @@ int main(int argc, char **argv)
     settle_down();
     int signals = watch_children();
     open_everything(argc - 1, argv + 1);
-    tell(SL_TF_HELLO, 0, ask_graph_version(), TF.Version());
+    tell(SL_TF_HELLO, 0, ask_library(), TF.Version());
     struct pollfd p[2] = {{.fd = SL_TF_CONTROL_FD, .events = POLLIN},
                           {.fd = signals, .events = POLLIN}};
     /* The end of the socket is the end of the server: the children go with this process. */

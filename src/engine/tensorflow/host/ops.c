@@ -8,6 +8,7 @@
  */
 #include "engine/tensorflow/host/ops.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,7 +18,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/tensorflow/host/api.h"
-#include "engine/tensorflow/ipc.h"
 
 typedef struct walk {
     const unsigned char *at, *end;
@@ -110,27 +110,60 @@ static sl_str *all_ops(size_t *n)
     return names;
 }
 
-_Noreturn void tf_answer_ops(int socket, uint64_t id, int fd)
+bool tf_write_ops(int fd)
 {
-    sl_tf_msg m = {.kind = SL_TF_OPS, .session = id};
-    struct stat s;
-    char *text = MAP_FAILED;
-    if (fstat(fd, &s) == 0 && s.st_size > 0)
-        text = mmap(NULL, (size_t)s.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    size_t n, kept = 0, size = text == MAP_FAILED ? 0 : (size_t)s.st_size;
+    size_t n;
     const sl_str *names = all_ops(&n);
-    for (size_t at = 0; at < size;) {
-        const char *end = memchr(text + at, '\n', size - at);
-        if (end == NULL)
-            break;
-        sl_str name = {text + at, (size_t)(end - text) - at};
-        at += name.n + 1;
-        if (n && bsearch(&name, names, n, sizeof *names, compare) != NULL)
+    FILE *f = fdopen(fd, "w");
+    for (size_t i = 0; f != NULL && i < n; i++)
+        fprintf(f, "%.*s\n", (int)names[i].n, names[i].p);
+    return f != NULL && n > 0 && fclose(f) == 0;
+}
+
+static char *map(int fd, size_t *size)
+{
+    struct stat s;
+    void *p = MAP_FAILED;
+    if (fstat(fd, &s) == 0 && s.st_size > 0)
+        p = mmap(NULL, (size_t)s.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    *size = p == MAP_FAILED ? 0 : (size_t)s.st_size;
+    return p == MAP_FAILED ? NULL : p;
+}
+
+/* The next line of `text` from *at on; its `n` is without the line end. False: there is none. */
+static bool next_line(char *text, size_t size, size_t *at, sl_str *line)
+{
+    const char *end = *at < size ? memchr(text + *at, '\n', size - *at) : NULL;
+    if (end == NULL)
+        return false;
+    *line = (sl_str){text + *at, (size_t)(end - text) - *at};
+    *at += line->n + 1;
+    return true;
+}
+
+void tf_read_ops(tf_ops *o, int fd)
+{
+    size_t size, cap = 0, at = 0;
+    char *text = map(fd, &size);
+    for (sl_str name; next_line(text, size, &at, &name);) {
+        o->names = sl_grow(o->names, o->n, &cap, sizeof *o->names);
+        o->names[o->n++] = name;
+    }
+}
+
+uint64_t tf_strike_out(const tf_ops *o, int fd)
+{
+    if (o->n == 0)
+        return UINT64_MAX;
+    size_t size, kept = 0, at = 0;
+    char *text = map(fd, &size);
+    for (sl_str name; next_line(text, size, &at, &name);) {
+        if (bsearch(&name, o->names, o->n, sizeof *o->names, compare) != NULL)
             continue;
         memmove(text + kept, name.p, name.n + 1); /* its line end too */
         kept += name.n + 1;
     }
-    m.value = kept;
-    sl_tf_send(socket, &m, NULL, 0);
-    _exit(0);
+    if (text != NULL)
+        munmap(text, size);
+    return kept;
 }

@@ -1,18 +1,32 @@
 /*
  * ops.h - what the library knows: its GraphDef version, its ops
  *
- * Both may start threads: call them in a forked process that does nothing else.
+ * The first two may start threads: call them in a forked process that does nothing else.
  */
 #ifndef SL_TF_HOST_OPS_H
 #define SL_TF_HOST_OPS_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "sluice/tensor.h"
 
 /* TF_GRAPH_DEF_VERSION of the library; 0 if it cannot be found out. */
 uint64_t tf_graph_version(void);
 
-/* Reads names of ops, one a line, from `fd`, writes those that are not registered over them, and
- * tells `socket` how many bytes that is. Ends the process. */
-_Noreturn void tf_answer_ops(int socket, uint64_t id, int fd);
+/* Writes the names of all ops, in order, one a line, and closes. */
+bool tf_write_ops(int fd);
+
+typedef struct tf_ops {
+    sl_str *names; /* point into what was read, which stays */
+    size_t n;
+} tf_ops;
+
+/* What tf_write_ops has written; nothing if that is not to be read. */
+void tf_read_ops(tf_ops *o, int fd);
+
+/* Reads names, one a line, from `fd`, and writes those that are not among `o` over them. How many bytes that
+ * is; UINT64_MAX if there is nothing to go by. */
+uint64_t tf_strike_out(const tf_ops *o, int fd);
 
 #endif

@@ -1,12 +1,14 @@
 /* pace.c - see pace.h */
 #include "engine/tensorflow/host/pace.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <time.h>
 
 #include "base/mem.h"
+#include "engine/tensorflow/host/autogroup.h"
 
-static const uint64_t TURN_NS = 500000, LONGEST_NS = 200000000;
+static const uint64_t TURN_NS = 500000, LONGEST_NS = 200000000, TRY_AGAIN_NS = 20000000;
 
 /* 0 for one that has ended. */
 static uint64_t processor_time(pid_t pid)
@@ -27,15 +29,32 @@ static void begin_turn(tf_pace *p, pid_t pid, uint64_t now_ns)
     p->due_ns = now_ns + TURN_NS;
 }
 
+/* When to call again. */
+static uint64_t keep_share(tf_pace *p, pid_t pid, uint64_t now_ns)
+{
+    bool wanted = p->rest_ns != 0;
+    if (p->lowered == wanted || p->autogroup == 0)
+        return UINT64_MAX;
+    if (now_ns < p->share_due_ns)
+        return p->share_due_ns;
+    if (tf_autogroup_nice(p->autogroup, pid, wanted ? TF_NICEST : 0) == EAGAIN) {
+        p->share_due_ns = now_ns + TRY_AGAIN_NS;
+        return p->share_due_ns;
+    }
+    p->lowered = wanted;
+    return UINT64_MAX;
+}
+
 void tf_pace_set(tf_pace *p, pid_t pid, uint64_t rest_ns, uint64_t now_ns)
 {
     bool was_free = p->rest_ns == 0;
     p->rest_ns = rest_ns;
     if (was_free != (rest_ns == 0))
         begin_turn(p, pid, now_ns);
+    keep_share(p, pid, now_ns);
 }
 
-uint64_t tf_pace_keep(tf_pace *p, pid_t pid, uint64_t now_ns)
+static uint64_t keep_turns(tf_pace *p, pid_t pid, uint64_t now_ns)
 {
     if (p->rest_ns == 0)
         return UINT64_MAX;
@@ -55,4 +74,10 @@ uint64_t tf_pace_keep(tf_pace *p, pid_t pid, uint64_t now_ns)
     p->stopped = kill(pid, SIGSTOP) == 0;
     p->due_ns = now_ns + SL_MIN(worked / 1000 * (p->rest_ns / 1000), LONGEST_NS);
     return p->due_ns;
+}
+
+uint64_t tf_pace_keep(tf_pace *p, pid_t pid, uint64_t now_ns)
+{
+    uint64_t share = keep_share(p, pid, now_ns), turn = keep_turns(p, pid, now_ns);
+    return SL_MIN(share, turn);
 }

@@ -7,15 +7,21 @@
 #include <sys/types.h>
 
 /*
+ * Who has a pace also has the smallest share of the processors, where that can be had: one that is not
+ * stopped would take half of them from those that answer, 4 ms at a time.
+ *
  * Stopped as a whole: a thread of TensorFlow's pools takes its share of the processors whatever the
  * one that loads does, and a nice value could not be taken back. All zeros: it runs freely. The
  * caller is the parent and has not reaped it yet; times are those of sl_now_ns().
  */
 typedef struct tf_pace {
-    uint64_t rest_ns;   /* for a millisecond of processor time; 0: runs freely */
-    uint64_t worked_ns; /* its processor time when this turn began */
-    uint64_t due_ns;    /* when to look again, if rest_ns is not 0 */
+    uint64_t rest_ns;      /* for a millisecond of processor time; 0: runs freely */
+    uint64_t worked_ns;    /* its processor time when this turn began */
+    uint64_t due_ns;       /* when to look again, if rest_ns is not 0 */
+    uint64_t share_due_ns; /* when to try again to change its share */
+    int autogroup; /* the file of autogroup.h; 0: its share cannot be changed. The caller's */
     bool stopped;
+    bool lowered; /* its session's share, see autogroup.h */
 } tf_pace;
 
 /* From now on at this pace; 0 lets it go at once. */
