@@ -76,7 +76,7 @@ class Server:
         self.begin = time.perf_counter()
         self.process = subprocess.Popen(
             [SLUICE, "serve", f"--rest_api_port={self.port}", "--port=0", f"--model_config_file={self.config}", *flags],
-            stderr=self.log, stdout=self.log, preexec_fn=lambda: os.sched_setaffinity(0, THEIRS),
+            stderr=self.log, stdout=self.log, preexec_fn=their_processors,
             env={k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"})
         atexit.register(self.process.kill)  # nothing, if it has ended
         while b"Exporting HTTP/REST API" not in (self.directory / "log").read_bytes():
@@ -170,15 +170,24 @@ def digits(rows=32):
     return json.dumps({"instances": [some[i % len(some)] for i in range(rows)]})
 
 
-def load(server, rate, seconds, file=None):
-    """The client. It is a measuring instrument: nobody on its processor comes before it, if that may be asked for."""
-    def come_first():
+def their_processors():
+    """In the process that becomes a server."""
+    os.sched_setaffinity(0, THEIRS)
+
+
+def come_first():
+    """In the process that becomes a client that measures: nobody on its processor comes before it, if that may be
+    asked for."""
+    if OURS != THEIRS:
         try:
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
         except PermissionError:
             pass
+
+
+def load(server, rate, seconds, file=None):
     return subprocess.Popen([PACED, str(server.port), "/v1/models/small:predict", digits(), str(rate), str(seconds), "32",
-                             *([file] if file else [])], stdout=subprocess.PIPE, preexec_fn=come_first if OURS != THEIRS else None)
+                             *([file] if file else [])], stdout=subprocess.PIPE, preexec_fn=come_first)
 
 
 def result(process):
