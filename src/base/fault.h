@@ -1,8 +1,10 @@
 /*
  * fault.h - makes the n-th call of a kind fail, for tests
  *
- * sl_fault_arm(SL_FAULT_ALLOC, 3) lets the third allocation from now on fail, once. In a release
- * build too: the check is one relaxed load of a variable that never changes.
+ * sl_fault_arm(SL_FAULT_ALLOC, 3) lets the third allocation from now on fail, once;
+ * sl_fault_arm_from(SL_FAULT_ALLOC, 3) lets it and all that follow fail, as when memory has run out
+ * and stays so. In a release build too: the check is one relaxed load of a variable that never
+ * changes.
  */
 #ifndef SL_BASE_FAULT_H
 #define SL_BASE_FAULT_H
@@ -19,8 +21,9 @@ typedef enum sl_fault {
     SL_FAULT_KINDS
 } sl_fault;
 
-void sl_fault_arm(sl_fault kind, int nth); /* 1: the next one; 0: disarm */
-bool sl_fault_hit(sl_fault kind);          /* true: fail now */
+void sl_fault_arm(sl_fault kind, int nth);      /* 1: the next one; 0: disarm */
+void sl_fault_arm_from(sl_fault kind, int nth); /* until it is armed otherwise */
+bool sl_fault_hit(sl_fault kind);               /* true: fail now */
 /* Calls of this kind since it was last armed; to learn how many there are to fail. */
 int sl_fault_count(sl_fault kind);
 

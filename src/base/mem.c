@@ -11,13 +11,25 @@
 
 static atomic_int armed[SL_FAULT_KINDS]; /* calls left until one fails; 0: never */
 static atomic_int counted[SL_FAULT_KINDS];
+static atomic_bool lasts[SL_FAULT_KINDS]; /* all that follow fail, too */
 static atomic_bool any_armed;
+
+static void arm(sl_fault kind, int nth, bool all)
+{
+    atomic_store(&counted[kind], 0);
+    atomic_store(&lasts[kind], all);
+    atomic_store(&armed[kind], nth);
+    atomic_store(&any_armed, true);
+}
 
 void sl_fault_arm(sl_fault kind, int nth)
 {
-    atomic_store(&counted[kind], 0);
-    atomic_store(&armed[kind], nth);
-    atomic_store(&any_armed, true);
+    arm(kind, nth, false);
+}
+
+void sl_fault_arm_from(sl_fault kind, int nth)
+{
+    arm(kind, nth, true);
 }
 
 bool sl_fault_hit(sl_fault kind)
@@ -27,7 +39,8 @@ bool sl_fault_hit(sl_fault kind)
     atomic_fetch_add(&counted[kind], 1);
     int left = atomic_load(&armed[kind]);
     while (left > 0)
-        if (atomic_compare_exchange_weak(&armed[kind], &left, left - 1))
+        if ((left == 1 && atomic_load(&lasts[kind])) ||
+            atomic_compare_exchange_weak(&armed[kind], &left, left - 1))
             return left == 1;
     return false;
 }
