@@ -83,22 +83,16 @@ static void *mem_realloc(void *p, size_t n, void *arg)
     if (is_reserve(h->conn->shard->reserve, p)) {
         size_t had = ((block *)p - 1)->size;
         void *to = mem_malloc(n, arg);
-        if (to != NULL)
+        if (to != NULL) {
             memcpy(to, p, SL_MIN(had, n));
-        if (to != NULL)
             mem_free(p, arg);
+        }
         return to;
     }
     void *to = sl_try_realloc(p, n);
-    if (to != NULL || n == 0)
+    if (to != NULL || (to = from_reserve(h, n)) == NULL || p == NULL)
         return to;
-    h->starved = true;
-    size_t had = p ? malloc_usable_size(p) : 0;
-    to = from_reserve(h, n);
-    if (to == NULL)
-        return NULL;
-    if (had > 0)
-        memcpy(to, p, SL_MIN(had, n));
+    memcpy(to, p, SL_MIN(malloc_usable_size(p), n));
     sl_free(p);
     return to;
 }
