@@ -1,7 +1,6 @@
 /* gzip.c - zlib, held to limits */
 #include "http/gzip.h"
 
-#include <limits.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -28,10 +27,11 @@ static void z_free(void *unused, void *p)
     sl_free(p);
 }
 
-/* zlib counts in unsigned int. */
-static unsigned clamp(size_t n)
+/* zlib counts in unsigned int: it gets no more than that at once. */
+static unsigned bite(size_t n)
 {
-    return n > UINT_MAX ? UINT_MAX : (unsigned)n;
+    enum { MOST = 1 << 20 };
+    return (unsigned)SL_MIN(n, (size_t)MOST);
 }
 
 static sl_code inflate_all(z_stream *z, sl_str in, size_t max, sl_body *out)
@@ -44,8 +44,8 @@ static sl_code inflate_all(z_stream *z, sl_str in, size_t max, sl_body *out)
         if (!full && !sl_body_grow(out, max))
             return SL_RESOURCE_EXHAUSTED;
         z->next_out = full ? &beyond : (unsigned char *)out->buffer->data + out->n;
-        z->avail_out = full ? 1 : clamp(sl_body_room(out));
-        z->avail_in = clamp((size_t)(end - (const char *)z->next_in));
+        z->avail_out = full ? 1 : bite(sl_body_room(out));
+        z->avail_in = bite((size_t)(end - (const char *)z->next_in));
         unsigned room = z->avail_out;
         int rc = inflate(z, Z_NO_FLUSH);
         unsigned made = room - z->avail_out;
@@ -85,15 +85,15 @@ static bool deflate_piece(z_stream *z, sl_str in, int flush, sl_chain *out)
             return false;
         z->next_out = (unsigned char *)room;
         z->avail_out = STEP;
-        unsigned give = clamp(left);
+        unsigned give = bite(left);
         z->avail_in = give;
-        int rc = deflate(z, give < left ? Z_NO_FLUSH : flush);
+        int rc = deflate(z, flush);
         left -= give - z->avail_in;
         sl_chain_commit(out, STEP - z->avail_out);
-        if (rc == Z_STREAM_END || (flush == Z_NO_FLUSH && left == 0 && z->avail_out > 0))
-            return true;
         if (rc != Z_OK)
-            return false;
+            return rc == Z_STREAM_END;
+        if (flush == Z_NO_FLUSH && left == 0 && z->avail_out > 0)
+            return true;
     }
 }
 
