@@ -7,6 +7,8 @@
  */
 #include "http/body.h"
 
+#include <assert.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -50,11 +52,11 @@ static bool resize(sl_body *b, size_t size)
 
 bool sl_body_grow(sl_body *b, size_t limit)
 {
-    size_t now = b->buffer ? b->buffer->size : 0, size = SL_MAX((size_t)FIRST, now);
+    size_t now = b->buffer ? b->buffer->size : 0;
     if (now > b->n)
         return true;
-    if (now >= FIRST && !sl_mul_size(now, 2, &size))
-        return false;
+    assert(now <= PTRDIFF_MAX); /* as every block: twice that is a size_t */
+    size_t size = now < FIRST ? FIRST : now * 2;
     size = SL_MIN(size, limit);
     return sl_body_charge(b, size - now) && resize(b, size);
 }

@@ -32,9 +32,10 @@ typedef struct sl_body {
 bool sl_body_grow(sl_body *b, size_t limit) SL_MUST_CHECK;
 /* Appends, growing as needed; limit >= n + size. */
 bool sl_body_add(sl_body *b, const char *p, size_t size, size_t limit) SL_MUST_CHECK;
+/* After sl_body_grow: how much. */
 static inline size_t sl_body_room(const sl_body *b)
 {
-    return b->buffer ? b->buffer->size - b->n : 0;
+    return b->buffer->size - b->n;
 }
 /* Charges the budget with bytes that are held elsewhere, until reset. False: no budget. */
 bool sl_body_charge(sl_body *b, size_t size) SL_MUST_CHECK;

@@ -9,6 +9,7 @@
  *
  * In every case the bytes of recv from `raw` on are the next request's once the body is complete.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -107,8 +108,10 @@ static bool take(sl_exchange *x, const char *p, size_t n, size_t limit)
 /* All of recv is used up: input goes on behind what is kept in place. */
 static void rewind_recv(sl_exchange *x)
 {
-    if (!x->complete && x->raw == x->end)
-        x->raw = x->end = x->body_at + x->body_n;
+    if (x->complete)
+        return;
+    assert(x->raw == x->end); /* or there would have been more to take */
+    x->raw = x->end = x->body_at + x->body_n;
 }
 
 static int feed_chunks(sl_exchange *x, const sl_http_limits *l, const char **error)
