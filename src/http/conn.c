@@ -345,8 +345,7 @@ static void timed_out(sl_conn *c)
         c->state = SL_CONN_DEAD;
     else if (c->state == SL_CONN_HANDSHAKE)
         sl_conn_handshake_late(c);
-    else if (c->state == SL_CONN_LINGER ||
-             (c->state == SL_CONN_HEAD && c->x == NULL && !c->out.size))
+    else if (c->state == SL_CONN_LINGER || (c->state == SL_CONN_HEAD && c->x == NULL))
         c->state = SL_CONN_DEAD;
     else if (c->out.size > 0) {
         if (!keeps_up(c)) {
@@ -389,7 +388,7 @@ void sl_conn_drain(sl_conn *c)
         sl_h2_drain(c);
     else if (c->shard->draining && (c->state == SL_CONN_HANDSHAKE || c->state == SL_CONN_PROXY))
         sl_conn_set_due(c, SL_MIN(c->due_ns, from_now(c, FRESH_NS)));
-    else if (c->shard->draining && c->state == SL_CONN_HEAD && c->x == NULL && c->out.size == 0)
+    else if (c->shard->draining && c->state == SL_CONN_HEAD && c->x == NULL)
         ready(&c->watch, EPOLLIN);
 }
 

@@ -91,7 +91,7 @@ struct sl_conn {
     sl_conn *next, **prev; /* the shard's connections */
     sl_exchange *x;
     struct sl_h2 *h2;  /* or NULL: HTTP/1 */
-    sl_chain out;      /* what the socket did not take */
+    sl_chain out;      /* what the socket did not take; while anything is in it, x stays */
     uint32_t listens;  /* events awaited while the handler has a call */
     uint64_t moved;    /* bytes received or sent since the last look at the rate */
     sl_post handover;  /* from the loop that accepted */
@@ -272,7 +272,7 @@ bool sl_recv_room(sl_exchange *x, size_t wanted);
 /* Writes the call's reply to scratch, sends what does not fit or is large. False: the peer is gone.
  */
 bool sl_reply_write(sl_conn *c);
-/* Bytes as they are: an interim reply. */
+/* A few bytes as they are, behind what is in scratch: an interim reply. */
 bool sl_reply_raw(sl_conn *c, const char *p, size_t n);
 /* Sends scratch; what is not taken goes to c->out. False: the peer is gone. */
 bool sl_reply_flush(sl_conn *c);

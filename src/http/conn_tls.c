@@ -128,22 +128,19 @@ void sl_conn_handshake(sl_conn *c)
     const char *why = "";
     if (c->io.ops == NULL && !begin(c))
         return;
-    switch (sl_tls_handshake(&c->io, &why)) {
-    case SL_TLS_AGAIN:
+    sl_tls_step step = sl_tls_handshake(&c->io, &why);
+    if (step == SL_TLS_AGAIN)
         return;
-    case SL_TLS_FAILED:
+    sl_conn_handshake_over(c);
+    if (step == SL_TLS_FAILED) {
         sl_conn_tell(c, level_of(why), "TLS handshake failed: ", sl_tls_failure());
-        sl_conn_handshake_over(c);
         c->unread = strcmp(why, "closed") != 0; /* an alert is on its way, and must arrive */
         sl_conn_end(c);
         return;
-    case SL_TLS_DONE:
-        sl_conn_handshake_over(c);
-        sl_ring_leave(&c->crowd); /* it has shown that it is alive: it joins again, at the end */
-        c->state = SL_CONN_HEAD;
-        c->fresh = true;
-        return;
     }
+    sl_ring_leave(&c->crowd); /* it has shown that it is alive: it joins again, at the end */
+    c->state = SL_CONN_HEAD;
+    c->fresh = true;
 }
 
 void sl_conn_handshake_late(sl_conn *c)

@@ -5,6 +5,7 @@
  * it until it needs more of them, the handler or the socket. A handler that replies meanwhile only
  * marks its call, so there is no recursion however many requests a client has sent ahead.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -18,7 +19,8 @@
 static void keep_spare(sl_exchange *x)
 {
     sl_piece *p = x->call.reply.head;
-    if (x->spare != NULL || p == NULL || p->cap != SL_SPARE_PIECE)
+    assert(x->spare == NULL); /* begin_call gave it away */
+    if (p == NULL || p->cap != SL_SPARE_PIECE)
         return;
     x->call.reply.head = p->next;
     *p = (sl_piece){.data = (char *)(p + 1), .cap = SL_SPARE_PIECE};

@@ -5,6 +5,7 @@
  * one send, and the same for a whole batch of pipelined ones. A large body is not copied: scratch
  * and the body's pieces leave in one sendmsg.
  */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -217,11 +218,11 @@ bool sl_reply_resume(sl_conn *c)
 
 bool sl_reply_raw(sl_conn *c, const char *p, size_t n)
 {
-    sl_shard *s = c->shard;
-    if (n > SL_SCRATCH_SIZE - s->scratch_n && !sl_reply_flush(c))
+    assert(n <= SL_SCRATCH_SIZE);
+    if (!sl_reply_flush(c))
         return false;
-    memcpy(s->scratch + s->scratch_n, p, n);
-    s->scratch_n += n;
+    memcpy(c->shard->scratch, p, n);
+    c->shard->scratch_n = n;
     return true;
 }
 
