@@ -8,6 +8,7 @@
  * they have been written, also if the client resets the stream meanwhile: the frame's head may be
  * out already.
  */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -44,10 +45,12 @@ static char *add_bytes(sl_h2_batch *b, size_t n)
     char *p = b->bytes + b->bytes_n;
     struct iovec *last = b->n ? &b->v[b->n - 1] : NULL;
     b->bytes_n += n;
-    if (last != NULL && b->owner[b->n - 1] == NULL && (char *)last->iov_base + last->iov_len == p)
+    if (last != NULL && b->owner[b->n - 1] == NULL) {
+        assert((char *)last->iov_base + last->iov_len == p);
         last->iov_len += n;
-    else
+    } else {
         add_vector(b, p, n, NULL);
+    }
     return p;
 }
 
@@ -68,7 +71,7 @@ static void copy_front(const sl_chain *c, size_t n, char *to)
 static void keep_spare(sl_h2_stream *s)
 {
     sl_piece *p = s->out.head;
-    if (s->spare != NULL || p == NULL || p->cap != SL_SPARE_PIECE || p->lent != NULL)
+    if (s->spare != NULL || p == NULL || p->cap != SL_SPARE_PIECE)
         return;
     s->out.head = p->next;
     if (s->out.tail == p)
@@ -129,9 +132,10 @@ static void take_pieces(sl_h2_batch *b, sl_h2_stream *s, size_t n, char *to)
     size_t begin = s->at_begin;
     while (n > 0) {
         size_t here = SL_MIN(p->end - begin, n);
+        assert(here > 0); /* neither find_start nor the loop below stops at an empty one */
         if (to != NULL)
             to = (char *)memcpy(to, p->data + begin, here) + here;
-        else if (here > 0)
+        else
             add_vector(b, p->data + begin, here, s);
         begin += here;
         n -= here;

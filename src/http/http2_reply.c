@@ -4,6 +4,7 @@
  * The body stays in the pieces that the handler made: nghttp2 asks how much there is (read_data),
  * and when the frame's turn has come, which bytes (http2_out.c).
  */
+#include <assert.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -133,9 +134,7 @@ static int end_of_body(nghttp2_session *session, sl_h2_stream *s, uint32_t *flag
     if (f.bad)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-    return nghttp2_submit_trailer(session, s->id, f.nv, f.n) == 0
-               ? 0
-               : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    return nghttp2_submit_trailer(session, s->id, f.nv, f.n); /* fails without memory: the end */
 }
 
 static ssize_t read_data(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length,
@@ -170,7 +169,8 @@ static ssize_t frame_size(nghttp2_session *session, uint8_t type, int32_t id,
     if (most <= USUAL)
         return USUAL;
     const sl_h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
-    size_t there = s ? s->out.size - s->queued : 0;
+    assert(s != NULL); /* only what was submitted for a stream is sent */
+    size_t there = s->out.size - s->queued;
     return (ssize_t)SL_MAX(SL_MIN(there, SL_MIN((size_t)most, (size_t)SL_H2_FRAME)), (size_t)USUAL);
 }
 
@@ -191,9 +191,8 @@ static int frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void
     if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
         return 0;
     sl_h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    assert(s != NULL); /* nghttp2 closes it after this at the earliest */
     sl_h2_frame_sent(h);
-    if (s == NULL)
-        return 0;
     if (frame->hd.type == NGHTTP2_HEADERS)
         s->sent += 9 + frame->hd.length;
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)

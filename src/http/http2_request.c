@@ -10,6 +10,7 @@
  * Callbacks run inside nghttp2_session_mem_recv. A handler that answers at once submits from there;
  * what it submitted leaves when the connection's turn ends.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -38,8 +39,7 @@ static void hand_over(sl_h2_stream *s)
 /* Body bytes, or their end, for a handler that takes them as they come. */
 static void pass_on(sl_h2_stream *s, sl_str data, bool end)
 {
-    if (s->replied)
-        return;
+    assert(!s->replied);
     s->busy = true;
     s->call.on_data(&s->call, data, end);
     s->busy = false;
@@ -100,7 +100,7 @@ static void complete(sl_h2_stream *s)
 {
     sl_http_call *call = &s->call;
     s->end_in = true;
-    if (s->failed || s->replied)
+    if (s->replied)
         return;
     if (call->on_data != NULL) {
         pass_on(s, (sl_str){"", 0}, true);
@@ -109,7 +109,7 @@ static void complete(sl_h2_stream *s)
     if (s->body.n > 0) {
         call->body = (sl_str){s->body.buffer->data, s->body.n};
         call->body_buffer = s->body.buffer;
-    } else if (s->received > 0 && !s->drop) {
+    } else if (s->received > 0) {
         call->body = (sl_str){s->small->data, s->received};
         call->body_buffer = s->small;
     }
@@ -212,7 +212,8 @@ static void head_complete(sl_h2_stream *s, bool end)
 static void take_field(sl_h2_stream *s, sl_str name, sl_str value)
 {
     sl_head *h = &s->head;
-    if (name.n == 0 || name.p[0] != ':') {
+    assert(name.n > 0); /* an empty one is malformed: nghttp2 keeps it to itself */
+    if (name.p[0] != ':') {
         if (name.n == 4 && s->authority && sl_str_is(name, "host"))
             return;
         s->many_cookies |= name.n == 6 && sl_str_is(name, "cookie");
@@ -270,7 +271,8 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
-    if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+    assert(frame->hd.type == NGHTTP2_HEADERS); /* the other type with headers is for clients */
+    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     sl_h2 *h = arg;
     /* Those that the client has reset and a handler still has count, too. */
