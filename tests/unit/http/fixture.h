@@ -47,9 +47,13 @@ typedef struct fixture {
     size_t last_body;
     sl_buffer *kept; /* the body of the last /keep */
     int refuse;      /* on_head's answer */
-    int n_pieces;    /* what on_data got */
-    size_t unsent;   /* after the last piece */
-    char *text;      /* what receive() got */
+    /* A test's own: what on_head does beside, and the whole of what answers /own. */
+    void (*peek)(struct fixture *f, sl_http_call *call);
+    void (*own)(struct fixture *f, sl_http_call *call);
+    int held_fd;   /* of a client that came meanwhile */
+    int n_pieces;  /* what on_data got */
+    size_t unsent; /* after the last piece */
+    char *text;    /* what receive() got */
     size_t text_n, text_cap;
     bool eof;
 } fixture;
@@ -109,6 +113,10 @@ static inline void fx_call(sl_http_call *call, void *arg)
         f->held[f->n_held++] = call;
         return;
     }
+    if (sl_str_is(call->path, "/own")) {
+        f->own(f, call);
+        return;
+    }
     if (sl_str_is(call->path, "/keep")) {
         sl_buffer_release(f->kept);
         f->kept = sl_buffer_acquire(call->body_buffer);
@@ -135,6 +143,8 @@ static inline int fx_head(sl_http_call *call, const char **message, void *arg)
     fixture *f = arg;
     if (sl_str_is(call->path, "/stream"))
         call->on_data = fx_data;
+    if (f->peek != NULL)
+        f->peek(f, call);
     *message = "not you";
     return f->refuse;
 }
@@ -276,6 +286,21 @@ static inline const char *receive(fixture *f, int fd)
     }
     f->text[f->text_n] = '\0';
     return f->text;
+}
+
+/* A new client whose call is held while the reply to what it sent before waits for the socket, which
+ * is full: the client has not read what it got before that. */
+static inline int hold_behind_a_reply(fixture *f)
+{
+    int fd = connect_client(f), small = 1, held = f->n_held;
+    sl_conn *c = f->server->shards[0].conns;
+    send_text(f, fd, "GET /big?20000 HTTP/1.1\r\n\r\n");
+    assert_int_equal(c->out.size, 0);
+    assert_int_equal(setsockopt(c->io.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+    send_text(f, fd, "GET /big?4000 HTTP/1.1\r\n\r\nGET /hold HTTP/1.1\r\n\r\n");
+    assert_int_equal(f->n_held, held + 1);
+    assert_true(c->out.size > 4000);
+    return fd;
 }
 
 static inline const char *exchange_text(fixture *f, int fd, const char *text)

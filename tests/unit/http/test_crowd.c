@@ -27,6 +27,11 @@ static void ten_megabytes(sl_http_limits *l)
     l->max_inflight = 10 << 20;
 }
 
+static void one_megabyte(sl_http_limits *l)
+{
+    l->max_inflight = 1 << 20;
+}
+
 static bool is_served(fixture *f, int fd)
 {
     return strncmp(exchange_text(f, fd, GET), "HTTP/1.1 200 ", 13) == 0;
@@ -237,6 +242,152 @@ static void a_crowd_at_one_port_keeps_nobody_out_of_another(void **state)
     assert_null(atomic_load(&family.newest));
 }
 
+static void one_comes(fixture *f, sl_http_call *call)
+{
+    (void)call;
+    f->peek = NULL;
+    f->held_fd = connect_client(f);
+}
+
+static void who_is_just_being_spoken_to_does_not_go_for_who_comes_meanwhile(void **state)
+{
+    (void)state;
+    fixture *f = with(few_connections);
+    int fds[MOST];
+    fill(f, fds, MOST);
+    f->peek = one_comes;
+    assert_true(is_served(f, fds[0])); /* the oldest */
+    assert_true(is_closed(f, fds[1]));
+    assert_true(is_served(f, f->held_fd));
+    close(f->held_fd);
+    close_all(fds, MOST);
+    fx_free(f);
+}
+
+static void of_those_with_a_session_and_those_without_the_older_goes(void **state)
+{
+    (void)state;
+    fixture *f = with(few_connections);
+    client *c[2];
+    int plain[2], fds[2];
+    for (int i = 0; i < 2; i++) {
+        c[i] = h2_connect(f);
+        pass_time(f, SECOND / 10);
+        plain[i] = connect_client(f);
+        pass_time(f, SECOND / 10);
+    }
+    fds[0] = connect_client(f);
+    h2_turn(c[0]);
+    assert_true(c[0]->eof);
+    assert_true(is_served(f, fds[0]));
+    assert_false(is_closed(f, plain[0]));
+    fds[1] = connect_client(f);
+    assert_true(is_closed(f, plain[0]));
+    h2_turn(c[1]);
+    assert_false(c[1]->eof);
+    for (int i = 0; i < 2; i++) {
+        h2_close(c[i]);
+        close(plain[i]), close(fds[i]);
+    }
+    fx_free(f);
+}
+
+/* A second server of the fixture's family, on `loop`. */
+static sl_http_server *add_server(fixture *f, sl_http_family *family, sl_loop *const *loops, int n)
+{
+    sl_http_options o = f->server->opts;
+    sl_http_server *v;
+    o.family = family;
+    o.tls = NULL;
+    assert_int_equal(sl_http_listen(loops, n, "127.0.0.1:0", &o, &v, NULL, NULL), SL_OK);
+    turn(f);
+    return v;
+}
+
+static int connect_to(sl_shard *s)
+{
+    struct sockaddr_storage peer = {.ss_family = AF_UNIX};
+    int fd[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+    assert_int_equal(sl_shard_adopt(s, fd[1], &peer), SL_OK);
+    return fd[0];
+}
+
+/* Whoever it is: a debtor of any of the ports or a silent one. */
+static void of_all_ports_who_stands_still_longest_goes(void **state)
+{
+    (void)state;
+    sl_http_family family = {0};
+    fixture *f = with(few_connections);
+    sl_http_server *elder = add_server(f, &family, &f->loop, 1),
+                   *newest = add_server(f, &family, &f->loop, 1);
+    sl_shard *first = elder->shards, *second = newest->shards;
+    for (int turned = 0; turned < 2; turned++) {
+        int a = connect_to(turned ? second : first), silent, b, new[4];
+        send_text(f, a, BIG);
+        pass_time(f, SECOND / 2);
+        silent = connect_to(first);
+        pass_time(f, SECOND / 2);
+        b = connect_to(turned ? first : second);
+        send_text(f, b, BIG);
+        pass_time(f, 3 * SECOND);
+        new[0] = connect_to(first);
+        assert_true(is_served(f, new[0]));
+        new[1] = connect_to(second);
+        assert_true(is_served(f, new[1]));
+        assert_true(is_closed(f, a));
+        assert_true(f->text_n < 2000000);
+        assert_false(is_closed(f, silent));
+        pass_time(f, 3 * SECOND);
+        new[2] = connect_to(second);
+        assert_true(is_closed(f, silent));
+        assert_true(is_served(f, new[2]));
+        new[3] = connect_to(first);
+        assert_true(is_closed(f, b));
+        assert_true(f->text_n < 2000000);
+        close_all(new, 4);
+        close(a), close(silent), close(b);
+        turn(f);
+        assert_int_equal(atomic_load(&family.n_conns), 0);
+    }
+    sl_http_free(elder); /* not the newest */
+    assert_ptr_equal(atomic_load(&family.newest), newest);
+    assert_null(newest->elder);
+    sl_http_free(newest);
+    assert_null(atomic_load(&family.newest));
+    fx_free(f);
+}
+
+static void who_is_on_another_loop_is_not_touched(void **state)
+{
+    (void)state;
+    sl_http_family family = {0};
+    fixture *f = with(few_connections);
+    sl_loop *loops[2] = {f->loop};
+    assert_int_equal(sl_loop_new(&loops[1], NULL), SL_OK);
+    sl_http_server *both = add_server(f, &family, loops, 2),
+                   *one = add_server(f, &family, &loops[1], 1);
+    sl_loop_turn(loops[1], false);
+    int fds[MOST];
+    for (int i = 0; i < MOST; i++)
+        fds[i] = connect_to(i % 2 ? &both->shards[0] : &one->shards[0]);
+    int fd = connect_to(&both->shards[1]);
+    assert_int_equal(strncmp(receive(f, fd), "HTTP/1.1 503 ", 13), 0);
+    for (int i = 0; i < MOST; i++)
+        assert_false(is_closed(f, fds[i]));
+    close(fd);
+    sl_loop_turn(loops[1], false);
+    fd = connect_to(&one->shards[0]); /* the oldest of its own goes */
+    sl_loop_turn(loops[1], false);
+    assert_true(is_closed(f, fds[0]));
+    close(fd);
+    close_all(fds, MOST);
+    sl_http_free(both);
+    sl_http_free(one);
+    fx_free(f);
+    sl_loop_free(loops[1]);
+}
+
 /* EMFILE, by an armed fault. */
 static void without_descriptors_who_is_silent_makes_room(void **state)
 {
@@ -348,6 +499,84 @@ static void a_debtor_that_is_alone_is_left_in_peace(void **state)
     fx_free(f);
 }
 
+static void answer_the_other(fixture *f, sl_http_call *call)
+{
+    char *p = sl_chain_reserve(&f->held[0]->reply, 6000000);
+    memset(p, 'x', 6000000);
+    sl_chain_commit(&f->held[0]->reply, 6000000);
+    sl_http_reply(f->held[0]);
+    sl_http_reply(call);
+}
+
+/* A handler that answers somebody else's call, too. */
+static void a_debtor_in_whose_handler_we_are_is_not_cut(void **state)
+{
+    (void)state;
+    fixture *f = with(ten_megabytes);
+    int fd = connect_client(f), other = connect_client(f);
+    f->own = answer_the_other;
+    send_text(f, other, "GET /hold HTTP/1.1\r\n\r\n");
+    send_text(f, fd, "POST /own HTTP/1.1\r\nContent-Length: 6\r\n\r\nabc");
+    assert_true(owed(f) > 0);
+    send_text(f, fd, "def");
+    assert_true(owed(f) > (10 << 20) / 2);
+    assert_int_equal(strncmp(receive(f, fd), "HTTP/1.1 200 ", 13), 0);
+    assert_false(f->eof);
+    receive(f, other);
+    assert_true(f->text_n > 6000000);
+    close(fd), close(other);
+    fx_free(f);
+}
+
+/* The replies before its call are not taken. */
+static void a_debtor_with_a_call_hears_that_it_is_cancelled(void **state)
+{
+    (void)state;
+    fixture *f = with(ten_megabytes);
+    int other = connect_client(f);
+    send_text(f, other, "GET /hold HTTP/1.1\r\n\r\n");
+    int fd = hold_behind_a_reply(f);
+    assert_true(owed(f) > 0);
+    char *p = sl_chain_reserve(&f->held[0]->reply, 6000000);
+    memset(p, 'x', 6000000);
+    sl_chain_commit(&f->held[0]->reply, 6000000);
+    assert_int_equal(f->n_cancelled, 0);
+    sl_http_reply(f->held[0]);
+    assert_int_equal(f->n_cancelled, 1);
+    assert_true(atomic_load(&f->held[1]->cancelled));
+    sl_http_reply(f->held[1]);
+    assert_true(f->last_given_up);
+    close(fd), close(other);
+    turn(f);
+    assert_int_equal(atomic_load(&f->server->n_conns), 0);
+    fx_free(f);
+}
+
+/* The budget is shared with other loops. */
+static void who_has_the_only_session_of_a_loop_keeps_it_until_another_comes(void **state)
+{
+    (void)state;
+    fixture *f = with(one_megabyte);
+    _Atomic int64_t *sessions = &f->server->shared->sessions;
+    atomic_fetch_add(sessions, 4 << 20); /* the others */
+    client *known = h2_connect(f);
+    int id = h2_request(known, "GET", "/a", NULL, 0);
+    h2_turn(known);
+    assert_int_equal(h2_reply(known, id)->status, 200);
+    pass_time(f, SECOND);
+    client *next = h2_connect(f);
+    h2_turn(known);
+    assert_true(known->eof); /* nobody is there who has never asked for anything */
+    id = h2_request(next, "GET", "/a", NULL, 0);
+    h2_turn(next);
+    assert_int_equal(h2_reply(next, id)->status, 200);
+    h2_close(known);
+    h2_close(next);
+    turn(f);
+    assert_int_equal(atomic_load(sessions), 4 << 20);
+    fx_free(f);
+}
+
 static void slow_heads_are_cut_before_they_fill_the_memory(void **state)
 {
     (void)state;
@@ -393,11 +622,6 @@ static void replies_that_an_http2_client_has_no_window_for_are_owed(void **state
     turn(f);
     assert_int_equal(owed(f), 0);
     fx_free(f);
-}
-
-static void one_megabyte(sl_http_limits *l)
-{
-    l->max_inflight = 1 << 20;
 }
 
 /* Sessions of HTTP/2 that say nothing. */
@@ -449,6 +673,10 @@ int main(void)
         cmocka_unit_test(who_stands_still_while_being_served_makes_room_in_the_end),
         cmocka_unit_test(an_http2_connection_without_calls_makes_room),
         cmocka_unit_test(a_crowd_at_one_port_keeps_nobody_out_of_another),
+        cmocka_unit_test(who_is_just_being_spoken_to_does_not_go_for_who_comes_meanwhile),
+        cmocka_unit_test(of_those_with_a_session_and_those_without_the_older_goes),
+        cmocka_unit_test(of_all_ports_who_stands_still_longest_goes),
+        cmocka_unit_test(who_is_on_another_loop_is_not_touched),
         cmocka_unit_test_setup_teardown(without_descriptors_who_is_silent_makes_room, fx_set_up,
                                         fx_tear_down),
         cmocka_unit_test_setup_teardown(what_slow_clients_hold_is_counted_and_given_back, fx_set_up,
@@ -457,6 +685,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_request_is_not_kept_while_its_reply_is_not_taken,
                                         fx_set_up, fx_tear_down),
         cmocka_unit_test(a_debtor_that_is_alone_is_left_in_peace),
+        cmocka_unit_test(a_debtor_in_whose_handler_we_are_is_not_cut),
+        cmocka_unit_test(a_debtor_with_a_call_hears_that_it_is_cancelled),
+        cmocka_unit_test(who_has_the_only_session_of_a_loop_keeps_it_until_another_comes),
         cmocka_unit_test(slow_heads_are_cut_before_they_fill_the_memory),
         cmocka_unit_test(idle_sessions_are_bounded_by_the_budget),
         cmocka_unit_test(replies_that_an_http2_client_has_no_window_for_are_owed),
