@@ -20,7 +20,8 @@ typedef struct handle {
 
 typedef struct object {
     sl_str wire;
-    sl_str path; /* p == NULL: not met yet */
+    sl_str path;      /* p == NULL: not met yet */
+    handle *variable; /* which it says it is; NULL: none, or one that is not in the graph */
 } object;
 
 typedef struct objects {
@@ -82,13 +83,15 @@ static sl_code list_handles(objects *o)
                : sl_model_no_memory(o->m, o->st);
 }
 
-/* The handle that a SavedVariable names; NULL if there is none. */
-static sl_code find_handle(const objects *o, sl_str variable, handle **out)
+/* Which of the handles the object is: its SavedVariable names it. */
+static sl_code find_handle(const objects *o, object *of)
 {
-    sl_str shared;
-    sl_code rc = sl_model_field(o->m, variable, 6, &shared, o->st);
-    int i = rc ? -1 : sl_names_find(&o->by_shared_name, shared);
-    *out = i < 0 ? NULL : &o->handles[i];
+    sl_str variable, shared = {NULL, 0};
+    sl_code rc = sl_model_field(o->m, of->wire, 7, &variable, o->st);
+    if (rc == SL_OK && variable.p != NULL)
+        rc = sl_model_field(o->m, variable, 6, &shared, o->st);
+    int i = shared.p ? sl_names_find(&o->by_shared_name, shared) : -1;
+    of->variable = i < 0 ? NULL : &o->handles[i];
     return rc;
 }
 
@@ -96,25 +99,20 @@ static sl_code count_claims(objects *o)
 {
     sl_code rc = SL_OK;
     for (int i = 0; rc == SL_OK && i < o->n; i++) {
-        sl_str variable;
-        handle *h = NULL;
-        rc = sl_model_field(o->m, o->list[i].wire, 7, &variable, o->st);
-        if (rc == SL_OK && variable.p != NULL)
-            rc = find_handle(o, variable, &h);
-        if (h != NULL)
-            h->claims++;
+        rc = find_handle(o, &o->list[i]);
+        if (o->list[i].variable != NULL)
+            o->list[i].variable->claims++;
     }
     return rc;
 }
 
-/* Adds the variable, if its key is in the bundle and nothing else fills it. */
-static sl_code add_variable(objects *o, const object *of, sl_str variable)
+/* Adds what the object is, if its key is in the bundle and nothing else fills it. */
+static sl_code add_variable(objects *o, const object *of)
 {
     static const char suffix[] = "/.ATTRIBUTES/VARIABLE_VALUE";
-    handle *h;
-    sl_code rc = find_handle(o, variable, &h);
-    if (rc || h == NULL || h->claims != 1 || sl_names_find(&o->filled, h->node) >= 0)
-        return rc;
+    const handle *h = of->variable;
+    if (h == NULL || h->claims != 1 || sl_names_find(&o->filled, h->node) >= 0)
+        return SL_OK;
     char *key = sl_arena_try_printf(&o->m->arena, "%.*s%s", (int)of->path.n, of->path.p, suffix);
     if (key == NULL)
         return sl_model_no_memory(o->m, o->st);
@@ -168,19 +166,15 @@ static sl_code meet_child(objects *o, const object *parent, sl_str reference, in
     return rc;
 }
 
+/* Its wire form was walked once already, by find_handle: this walk cannot fail. */
 static sl_code meet_object(objects *o, const object *at, int *queue, int *end)
 {
     sl_wire w = sl_wire_open(at->wire);
-    sl_code rc = SL_OK;
-    while (rc == SL_OK && sl_wire_next(&w)) {
-        if (w.type != SL_WIRE_BYTES)
-            continue;
-        if (w.field == 1)
+    sl_code rc = add_variable(o, at);
+    while (rc == SL_OK && sl_wire_next(&w))
+        if (w.field == 1 && w.type == SL_WIRE_BYTES)
             rc = meet_child(o, at, w.bytes, queue, end);
-        else if (w.field == 7)
-            rc = add_variable(o, at, w.bytes);
-    }
-    return rc == SL_OK && w.bad ? sl_model_bad_wire(o->m, &w, o->st) : rc;
+    return rc;
 }
 
 sl_code sl_model_restore_by_objects(sl_saved_model *m, size_t *cap, sl_status *st)
