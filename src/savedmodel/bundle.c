@@ -121,8 +121,10 @@ static sl_code read_entry(opening *o, sl_str value, size_t at, sl_bundle_entry *
         return bad(o, at, e->key, "unknown dtype", st);
     if (shard >= (uint64_t)o->b->n_shards)
         return bad(o, at, e->key, "shard that does not exist", st);
-    if (sl_tensorshape_decode(shape, &e->rank, e->dims, st))
-        return sl_wrap(st, "%s; key \"%.*s\" at byte %zu: ", o->file, SL_STR_ARG(e->key), at);
+    sl_code rc = sl_tensorshape_decode(shape, &e->rank, e->dims, st);
+    if (rc)
+        return st ? sl_wrap(st, "%s; key \"%.*s\" at byte %zu: ", o->file, SL_STR_ARG(e->key), at)
+                  : rc;
     e->dtype = (sl_dtype)dtype;
     p->shard = (int)shard;
     if (!e->sliced)
@@ -339,7 +341,7 @@ static sl_code check_shard(const sl_bundle *b, int i, uint64_t end, sl_status *s
         rc = errno == ENOENT
                  ? sl_fail(st, SL_UNAVAILABLE, "variables/%s is missing", shown)
                  : sl_fail(st, sl_code_of_errno(errno), "%s; %s", name, strerror(errno));
-    else if (s.st_size < 0 || (uint64_t)s.st_size < end)
+    else if ((uint64_t)s.st_size < end)
         rc = sl_fail(st, SL_UNAVAILABLE, "variables/%s has %lld of %llu bytes", shown,
                      (long long)s.st_size, (unsigned long long)end);
     sl_free(name);
@@ -353,12 +355,11 @@ sl_code sl_bundle_check_files(const char *prefix, sl_status *st)
     if (rc)
         return rc;
     uint64_t *ends = sl_try_calloc((size_t)b->n_shards, sizeof *ends);
-    if (ends == NULL)
+    if (ends == NULL) {
         rc = sl_fail(st, SL_RESOURCE_EXHAUSTED, "%s; out of memory", prefix);
-    else
-        raise_ends(&b->whole, ends);
-    if (ends != NULL) {
+    } else {
         const sl_place *p = &b->objects;
+        raise_ends(&b->whole, ends);
         raise_ends(&b->slices, ends);
         ends[p->shard] = SL_MAX(ends[p->shard], p->offset + p->size);
     }

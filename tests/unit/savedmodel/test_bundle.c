@@ -1,130 +1,22 @@
-/*
- * test_bundle.c - tables and bundles that no writer makes
- *
- * A small writer of tables: entries go into data blocks, raw or compressed, whatever they say.
- */
+/* test_bundle.c - tables and bundles that no writer makes */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "base/crc32c.h"
-#include "base/mem.h"
-#include "format/wire.h"
+#include "base/file.h"
+
 #include "savedmodel/bundle.h"
 #include "savedmodel/sstable.h"
-
-/* ---- the writer ---- */
-
-typedef struct table {
-    sl_text file, block, index; /* the block's and the index block's entries so far */
-    sl_text last;               /* key */
-    bool snappy;
-} table;
-
-static void put_varint(sl_text *t, uint64_t v)
-{
-    unsigned char b[10];
-    sl_text_add(t, (char *)b, (size_t)sl_wire_write_varint(b, v));
-}
-
-static void put_u32(sl_text *t, uint32_t v)
-{
-    sl_text_add(t, (char *)&v, 4);
-}
-
-static void put_entry(sl_text *block, size_t shared, sl_str rest, sl_str value)
-{
-    put_varint(block, shared);
-    put_varint(block, rest.n);
-    put_varint(block, value.n);
-    sl_text_add(block, rest.p, rest.n);
-    sl_text_add(block, value.p, value.n);
-}
-
-/* Only literals: a valid form, if a poor one. */
-static void compress(sl_text *block)
-{
-    sl_text packed = {0};
-    put_varint(&packed, block->n);
-    for (size_t at = 0; at < block->n; at += 60) {
-        size_t n = SL_MIN(block->n - at, 60);
-        sl_text_putc(&packed, (char)((n - 1) << 2));
-        sl_text_add(&packed, block->p + at, n);
-    }
-    sl_text_fini(block);
-    *block = packed;
-}
-
-/* Ends the block with one restart point; *offset and *size are its handle. */
-static void write_block(table *t, sl_text *block, size_t *offset, size_t *size)
-{
-    put_u32(block, 0);
-    put_u32(block, 1);
-    if (t->snappy)
-        compress(block);
-    sl_text_putc(block, t->snappy ? 1 : 0);
-    *offset = t->file.n;
-    *size = block->n - 1;
-    put_u32(block, sl_crc32c_mask(sl_crc32c(0, block->p, block->n)));
-    sl_text_add(&t->file, block->p, block->n);
-    block->n = 0;
-}
-
-static void add(table *t, sl_str key, sl_str value)
-{
-    put_entry(&t->block, 0, key, value);
-    t->last.n = 0;
-    sl_text_add(&t->last, key.p, key.n);
-}
-
-static void add_handle(table *t, size_t offset, size_t size)
-{
-    sl_text handle = {0};
-    put_varint(&handle, offset);
-    put_varint(&handle, size);
-    put_entry(&t->index, 0, (sl_str){t->last.n ? t->last.p : "", t->last.n},
-              (sl_str){handle.p, handle.n});
-    sl_text_fini(&handle);
-}
-
-static void end_block(table *t)
-{
-    size_t offset, size;
-    write_block(t, &t->block, &offset, &size);
-    add_handle(t, offset, size);
-}
-
-static sl_str finish(table *t)
-{
-    size_t meta[2], index[2];
-    sl_text none = {0};
-    if (t->block.n)
-        end_block(t);
-    write_block(t, &none, &meta[0], &meta[1]);
-    write_block(t, &t->index, &index[0], &index[1]);
-    size_t begin = t->file.n;
-    put_varint(&t->file, meta[0]);
-    put_varint(&t->file, meta[1]);
-    put_varint(&t->file, index[0]);
-    put_varint(&t->file, index[1]);
-    while (t->file.n < begin + 40)
-        sl_text_putc(&t->file, 0);
-    sl_text_add(&t->file, "\x57\xfb\x80\x8b\x24\x75\x47\xdb", 8);
-    sl_text_fini(&none);
-    return (sl_str){t->file.p, t->file.n};
-}
-
-static void end_table(table *t)
-{
-    sl_text_fini(&t->file);
-    sl_text_fini(&t->block);
-    sl_text_fini(&t->index);
-    sl_text_fini(&t->last);
-}
+#include "support/faults.h"
+#include "unit/savedmodel/messages.h"
+#include "unit/savedmodel/table.h"
 
 /* ---- tables ---- */
 
@@ -233,6 +125,72 @@ static void entries_must_stay_in_their_block(void **state)
     fails(&t, "block goes beyond the file");
 }
 
+/* A block of these bytes alone, without restart points of its own. */
+static void fails_block(sl_str raw, const char *text)
+{
+    table t = {0};
+    size_t offset = t.file.n, size = raw.n;
+    sl_text_add(&t.file, raw.p, raw.n);
+    sl_text_putc(&t.file, 0);
+    put_u32(&t.file, sl_crc32c_mask(sl_crc32c(0, t.file.p, t.file.n)));
+    add_handle(&t, offset, size);
+    fails(&t, text);
+}
+
+static void a_block_has_its_restart_points(void **state)
+{
+    (void)state;
+    fails_block(SL_STR("\0\0\0"), "restart points go beyond the block at byte 0");
+    fails_block(SL_STR("\0\0\0\0\2\0\0\0"), "restart points go beyond the block at byte 0");
+}
+
+static void a_compressed_block_must_unpack_to_a_block(void **state)
+{
+    (void)state;
+    static const struct {
+        sl_str packed;
+        const char *text;
+    } list[] = {{SL_STR("\0"), "restart points go beyond the block"},
+                {SL_STR("\4\10abcd"), "damaged compressed block"},
+                {SL_STR("\xff\xff\x7f"), "wrong length of a compressed block"}};
+    for (size_t i = 0; i < SL_COUNTOF(list); i++) {
+        table t = {0};
+        sl_text_add(&t.file, list[i].packed.p, list[i].packed.n);
+        sl_text_putc(&t.file, 1);
+        put_u32(&t.file, sl_crc32c_mask(sl_crc32c(0, t.file.p, t.file.n)));
+        add_handle(&t, 0, list[i].packed.n);
+        fails(&t, list[i].text);
+    }
+}
+
+static void each_number_of_an_entry_must_be_there_and_fit(void **state)
+{
+    (void)state;
+    static const sl_str entries[] = {
+        SL_STR("\0\x80"), SL_STR("\0\1\x80"),
+        SL_STR("\0\xff\xff\xff\xff\x7f\0"), /* a key of more than 4 GB */
+    };
+    for (size_t i = 0; i < SL_COUNTOF(entries); i++) {
+        table t = {0};
+        sl_text_add(&t.block, entries[i].p, entries[i].n);
+        fails(&t, "truncated entry at byte 0");
+    }
+    table t = {0};
+    sl_text_add(&t.block, "\0\1\2ab", 5); /* the key is there, the value is not */
+    fails(&t, "entry goes beyond its block at byte 0");
+}
+
+static void a_block_handle_has_two_numbers(void **state)
+{
+    (void)state;
+    static const sl_str handles[] = {SL_STR("\x80"), SL_STR("\0\x80")};
+    for (size_t i = 0; i < SL_COUNTOF(handles); i++) {
+        table t = {0};
+        put_entry(&t.index, 0, SL_STR("k"), handles[i]);
+        fails(&t, "truncated block handle");
+    }
+}
+
 static void keys_cannot_outgrow_their_file(void **state)
 {
     (void)state;
@@ -249,32 +207,6 @@ static void keys_cannot_outgrow_their_file(void **state)
 }
 
 /* ---- bundles ---- */
-
-#define HEADER SL_STR("\x08\x01\x1a\x02\x08\x01")
-
-typedef struct item {
-    sl_dtype dtype;
-    int64_t dim;
-    uint64_t shard, offset, size;
-    uint32_t crc;
-} item;
-
-static void add_item(table *t, sl_str key, item i)
-{
-    sl_text e = {0}, dim = {0}, shape = {0};
-    sl_wire_put_varint(&dim, 1, (uint64_t)i.dim);
-    sl_wire_put_bytes(&shape, 2, dim.p, dim.n);
-    sl_wire_put_varint(&e, 1, i.dtype);
-    sl_wire_put_bytes(&e, 2, shape.p, shape.n);
-    sl_wire_put_varint(&e, 3, i.shard);
-    sl_wire_put_varint(&e, 4, i.offset);
-    sl_wire_put_varint(&e, 5, i.size);
-    sl_wire_put_fixed32(&e, 6, i.crc);
-    add(t, key, (sl_str){e.p, e.n});
-    sl_text_fini(&e);
-    sl_text_fini(&dim);
-    sl_text_fini(&shape);
-}
 
 /* Opens the table with `data` as its shard, and reads "v" if there is one. */
 static sl_code open_and_read(table *t, sl_str data, sl_status *st)
@@ -334,6 +266,89 @@ static void headers_of_another_kind_are_refused(void **state)
     assert_non_null(strstr(st.msg, "no header before the first entry"));
 }
 
+static void fields_of_another_wire_type_are_skipped(void **state)
+{
+    (void)state;
+    sl_text version = twisted(bytes(9, "")), header = {0}, e = {0}, one = {0};
+    sl_status st = {0};
+    sl_wire_put_varint(&one, 2, 0);
+    put(&header, 3, join(version, twisted(one)));
+    one = (sl_text){0};
+    sl_wire_put_varint(&one, 1, 1);
+    sl_wire_put_varint(&one, 2, 0);
+    header = twisted(join(one, header));
+    const uint32_t crc = sl_crc32c_mask(sl_crc32c(0, "12345678", 8));
+    one = (sl_text){0};
+    sl_wire_put_varint(&one, 1, 2);
+    sl_wire_put_varint(&e, 1, SL_DT_FLOAT);
+    put(&e, 2, within(2, one));
+    sl_wire_put_varint(&e, 3, 0);
+    sl_wire_put_varint(&e, 4, 0);
+    sl_wire_put_varint(&e, 5, 8);
+    sl_wire_put_fixed32(&e, 6, crc);
+    e = twisted(e);
+    sl_wire_put_varint(&e, 7, 1); /* were it bytes, the entry would be sliced */
+    table t = {0};
+    add(&t, SL_STR(""), (sl_str){header.p, header.n});
+    add(&t, SL_STR("v"), (sl_str){e.p, e.n});
+    if (open_and_read(&t, SL_STR("12345678"), &st))
+        fail_msg("%s", st.msg);
+    sl_text_fini(&header);
+    sl_text_fini(&e);
+}
+
+/* An index of one raw entry. */
+static sl_code open_entry(sl_str key, sl_text e, sl_status *st)
+{
+    table t = {0};
+    add(&t, SL_STR(""), HEADER);
+    add(&t, key, (sl_str){e.p, e.n});
+    sl_text_fini(&e);
+    return open_and_read(&t, SL_STR("12345678"), st);
+}
+
+static sl_text entry_of_shape(sl_text shape)
+{
+    sl_text e = {0};
+    sl_wire_put_varint(&e, 1, SL_DT_INT8);
+    put(&e, 2, shape);
+    return e;
+}
+
+static void a_shape_that_cannot_be_read_is_refused_with_and_without_a_status(void **state)
+{
+    (void)state;
+    sl_text deep = {0}, unknown = {0}, beyond = {0};
+    sl_status st = {0};
+    for (int i = 0; i < SL_MAX_RANK + 1; i++)
+        put(&deep, 2, (sl_text){0});
+    assert_int_not_equal(open_entry(SL_STR("v"), entry_of_shape(deep), &st), SL_OK);
+    assert_non_null(strstr(st.msg, "v.index; key \"v\" at byte "));
+    assert_int_not_equal(open_entry(SL_STR("v"), entry_of_shape(bytes(2, "\x08")), NULL), SL_OK);
+    sl_wire_put_varint(&unknown, 3, 1);
+    assert_int_equal(open_entry(SL_STR("v"), entry_of_shape(unknown), &st), SL_DATA_LOSS);
+    assert_non_null(strstr(st.msg, "shape out of range"));
+    sl_wire_put_varint(&beyond, 1, SL_DT_COUNT);
+    assert_int_equal(open_entry(SL_STR("v"), beyond, &st), SL_DATA_LOSS);
+    assert_non_null(strstr(st.msg, "unknown dtype"));
+}
+
+/* Nobody reads the object graph, so nothing about its entry is an error. */
+static void an_entry_of_the_object_graph_may_be_anything(void **state)
+{
+    (void)state;
+    const sl_str key = SL_STR("_CHECKPOINTABLE_OBJECT_GRAPH");
+    sl_text far = {0}, broken = {0};
+    sl_status st = {0};
+    sl_wire_put_varint(&far, 1, SL_DT_INT8);
+    sl_wire_put_varint(&far, 4, UINT64_MAX);
+    sl_wire_put_varint(&far, 5, 8);
+    assert_int_equal(open_entry(key, far, &st), SL_OK);
+    sl_text_putc(&broken, '\x08');
+    assert_int_equal(open_entry(key, broken, &st), SL_OK);
+    assert_int_equal(open_entry(key, join(entry_of_shape((sl_text){0}), bytes(7, "")), &st), SL_OK);
+}
+
 static void entries_that_do_not_fit_are_refused(void **state)
 {
     (void)state;
@@ -368,9 +383,106 @@ static void strings_that_do_not_fit_are_refused(void **state)
     refused_item((item){SL_DT_STRING, 2, 0, 0, 8, good}, s, SL_DATA_LOSS, "do not fill");
     refused_item((item){SL_DT_STRING, 1, 0, 0, 9, good}, s, SL_DATA_LOSS, "do not fill");
     refused_item((item){SL_DT_STRING, 6, 0, 0, 9, good}, s, SL_DATA_LOSS, "number of strings");
+    refused_item((item){SL_DT_STRING, 0, 0, 0, 3, good}, s, SL_DATA_LOSS, "number of strings");
+    refused_item((item){SL_DT_STRING, 1, 0, 0, 5, good}, SL_STR("\x80\x80\x80\0x"), SL_DATA_LOSS,
+                 "do not fill"); /* a length of four bytes leaves one for the checksum */
     refused_item((item){SL_DT_STRING, 1 << 30, 0, 0, 9, good}, s, SL_DATA_LOSS, "number of");
     data[3] ^= 1;
     refused_item((item){SL_DT_STRING, 2, 0, 0, 9, good}, s, SL_DATA_LOSS, "strings' lengths");
+}
+
+/* ---- files ---- */
+
+/* Writes the table as <prefix>.index, and a shard that is as long. */
+static void write_files(const char *prefix, table *t)
+{
+    char path[512];
+    sl_str index = finish(t);
+    snprintf(path, sizeof path, "%s.index", prefix);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(index.p, 1, index.n, f), index.n);
+    fclose(f);
+    snprintf(path, sizeof path, "%s.data-00000-of-00001", prefix);
+    f = fopen(path, "wb");
+    if (f != NULL)
+        fclose(f);
+}
+
+static void a_shard_that_cannot_be_asked_for_is_no_missing_one(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/sluice-bundle-XXXXXX", home[512], prefix[512], path[1024];
+    table t = {0};
+    sl_status st = {0};
+    assert_non_null(mkdtemp(dir));
+    /* The index has a name of 250 bytes, and the shard would have one of 264, which is too long. */
+    snprintf(prefix, sizeof prefix, "%s/%0244d", dir, 0);
+    add(&t, SL_STR(""), HEADER);
+    write_files(prefix, &t);
+    assert_int_equal(sl_bundle_check_files(prefix, &st), sl_code_of_errno(ENAMETOOLONG));
+    assert_non_null(strstr(st.msg, strerror(ENAMETOOLONG)));
+    snprintf(path, sizeof path, "%s.index", prefix);
+    assert_int_equal(unlink(path), 0);
+    end_table(&t);
+    /* A prefix without a folder. */
+    t = (table){0};
+    add(&t, SL_STR(""), HEADER);
+    add_item(&t, SL_STR("v"), (item){SL_DT_INT8, 1, 0, 0, 1, 0});
+    assert_non_null(getcwd(home, sizeof home));
+    assert_int_equal(chdir(dir), 0);
+    write_files("b", &t);
+    assert_int_equal(sl_bundle_check_files("b", &st), SL_UNAVAILABLE);
+    assert_string_equal(st.msg, "variables/b.data-00000-of-00001 has 0 of 1 bytes");
+    assert_int_equal(unlink("b.data-00000-of-00001"), 0);
+    assert_int_equal(sl_bundle_check_files("b", &st), SL_UNAVAILABLE);
+    assert_string_equal(st.msg, "variables/b.data-00000-of-00001 is missing");
+    sl_bundle *b = NULL;
+    assert_int_equal(sl_bundle_open("b", &b, NULL), SL_DATA_LOSS);
+    assert_int_equal(unlink("b.index"), 0);
+    assert_int_equal(chdir(home), 0);
+    assert_int_equal(rmdir(dir), 0);
+    end_table(&t);
+}
+
+/* ---- memory ---- */
+
+static sl_code collect_nothing(void *arg, sl_str key, sl_str value, size_t at, sl_status *st)
+{
+    (void)arg, (void)key, (void)value, (void)at, (void)st;
+    return SL_OK;
+}
+
+static const char *const checked[] = {
+    SLUICE_SOURCE_DIR "/tests/models/partitioned/1/variables/variables",
+    SLUICE_SOURCE_DIR "/tests/models/sharded/1/variables/variables"};
+
+static sl_code check_files(void *arg, sl_status *st)
+{
+    return sl_bundle_check_files(arg, st);
+}
+
+typedef struct files {
+    sl_str index, data;
+} files;
+
+static sl_code open_table(void *arg, sl_status *st)
+{
+    const files *f = arg;
+    return sl_sstable_each("f", f->index, collect_nothing, NULL, st);
+}
+
+static void memory_that_ends_is_an_error(void **state)
+{
+    (void)state;
+    table t = {.snappy = true};
+    add(&t, SL_STR("a"), SL_STR("1"));
+    add(&t, SL_STR("b"), SL_STR("2"));
+    files f = {finish(&t), {"", 0}};
+    assert_true(fail_each_allocation(open_table, &f) > 3);
+    end_table(&t);
+    for (size_t i = 0; i < SL_COUNTOF(checked); i++)
+        assert_true(fail_each_allocation(check_files, (void *)(uintptr_t)checked[i]) > 3);
 }
 
 int main(void)
@@ -385,6 +497,15 @@ int main(void)
         cmocka_unit_test(headers_of_another_kind_are_refused),
         cmocka_unit_test(entries_that_do_not_fit_are_refused),
         cmocka_unit_test(strings_that_do_not_fit_are_refused),
+        cmocka_unit_test(a_block_has_its_restart_points),
+        cmocka_unit_test(a_compressed_block_must_unpack_to_a_block),
+        cmocka_unit_test(each_number_of_an_entry_must_be_there_and_fit),
+        cmocka_unit_test(a_block_handle_has_two_numbers),
+        cmocka_unit_test(fields_of_another_wire_type_are_skipped),
+        cmocka_unit_test(a_shape_that_cannot_be_read_is_refused_with_and_without_a_status),
+        cmocka_unit_test(an_entry_of_the_object_graph_may_be_anything),
+        cmocka_unit_test(a_shard_that_cannot_be_asked_for_is_no_missing_one),
+        cmocka_unit_test(memory_that_ends_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

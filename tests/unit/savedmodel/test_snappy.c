@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "savedmodel/snappy.h"
 
@@ -53,7 +54,21 @@ static void damaged_blocks_are_refused(void **state)
     is_refused(SL_STR("\6\4ab\16\3\0"));            /* copy from before the beginning */
     is_refused(SL_STR("\6\4ab\16\0\0"));            /* from nowhere */
     is_refused(SL_STR("\6\4ab\16\2"));              /* truncated offset */
+    is_refused(SL_STR("\5\xf4\4"));                 /* truncated length of a literal */
+    is_refused(SL_STR("\5\4ab\16\2\0"));            /* a copy of more than was said */
     is_refused(SL_STR("\xff\xff\xff\xff\x0f\4ab")); /* 4 GB out of 3 bytes */
+}
+
+static void without_memory_there_is_none(void **state)
+{
+    (void)state;
+    sl_text out = {0};
+    sl_fault_arm(SL_FAULT_ALLOC, 1);
+    assert_string_equal(sl_snappy_unpack(SL_STR("\5\x10hello"), &out),
+                        "no memory for a compressed block");
+    sl_fault_arm(SL_FAULT_ALLOC, 0);
+    assert_true(out.failed);
+    sl_text_fini(&out);
 }
 
 int main(void)
@@ -62,6 +77,7 @@ int main(void)
         cmocka_unit_test(literals_are_copied),
         cmocka_unit_test(copies_may_overlap_what_they_make),
         cmocka_unit_test(damaged_blocks_are_refused),
+        cmocka_unit_test(without_memory_there_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
