@@ -39,6 +39,13 @@ const sl_attr *sl_node_attr(const sl_node *n, const char *name)
     return NULL;
 }
 
+static unsigned wire_of_element(unsigned field)
+{
+    return field == F                                  ? SL_WIRE_FIXED32
+           : field == I || field == B || field == TYPE ? SL_WIRE_VARINT
+                                                       : SL_WIRE_BYTES;
+}
+
 /* The last field of that number; false unless the attribute is there and of that kind. */
 static bool find(const sl_node *n, const char *name, sl_attr_kind kind, unsigned field,
                  uint64_t *value, sl_str *bytes)
@@ -48,7 +55,7 @@ static bool find(const sl_node *n, const char *name, sl_attr_kind kind, unsigned
         return false;
     sl_wire w = sl_wire_open(a->wire);
     while (sl_wire_next(&w))
-        if (w.field == field) {
+        if (w.field == field && w.type == wire_of_element(field)) {
             *value = w.value;
             *bytes = w.bytes;
         }
@@ -148,13 +155,6 @@ sl_code sl_node_tensor(const sl_node *n, const char *name, sl_tensor *out, sl_st
 }
 
 /* ---- lists ---- */
-
-static unsigned wire_of_element(unsigned field)
-{
-    return field == F                                  ? SL_WIRE_FIXED32
-           : field == I || field == B || field == TYPE ? SL_WIRE_VARINT
-                                                       : SL_WIRE_BYTES;
-}
 
 static bool open_list(const sl_node *n, const char *name, sl_wire *w)
 {

@@ -63,10 +63,8 @@ static sl_code check_assets(const sl_saved_model *m, sl_status *st)
     for (int i = 0; i < m->n_assets; i++) {
         struct stat s;
         const char *path = m->assets[i].path;
-        if (stat(path, &s) && (errno == ENOENT || errno == ENOTDIR))
-            return sl_fail(st, SL_UNAVAILABLE, "%s is missing",
-                           strncmp(path, m->dir, strlen(m->dir)) == 0 ? path + strlen(m->dir) + 1
-                                                                      : path);
+        if (stat(path, &s) && (errno == ENOENT || errno == ENOTDIR)) /* "<dir>/assets/..." */
+            return sl_fail(st, SL_UNAVAILABLE, "%s is missing", path + strlen(m->dir) + 1);
     }
     return SL_OK;
 }

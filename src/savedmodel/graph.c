@@ -5,6 +5,7 @@
  * Nodes, inputs and attributes are views into the file; an AttrValue is not decoded here, only its
  * kind is looked at. Every byte is walked a fixed number of times, so time is linear in the file.
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -29,7 +30,7 @@ static bool kind_of_field(const sl_wire *w, sl_attr_kind *kind)
         [7] = {SL_ATTR_SHAPE, SL_WIRE_BYTES},       [8] = {SL_ATTR_TENSOR, SL_WIRE_BYTES},
         [9] = {SL_ATTR_PLACEHOLDER, SL_WIRE_BYTES}, [10] = {SL_ATTR_FUNC, SL_WIRE_BYTES},
     };
-    if (w->field >= SL_COUNTOF(of) || w->field == 0 || w->type != of[w->field].wire)
+    if (w->field >= SL_COUNTOF(of) || w->type != of[w->field].wire)
         return false;
     *kind = of[w->field].kind;
     return true;
@@ -120,13 +121,22 @@ static sl_code read_node(const reader *r, sl_str wire, sl_node *n)
     return rc;
 }
 
+/* How often the field is there, in a message that was walked before: this walk cannot fail. */
+static int count_fields(const reader *r, sl_str wire, unsigned field)
+{
+    int n;
+    sl_code rc = sl_model_count(r->m, wire, field, &n, r->st);
+    assert(rc == SL_OK);
+    (void)rc;
+    return n;
+}
+
 /* Reads all nodes, which are `field` of the message. */
 static sl_code read_nodes(const reader *r, sl_str wire, unsigned field, const sl_node **out,
                           int *count)
 {
-    sl_code rc = sl_model_count(r->m, wire, field, count, r->st);
-    if (rc)
-        return rc;
+    sl_code rc = SL_OK;
+    *count = count_fields(r, wire, field);
     sl_node *nodes = sl_model_try_array(r->m, (size_t)*count, sizeof *nodes);
     if (nodes == NULL)
         return sl_model_no_memory(r->m, r->st);
@@ -175,10 +185,8 @@ static sl_code read_arg(const reader *r, sl_str wire, sl_arg *arg)
 
 static sl_code read_args(const reader *r, sl_str opdef, unsigned field, const sl_arg **out, int *n)
 {
-    int count;
-    sl_code rc = sl_model_count(r->m, opdef, field, &count, r->st);
-    if (rc)
-        return rc;
+    sl_code rc = SL_OK;
+    int count = count_fields(r, opdef, field);
     sl_arg *args = sl_model_try_array(r->m, (size_t)count, sizeof *args);
     if (args == NULL)
         return sl_model_no_memory(r->m, r->st);
@@ -201,10 +209,8 @@ static int binding_cmp(const void *x, const void *y)
 static sl_code read_bindings(const reader *r, sl_str wire, unsigned field, const sl_binding **out,
                              int *n)
 {
-    int count, filled = 0;
-    sl_code rc = sl_model_count(r->m, wire, field, &count, r->st);
-    if (rc)
-        return rc;
+    sl_code rc = SL_OK;
+    int count = count_fields(r, wire, field), filled = 0;
     sl_binding *list = sl_model_try_array(r->m, (size_t)count, sizeof *list);
     if (list == NULL)
         return sl_model_no_memory(r->m, r->st);
@@ -354,19 +360,19 @@ sl_code sl_model_read_graph(sl_saved_model *m, sl_status *st)
 
 const sl_node *sl_graph_find_node(const sl_graph *g, sl_str name)
 {
-    int i = g->node_index ? sl_names_find(g->node_index, name) : -1;
+    int i = sl_names_find(g->node_index, name);
     return i < 0 ? NULL : &g->nodes[i];
 }
 
 const sl_function *sl_graph_find_function(const sl_graph *g, sl_str name)
 {
-    int i = g->function_index ? sl_names_find(g->function_index, name) : -1;
+    int i = sl_names_find(g->function_index, name);
     return i < 0 ? NULL : &g->functions[i];
 }
 
 const sl_node *sl_function_find_node(const sl_function *f, sl_str name)
 {
-    int i = f->index ? sl_names_find(f->index, name) : -1;
+    int i = sl_names_find(f->index, name);
     return i < 0 ? NULL : &f->nodes[i];
 }
 

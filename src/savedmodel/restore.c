@@ -112,8 +112,8 @@ static bool step_out(const walk *w, int *s, sl_str *text)
 static source follow(const walk *w, int s, sl_str text)
 {
     for (int hops = 0; hops < LONGEST_CHAIN; hops++) {
-        sl_input in;
-        if (!sl_input_parse(text, &in) || in.control)
+        sl_input in; /* of data: control inputs come last, and are not followed */
+        if (!sl_input_parse(text, &in))
             break;
         const sl_node *n = find_node(w, s, in.node);
         if (n == NULL) {

@@ -265,13 +265,13 @@ static sl_code choose_meta_graph(sl_saved_model *m, const char *const *tags, int
 
 static sl_code read_info(sl_saved_model *m, sl_status *st)
 {
-    sl_code rc = sl_model_field(m, m->meta.info, 5, &m->info.tensorflow_version, st);
-    if (rc == SL_OK)
-        rc = sl_model_field(m, m->meta.info, 6, &m->info.tensorflow_git_version, st);
-    if (rc == SL_OK)
-        rc = sl_model_field(m, m->meta.saver, 1, &m->filename_tensor, st);
+    sl_code rc = sl_model_field(m, m->meta.saver, 1, &m->filename_tensor, st);
     if (rc == SL_OK)
         rc = sl_model_field(m, m->meta.saver, 3, &m->restore_op, st);
+    if (rc == SL_OK)
+        rc = sl_model_field(m, m->meta.info, 5, &m->info.tensorflow_version, st);
+    if (rc == SL_OK)
+        rc = sl_model_field(m, m->meta.info, 6, &m->info.tensorflow_git_version, st);
     m->info.is_tf2 = m->meta.objects.n > 0;
     return rc;
 }

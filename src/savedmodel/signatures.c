@@ -150,13 +150,13 @@ static sl_code read_signature(sl_saved_model *m, const pair *p, sl_signature *s,
     s->def = p->value;
     sl_code rc = sl_model_text(m, p->key, &s->key, st);
     if (rc == SL_OK)
-        rc = sl_model_field(m, s->def, 3, &method, st);
-    if (rc == SL_OK)
-        rc = sl_model_text(m, method, &s->method_name, st);
-    if (rc == SL_OK)
         rc = read_infos(m, s->def, 1, &s->inputs, &s->n_inputs, st);
     if (rc == SL_OK)
         rc = read_infos(m, s->def, 2, &s->outputs, &s->n_outputs, st);
+    if (rc == SL_OK)
+        rc = sl_model_field(m, s->def, 3, &method, st);
+    if (rc == SL_OK)
+        rc = sl_model_text(m, method, &s->method_name, st);
     return rc ? rc : read_defaults(m, s, st);
 }
 

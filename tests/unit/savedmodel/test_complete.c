@@ -6,14 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "savedmodel/complete.h"
+#include "savedmodel/files.h"
 #include "savedmodel/savedmodel.h"
 
 enum { MOST_FILES = 6 };
@@ -256,6 +259,85 @@ static void directory_looks_different_whenever_something_in_it_changes(void **st
     assert_true(sl_saved_model_tree(path).newest_us == 0);
 }
 
+/* A restore op alone needs no index, and data without one is waiting for it. */
+static void an_index_is_needed_by_variables_and_by_data(void **state)
+{
+    (void)state;
+    static const char text[] = "meta_graphs { meta_info_def { tags: 'serve' } graph_def { node { "
+                               "name: 'r' op: 'NoOp' } } saver_def { restore_op_name: 'r' } }";
+    empty_target();
+    write_file("saved_model.pbtxt", text, sizeof text - 1);
+    assert_true(complete());
+    write_file("variables/variables.data-00000-of-00001", "x", 1);
+    assert_false(complete());
+    assert_string_equal(st.msg, "variables/variables.index is missing");
+}
+
+static void an_asset_that_no_copy_can_bring_is_left_to_the_loader(void **state)
+{
+    (void)state;
+    char text[600];
+    empty_target();
+    snprintf(text, sizeof text,
+             "meta_graphs { meta_info_def { tags: 'serve' } graph_def {} asset_file_def { "
+             "filename: '%0300d' } }",
+             0); /* no file can have so long a name */
+    write_file("saved_model.pbtxt", text, strlen(text));
+    write_file("assets/other", "", 0);
+    assert_true(complete());
+    empty_target();
+    write_file("assets", "", 0); /* a file where a folder should be */
+    const char *folder = "meta_graphs { meta_info_def { tags: 'serve' } graph_def {} "
+                         "asset_file_def { filename: 'a' } }";
+    write_file("saved_model.pbtxt", folder, strlen(folder));
+    assert_false(complete());
+    assert_string_equal(st.msg, "assets/a is missing");
+}
+
+static void a_look_survives_what_cannot_be_looked_at(void **state)
+{
+    (void)state;
+    char path[128], command[512];
+    empty_target();
+    write_file("f", "x", 1);
+    sl_tree a = sl_saved_model_tree(target);
+    snprintf(path, sizeof path, "%s/dangling", target);
+    assert_int_equal(symlink("nowhere", path), 0);
+    sl_tree b = sl_saved_model_tree(target);
+    assert_true(a.look != b.look);
+    /* Without descriptors no folder can be read. */
+    struct rlimit before, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    a = sl_saved_model_tree(target);
+    uint64_t bytes = sl_files_bytes(target);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(a.look != b.look);
+    assert_int_equal(bytes, 0);
+    /* Without memory for a name what has it is not seen. */
+    sl_fault_arm(SL_FAULT_ALLOC, 1);
+    a = sl_saved_model_tree(target);
+    sl_fault_arm(SL_FAULT_ALLOC, 0);
+    assert_true(a.look != b.look);
+    assert_true(sl_saved_model_tree(target).look == b.look);
+    /* Of a hundred folders those are looked into for which there is room. */
+    snprintf(command, sizeof command, "for i in $(seq 100); do mkdir %s/$i; done", target);
+    assert_int_equal(system(command), 0);
+    a = sl_saved_model_tree(target);
+    assert_true(a.look == sl_saved_model_tree(target).look);
+    snprintf(path, sizeof path, "%s/f", target); /* a file is no folder */
+    assert_true(sl_saved_model_tree(path).look != 0);
+    /* Deeper than eight folders nothing is looked at, and a loop of links ends. */
+    empty_target();
+    snprintf(command, sizeof command, "mkdir -p %s/1/2/3/4/5/6/7/8/9/10", target);
+    assert_int_equal(system(command), 0);
+    a = sl_saved_model_tree(target);
+    write_file("1/2/3/4/5/6/7/8/9/10/f", "x", 1);
+    assert_true(a.look == sl_saved_model_tree(target).look);
+}
+
 static int make_target(void **state)
 {
     (void)state;
@@ -277,6 +359,9 @@ int main(void)
         cmocka_unit_test(what_is_missing_is_named),
         cmocka_unit_test(a_text_is_complete_with_its_last_brace),
         cmocka_unit_test(what_is_wrong_for_good_is_left_to_the_loader),
+        cmocka_unit_test(an_index_is_needed_by_variables_and_by_data),
+        cmocka_unit_test(an_asset_that_no_copy_can_bring_is_left_to_the_loader),
+        cmocka_unit_test(a_look_survives_what_cannot_be_looked_at),
         cmocka_unit_test(directory_looks_different_whenever_something_in_it_changes),
     };
     return cmocka_run_group_tests(tests, make_target, remove_target);

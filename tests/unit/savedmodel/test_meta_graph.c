@@ -11,59 +11,17 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "savedmodel/model.h"
+#include "support/faults.h"
+#include "unit/savedmodel/messages.h"
 
-/* ---- messages, built from the inside out ---- */
-
-/* A message of one field. Freed by whoever takes it: put() does. */
-static sl_text bytes(unsigned field, const char *s)
-{
-    sl_text t = {0};
-    sl_wire_put_bytes(&t, field, s, strlen(s));
-    return t;
-}
-
-/* Adds `inner` as a field, and frees it. */
-static void put(sl_text *t, unsigned field, sl_text inner)
-{
-    sl_wire_put_bytes(t, field, inner.n ? inner.p : "", inner.n);
-    sl_text_fini(&inner);
-}
-
-/* What is in `b` goes to the end of `a`. */
-static sl_text join(sl_text a, sl_text b)
-{
-    sl_text_add(&a, b.p, b.n);
-    sl_text_fini(&b);
-    return a;
-}
-
-static sl_text within(unsigned field, sl_text inner)
-{
-    sl_text t = {0};
-    put(&t, field, inner);
-    return t;
-}
-
-static sl_text map_entry(const char *key, sl_text value)
-{
-    return join(bytes(1, key), within(2, value));
-}
-
-static sl_text node(const char *name, const char *op)
-{
-    return join(bytes(1, name), bytes(2, op));
-}
-
-/* A meta graph with the tag "serve", to which a test adds. */
-static sl_text meta_graph(void)
-{
-    return within(1, bytes(4, "serve"));
-}
+/* ---- opening ---- */
 
 static sl_code open_meta(sl_text meta, sl_saved_model **m, sl_status *st)
 {
     sl_text file = {0};
+    sl_wire_put_varint(&file, 1, 1); /* the schema's version */
     put(&file, 2, meta);
+    sl_wire_put_varint(&file, 2, 1); /* no meta graph has this wire type */
     sl_buffer *pb = sl_buffer_try_new(file.n);
     assert_non_null(pb);
     memcpy(pb->data, file.p, file.n);
@@ -148,6 +106,218 @@ static void numbers_of_a_list_may_be_packed(void **state)
     sl_saved_model_close(m);
 }
 
+static sl_text varint(unsigned field, uint64_t v)
+{
+    sl_text t = {0};
+    sl_wire_put_varint(&t, field, v);
+    return t;
+}
+
+static void lists_that_are_absent_or_of_another_kind_are_empty(void **state)
+{
+    (void)state;
+    sl_text four = {0}, types = {0};
+    sl_text_add(&four, "\0\0\x80\x3f\0\0", 6); /* 1.0, and half a number */
+    sl_text f = {0};
+    put(&f, 4, four);
+    sl_wire_put_varint(&types, 6, SL_DT_INT32);
+    sl_wire_put_varint(&types, 6, SL_DT_REF + SL_DT_COUNT);
+    sl_text n = join(node("a", "Op"), within(5, map_entry("f", within(1, f))));
+    n = join(n, within(5, map_entry("t", within(1, types))));
+    n = join(n, within(5, map_entry("s", bytes(2, "text"))));
+    sl_text mixed = join(join(bytes(2, "a"), varint(3, 7)), bytes(2, "b"));
+    n = join(n, within(5, map_entry("mixed", within(1, mixed))));
+    sl_text strange = {0};
+    sl_wire_put_fixed32(&strange, 3, 7);
+    n = join(n, within(5, map_entry("strange", within(1, join(strange, varint(3, 8))))));
+    sl_saved_model *m = opened(join(meta_graph(), within(2, within(1, n))));
+    const sl_node *a = sl_graph_find_node(sl_saved_model_graph(m), SL_STR("a"));
+    int64_t ints[1];
+    sl_dtype all[1];
+    int rank;
+    int64_t dims[SL_MAX_RANK];
+    assert_int_equal(sl_node_list_count(a, "f"), 1);
+    assert_true(sl_node_list_float(a, "f", 0) == 1);
+    assert_true(sl_node_list_float(a, "f", 1) == 0);
+    assert_int_equal(sl_node_list_types(a, "t", all, 1), 2);
+    assert_int_equal(all[0], SL_DT_INT32);
+    assert_int_equal(sl_node_list_type(a, "t", 1), SL_DT_INVALID); /* no type has that number */
+    assert_int_equal(sl_node_list_count(a, "mixed"), 2); /* the first element says of what it is */
+    assert_int_equal(sl_node_list_int(a, "mixed", 1), 0);
+    assert_int_equal(sl_node_list_count(a, "strange"), 1);
+    assert_int_equal(sl_node_list_int(a, "strange", 0), 8);
+    static const char *const none[] = {"s", "absent"};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(sl_node_list_count(a, none[i]), -1);
+        assert_int_equal(sl_node_list_ints(a, none[i], ints, 1), -1);
+        assert_int_equal(sl_node_list_types(a, none[i], all, 1), -1);
+        assert_int_equal(sl_node_list_int(a, none[i], 0), 0);
+        assert_int_equal(sl_node_list_str(a, none[i], 0).n, 0);
+        assert_int_equal(sl_node_list_func(a, none[i], 0).n, 0);
+        assert_false(sl_node_list_shape(a, none[i], 0, &rank, dims));
+    }
+    sl_saved_model_close(m);
+}
+
+static void each_kind_of_attribute_is_told_from_the_others(void **state)
+{
+    (void)state;
+    sl_text f = {0}, t = {0}, strange = {0};
+    sl_wire_put_fixed32(&f, 4, 0x3f800000);
+    sl_wire_put_varint(&t, 6, SL_DT_REF + SL_DT_COUNT);
+    sl_wire_put_varint(&strange, 11, 1);
+    sl_text n = join(node("a", "Op"), within(5, map_entry("f", f)));
+    n = join(n, within(5, map_entry("t", t)));
+    n = join(n, within(5, map_entry("p", bytes(9, "bound"))));
+    n = join(n, within(5, map_entry("x", strange)));
+    n = join(n, within(5, map_entry("tensor", bytes(8, "\x08"))));
+    sl_saved_model *m = opened(join(meta_graph(), within(2, within(1, n))));
+    const sl_node *a = sl_graph_find_node(sl_saved_model_graph(m), SL_STR("a"));
+    sl_tensor tensor;
+    sl_status st = {0};
+    assert_true(sl_node_float(a, "f", 2) == 1);
+    assert_true(sl_node_float(a, "t", 2) == 2);
+    assert_int_equal(sl_node_type(a, "t", SL_DT_INT8), SL_DT_INT8);
+    assert_true(sl_str_is(sl_node_placeholder(a, "p"), "bound"));
+    assert_int_equal(sl_node_placeholder(a, "f").n, 0);
+    assert_int_equal(sl_node_attr(a, "x")->kind, SL_ATTR_NONE);
+    assert_int_not_equal(sl_node_tensor(a, "tensor", &tensor, &st), SL_OK);
+    assert_non_null(strstr(st.msg, "node \"a\", attribute \"tensor\": "));
+    assert_int_equal(sl_node_tensor(a, "tensor", &tensor, NULL), st.code);
+    assert_int_equal(sl_node_tensor(a, "f", &tensor, &st), SL_INVALID_ARGUMENT);
+    sl_saved_model_close(m);
+}
+
+/* Whatever protobuf would take for an unknown field changes nothing, at any depth. */
+static void fields_of_another_wire_type_are_skipped(void **state)
+{
+    (void)state;
+    sl_text shape = twisted(within(2, twisted(varint(1, 3))));
+    sl_text list = twisted(join(bytes(2, "one"), bytes(2, "two")));
+    sl_text n = join(node("a", "Op"), bytes(3, "b"));
+    n = join(n, within(5, twisted(map_entry("s", twisted(bytes(2, "text"))))));
+    n = join(n, within(5, twisted(map_entry("i", twisted(varint(3, 5))))));
+    n = join(n, within(5, twisted(map_entry("shape", within(7, shape)))));
+    n = join(n, within(5, twisted(map_entry("list", within(1, list)))));
+    n = join(n, within(5, twisted(map_entry("f", within(10, twisted(bytes(1, "g")))))));
+    sl_text arg = join(join(bytes(1, "x"), varint(3, SL_DT_INT8)), bytes(4, "T"));
+    arg = join(join(arg, bytes(5, "N")), join(bytes(6, "L"), varint(16, 1)));
+    sl_text opdef = join(join(bytes(1, "g"), within(2, twisted(arg))), varint(17, 1));
+    sl_text ret = twisted(map_entry("y", bytes(99, "")));
+    sl_text function = join(within(1, twisted(opdef)), within(3, twisted(node("fn", "NoOp"))));
+    function = join(function, within(4, ret));
+    sl_text library = twisted(within(1, twisted(function)));
+    sl_text graph = join(within(1, twisted(n)), within(2, library));
+    graph = join(graph, within(4, join(twisted(join(varint(1, 9), varint(2, 8))), varint(3, 7))));
+    sl_text info = twisted(
+        join(varint(2, SL_DT_FLOAT), join(bytes(1, "a:0"), within(3, within(2, varint(1, 4))))));
+    sl_text def = twisted(join(within(1, map_entry("x", info)), bytes(3, "method")));
+    sl_text meta = join(within(1, twisted(join(bytes(4, "serve"), bytes(5, "2.0")))),
+                        within(2, twisted(graph)));
+    meta = join(meta, join(within(3, twisted(bytes(3, "restore"))),
+                           within(5, twisted(map_entry("sig", def)))));
+    meta = join(meta,
+                within(6, twisted(join(within(1, twisted(bytes(1, "t:0"))), bytes(2, "vocab")))));
+    sl_saved_model *m = opened(twisted(meta));
+    const sl_graph *g = sl_saved_model_graph(m);
+    const sl_node *a = sl_graph_find_node(g, SL_STR("a"));
+    const sl_function *f = sl_graph_find_function(g, SL_STR("g"));
+    const sl_signature *s = &sl_saved_model_signatures(m)->list[0];
+    int rank, n_assets;
+    int64_t dims[SL_MAX_RANK];
+    assert_int_equal(a->n_inputs, 1);
+    assert_int_equal(a->n_attrs, 5);
+    assert_true(sl_str_is(sl_node_str(a, "s", ""), "text"));
+    assert_int_equal(sl_node_int(a, "i", 0), 5);
+    assert_true(sl_node_shape(a, "shape", &rank, dims));
+    assert_int_equal(rank, 1);
+    assert_int_equal(dims[0], 3);
+    assert_true(sl_str_is(sl_node_func(a, "f"), "g"));
+    assert_int_equal(sl_node_list_count(a, "list"), 2);
+    assert_true(sl_str_is(sl_node_list_str(a, "list", 1), "two"));
+    assert_non_null(f);
+    assert_true(f->is_stateful && f->inputs[0].is_ref);
+    assert_int_equal(f->inputs[0].type, SL_DT_INT8);
+    assert_true(sl_str_is(f->inputs[0].type_list_attr, "L"));
+    assert_non_null(sl_function_find_node(f, SL_STR("fn")));
+    assert_int_equal(f->n_ret, 1);
+    assert_int_equal(g->producer, 9);
+    assert_int_equal(g->min_consumer, 8);
+    assert_int_equal(s->inputs[0].dtype, SL_DT_FLOAT);
+    assert_int_equal(s->inputs[0].dims[0], 4);
+    assert_string_equal(s->inputs[0].name, "a:0");
+    assert_string_equal(s->method_name, "method");
+    assert_true(sl_str_is(sl_saved_model_restore_op(m), "restore"));
+    assert_true(sl_str_is(sl_saved_model_about(m)->tensorflow_version, "2.0"));
+    assert_true(sl_str_is(sl_saved_model_assets(m, &n_assets)->tensor, "t:0"));
+    assert_int_equal(n_assets, 1);
+    sl_saved_model_close(m);
+}
+
+/* Of a map's key that stands twice the later value counts. */
+static void the_last_value_of_a_key_counts(void **state)
+{
+    (void)state;
+    sl_text function = within(1, bytes(1, "f"));
+    function = join(function, within(4, map_entry("y", (sl_text){0})));
+    function = join(function, within(4, join(bytes(1, "y"), bytes(2, "later"))));
+    function = join(function, within(6, join(bytes(1, "c"), bytes(2, "node"))));
+    sl_saved_model *m = opened(join(meta_graph(), within(2, within(2, within(1, function)))));
+    const sl_function *f = sl_graph_find_function(sl_saved_model_graph(m), SL_STR("f"));
+    assert_int_equal(f->n_ret, 1);
+    assert_true(sl_str_is(f->ret[0].value, "later"));
+    assert_int_equal(f->n_control_ret, 1);
+    sl_saved_model_close(m);
+}
+
+static void bad_consumers_may_be_packed(void **state)
+{
+    (void)state;
+    sl_text versions = join(varint(3, 300), bytes(3, "\1\2"));
+    sl_wire_put_fixed32(&versions, 3, 9);
+    sl_saved_model *m = opened(join(meta_graph(), within(2, within(4, versions))));
+    const sl_graph *g = sl_saved_model_graph(m);
+    assert_int_equal(g->n_bad_consumers, 3);
+    assert_int_equal(g->bad_consumers[0], 300);
+    assert_int_equal(g->bad_consumers[2], 2);
+    sl_saved_model_close(m);
+    refused(join(meta_graph(), within(2, within(4, bytes(3, "\1\x80")))), SL_DATA_LOSS,
+            "truncated or overlong number at byte");
+}
+
+/* Each message of the graph, cut off in its last field. */
+static void damage_is_found_wherever_it_is(void **state)
+{
+    (void)state;
+    sl_text cut[] = {
+        within(2, within(1, within(5, bytes(2, "\x08")))),             /* an attribute */
+        within(2, within(1, within(5, map_entry("a", bytes(1, ""))))), /* its value: see below */
+        within(2, within(2, within(1, bytes(1, "\x0a")))),            /* an operator's definition */
+        within(2, within(2, within(1, within(1, bytes(2, "\x08"))))), /* its argument */
+        within(2, within(2, within(1, bytes(4, "\x0a")))),            /* what is returned */
+        within(2, within(2, within(1, bytes(6, "\x0a")))),            /* and what must run */
+        within(2, bytes(4, "\x08")),                                  /* versions */
+        bytes(3, "\x0a"),                                             /* the saver */
+        bytes(4, "\x0a"),                                             /* a collection */
+        within(5, join(bytes(1, "s"), bytes(2, "\x0a"))),             /* a signature */
+        within(5, join(bytes(1, "s"), within(2, bytes(1, "\x0a")))),  /* ... an output */
+        within(5, join(bytes(1, "s"), within(2, within(1, bytes(2, "\x08"))))),
+        bytes(6, "\x0a"), /* an asset */
+        within(6, bytes(1, "\x0a")),
+        bytes(1, "\x0a"),                                 /* another info */
+        join(within(6, bytes(2, "a")), bytes(4, "\x0a")), /* a collection that no asset needs */
+    };
+    sl_text_fini(&cut[1]);
+    cut[1] = within(2, within(1, within(5, join(bytes(1, "a"), bytes(2, "\x08")))));
+    for (size_t i = 0; i < SL_COUNTOF(cut); i++) {
+        sl_saved_model *m = NULL;
+        sl_status st = {0};
+        sl_code rc = open_meta(join(meta_graph(), cut[i]), &m, &st);
+        if (rc != SL_DATA_LOSS || strstr(st.msg, "saved_model.pb as binary proto: ") == NULL)
+            fail_msg("%zu: %d, \"%s\"", i, rc, st.msg);
+    }
+}
+
 /* ---- signatures ---- */
 
 static sl_text signature(const char *key, sl_text def)
@@ -164,6 +334,10 @@ static void a_default_needs_its_input(void **state)
     def = join(within(1, map_entry("x", bytes(1, "x:0"))), within(4, map_entry("x", bytes(9, ""))));
     refused(join(meta_graph(), signature("s", def)), SL_INVALID_ARGUMENT,
             "signature \"s\", default of \"x\": tensor of type number 0");
+    def = join(within(1, map_entry("x", bytes(1, "x:0"))), within(4, map_entry("x", bytes(9, ""))));
+    sl_saved_model *m = NULL;
+    assert_int_equal(open_meta(join(meta_graph(), signature("s", def)), &m, NULL),
+                     SL_INVALID_ARGUMENT);
 }
 
 static void a_declared_shape_that_we_cannot_hold_is_unknown(void **state)
@@ -199,7 +373,13 @@ static void names_must_be_utf8_without_zero_bytes(void **state)
     sl_text zero = {0};
     sl_wire_put_bytes(&zero, 1, "a\0b", 3);
     refused(join(meta_graph(), within(5, zero)), SL_DATA_LOSS, "name with a zero byte at byte");
-    static const char *const right[] = {"", "caf\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
+    static const char *const right[] = {"",
+                                        "caf\xc3\xa9",
+                                        "\xe2\x82\xac",
+                                        "\xe0\xa0\x80",
+                                        "\xed\x9f\xbf",
+                                        "\xf0\x9f\x98\x80",
+                                        "\xf4\x8f\xbf\xbf"};
     for (size_t i = 0; i < SL_COUNTOF(right); i++)
         sl_saved_model_close(opened(join(meta_graph(), signature(right[i], bytes(3, "")))));
 }
@@ -211,6 +391,9 @@ static void an_init_signature_needs_its_output(void **state)
     (void)state;
     refused(join(meta_graph(), signature("__saved_model_init_op", bytes(3, ""))),
             SL_FAILED_PRECONDITION, "Could not find output __saved_model_init_op");
+    sl_text sparse = within(2, map_entry("__saved_model_init_op", within(4, bytes(1, "v:0"))));
+    refused(join(meta_graph(), signature("__saved_model_init_op", sparse)), SL_FAILED_PRECONDITION,
+            "Could not find output __saved_model_init_op");
 }
 
 static sl_text collection(const char *name, sl_text def)
@@ -226,6 +409,16 @@ static void a_main_op_must_be_one(void **state)
             "Expected exactly one main op in : m");
     sl_text one = within(1, bytes(1, "init"));
     sl_saved_model *m = opened(join(meta_graph(), collection("legacy_init_op", one)));
+    assert_true(sl_str_is(sl_saved_model_init_op(m), "init"));
+    sl_saved_model_close(m);
+}
+
+static void a_collection_of_another_wire_type_is_none(void **state)
+{
+    (void)state;
+    sl_text one = within(1, bytes(1, "init"));
+    sl_text meta = twisted(join(meta_graph(), collection("legacy_init_op", one)));
+    sl_saved_model *m = opened(meta);
     assert_true(sl_str_is(sl_saved_model_init_op(m), "init"));
     sl_saved_model_close(m);
 }
@@ -257,6 +450,54 @@ static void two_graphs_with_the_same_tags_are_refused(void **state)
     assert_non_null(strstr(st.msg, "second meta graph with the same tags"));
     sl_buffer_release(pb);
     sl_text_fini(&file);
+}
+
+/* ---- tags ---- */
+
+static sl_text tagged(const char *const *tags, int n)
+{
+    sl_text info = {0};
+    for (int i = 0; i < n; i++)
+        sl_wire_put_bytes(&info, 4, tags[i], strlen(tags[i]));
+    return within(1, info);
+}
+
+static void tags_are_at_most_64_and_only_some_are_told(void **state)
+{
+    (void)state;
+    const char *many[65], *const empty[] = {""};
+    for (int i = 0; i < 65; i++)
+        many[i] = "tag";
+    refused(tagged(many, 65), SL_DATA_LOSS, "more than 64 tags at byte");
+    refused(tagged(empty, 1), SL_NOT_FOUND, "There are: {  }");
+    sl_saved_model *m = NULL;
+    sl_status st = {0};
+    assert_int_equal(
+        sl_saved_model_open(SLUICE_SOURCE_DIR "/tests/models/linear/1", many, 65, &m, &st),
+        SL_INVALID_ARGUMENT);
+    assert_string_equal(st.msg, "more than 64 tags are wanted");
+    /* Of hundreds of meta graphs with other tags the first ones are named. */
+    sl_text file = {0};
+    for (int i = 0; i < 300; i++)
+        put(&file, 2, tagged(many, 1));
+    sl_buffer *pb = sl_buffer_try_new(file.n);
+    assert_non_null(pb);
+    memcpy(pb->data, file.p, file.n);
+    assert_int_equal(sl_model_open_bytes("m", pb, NULL, NULL, &m, &st), SL_NOT_FOUND);
+    assert_non_null(strstr(st.msg, "There are: { tag }, { tag }"));
+    assert_true(strlen(st.msg) < 900);
+    sl_buffer_release(pb);
+    sl_text_fini(&file);
+}
+
+static void without_variables_there_are_no_entries(void **state)
+{
+    (void)state;
+    sl_saved_model *m = opened(meta_graph());
+    int n = 1;
+    assert_null(sl_saved_model_entries(m, &n));
+    assert_int_equal(n, 0);
+    sl_saved_model_close(m);
 }
 
 /* ---- object graph ---- */
@@ -372,6 +613,151 @@ static void identities_in_a_circle_come_to_an_end(void **state)
     restores_nothing(meta);
 }
 
+/* A function with `args` arguments and `nodes` nodes that do nothing, called n times by the graph. */
+static sl_text calls(int args, int nodes, int n)
+{
+    sl_text opdef = bytes(1, "f"), body = {0}, graph = {0}, restore = node("restore", "NoOp");
+    for (int i = 0; i < args; i++)
+        put(&opdef, 2, (sl_text){0});
+    for (int i = 0; i < nodes; i++)
+        put(&body, 3, (sl_text){0});
+    for (int i = 0; i < n; i++) {
+        char name[16], control[16];
+        snprintf(name, sizeof name, "c%d", i);
+        snprintf(control, sizeof control, "^c%d", i);
+        put(&graph, 1, call_f(name));
+        sl_wire_put_bytes(&restore, 3, control, strlen(control));
+    }
+    put(&graph, 1, restore);
+    put(&graph, 2, within(1, join(within(1, opdef), body)));
+    return join(join(meta_graph(), within(2, graph)), within(3, bytes(3, "restore")));
+}
+
+/* 2^24 arguments and nodes in all scopes: a file of 2 MB must not keep a load thread for hours. */
+static void a_restore_op_that_takes_too_long_is_given_up(void **state)
+{
+    (void)state;
+    restores_nothing(calls(1 << 20, 1, 17));
+}
+
+/* Nodes that are like a restore op's, and are not: nothing may be taken from them. */
+static void what_is_almost_a_restore_op_restores_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *op, *inputs[4];
+    } list[] = {
+        {"Assign", {"v"}},                     /* no value */
+        {"LookupTableImportV2", {"v", "r:0"}}, /* no values of the table */
+        {"Assign", {"nobody", "r:0"}},         /* no such variable */
+        {"Assign", {"v:x", "r:0"}},            /* no output has that number */
+        {"Assign", {"v", "v"}},                /* a value that is not read */
+        {"Assign", {"v", "short:0"}},          /* RestoreV2 without its names */
+        {"Assign", {"v", "r:7"}},              /* more than there are names */
+        {"LookupTableImportV2", {"v", "r:0", "v"}},
+    };
+    for (size_t i = 0; i < SL_COUNTOF(list); i++) {
+        sl_text n = node("restore", list[i].op), graph = {0};
+        for (int k = 0; list[i].inputs[k] != NULL; k++)
+            sl_wire_put_bytes(&n, 3, list[i].inputs[k], strlen(list[i].inputs[k]));
+        put(&graph, 1, n);
+        put(&graph, 1, node("v", "VariableV2"));
+        put(&graph, 1, node("names", "NoOp"));
+        put(&graph, 1, join(node("short", "RestoreV2"), bytes(3, "v")));
+        put(&graph, 1,
+            join(join(node("r", "RestoreV2"), bytes(3, "v")),
+                 join(bytes(3, "names"), bytes(3, "names"))));
+        restores_nothing(
+            join(join(meta_graph(), within(2, graph)), within(3, bytes(3, "restore"))));
+    }
+}
+
+/* A variable that is made in a function is none of the graph's. */
+static void what_a_function_assigns_to_its_own_is_not_restored(void **state)
+{
+    (void)state;
+    sl_text assign = join(node("a", "AssignVariableOp"), join(bytes(3, "own"), bytes(3, "own")));
+    sl_text f = join(within(1, bytes(1, "f")), within(3, assign));
+    f = join(f, within(3, node("own", "VarHandleOp")));
+    sl_text restore = join(call_f("restore"), bytes(3, "^nobody"));
+    sl_text graph = join(within(1, restore), within(2, within(1, f)));
+    restores_nothing(join(join(meta_graph(), within(2, graph)), within(3, bytes(3, "restore"))));
+}
+
+/* What is no copy of a variable by AssignVariableOp (copy, ReadVariableOp (original)). */
+static void what_is_almost_a_copy_fills_nothing(void **state)
+{
+    (void)state;
+    static const char *const inputs[][3] = {
+        {"copy", NULL},           /* no value */
+        {"copy", "nobody"},       /* an unknown one */
+        {"copy", "read_nothing"}, /* read from nowhere */
+        {"copy", "read_op"},      /* read from what is no variable */
+        {"copy", "read_nobody"},  /* ... from what is not there */
+        {"nobody", "read"},       /* no copy */
+        {"copy", "read"},         /* and a copy, which nothing fills */
+    };
+    sl_text graph = within(1, node("restore", "NoOp"));
+    for (size_t i = 0; i < SL_COUNTOF(inputs); i++) {
+        char name[8];
+        snprintf(name, sizeof name, "a%zu", i);
+        sl_text n = node(name, "AssignVariableOp");
+        for (int k = 0; k < 3 && inputs[i][k] != NULL; k++)
+            sl_wire_put_bytes(&n, 3, inputs[i][k], strlen(inputs[i][k]));
+        put(&graph, 1, n);
+    }
+    put(&graph, 1, node("copy", "VarHandleOp"));
+    put(&graph, 1, node("original", "VarHandleOp"));
+    put(&graph, 1, node("op", "NoOp"));
+    put(&graph, 1, node("read_nothing", "ReadVariableOp"));
+    put(&graph, 1, join(node("read_op", "ReadVariableOp"), bytes(3, "op")));
+    put(&graph, 1, join(node("read_nobody", "ReadVariableOp"), bytes(3, "nobody")));
+    put(&graph, 1, join(node("read", "ReadVariableOp"), bytes(3, "original")));
+    sl_text meta = join(join(meta_graph(), within(2, graph)), within(3, bytes(3, "restore")));
+    restores_nothing(join(meta, within(7, within(1, bytes(9, "")))));
+}
+
+typedef struct files {
+    sl_buffer *pb, *index, *data;
+} files;
+
+static sl_code open_files(void *arg, sl_status *st)
+{
+    const files *f = arg;
+    sl_saved_model *m = NULL;
+    sl_code rc = sl_model_open_bytes("m", f->pb, f->index, f->data, &m, st);
+    sl_saved_model_close(m);
+    return rc;
+}
+
+static void memory_that_ends_on_the_way_through_many_calls_is_an_error(void **state)
+{
+    (void)state;
+    sl_text file = within(2, calls(0, 1, 100));
+    files f = {sl_buffer_try_new(file.n), read_file("linear", "variables/variables.index"),
+               read_file("linear", "variables/variables.data-00000-of-00001")};
+    assert_non_null(f.pb);
+    memcpy(f.pb->data, file.p, file.n);
+    assert_true(fail_each_allocation(open_files, &f) > 10);
+    sl_buffer_release(f.pb);
+    sl_buffer_release(f.index);
+    sl_buffer_release(f.data);
+    sl_text_fini(&file);
+}
+
+/* A call with fewer inputs than its function has arguments. */
+static void an_argument_that_no_caller_gives_is_not_followed(void **state)
+{
+    (void)state;
+    sl_text opdef = join(bytes(1, "f"), join(within(2, bytes(1, "x")), within(2, bytes(1, "y"))));
+    sl_text assign = join(node("a", "AssignVariableOp"), join(bytes(3, "y"), bytes(3, "x")));
+    sl_text f = join(within(1, opdef), within(3, assign));
+    sl_text call = join(join(call_f("restore"), bytes(3, "v")), bytes(3, "^v"));
+    sl_text graph = join(within(1, call), within(1, node("v", "VarHandleOp")));
+    graph = join(graph, within(2, within(1, f)));
+    restores_nothing(join(join(meta_graph(), within(2, graph)), within(3, bytes(3, "restore"))));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,10 +771,25 @@ int main(void)
         cmocka_unit_test(names_must_be_utf8_without_zero_bytes),
         cmocka_unit_test(an_init_signature_needs_its_output),
         cmocka_unit_test(a_main_op_must_be_one),
+        cmocka_unit_test(a_collection_of_another_wire_type_is_none),
         cmocka_unit_test(assets_stay_in_their_folder),
         cmocka_unit_test(two_graphs_with_the_same_tags_are_refused),
         cmocka_unit_test(without_a_restore_op_the_object_graph_says_the_same),
         cmocka_unit_test(a_restore_function_that_calls_itself_comes_to_an_end),
+        cmocka_unit_test(lists_that_are_absent_or_of_another_kind_are_empty),
+        cmocka_unit_test(each_kind_of_attribute_is_told_from_the_others),
+        cmocka_unit_test(fields_of_another_wire_type_are_skipped),
+        cmocka_unit_test(the_last_value_of_a_key_counts),
+        cmocka_unit_test(bad_consumers_may_be_packed),
+        cmocka_unit_test(damage_is_found_wherever_it_is),
+        cmocka_unit_test(tags_are_at_most_64_and_only_some_are_told),
+        cmocka_unit_test(without_variables_there_are_no_entries),
+        cmocka_unit_test(a_restore_op_that_takes_too_long_is_given_up),
+        cmocka_unit_test(what_is_almost_a_restore_op_restores_nothing),
+        cmocka_unit_test(an_argument_that_no_caller_gives_is_not_followed),
+        cmocka_unit_test(what_a_function_assigns_to_its_own_is_not_restored),
+        cmocka_unit_test(what_is_almost_a_copy_fills_nothing),
+        cmocka_unit_test(memory_that_ends_on_the_way_through_many_calls_is_an_error),
         cmocka_unit_test(identities_in_a_circle_come_to_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

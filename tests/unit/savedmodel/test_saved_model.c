@@ -12,7 +12,10 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
-#include "savedmodel/savedmodel.h"
+#include "savedmodel/complete.h"
+#include "savedmodel/files.h"
+#include "savedmodel/model.h"
+#include "support/faults.h"
 
 #define MODELS SLUICE_SOURCE_DIR "/tests/models/"
 
@@ -216,6 +219,8 @@ static void inputs_are_taken_apart(void **state)
     assert_true(sl_str_is(in.node, "a") && in.control);
     assert_true(sl_input_parse(SL_STR("a"), &in));
     assert_true(in.index == 0 && !in.control);
+    assert_true(sl_input_parse(SL_STR(""), &in));
+    assert_true(in.node.n == 0 && !in.control);
     assert_false(sl_input_parse(SL_STR("a:"), &in));
     assert_false(sl_input_parse(SL_STR("a:x"), &in));
     assert_false(sl_input_parse(SL_STR("a:out:-1"), &in));
@@ -429,6 +434,9 @@ static void tags_must_be_the_very_set(void **state)
     (void)state;
     const char *const both[] = {"gpu", "serve"}, *const none[] = {"train"};
     sl_saved_model *m = NULL;
+    assert_int_equal(sl_saved_model_open(MODELS "vocabulary_v1/1/", both, 0, &m, NULL), SL_OK);
+    assert_int_equal(sl_saved_model_about(m)->n_tags, 1); /* none wanted: "serve" */
+    sl_saved_model_close(m);
     assert_int_equal(sl_saved_model_open(MODELS "vocabulary_v1/1/", both, 2, &m, NULL), SL_OK);
     assert_int_equal(sl_saved_model_about(m)->n_tags, 2);
     assert_string_equal(sl_saved_model_dir(m), MODELS "vocabulary_v1/1");
@@ -529,6 +537,128 @@ static void a_missing_shard_is_damage_and_no_index_is_fine(void **state)
     assert_int_equal(system(command), 0);
 }
 
+/* ---- memory ---- */
+
+static sl_code open_any(void *arg, sl_status *st)
+{
+    sl_saved_model *m = NULL;
+    sl_code rc = sl_saved_model_open(arg, NULL, 0, &m, st);
+    sl_saved_model_close(m);
+    return rc;
+}
+
+static sl_code open_with_other_tags(void *arg, sl_status *st)
+{
+    const char *const none[] = {"train"};
+    sl_saved_model *m = NULL;
+    return sl_saved_model_open(arg, none, 1, &m, st);
+}
+
+static sl_code ask_whether_complete(void *arg, sl_status *st)
+{
+    sl_code rc = sl_saved_model_check_complete(arg, NULL, 0, st);
+    /* Without memory for a path a file counts as one that is not there. */
+    return rc == SL_UNAVAILABLE ? SL_OK : rc;
+}
+
+static void memory_that_ends_is_an_error_wherever_it_ends(void **state)
+{
+    (void)state;
+    static const char *const dirs[] = {MODELS "defaults/1", MODELS "half_plus_two/1",
+                                       MODELS "keras_saved/1"};
+    for (size_t i = 0; i < SL_COUNTOF(dirs); i++) {
+        assert_true(fail_each_allocation(open_any, (void *)(uintptr_t)dirs[i]) > 20);
+        assert_true(fail_each_allocation(ask_whether_complete, (void *)(uintptr_t)dirs[i]) > 20);
+    }
+    assert_true(fail_each_allocation(open_with_other_tags, (void *)(uintptr_t)dirs[0]) > 3);
+}
+
+static void memory_that_ends_is_an_error_of_a_text_as_well(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/sluice-test-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    write_file(dir, "saved_model.pbtxt",
+               "meta_graphs { meta_info_def { tags: 'serve' } graph_def { node { name: 'a' op: "
+               "'NoOp' } } signature_def { key: 's' value { inputs { key: 'x' value { name: 'x:0' "
+               "} } } } }");
+    assert_true(fail_each_allocation(open_any, dir) > 5);
+    remove_file(dir, "saved_model.pbtxt");
+    assert_int_equal(rmdir(dir), 0);
+}
+
+/* ---- folders ---- */
+
+static void what_lies_beside_the_model_is_counted_if_it_can_be(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/sluice-test-XXXXXX", path[512], command[600];
+    assert_non_null(mkdtemp(dir));
+    write_file(dir, "saved_model.pb", "");
+    uint64_t nothing = sl_files_bytes(dir);
+    write_file(dir, "five", "12345");
+    assert_int_equal(sl_files_bytes(dir), nothing + 5);
+    snprintf(path, sizeof path, "%s/dangling", dir);
+    assert_int_equal(symlink("nowhere", path), 0);
+    snprintf(path, sizeof path, "%s/pipe", dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(sl_files_bytes(dir), nothing + 5);
+    /* Nine folders deep: what lies deeper than eight is not looked at. */
+    snprintf(command, sizeof command,
+             "mkdir -p %s/1/2/3/4/5/6/7/8/9 && echo 123 > %s/1/2/3/4/5/6/7/8/f"
+             " && echo 123 > %s/1/2/3/4/5/6/7/8/9/f",
+             dir, dir, dir);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(sl_files_bytes(dir), nothing + 9);
+    for (int n = 1; n < 30; n++) { /* less than all of it, rather than nothing at all */
+        sl_fault_arm(SL_FAULT_ALLOC, n);
+        assert_true(sl_files_bytes(dir) <= nothing + 9);
+        sl_fault_arm(SL_FAULT_ALLOC, 0);
+    }
+    snprintf(path, sizeof path, "%s/nowhere", dir);
+    assert_int_equal(sl_files_bytes(path), 0);
+    snprintf(command, sizeof command, "rm -r %s", dir);
+    assert_int_equal(system(command), 0);
+}
+
+static void a_fingerprint_that_is_none_is_left_out(void **state)
+{
+    (void)state;
+    static const struct {
+        sl_str file;
+        const char *want;
+    } list[] = {{SL_STR("\x3a\4uuid\x38\7"), "uuid"}, /* and a number in the same field */
+                {SL_STR("\x3a\4uuid\x38"), ""},
+                {SL_STR("\x3a\x09uuid"), ""},
+                {SL_STR(""), ""}};
+    char dir[] = "/tmp/sluice-test-XXXXXX", path[64];
+    sl_arena arena;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(sl_arena_init(&arena, 0), SL_OK);
+    snprintf(path, sizeof path, "%s/fingerprint.pb", dir);
+    for (size_t i = 0; i < SL_COUNTOF(list); i++) {
+        FILE *f = fopen(path, "wb");
+        assert_non_null(f);
+        assert_int_equal(fwrite(list[i].file.p, 1, list[i].file.n, f), list[i].file.n);
+        fclose(f);
+        assert_true(sl_str_is(sl_files_fingerprint(dir, &arena), list[i].want));
+    }
+    remove_file(dir, "fingerprint.pb");
+    assert_int_equal(rmdir(dir), 0);
+    sl_arena_fini(&arena);
+}
+
+static void a_graph_alone_can_be_opened_where_there_is_one(void **state)
+{
+    (void)state;
+    sl_saved_model *m = NULL;
+    sl_status st = {0};
+    assert_int_equal(sl_model_open_graph("/nowhere", NULL, 0, &m, &st), SL_NOT_FOUND);
+    assert_int_equal(sl_model_open_graph(MODELS "linear/1", NULL, 0, &m, &st), SL_OK);
+    assert_false(sl_saved_model_has_variables(m));
+    sl_saved_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -555,6 +685,11 @@ int main(void)
         cmocka_unit_test(folders_that_hold_something_else_say_so),
         cmocka_unit_test(a_failing_allocation_or_read_never_gives_half_a_model),
         cmocka_unit_test(a_missing_shard_is_damage_and_no_index_is_fine),
+        cmocka_unit_test(a_graph_alone_can_be_opened_where_there_is_one),
+        cmocka_unit_test(a_fingerprint_that_is_none_is_left_out),
+        cmocka_unit_test(what_lies_beside_the_model_is_counted_if_it_can_be),
+        cmocka_unit_test(memory_that_ends_is_an_error_of_a_text_as_well),
+        cmocka_unit_test(memory_that_ends_is_an_error_wherever_it_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,8 @@
 
 #include <cmocka.h>
 
-#include "savedmodel/savedmodel.h"
+#include "savedmodel/model.h"
+#include "unit/savedmodel/messages.h"
 
 static sl_saved_model *open_model(const char *name)
 {
@@ -71,12 +72,53 @@ static void without_two_tasks_that_take_examples_there_is_none(void **state)
     }
 }
 
+/* Whether these outputs make a task, beside one that is. */
+static bool is_a_task(const char *const *outputs)
+{
+    sl_text string = {0};
+    sl_wire_put_varint(&string, 2, SL_DT_STRING);
+    sl_text task = join(within(1, map_entry("inputs", join(bytes(1, "in:0"), string))),
+                        within(2, map_entry("outputs", bytes(1, "y:0"))));
+    sl_text other = {0}, twice = {0};
+    sl_wire_put_varint(&twice, 2, SL_DT_STRING);
+    put(&other, 1, map_entry("inputs", join(bytes(1, "in:0"), twice)));
+    for (; *outputs != NULL; outputs++)
+        put(&other, 2, map_entry(*outputs, bytes(1, *outputs)));
+    sl_text meta = join(meta_graph(), within(5, map_entry("a", task)));
+    sl_text file = within(2, join(meta, within(5, map_entry("b", other))));
+    sl_buffer *pb = sl_buffer_try_new(file.n);
+    sl_saved_model *m = NULL;
+    assert_non_null(pb);
+    memcpy(pb->data, file.p, file.n);
+    assert_int_equal(sl_model_open_bytes("m", pb, NULL, NULL, &m, NULL), SL_OK);
+    bool united = sl_saved_model_signatures(m)->has_union;
+    sl_saved_model_close(m);
+    sl_buffer_release(pb);
+    sl_text_fini(&file);
+    return united;
+}
+
+static void a_task_has_outputs_or_classes_and_scores_and_nothing_else(void **state)
+{
+    (void)state;
+    assert_true(is_a_task((const char *const[]){"outputs", NULL}));
+    assert_true(is_a_task((const char *const[]){"classes", NULL}));
+    assert_true(is_a_task((const char *const[]){"scores", NULL}));
+    assert_true(is_a_task((const char *const[]){"classes", "scores", NULL}));
+    assert_false(is_a_task((const char *const[]){NULL}));
+    assert_false(is_a_task((const char *const[]){"y", NULL}));
+    assert_false(is_a_task((const char *const[]){"y", "z", NULL}));
+    assert_false(is_a_task((const char *const[]){"outputs", "y", NULL}));
+    assert_false(is_a_task((const char *const[]){"classes", "scores", "y", NULL}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_tensor_of_a_task_is_there_once),
         cmocka_unit_test(a_copy_has_it_too),
         cmocka_unit_test(without_two_tasks_that_take_examples_there_is_none),
+        cmocka_unit_test(a_task_has_outputs_or_classes_and_scores_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
