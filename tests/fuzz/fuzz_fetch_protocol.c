@@ -2,6 +2,7 @@
  * it is written and read again */
 #include <stdlib.h>
 
+#include "faults.h"
 #include "fetch/protocol.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -13,14 +14,17 @@ static void again(const sl_fetch_msg *m)
     sl_fetch_msg got;
     sl_fetch_write(&t, m);
     sl_text_add(&r.bytes, t.p, t.n);
-    if (t.failed || sl_fetch_read(&r, &got, NULL) != SL_OK || got.kind != m->kind ||
-        got.id != m->id || !sl_str_eq(got.url, m->url) || got.n_names != m->n_names ||
-        got.n_numbers != m->n_numbers)
-        abort();
-    for (int i = 0; i < got.n_names; i++)
-        if (!sl_str_eq(got.names[i], m->names[i]))
+    if (t.failed || r.bytes.failed || sl_fetch_read(&r, &got, NULL) != SL_OK) {
+        broken();
+    } else {
+        if (got.kind != m->kind || got.id != m->id || !sl_str_eq(got.url, m->url) ||
+            got.n_names != m->n_names || got.n_numbers != m->n_numbers)
             abort();
-    sl_fetch_msg_fini(&got);
+        for (int i = 0; i < got.n_names; i++)
+            if (!sl_str_eq(got.names[i], m->names[i]))
+                abort();
+        sl_fetch_msg_fini(&got);
+    }
     sl_fetch_reader_fini(&r);
     sl_text_fini(&t);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "faults.h"
 #include "server/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -16,17 +17,22 @@ static void print_and_read_again(const sl_model_list *l)
     sl_text text = {0};
     sl_status st;
     sl_model_list again;
-    if (sl_model_list_print(l, &text, &st))
-        abort();
-    if (sl_model_list_from_text((sl_str){text.n ? text.p : "", text.n}, &again, &st)) {
-        /* A zero byte ends a string of ours; the wire form may hold one, a text may not. */
-        if (strstr(st.msg, "zero byte") == NULL)
-            abort();
+    if (sl_model_list_print(l, &text, &st)) {
+        broken();
         sl_text_fini(&text);
         return;
     }
-    if (again.count != l->count || sl_model_list_check_change(l, &again, &st))
+    if (sl_model_list_from_text((sl_str){text.n ? text.p : "", text.n}, &again, &st)) {
+        /* A zero byte ends a string of ours; the wire form may hold one, a text may not. */
+        if (strstr(st.msg, "zero byte") == NULL)
+            broken();
+        sl_text_fini(&text);
+        return;
+    }
+    if (again.count != l->count)
         abort();
+    if (sl_model_list_check_change(l, &again, &st))
+        broken();
     sl_model_list_fini(&again);
     sl_text_fini(&text);
 }
