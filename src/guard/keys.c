@@ -216,34 +216,34 @@ void sl_keys_fini(sl_keys *k)
 
 /* ---- verifying ---- */
 
-/* JWS has r and s side by side; OpenSSL wants them in DER. Returns the size, or 0. */
-static size_t ecdsa_der(sl_str signature, unsigned char *der, size_t room)
+/* JWS has r and s side by side; OpenSSL wants them in DER: at most two numbers of 33 bytes and three
+ * heads of 2. Returns the size, or 0. */
+static size_t ecdsa_der(sl_str signature, unsigned char der[72])
 {
     if (signature.n != 64)
         return 0;
     const unsigned char *p = (const unsigned char *)signature.p;
-    size_t n = 0;
+    int n = 0;
     ECDSA_SIG *sig = ECDSA_SIG_new();
     BIGNUM *r = BN_bin2bn(p, 32, NULL), *s = BN_bin2bn(p + 32, 32, NULL);
-    if (sig != NULL && r != NULL && s != NULL && ECDSA_SIG_set0(sig, r, s) == 1) {
-        r = s = NULL; /* sig's now */
-        int want = i2d_ECDSA_SIG(sig, NULL);
-        if (want > 0 && (size_t)want <= room)
-            n = (size_t)i2d_ECDSA_SIG(sig, &der);
+    if (sig != NULL && r != NULL && s != NULL) {
+        ECDSA_SIG_set0(sig, r, s); /* fails only without r or s */
+        r = s = NULL;              /* sig's now */
+        n = i2d_ECDSA_SIG(sig, &der);
     }
     BN_free(r);
     BN_free(s);
     ECDSA_SIG_free(sig);
-    return n;
+    return n > 0 ? (size_t)n : 0;
 }
 
 bool sl_key_verify(const sl_key *k, sl_str signed_, sl_str signature)
 {
-    unsigned char der[80];
+    unsigned char der[72];
     const unsigned char *sig = (const unsigned char *)signature.p;
     size_t n = signature.n;
     if (k->alg == SL_ES256) {
-        n = ecdsa_der(signature, der, sizeof der);
+        n = ecdsa_der(signature, der);
         sig = der;
     }
     if (n == 0)
