@@ -533,6 +533,8 @@ sl_code sl_guard_explain(sl_guard *g, sl_str who, sl_permission what, sl_str mod
     sl_arena arena;
     sl_admission a = {.policy = current(g), .principal = who, .local = true};
     sl_code rc = sl_arena_init(&arena, 0);
+    if (rc)
+        rc = sl_fail(st, rc, "out of memory");
     if (rc == SL_OK && (sl_str_starts(who, "slt_") || sl_jwt_looks_like(who)))
         rc = identify_token(g, who, &arena, &a, st);
     if (rc == SL_OK)

@@ -12,12 +12,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "format/textpb.h"
 #include "guard/guard.h"
 #include "guard/policy.h"
 #include "guard/tokens.h"
 #include "proto/auth_config.pb-c.h"
+#include "support/calls.h"
 #include "support/faults.h"
 #include "unit/guard/jwt_maker.h"
 
@@ -54,6 +56,8 @@ static int setup_all(void **state)
     sl_text_putc(&t, '\n');
     sl_token_line("old", "slt_old", NOW_S - 1, &t);
     sl_text_putc(&t, '\n');
+    sl_token_line("new", "slt_new", NOW_S + 1, &t);
+    sl_text_putc(&t, '\n');
     write_file("tokens", t.p);
     sl_text_fini(&t);
     return 0;
@@ -84,6 +88,8 @@ static int teardown(void **state)
 {
     (void)state;
     sl_guard_free(guard);
+    guard = NULL;
+    sl_guard_free(guard); /* nothing */
     sl_clock_fake(0);
     sl_arena_reset(&arena);
     return 0;
@@ -184,6 +190,32 @@ static void one_name_of_a_certificate_is_not_taken_for_another(void **state)
     assert_int_equal(ask((asked){.tls = &mallory}), SL_PERMISSION_DENIED);
 }
 
+static void a_certificate_has_more_names_than_are_looked_at(void **state)
+{
+    (void)state;
+    enum { MANY = 100 };
+    static char names[MANY][20];
+    const char *san[MANY];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof names[i], "DNS:n%d", i);
+        san[i] = names[i];
+    }
+    sl_tls_peer ann = {.subject = "CN=ann", .common_name = "", .san = san, .n_san = MANY};
+    is_configured("client_certificates: true rule { principal: 'san:DNS:n64' allow: PREDICT } "
+                  "rule { principal: 'san:DNS:n65' allow: STATUS }");
+    assert_int_equal(ask((asked){.tls = &ann}), SL_OK);
+    assert_int_equal(ask((asked){.tls = &ann, .what = SL_MAY_STATUS}), SL_PERMISSION_DENIED);
+}
+
+static void a_certificate_that_names_nobody_is_nobody(void **state)
+{
+    (void)state;
+    static const char *const san[] = {""};
+    sl_tls_peer nobody = {.subject = "", .common_name = NULL, .san = san, .n_san = 1};
+    is_configured("client_certificates: true rule { principal: '*' allow: PREDICT }");
+    assert_int_equal(ask((asked){.tls = &nobody}), SL_UNAUTHENTICATED);
+}
+
 static void certificates_are_no_identity_unless_they_are_configured(void **state)
 {
     (void)state;
@@ -222,6 +254,18 @@ static void the_exception_for_this_machine_ends_where_proxies_are_trusted(void *
                      SL_PERMISSION_DENIED);
     assert_int_equal(ask((asked){.what = SL_MAY_ADMIN, .peer = "unix"}), SL_PERMISSION_DENIED);
     assert_int_equal(ask((asked){.peer = "127.0.0.1:1"}), SL_OK);
+}
+
+static void a_permission_goes_by_its_name(void **state)
+{
+    sl_permission p;
+    (void)state;
+    for (int i = SL_MAY_PREDICT; i <= SL_MAY_ADMIN; i++) {
+        assert_true(sl_permission_parse(sl_str_of(sl_permission_name((sl_permission)i)), &p));
+        assert_int_equal(p, i);
+    }
+    assert_false(sl_permission_parse(SL_STR("PREDICT"), &p));
+    assert_false(sl_permission_parse(SL_STR(""), &p));
 }
 
 static void remote_administration_can_be_allowed(void **state)
@@ -281,6 +325,14 @@ static void credentials_that_do_not_hold_are_refused_even_where_none_are_needed(
     assert_null(strstr(st.msg, "slt_wrong"));
     assert_int_equal(ask((asked){.authorization = "Bearer slt_old"}), SL_UNAUTHENTICATED);
     assert_non_null(strstr(st.msg, "expired"));
+    is_configured(TOKENS "rule { principal: ['anonymous', 'token:new'] allow: PREDICT }");
+    assert_int_equal(ask((asked){.authorization = "Bearer slt_new"}), SL_OK);
+    assert_int_equal(ask((asked){.authorization = "BEARER \tslt_new\t"}), SL_OK);
+    assert_int_equal(ask((asked){.authorization = "Bearer_slt_new"}), SL_UNAUTHENTICATED);
+    char longer[SL_JWT_MAX + 20] = "Bearer slt_new";
+    memset(longer + 14, 'x', sizeof longer - 15);
+    assert_int_equal(ask((asked){.authorization = longer}), SL_UNAUTHENTICATED);
+    assert_non_null(strstr(st.msg, "longer than 16384 bytes"));
     assert_int_equal(ask((asked){.authorization = "Basic YTpi"}), SL_UNAUTHENTICATED);
     assert_int_equal(ask((asked){.authorization = "Bearer "}), SL_UNAUTHENTICATED);
     assert_int_equal(ask((asked){.authorization = ""}), SL_UNAUTHENTICATED);
@@ -293,7 +345,7 @@ static void credentials_that_do_not_hold_are_refused_even_where_none_are_needed(
 static char *bearer_jwt(sl_key_alg alg, const char *header, const char *rest)
 {
     sl_text t = {0};
-    char claims[300];
+    char claims[600];
     snprintf(claims, sizeof claims,
              "{\"iss\":\"https://corp\",\"aud\":\"sluice\",\"sub\":\"ann\"%s}", rest);
     maker_token(&m, alg, header, claims, &t);
@@ -314,6 +366,75 @@ static void a_jwt_makes_a_principal_and_groups(void **state)
     assert_int_equal(ask((asked){.authorization = plain}), SL_PERMISSION_DENIED);
     assert_non_null(strstr(st.msg, "jwt:corp/ann"));
     assert_int_equal(ask((asked){.authorization = grouped}), SL_OK);
+}
+
+static void what_is_no_jwt_is_looked_for_among_the_tokens_only(void **state)
+{
+    (void)state;
+    is_configured(JWT "rule { principal: '*' allow: PREDICT }");
+    assert_int_equal(ask((asked){.authorization = "Bearer slt_ci"}), SL_UNAUTHENTICATED);
+    assert_non_null(strstr(st.msg, "it is not known here"));
+    assert_int_equal(ask((asked){.authorization = "Bearer a.b.c"}), SL_UNAUTHENTICATED);
+    assert_non_null(strstr(st.msg, "it is not a JSON Web Token"));
+}
+
+/* More than the cache has places for, so that some share one. */
+static void each_of_many_jwts_is_its_own_principal(void **state)
+{
+    enum { MANY = 600 };
+    static char *tokens[MANY];
+    char rest[100];
+    (void)state;
+    is_configured(JWT "rule { principal: 'jwt:corp/ann' allow: PREDICT }"
+                      "rule { principal: 'group:corp/g7' allow: STATUS }");
+    for (int i = 0; i < MANY; i++) {
+        snprintf(rest, sizeof rest, ",\"exp\":1800000100,\"groups\":\"g%d\"", i);
+        tokens[i] = bearer_jwt(SL_EDDSA, "{\"alg\":\"EdDSA\"}", rest);
+    }
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < MANY; i++) {
+            assert_int_equal(ask((asked){.authorization = tokens[i]}), SL_OK);
+            assert_int_equal(ask((asked){.authorization = tokens[i], .what = SL_MAY_STATUS}),
+                             i == 7 ? SL_OK : SL_PERMISSION_DENIED);
+        }
+}
+
+static void a_long_name_is_told_by_its_begin(void **state)
+{
+    char model[400], rest[500];
+    (void)state;
+    memset(model, 'm', sizeof model - 1);
+    model[sizeof model - 1] = '\0';
+    is_configured("jwt { name: 'corp' issuer: 'https://corp' audience: 'sluice' jwks_file: "
+                  "'jwks.json' principal_claim: 'p' } rule { principal: 'x' allow: PREDICT }");
+    snprintf(rest, sizeof rest, ",\"p\":\"%s\",\"exp\":1800000100", model);
+    char *token = bearer_jwt(SL_EDDSA, "{\"alg\":\"EdDSA\"}", rest);
+    assert_int_equal(ask((asked){.authorization = token, .model = model}), SL_PERMISSION_DENIED);
+    assert_in_range(strlen(st.msg), 400, 460);
+    assert_int_equal(ask((asked){.model = model}), SL_UNAUTHENTICATED);
+    assert_in_range(strlen(st.msg), 200, 320);
+    assert_int_equal(ask((asked){.model = "m", .what = SL_MAY_STATUS}), SL_UNAUTHENTICATED);
+    assert_non_null(strstr(st.msg, "needed to read the status of model m: "));
+    assert_int_equal(ask((asked){.model = "", .what = SL_MAY_METRICS}), SL_UNAUTHENTICATED);
+    assert_non_null(strstr(st.msg, "needed to read the metrics: "));
+    assert_int_equal(ask((asked){.model = "", .what = SL_MAY_METRICS, .authorization = token}),
+                     SL_PERMISSION_DENIED);
+    assert_non_null(strstr(st.msg, " has no permission \"metrics\""));
+    sl_http_header header = {SL_STR("authorization"), sl_str_of(token)};
+    sl_http_call call = {
+        .peer = SL_STR("unix"), .arena = &arena, .headers = &header, .n_headers = 1};
+    sl_admission a;
+    assert_int_equal(sl_guard_identify(guard, &call, &a, &st), SL_OK);
+    assert_int_equal(sl_guard_may_something(guard, &a, &st), SL_PERMISSION_DENIED);
+    assert_in_range(strlen(st.msg), 200, 260);
+    a.principal = SL_STR("ann");
+    assert_int_equal(sl_guard_may_something(guard, &a, &st), SL_PERMISSION_DENIED);
+    assert_string_equal(st.msg, "ann is named by no rule");
+    sl_guard_leave(guard, &a);
+    is_configured("");
+    assert_int_equal(sl_guard_identify(guard, &call, &a, &st), SL_OK);
+    assert_int_equal(sl_guard_may_something(guard, &a, &st), SL_OK); /* nobody has to be named */
+    sl_guard_leave(guard, &a);
 }
 
 static void a_jwt_that_was_verified_is_forgotten_when_it_expires_or_its_key_goes(void **state)
@@ -364,15 +485,18 @@ static void keys_of_a_url_are_those_that_were_fetched_and_unknown_ones_are_asked
     char bearer[2048];
     sl_text token = {0}, jwks = {0};
     asked_times = 0;
-    sl_guard_on_unknown_key(guard, remember_url, NULL);
     maker_jwks(&m, &jwks);
     maker_token(&m, SL_ES256, "{\"alg\":\"ES256\",\"kid\":\"e\"}",
                 "{\"iss\":\"i\",\"aud\":\"a\",\"sub\":\"ann\",\"exp\":1800000100}", &token);
     snprintf(bearer, sizeof bearer, "Bearer %s", token.p);
     is_configured(text);
+    assert_int_equal(ask((asked){.authorization = bearer}), SL_UNAVAILABLE); /* nobody to ask */
+    sl_guard_on_unknown_key(guard, remember_url, NULL);
     assert_int_equal(ask((asked){.authorization = bearer}), SL_UNAVAILABLE);
     assert_int_equal(asked_times, 1);
     assert_string_equal(asked_for, "https://corp/keys");
+    fetched[0] = SL_STR("{}");
+    is_refused(text, ": no key that can be used");
     fetched[0] = (sl_str){jwks.p, jwks.n};
     is_configured(text);
     assert_int_equal(ask((asked){.authorization = bearer}), SL_OK);
@@ -421,6 +545,20 @@ static void a_kind_of_listener_may_have_networks_of_its_own(void **state)
     assert_true(sl_guard_connect(guard, SL_ON_REST, SL_STR("[2001:db8::1]:1"), &held));
     is_refused("listener { kind: REST } listener { kind: REST }", "another one of its kind");
     is_refused("listener { kind: ADMIN allow_network: '10.0.0.0/40' }", "listener.allow_network");
+}
+
+static void headers_of_others_name_no_client(void **state)
+{
+    sl_http_header h[] = {{SL_STR("X-Forwarded-For"), SL_STR("203.0.113.5")},
+                          {SL_STR("accept"), SL_STR("198.51.100.1")}};
+    sl_http_call call = {
+        .peer = SL_STR("10.0.0.1:1"), .headers = h, .n_headers = 2, .arena = &arena};
+    sl_admission a;
+    (void)state;
+    is_configured("deny_network: '203.0.113.0/24' trusted_proxy: '10.0.0.0/8'");
+    assert_int_equal(sl_guard_identify(guard, &call, &a, &st), SL_PERMISSION_DENIED);
+    assert_string_equal(st.msg, "address 203.0.113.5 may not talk to this server");
+    sl_guard_leave(guard, &a);
 }
 
 static void what_belongs_to_no_model_is_for_whom_a_rule_names(void **state)
@@ -490,13 +628,34 @@ static void behind_a_trusted_proxy_the_client_is_whom_it_names_last(void **state
     q.forwarded = "203.0.113.5, 198.51.100.1"; /* the first was written by the client itself */
     assert_int_equal(ask(q), SL_OK);
     q.forwarded = "203.0.113.5, rubbish";
-    assert_int_equal(ask(q), SL_OK); /* the proxy's own address counts */
-    q.peer = "192.0.2.1:1";          /* no proxy of ours: what it says is not believed */
+    assert_int_equal(ask(q), SL_OK);       /* the proxy's own address counts */
+    q.forwarded = "10.0.0.2,\t10.0.0.3\t"; /* proxies all the way: the first of them it is */
+    assert_int_equal(ask(q), SL_OK);
+    q.forwarded = "";
+    assert_int_equal(ask(q), SL_OK);
+    q.forwarded = " \t";
+    assert_int_equal(ask(q), SL_OK);
+    q.forwarded = "[2001:db8::1]:99";
+    assert_int_equal(ask(q), SL_OK);
+    q.peer = "192.0.2.1:1"; /* no proxy of ours: what it says is not believed */
     q.forwarded = "203.0.113.5";
     assert_int_equal(ask(q), SL_OK);
     q.peer = "203.0.113.9:1";
     q.forwarded = "198.51.100.1";
     assert_int_equal(ask(q), SL_PERMISSION_DENIED);
+}
+
+static void an_address_that_is_none_is_of_no_network_and_not_local(void **state)
+{
+    static const char *const peers[] = {"", "[::1", "::1:", "localhost:1"};
+    (void)state;
+    is_configured("deny_network: '0.0.0.0/0' deny_network: '::/0'");
+    for (size_t i = 0; i < SL_COUNTOF(peers); i++) {
+        assert_int_equal(ask((asked){.peer = peers[i]}), SL_OK); /* the system's own doing */
+        assert_int_equal(ask((asked){.peer = peers[i], .what = SL_MAY_ADMIN}),
+                         SL_PERMISSION_DENIED);
+    }
+    assert_int_equal(ask((asked){.peer = "::1"}), SL_PERMISSION_DENIED);
 }
 
 /* ---- how much ---- */
@@ -532,6 +691,19 @@ static void a_request_that_one_limit_refuses_is_not_counted_by_the_others(void *
     assert_int_equal(ask((asked){0}), SL_RESOURCE_EXHAUSTED);
 }
 
+static void nobody_is_told_to_wait_longer_than_an_hour(void **state)
+{
+    sl_http_call call = {.peer = SL_STR("192.0.2.7:1"), .arena = &arena};
+    sl_admission a;
+    (void)state;
+    is_configured("limit { per: ADDRESS requests_per_second: 0.0001 }");
+    assert_int_equal(ask((asked){0}), SL_OK);
+    assert_int_equal(sl_guard_identify(guard, &call, &a, &st), SL_OK);
+    assert_int_equal(sl_guard_count(guard, &a, SL_STR("m"), &st), SL_RESOURCE_EXHAUSTED);
+    assert_int_equal(a.retry_after_s, 3600);
+    sl_guard_leave(guard, &a);
+}
+
 static void requests_at_once_are_let_go_when_they_leave(void **state)
 {
     sl_http_call call = {.peer = SL_STR("192.0.2.7:1"), .arena = &arena};
@@ -562,6 +734,11 @@ static void a_configuration_that_cannot_be_meant_is_refused_and_changes_nothing(
     is_refused(TOKENS "rule { principal: '*' allow: PREDICT } rule { principal: '*' }",
                "rule 2 allows nothing");
     is_refused("token_file: 'nowhere'", "nowhere");
+    is_refused("token_file: '/nowhere/at/all'", "/nowhere/at/all");
+    char first = dir[0];
+    dir[0] = '\0'; /* the working directory */
+    is_refused("token_file: 'nowhere'", "nowhere");
+    dir[0] = first;
     is_refused("jwt { name: 'a' issuer: 'b' jwks_file: 'jwks.json' } rule { principal: '*' allow: "
                "PREDICT }",
                "jwt 1 (\"a\") has no audience");
@@ -623,6 +800,19 @@ static void a_decision_is_explained(void **state)
     assert_int_equal(sl_guard_explain(guard, SL_STR("slt_no"), SL_MAY_PREDICT, SL_STR("m"),
                                       SL_STR(""), &why, &st),
                      SL_UNAUTHENTICATED);
+    why.n = 0;
+    is_configured("");
+    assert_int_equal(sl_guard_explain(guard, SL_STR("token:ci"), SL_MAY_PREDICT, SL_STR("m"),
+                                      SL_STR(""), &why, &st),
+                     SL_OK);
+    assert_string_equal(why.p, "no identities are configured: everybody may");
+    is_configured(JWT "rule { principal: 'jwt:*' allow: PREDICT }");
+    const char *jwt = bearer_jwt(SL_ES256, "{\"alg\":\"ES256\"}", ",\"exp\":1800000100");
+    why.n = 0;
+    assert_int_equal(sl_guard_explain(guard, sl_str_of(jwt + 7), SL_MAY_PREDICT, SL_STR("m"),
+                                      SL_STR(""), &why, &st),
+                     SL_OK);
+    assert_string_equal(why.p, "jwt:corp/ann may, by rule 1");
     sl_text_fini(&why);
 }
 
@@ -693,6 +883,58 @@ static sl_code new_once(void *arg, sl_status *status)
     return rc;
 }
 
+static sl_code ask_once(void *arg, sl_status *status)
+{
+    sl_code rc = ask(*(const asked *)arg);
+    *status = st;
+    return rc;
+}
+
+static sl_code explain_once(void *arg, sl_status *status)
+{
+    sl_text why = {0};
+    sl_code rc = sl_guard_explain(guard, sl_str_of(arg), SL_MAY_STATUS, SL_STR("m"), SL_STR(""),
+                                  &why, status);
+    sl_text_fini(&why);
+    return rc;
+}
+
+static void without_memory_nobody_is_let_in_or_blamed(void **state)
+{
+    static const char *const san[] = {"DNS:a"};
+    sl_tls_peer ann = {.subject = "CN=ann", .common_name = "ann", .san = san, .n_san = 1};
+    asked q = {.tls = &ann};
+    (void)state;
+    is_configured("client_certificates: true rule { principal: 'san:*' allow: PREDICT }");
+    assert_in_range(fail_each_allocation(ask_once, &q), 4, 10);
+    char text[] = "slt_ci";
+    is_configured(TOKENS "rule { principal: '*' allow: STATUS }");
+    assert_in_range(fail_each_allocation(explain_once, text), 1, 20);
+    fail_call("EVP_DigestFinal_ex", 1, 0);
+    assert_int_equal(ask((asked){.authorization = "Bearer slt_ci"}), SL_RESOURCE_EXHAUSTED);
+    fail_call(NULL, 0, 0);
+}
+
+static void without_memory_a_jwt_is_at_most_refused(void **state)
+{
+    (void)state;
+    char *token = bearer_jwt(SL_EDDSA, "{\"alg\":\"EdDSA\"}",
+                             ",\"exp\":1800000100,\"groups\":[\"x\",\"ml\"]");
+    static const sl_fault kinds[] = {SL_FAULT_ALLOC, SL_FAULT_ARENA};
+    for (size_t k = 0; k < SL_COUNTOF(kinds); k++)
+        for (int nth = 1, hit = 1; hit; nth++) {
+            is_configured(JWT "rule { principal: 'group:corp/ml' allow: PREDICT }"); /* no cache */
+            sl_fault_arm(kinds[k], nth);
+            sl_code rc = ask((asked){.authorization = token});
+            hit = sl_fault_count(kinds[k]) >= nth;
+            sl_fault_arm(kinds[k], 0);
+            if (hit)
+                assert_true(rc == SL_RESOURCE_EXHAUSTED || rc == SL_UNAUTHENTICATED);
+            else
+                assert_int_equal(rc, SL_OK);
+        }
+}
+
 static void without_memory_the_policy_stays_as_it_was(void **state)
 {
     sl_text wire = {0};
@@ -724,9 +966,20 @@ int main(void)
         T(without_memory_the_policy_stays_as_it_was),
         T(without_a_configuration_everybody_may_all_but_administer),
         T(the_exception_for_this_machine_ends_where_proxies_are_trusted),
+        T(a_permission_goes_by_its_name),
+        T(headers_of_others_name_no_client),
         T(remote_administration_can_be_allowed),
         T(a_certificate_goes_by_each_of_its_names),
         T(one_name_of_a_certificate_is_not_taken_for_another),
+        T(a_certificate_has_more_names_than_are_looked_at),
+        T(a_certificate_that_names_nobody_is_nobody),
+        T(what_is_no_jwt_is_looked_for_among_the_tokens_only),
+        T(each_of_many_jwts_is_its_own_principal),
+        T(a_long_name_is_told_by_its_begin),
+        T(an_address_that_is_none_is_of_no_network_and_not_local),
+        T(nobody_is_told_to_wait_longer_than_an_hour),
+        T(without_memory_nobody_is_let_in_or_blamed),
+        T(without_memory_a_jwt_is_at_most_refused),
         T(certificates_are_no_identity_unless_they_are_configured),
         T(what_no_rule_allows_is_refused),
         T(a_star_means_all_who_have_shown_who_they_are),
