@@ -133,32 +133,33 @@ static bool take_time(sl_json *j, double *to, bool *has)
 }
 
 /* A string or a list of strings: each goes to `take`. */
-static bool take_strings(payload *p, sl_json *j, bool (*take)(payload *p, sl_str value))
+static bool take_strings(payload *p, sl_json *j, void (*take)(payload *p, sl_str value))
 {
     sl_json_string s;
     sl_str value;
-    if (sl_json_peek_type(j) == SL_JSON_STRING)
-        return sl_json_read_string(j, &s) && unescape(&s, p->arena, &value) && take(p, value);
-    if (!sl_json_enter(j, '['))
+    bool list = sl_json_peek_type(j) != SL_JSON_STRING;
+    if (list && !sl_json_enter(j, '['))
         return false;
-    bool ok = true;
-    while (ok && sl_json_element(j))
-        ok = sl_json_read_string(j, &s) && unescape(&s, p->arena, &value) && take(p, value);
-    return ok && j->error == NULL;
+    do {
+        if (list && !sl_json_element(j))
+            break; /* its end, or malformed: walk sees that */
+        if (!sl_json_read_string(j, &s) || !unescape(&s, p->arena, &value))
+            return false;
+        take(p, value);
+    } while (list);
+    return true;
 }
 
-static bool take_audience(payload *p, sl_str value)
+static void take_audience(payload *p, sl_str value)
 {
     for (int i = 0; i < p->issuer->n_audiences; i++)
         p->audience_fits |= sl_str_is(value, p->issuer->audiences[i]);
-    return true;
 }
 
-static bool take_group(payload *p, sl_str value)
+static void take_group(payload *p, sl_str value)
 {
     if (p->claims->n_groups < SL_JWT_GROUPS)
         p->claims->groups[p->claims->n_groups++] = value;
-    return true;
 }
 
 static bool take_claim(void *arg, sl_json *j, const sl_json_string *key)

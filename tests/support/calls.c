@@ -151,6 +151,10 @@ CALL(FTS *, NULL, fts_open,
      (char *const *paths, int options, int (*by)(const FTSENT **, const FTSENT **)),
      (paths, options, by))
 
+/* ---- sockets ---- */
+
+CALL(ssize_t, -1, recv, (int fd, void *p, size_t n, int flags), (fd, p, n, flags))
+
 /* ---- processes, threads ---- */
 
 CALL(int, -1, pipe2, (int fds[2], int flags), (fds, flags))
@@ -179,6 +183,14 @@ CALL(void *, NULL, BIO_new_mem_buf, (const void *p, int n), (p, n))
 CALL(void *, NULL, EVP_MD_CTX_new, (void), ())
 CALL(int, 0, EVP_DigestInit_ex, (void *c, const void *md, void *engine), (c, md, engine))
 CALL(int, 0, EVP_DigestFinal_ex, (void *c, unsigned char *out, unsigned *n), (c, out, n))
+CALL(void *, NULL, EVP_MD_fetch, (void *library, const char *name, const char *properties),
+     (library, name, properties))
+CALL(int, 0, EVP_DigestInit_ex2, (void *c, const void *md, const void *params), (c, md, params))
+CALL(int, 0, EVP_DigestUpdate, (void *c, const void *p, size_t n), (c, p, n))
+CALL(int, 0, EVP_PKEY_fromdata_init, (void *c), (c))
+CALL(int, 0, RAND_bytes, (unsigned char *p, int n), (p, n))
+CALL(int, atomic_load(&error_of), nghttp2_session_callbacks_new, (void **p), (p))
+CALL(int, atomic_load(&error_of), nghttp2_option_new, (void **p), (p))
 CALL(int, 0, EVP_DigestSignInit, (void *c, void **key_c, const void *md, void *engine, void *key),
      (c, key_c, md, engine, key))
 CALL(int, 0, EVP_DigestSign,

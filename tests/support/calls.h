@@ -5,8 +5,7 @@
  *     ...
  *     fail_call(NULL, 0, 0);         none any more
  *
- * The functions are those that calls.c stands before, of libc and of the libraries that fetch
- * models; for one that returns its error, `error` is what comes back. A test that uses none of this
+ * The functions are those that calls.c stands before, of libc and of other libraries; for one that returns its error, `error` is what comes back. A test that uses none of this
  * has none of it in its program.
  */
 #ifndef SL_TESTS_CALLS_H

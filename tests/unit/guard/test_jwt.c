@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "guard/jwt.h"
+#include "support/calls.h"
 #include "unit/guard/jwt_maker.h"
 
 enum { NOW = 1800000000 };
@@ -128,6 +129,8 @@ static void time_is_held_to_with_the_skew(void **state)
     refuses(SL_EDDSA, h, AT(",\"exp\":\"1900000000\""), "malformed");
     refuses(SL_EDDSA, h, AT(",\"exp\":NaN"), "malformed");
     refuses(SL_EDDSA, h, AT(",\"exp\":1e400"), "malformed");
+    refuses(SL_EDDSA, h, AT(",\"exp\":-1"), "malformed");
+    refuses(SL_EDDSA, h, AT(",\"exp\":1e15"), "malformed");
     refuses(SL_EDDSA, h, AT(",\"exp\":1900000000,\"exp\":1"), "malformed");
     assert_int_equal(
         verify(SL_EDDSA, h, AT(",\"exp\":1900000000.5,\"nbf\":1800000060,\"iat\":1800000060")),
@@ -156,6 +159,60 @@ static void issuer_and_audience_and_principal_are_held_to(void **state)
     refuses(SL_EDDSA, h,
             "{\"iss\":\"https://corp\",\"sub\":7,\"aud\":\"sluice\",\"exp\":1900000000}",
             "malformed");
+    refuses(SL_EDDSA, h, AT(",\"exp\":1900000000,\"aud\":7"), "malformed");
+    refuses(SL_EDDSA, h, AT(",\"exp\":1900000000,\"aud\":[\"sluice\" 1]"), "malformed");
+    refuses(SL_EDDSA, h, AT(",\"exp\":1900000000,\"aud\":[\"sluice\",7]"), "malformed");
+}
+
+static void a_long_issuer_is_named_by_its_begin(void **state)
+{
+    char payload[600], name[400];
+    (void)state;
+    memset(name, 'i', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    snprintf(payload, sizeof payload, "{\"iss\":\"%s\"}", name);
+    refuses(SL_EDDSA, "{\"alg\":\"EdDSA\"}", payload, "iiii\" is not known here");
+    assert_in_range(strlen(st.msg), 200, 300);
+}
+
+/* More than are looked at: the first count. */
+static void of_hundreds_of_groups_the_first_count(void **state)
+{
+    sl_text payload = {0};
+    (void)state;
+    sl_text_puts(&payload, "{\"iss\":\"https://corp\",\"sub\":\"a\",\"aud\":\"sluice\","
+                           "\"exp\":1900000000,\"groups\":[\"g\"");
+    for (int i = 1; i < 200; i++)
+        sl_text_printf(&payload, ",\"g%d\"", i);
+    sl_text_puts(&payload, "]}");
+    assert_int_equal(verify(SL_EDDSA, "{\"alg\":\"EdDSA\"}", payload.p), SL_OK);
+    assert_int_equal(claims.n_groups, SL_JWT_GROUPS);
+    assert_true(sl_str_is(claims.groups[SL_JWT_GROUPS - 1], "g31"));
+    sl_text_fini(&payload);
+}
+
+/* Each try costs a verification: a token that names no key gets eight. */
+static void a_token_that_names_no_key_is_held_against_a_few_only(void **state)
+{
+    sl_key list[10];
+    sl_keys all = issuer.keys;
+    EVP_PKEY *others[9];
+    (void)state;
+    for (int i = 0; i < 9; i++) {
+        others[i] = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+        list[i] = (sl_key){.alg = SL_EDDSA, .id = (char *)"other", .pkey = others[i]};
+    }
+    list[9] = all.list[2];
+    for (int first = 1; first <= 2; first++) { /* the right one is the ninth, the eighth */
+        issuer.keys = (sl_keys){.list = list + first, .count = 10 - first};
+        sl_code rc = verify(SL_EDDSA, "{\"alg\":\"EdDSA\"}", GOOD);
+        sl_code named = verify(SL_EDDSA, "{\"alg\":\"EdDSA\",\"kid\":\"d\"}", GOOD);
+        issuer.keys = all;
+        assert_int_equal(rc, first == 1 ? SL_UNAUTHENTICATED : SL_OK);
+        assert_int_equal(named, SL_OK);
+    }
+    for (int i = 0; i < 9; i++)
+        EVP_PKEY_free(others[i]);
 }
 
 static void groups_come_from_a_string_or_a_list(void **state)
@@ -196,11 +253,22 @@ static void any_changed_byte_is_noticed(void **state)
 static void what_is_no_token_is_refused(void **state)
 {
     static const char *const bad[] = {
-        "", ".", "..", "a.b", "a.b.c.d", "e30.e30.e30", "!.!.!", "e30=.e30.AA", "W10.W10.AA"};
+        "",      ".",           "..",       "a.b",       "a..c",      "a.b.c.d", "e30.e30.e30",
+        "!.!.!", "e30=.e30.AA", "e30.!.AA", "e30.e30.!", "W10.W10.AA"};
     (void)state;
     for (size_t i = 0; i < SL_COUNTOF(bad); i++)
         assert_int_equal(sl_jwt_verify(sl_str_of(bad[i]), &issuer, 1, NOW, &arena, &claims, &st),
                          SL_UNAUTHENTICATED);
+    static char longer[SL_JWT_MAX + 1];
+    memset(longer, 'e', sizeof longer);
+    longer[3] = longer[6] = '.';
+    for (size_t more = 0; more < 2; more++) {
+        sl_str s = {longer, SL_JWT_MAX + more};
+        assert_int_equal(sl_jwt_verify(s, &issuer, 1, NOW, &arena, &claims, &st),
+                         SL_UNAUTHENTICATED);
+        assert_int_equal(arena.used > SL_JWT_MAX / 4 * 3, more == 0); /* not even decoded */
+        sl_arena_reset(&arena);
+    }
 }
 
 static void a_key_set_without_a_usable_key_is_refused_with_the_reason(void **state)
@@ -275,55 +343,100 @@ static void ssl_free(void *p, const char *file, int line)
     sl_free(p);
 }
 
+static int failing; /* the kind */
+
+/* One attempt with the nth call failing: false: there were fewer. */
+static bool armed(sl_fault kind, int nth)
+{
+    failing = (int)kind;
+    sl_fault_arm(kind, nth);
+    return true;
+}
+
+static bool was_hit(int nth)
+{
+    bool hit = sl_fault_count((sl_fault)failing) >= nth;
+    sl_fault_arm((sl_fault)failing, 0);
+    return hit;
+}
+
 /* No wrong key and no wrong belief: at most nothing at all. */
 static void without_memory_no_key_and_no_token_is_believed(void **state)
 {
-    static const char *const headers[] = {"{\"alg\":\"RS256\"}", "{\"alg\":\"ES256\"}",
-                                          "{\"alg\":\"EdDSA\"}"};
+    static const char *const headers[] = {"{\"alg\":\"RS256\",\"k\\u0069d\":\"\\u0072\"}",
+                                          "{\"alg\":\"ES256\"}", "{\"alg\":\"EdDSA\"}"};
     static const sl_key_alg algs[] = {SL_RS256, SL_ES256, SL_EDDSA};
+    static const sl_fault kinds[] = {SL_FAULT_ALLOC, SL_FAULT_ARENA};
     sl_text jwks = {0};
+    int nth = 0;
     (void)state;
     maker_jwks(&m, &jwks);
-    for (int nth = 1, calls = nth; nth <= calls; nth++) {
+    do {
         sl_keys keys;
-        sl_fault_arm(SL_FAULT_ALLOC, nth);
+        armed(SL_FAULT_ALLOC, ++nth);
         sl_code rc = sl_keys_read((sl_str){jwks.p, jwks.n}, &keys, &st);
-        calls = sl_fault_count(SL_FAULT_ALLOC);
-        sl_fault_arm(SL_FAULT_ALLOC, 0);
         if (rc == SL_OK)
             sl_keys_fini(&keys);
         else
             assert_true(rc == SL_RESOURCE_EXHAUSTED || rc == SL_INVALID_ARGUMENT);
-    }
+    } while (was_hit(nth));
+    assert_true(nth > 50);
     sl_text_fini(&jwks);
-    for (size_t i = 0; i < SL_COUNTOF(algs); i++) {
-        maker_token(&m, algs[i], headers[i], GOOD, &token);
-        for (int nth = 1, calls = nth; nth <= calls; nth++) {
-            sl_fault_arm(SL_FAULT_ALLOC, nth);
+    for (size_t i = 0; i < SL_COUNTOF(algs) * SL_COUNTOF(kinds); i++) {
+        sl_key_alg alg = algs[i / 2];
+        maker_token(&m, alg, headers[i / 2],
+                    "{\"iss\":\"https://c\\u006frp\",\"sub\":\"ann\",\"aud\":[\"sluic\\u0065\"],"
+                    "\"groups\":\"\\u0061\",\"exp\":1800000100}",
+                    &token);
+        nth = 0;
+        do {
+            armed(kinds[i % 2], ++nth);
             sl_code rc =
                 sl_jwt_verify((sl_str){token.p, token.n}, &issuer, 1, NOW, &arena, &claims, &st);
-            calls = sl_fault_count(SL_FAULT_ALLOC);
-            sl_fault_arm(SL_FAULT_ALLOC, 0);
             assert_true(rc == SL_OK || rc == SL_UNAUTHENTICATED || rc == SL_RESOURCE_EXHAUSTED);
-        }
+        } while (was_hit(nth));
+        assert_true(nth > 5);
         token.p[token.n - 5] ^= 1;
-        for (int nth = 1, calls = nth; nth <= calls; nth++) {
-            sl_fault_arm(SL_FAULT_ALLOC, nth);
+        nth = 0;
+        do {
+            armed(kinds[i % 2], ++nth);
             sl_code rc =
                 sl_jwt_verify((sl_str){token.p, token.n}, &issuer, 1, NOW, &arena, &claims, &st);
-            calls = sl_fault_count(SL_FAULT_ALLOC);
-            sl_fault_arm(SL_FAULT_ALLOC, 0);
             assert_true(rc != SL_OK);
-        }
+        } while (was_hit(nth));
     }
 }
 
+#define Q "________________________________________________________________" /* 384 bits */
+#define Q5 Q Q Q Q Q
+#define N2048 Q5 "_____________________w"
+#define N2047                                                                  \
+    "f_______________________________________________________________" Q Q Q Q \
+    "_____________________w"
 #define X32 "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" /* RFC 8037, A.2 */
+
+static void a_library_that_makes_no_keys_is_no_key(void **state)
+{
+    sl_text jwks = {0};
+    sl_keys keys;
+    (void)state;
+    maker_jwks(&m, &jwks);
+    fail_call("EVP_PKEY_fromdata_init", 1, 0);
+    assert_int_equal(sl_keys_read((sl_str){jwks.p, jwks.n}, &keys, &st), SL_INVALID_ARGUMENT);
+    fail_call(NULL, 0, 0);
+    assert_non_null(strstr(st.msg, "key 1 (\"r\") is broken"));
+    sl_text_fini(&jwks);
+}
 
 static void a_broken_key_is_named(void **state)
 {
     static const char *const broken[] = {
         "\"kty\":\"RSA\",\"e\":\"AQAB\"",
+        "\"kty\":\"RSA\",\"n\":\"" N2047 "\",\"e\":\"AQAB\"",
+        "\"kty\":\"RSA\",\"n\":\"" Q5 Q5 Q5 Q5 Q Q "\",\"e\":\"AQAB\"",      /* 8448 bits */
+        "\"kty\":\"RSA\",\"n\":\"" Q5 Q5 Q5 Q5 Q5 Q5 Q5 "\",\"e\":\"AQAB\"", /* not even read */
+        "\"kty\":\"RSA\",\"n\":\"" N2048 "\",\"e\":\"AQ\"",
+        "\"kty\":\"RSA\",\"n\":\"" N2048 "\",\"e\":\"Ag\"",
         "\"kty\":\"RSA\",\"n\":\"" X32 "\"",
         "\"kty\":\"RSA\",\"n\":\"" X32 "\",\"e\":\"AQAB\"",
         "\"kty\":\"RSA\",\"n\":\"" X32 "\",\"e\":\"!\"",
@@ -340,7 +453,7 @@ static void a_broken_key_is_named(void **state)
         "\"kty\":\"EC\",\"crv\":\"P-384\"", "\"kty\":\"OKP\",\"crv\":\"X25519\"", "\"kty\":\"oct\"",
         "\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"use\":\"enc\",\"x\":\"" X32 "\"",
         "\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"alg\":\"RS256\",\"x\":\"" X32 "\""};
-    char text[400];
+    char text[3000];
     sl_keys keys;
     (void)state;
     for (size_t i = 0; i < SL_COUNTOF(broken); i++) {
@@ -375,6 +488,7 @@ int main(void)
     CRYPTO_set_mem_functions(ssl_malloc, ssl_realloc, ssl_free);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_broken_key_is_named),
+        cmocka_unit_test(a_library_that_makes_no_keys_is_no_key),
         cmocka_unit_test(without_memory_no_key_and_no_token_is_believed),
         cmocka_unit_test(a_key_that_is_not_there_is_told_from_a_signature_that_does_not_hold),
         cmocka_unit_test(an_issuer_without_keys_yet_refuses_all_of_its_tokens),
@@ -384,6 +498,9 @@ int main(void)
         cmocka_unit_test(time_is_held_to_with_the_skew),
         cmocka_unit_test(issuer_and_audience_and_principal_are_held_to),
         cmocka_unit_test(groups_come_from_a_string_or_a_list),
+        cmocka_unit_test(a_long_issuer_is_named_by_its_begin),
+        cmocka_unit_test(of_hundreds_of_groups_the_first_count),
+        cmocka_unit_test(a_token_that_names_no_key_is_held_against_a_few_only),
         cmocka_unit_test(any_changed_byte_is_noticed),
         cmocka_unit_test(what_is_no_token_is_refused),
         cmocka_unit_test(a_key_set_without_a_usable_key_is_refused_with_the_reason),
