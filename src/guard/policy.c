@@ -1,6 +1,8 @@
 /* policy.c - see policy.h: from the message to what requests are judged by */
 #include "guard/policy.h"
 
+#include <assert.h>
+
 #include "base/file.h"
 #include "base/mem.h"
 #include "guard/glob.h"
@@ -23,8 +25,7 @@ sl_identity *sl_identity_new(const sl_str *names, int n, int64_t expires_s)
     atomic_init(&id->refs, 1);
     char *at = (char *)&id->names[n];
     for (int i = 0; i < n; i++) {
-        if (names[i].n)
-            memcpy(at, names[i].p, names[i].n);
+        memcpy(at, names[i].p, names[i].n);
         id->names[i] = (sl_str){at, names[i].n};
         at += names[i].n;
     }
@@ -103,7 +104,8 @@ static sl_code copy_list(sl_policy *p, char *const *from, size_t n, const char *
                          int *count, sl_status *st)
 {
     const char **list = sl_arena_try_alloc(&p->arena, (n + 1) * sizeof *list);
-    if (list == NULL || n > INT32_MAX)
+    assert(n <= INT32_MAX); /* of a file of at most some megabytes */
+    if (list == NULL)
         return no_memory(st);
     for (size_t i = 0; i < n; i++)
         if ((list[i] = sl_arena_try_strndup(&p->arena, from[i], strlen(from[i]))) == NULL)
@@ -301,7 +303,8 @@ static sl_code read_networks(sl_policy *p, char *const *from, size_t n, const ch
                              sl_networks *to, sl_status *st)
 {
     to->list = sl_arena_try_alloc(&p->arena, (n + 1) * sizeof *to->list);
-    if (to->list == NULL || n > INT32_MAX)
+    assert(n <= INT32_MAX); /* see copy_list */
+    if (to->list == NULL)
         return no_memory(st);
     for (size_t i = 0; i < n; i++)
         if (sl_network_parse(sl_str_of(from[i]), &to->list[i], st))

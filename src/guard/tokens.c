@@ -107,7 +107,7 @@ bool sl_time_parse(sl_str t, int64_t *out)
                     .tm_min = mi,
                     .tm_sec = s};
     *out = timegm(&tm);
-    return tm.tm_mday == d && tm.tm_mon == mo - 1; /* not 31 February */
+    return tm.tm_mday == d; /* 31 February is 3 March: nothing moves by a whole month */
 }
 
 /* The next word of a line. */

@@ -64,6 +64,7 @@ static void a_peer_is_read_with_and_without_its_port(void **state)
     (void)state;
     assert_true(sl_ip_parse(SL_STR("127.0.0.1:51234"), &ip) && sl_ip_is_loopback(&ip));
     assert_true(sl_ip_parse(SL_STR("[::1]:51234"), &ip) && sl_ip_is_loopback(&ip));
+    assert_true(sl_ip_parse(SL_STR("[::1]"), &ip) && sl_ip_is_loopback(&ip));
     assert_true(sl_ip_parse(SL_STR("127.9.9.9"), &ip) && sl_ip_is_loopback(&ip));
     assert_true(sl_ip_parse(SL_STR("128.0.0.1"), &ip) && !sl_ip_is_loopback(&ip));
     static const char *const bad[] = {"unix",

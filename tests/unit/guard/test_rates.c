@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "base/fault.h"
 #include "guard/rates.h"
 
 #define S 1000000000u
@@ -136,6 +137,97 @@ static void counters_that_say_nothing_are_forgotten(void **state)
                 1100); /* of 4400: each new one sweeps a part of its shard */
 }
 
+/* One counter a shard, and those have requests in flight. */
+static void where_nothing_can_be_counted_nobody_is_let_in(void **state)
+{
+    const sl_rate rate = {.concurrent = 1, .burst = 1}, other = {.per_second = 1, .burst = 1};
+    sl_counter *held[64];
+    uint64_t wait;
+    int in = 0;
+    char key[32];
+    (void)state;
+    sl_rates_free(rates);
+    rates = sl_rates_new(1);
+    for (int i = 0; i < 64; i++) {
+        snprintf(key, sizeof key, "k%d", i);
+        in += sl_rates_enter(rates, &rate, sl_str_of(key), S, &held[in], &wait);
+    }
+    assert_in_range(in, 8, 16);
+    assert_int_equal(sl_rates_count(rates), in);
+    for (int i = 0; i < in; i++)
+        sl_rates_leave(rates, held[i]);
+    sl_rates_leave(rates, NULL); /* what was let in without being held */
+    for (int i = 0; i < 64; i++) {
+        snprintf(key, sizeof key, "n%d", i);
+        assert_true(enter(&other, key, S)); /* they make room */
+    }
+    assert_int_equal(sl_rates_count(rates), 16);
+}
+
+static void whose_requests_are_in_flight_is_not_forgotten(void **state)
+{
+    const sl_rate rate = {.concurrent = 1, .burst = 1}, other = {.per_second = 100, .burst = 1};
+    sl_counter *held;
+    uint64_t wait;
+    char key[32];
+    (void)state;
+    assert_true(sl_rates_enter(rates, &rate, SL_STR("a"), S, &held, &wait));
+    for (int i = 0; i < 20000; i++) {
+        snprintf(key, sizeof key, "n%d", i);
+        enter(&other, key, 100 * (uint64_t)S + (uint64_t)i * S);
+    }
+    assert_false(enter(&rate, "a", 30000 * (uint64_t)S));
+    sl_rates_leave(rates, held);
+    assert_true(enter(&rate, "a", 30000 * (uint64_t)S));
+}
+
+static void a_rate_of_almost_nothing_waits_for_almost_ever(void **state)
+{
+    const sl_rate rate = {.per_second = 1e-12, .burst = 1};
+    sl_counter *held;
+    uint64_t wait;
+    (void)state;
+    assert_true(enter(&rate, "a", S));
+    assert_false(sl_rates_enter(rates, &rate, SL_STR("a"), S, &held, &wait));
+    assert_true(wait > 8000000000 * (uint64_t)S);
+    const sl_rate small = {.per_second = 2e-10, .burst = 1e-9};
+    assert_false(sl_rates_enter(rates, &small, SL_STR("a"), S, &held, &wait));
+    assert_true(wait > 8000000000 * (uint64_t)S);
+}
+
+static void nothing_is_undone_for_whom_nobody_has_counted(void **state)
+{
+    const sl_rate rate = {.per_second = 1, .burst = 1}, at_once = {.concurrent = 1, .burst = 1};
+    (void)state;
+    sl_rates_undo(rates, &rate, SL_STR("a"));
+    assert_int_equal(sl_rates_count(rates), 0);
+    assert_true(enter(&at_once, "a", S));
+    assert_false(enter(&at_once, "a", S));
+    sl_rates_undo(rates, &at_once, SL_STR("a"));
+    assert_true(enter(&at_once, "a", S));
+    /* More than there was, after the rate has been made smaller: an empty bucket at most. */
+    const sl_rate slower = {.per_second = 0.1, .burst = 1};
+    assert_true(enter(&rate, "b", S));
+    sl_rates_undo(rates, &slower, SL_STR("b"));
+    assert_true(enter(&rate, "b", S));
+    assert_false(enter(&rate, "b", S));
+}
+
+static void without_memory_nobody_new_is_let_in(void **state)
+{
+    const sl_rate rate = {.per_second = 10, .burst = 2};
+    (void)state;
+    assert_true(enter(&rate, "a", S));
+    sl_fault_arm_from(SL_FAULT_ALLOC, 1);
+    bool known = enter(&rate, "a", S), unknown = enter(&rate, "b", S);
+    sl_rates *none = sl_rates_new(100);
+    sl_fault_arm(SL_FAULT_ALLOC, 0);
+    assert_true(known);
+    assert_false(unknown);
+    assert_null(none);
+    sl_rates_free(none);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -147,6 +239,11 @@ int main(void)
         T(what_is_undone_was_never_counted),
         T(a_stranger_with_many_names_neither_fills_the_memory_nor_frees_whom_we_hold_back),
         T(counters_that_say_nothing_are_forgotten),
+        T(where_nothing_can_be_counted_nobody_is_let_in),
+        T(whose_requests_are_in_flight_is_not_forgotten),
+        T(a_rate_of_almost_nothing_waits_for_almost_ever),
+        T(nothing_is_undone_for_whom_nobody_has_counted),
+        T(without_memory_nobody_new_is_let_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

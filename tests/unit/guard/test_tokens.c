@@ -6,8 +6,11 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
+
 #include "base/mem.h"
 #include "guard/tokens.h"
+#include "support/calls.h"
 #include "support/faults.h"
 
 #define ABC \
@@ -35,6 +38,10 @@ static void a_token_is_found_by_its_hash(void **state)
     assert_int_equal(read_text("# comment\n\n ci " ABC "\r\nalice\t" EMPTY
                                " 2027-01-31 # until then\n",
                                &t, &st),
+                     SL_OK);
+    assert_int_equal(t.count, 2);
+    sl_tokens_fini(&t);
+    assert_int_equal(read_text("ci " ABC " # for ever\nalice " EMPTY " 2027-01-31 #", &t, &st),
                      SL_OK);
     assert_int_equal(t.count, 2);
     assert_string_equal(find(&t, "abc")->name, "token:ci");
@@ -103,6 +110,17 @@ static void a_made_token_is_found_through_the_line_that_was_written_for_it(void 
     assert_int_equal(
         strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
         SL_TOKEN_SIZE);
+    char seen[128] = {0};
+    for (int i = 0; i < 200; i++) {
+        char one[SL_TOKEN_SIZE + 1];
+        assert_int_equal(sl_token_make(one, &st), SL_OK);
+        for (int k = 4; k < SL_TOKEN_SIZE; k++)
+            seen[(int)one[k]] = 1;
+    }
+    int different = 0;
+    for (size_t i = 0; i < sizeof seen; i++)
+        different += seen[i];
+    assert_int_equal(different, 64); /* all of base64url: nothing of it is fixed */
     sl_token_line("bob", token, 1801353600, &line);
     assert_null(strstr(line.p, token));
     assert_int_equal(read_text(line.p, &t, &st), SL_OK);
@@ -179,6 +197,51 @@ static void without_memory_it_says_so(void **state)
     assert_in_range(fail_each_allocation(read_two, NULL), 3, 100);
 }
 
+static void *digest_in_thread(void *arg)
+{
+    unsigned char digest[SL_DIGEST_SIZE];
+    return sl_digest(SL_STR("abc"), digest) ? arg : NULL;
+}
+
+static void a_hash_that_cannot_be_made_is_told(void **state)
+{
+    static const char *const names[] = {"EVP_DigestInit_ex2", "EVP_DigestUpdate",
+                                        "EVP_DigestFinal_ex"};
+    unsigned char digest[SL_DIGEST_SIZE];
+    (void)state;
+    for (size_t i = 0; i < SL_COUNTOF(names); i++) {
+        sl_text line = {0};
+        fail_call(names[i], 1, 0);
+        assert_false(sl_digest(SL_STR("abc"), digest));
+        fail_call(names[i], 1, 0);
+        sl_token_line("a", "slt_a", 0, &line);
+        assert_true(line.failed && line.n == 0);
+        sl_text_fini(&line);
+    }
+    fail_call(NULL, 0, 0);
+    assert_true(sl_digest(SL_STR("abc"), digest));
+    for (int fails = 1; fails >= 0; fails--) { /* each thread has a context of its own */
+        pthread_t t;
+        void *done;
+        fail_call(fails ? "EVP_MD_CTX_new" : NULL, 1, 0);
+        pthread_create(&t, NULL, digest_in_thread, digest);
+        pthread_join(t, &done);
+        fail_call(NULL, 0, 0);
+        assert_int_equal(done == NULL, fails);
+    }
+}
+
+static void without_random_bytes_there_is_no_token(void **state)
+{
+    char token[SL_TOKEN_SIZE + 1];
+    sl_status st;
+    (void)state;
+    fail_call("RAND_bytes", 1, 0);
+    assert_int_equal(sl_token_make(token, &st), SL_UNAVAILABLE);
+    fail_call(NULL, 0, 0);
+    assert_string_equal(st.msg, "the system gives no random bytes");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +251,8 @@ int main(void)
         cmocka_unit_test(a_time_is_a_day_or_a_second_that_there_is),
         cmocka_unit_test(a_name_is_of_few_characters),
         cmocka_unit_test(without_memory_it_says_so),
+        cmocka_unit_test(a_hash_that_cannot_be_made_is_told),
+        cmocka_unit_test(without_random_bytes_there_is_no_token),
         cmocka_unit_test(a_made_token_is_found_through_the_line_that_was_written_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
