@@ -11,9 +11,11 @@ The file: "SLOC1\n", then for each case (all numbers little endian)
     u8 inputs: tensor                                        u8 dtype, u8 rank, u32 dims, data;
     u8 code: 0 -> u8 outputs: tensor; else str error text    a string element: u32 length, bytes
 """
+import base64
 import os
 import struct
 import sys
+import zlib
 
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -828,6 +830,106 @@ def tensor_bytes(a):
             out += struct.pack("<I", len(s)) + s
         return out
     return out + np.ascontiguousarray(a).tobytes()
+
+
+# ---- pictures ----
+def png(width, height, depth, colours, samples, palette=b"", alpha=None, interlaced=False):
+    """The file of a picture: `samples` in rows, `colours` as in IHDR (0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA)."""
+    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    each = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colours]
+    v = np.asarray(samples).reshape(height, width * each)
+
+    def packed(v):
+        out = b""
+        for row in v:
+            bits = "".join(format(int(x), "0%db" % depth) for x in row)
+            bits += "0" * (-len(bits) % 8)
+            out += b"\0" + bytes(int(bits[i:i + 8], 2) for i in range(0, len(bits), 8))
+        return out
+
+    data = packed(v)
+    if interlaced:  # Adam7
+        v = v.reshape(height, width, each)
+        passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+        data = b"".join(packed(p.reshape(p.shape[0], -1)) for p in (v[y::dy, x::dx] for y, x, dy, dx in passes) if p.size)
+    head = struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, interlaced)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + (chunk(b"PLTE", palette) if palette else b"") +
+            (chunk(b"tRNS", alpha) if alpha else b"") + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b""))
+
+
+def one(data):
+    return np.array(data, object)
+
+
+def drawn(height, width, channels, t=U8):
+    y, x, c = np.mgrid[0:height, 0:width, 0:channels]
+    largest = np.iinfo(t).max
+    return ((np.sin(y / 3 + c) + np.cos(x / 2 - c) + 2) / 4 * largest + (x * y * 7) % (largest // 8)).clip(0, largest).astype(t)
+
+
+jpegs = {
+    "colour": tf.io.encode_jpeg(drawn(19, 23, 3)).numpy(),
+    "grey": tf.io.encode_jpeg(drawn(9, 7, 1)).numpy(),
+    "progressive": tf.io.encode_jpeg(drawn(33, 17, 3), progressive=True, quality=70).numpy(),
+    "full colours": tf.io.encode_jpeg(drawn(16, 16, 3), chroma_downsampling=False, quality=40).numpy(),
+    "inks": base64.b64decode(
+        "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwANCQoLCggNCwoLDg4NDxMgFRMSEhMnHB4XIC4pMTAuKS0sMzpKPjM2RjcsLUBXQUZMTlJT"
+        "UjI+WmFaUGBKUVJP/8AAFAgACQALBEMRAE0RAFkRAEsRAP/EABoAAAICAwAAAAAAAAAAAAAAAAUHAAYBAwT/xAAuEAABAgMCDAcA"
+        "AAAAAAAAAAABAAIDBAYFERIVFiEiNEFCYWNxoTEyNTZydLL/2gAOBEMATQBZAEsAAD8AO1fvollnze6tFR1BirD08G7irpOTfjnS"
+        "omtZidVMs+b3QJ9tVSXXtknBpAIDo8NpAI2guvB4HOhL5vSOdNer99LFZqr3VZ33YP7C3Tm1Kia1mJ1UXFaXqEb5IQ/zFf/Z"),
+}
+for label, data in jpegs.items():
+    for channels in 0, 1, 3:
+        if label != "inks" or channels != 1:
+            case("DecodeJpeg", [one(data)], "%s, %d" % (label, channels), channels=channels)
+    case("DecodeJpeg", [one(data)], label + ", accurate", dct_method=b"INTEGER_ACCURATE")
+    case("DecodeImage", [one(data)], label + ", float", dtype=tf.float32, channels=3)
+for ratio in 2, 4, 8:
+    case("DecodeJpeg", [one(jpegs["colour"])], "smaller by %d" % ratio, ratio=ratio)
+case("DecodeJpeg", [one(jpegs["colour"])], "not fancy", fancy_upscaling=False)
+case("DecodeImage", [one(jpegs["colour"])], "words", dtype=tf.uint16)
+case("DecodePng", [one(jpegs["colour"])], "a JPEG")
+case("DecodePng", [one(jpegs["grey"])], "a JPEG, words", dtype=tf.uint16)
+case("DecodeJpeg", [one(jpegs["colour"])], "4 channels", channels=4)
+case("DecodeJpeg", [one(jpegs["colour"][:-2])], "without its end")
+case("DecodeJpeg", [one(jpegs["colour"][:300])], "cut off in its tables")
+case("DecodeJpeg", [one(jpegs["colour"][:-60])], "cut off")
+case("DecodeJpeg", [one(jpegs["progressive"][:-60])], "cut off, progressive")
+case("DecodeJpeg", [one(jpegs["colour"] + b"and more")], "longer than it is")
+case("DecodeJpeg", [one(b"")], "nothing")
+case("DecodeJpeg", [one(b"no picture")], "no picture")
+case("DecodeJpeg", [one(b"\xff\xd8\xff")], "its first bytes")
+case("DecodeJpeg", [S(jpegs["grey"])], "not a scalar")
+case("DecodeJpeg", [S(jpegs["grey"], jpegs["grey"])], "two")
+
+words = drawn(5, 6, 4, U16)
+pngs = {
+    "grey 8": tf.io.encode_png(drawn(7, 9, 1)).numpy(), "grey and alpha 8": tf.io.encode_png(drawn(7, 9, 2)).numpy(),
+    "RGB 8": tf.io.encode_png(drawn(7, 9, 3)).numpy(), "RGBA 8": tf.io.encode_png(drawn(7, 9, 4)).numpy(),
+    "grey 16": tf.io.encode_png(words[..., :1]).numpy(), "grey and alpha 16": tf.io.encode_png(words[..., :2]).numpy(),
+    "RGB 16": tf.io.encode_png(words[..., :3]).numpy(), "RGBA 16": tf.io.encode_png(words).numpy(),
+    "grey 1": png(11, 3, 1, 0, rng.integers(0, 2, 33)), "grey 2": png(11, 3, 2, 0, rng.integers(0, 4, 33)),
+    "grey 4": png(11, 3, 4, 0, rng.integers(0, 16, 33)),
+    "grey 4, one transparent": png(11, 3, 4, 0, rng.integers(0, 16, 33), alpha=b"\0\x05"),
+    "palette": png(7, 3, 8, 3, rng.integers(0, 5, 21), palette=bytes(range(15, 30))),
+    "palette 2": png(7, 3, 2, 3, rng.integers(0, 4, 21), palette=bytes(range(200, 212))),
+    "palette with alpha": png(7, 3, 8, 3, rng.integers(0, 5, 21), palette=bytes(range(15, 30)), alpha=b"\x10\x80\xff"),
+    "RGB, one transparent": png(2, 2, 8, 2, [1, 2, 3, 4, 5, 6, 1, 2, 3, 9, 9, 9], alpha=struct.pack(">HHH", 1, 2, 3)),
+    "interlaced": png(9, 10, 8, 2, rng.integers(0, 256, 270), interlaced=True),
+    "interlaced grey 2": png(9, 10, 2, 0, rng.integers(0, 4, 90), interlaced=True),
+}
+for label, data in pngs.items():
+    for channels in 0, 1, 3, 4:
+        case("DecodePng", [one(data)], "%s, %d" % (label, channels), channels=channels)
+    case("DecodePng", [one(data)], label + ", words", dtype=tf.uint16)
+    case("DecodeImage", [one(data)], label + ", float", dtype=tf.float32)
+case("DecodeImage", [one(pngs["RGB 16"])], "words", dtype=tf.uint16)
+case("DecodeJpeg", [one(pngs["RGBA 8"])], "a PNG", channels=3)
+case("DecodePng", [one(pngs["RGB 8"][:-20])], "cut off")
+case("DecodePng", [one(pngs["RGB 8"][:20])], "cut off in its head")
+case("DecodePng", [one(pngs["RGB 8"][:60] + b"x" + pngs["RGB 8"][61:])], "damaged")
+case("DecodePng", [one(png(1, 1, 8, 3, [3], palette=b"abc"))], "outside of its palette")
+case("DecodePng", [one(b"\x89PNG\r\n\x1a\n")], "its first bytes")
 
 
 def text(s):

@@ -169,6 +169,7 @@ bool sl_opdef_is_stateful(sl_str op);
     X(detect)         /* NonMaxSuppression */                                            \
     X(string_split)   /* StringSplit StringNGrams */                                     \
     X(regex)          /* RegexReplace RegexFullMatch */                                  \
+    X(picture)        /* DecodeJpeg DecodePng DecodeImage */                               \
     X(ragged)         /* RaggedTensorToTensor */                                         \
     X(count)          /* Bincount DenseBincount RaggedBincount */                        \
     X(matrix)         /* MatrixBandPart, diagonals */                                    \
