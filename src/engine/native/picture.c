@@ -157,9 +157,9 @@ static void from_cmyk(const jpeg *j, unsigned char *to)
     for (int64_t i = 0; i < j->size.width; i++) {
         const JSAMPLE *in = j->row + 4 * i;
         for (int c = 0; c < 3; c++)
-            to[3 * i + c] = (unsigned char)(j->d.saw_Adobe_marker
-                                                ? in[3] * in[c] / 255
-                                                : (255 - in[3]) * (255 - in[c]) / 255);
+            to[3 * i + c] =
+                (unsigned char)(j->d.saw_Adobe_marker ? in[3] * in[c] / 255
+                                                      : (255 - in[3]) * (255 - in[c]) / 255);
     }
 }
 

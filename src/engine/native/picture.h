@@ -33,8 +33,8 @@ sl_picture_kind sl_picture_kind_of(sl_str file);
 const char *sl_picture_kind_name(sl_picture_kind kind); /* "JPEG" */
 
 typedef struct sl_picture_how {
-    int channels; /* wanted: 1, 3, PNG 2 and 4 too; 0: as many as the file has */
-    int ratio;    /* JPEG: made smaller by 1, 2, 4 or 8 */
+    int channels;                   /* wanted: 1, 3, PNG 2 and 4 too; 0: as many as the file has */
+    int ratio;                      /* JPEG: made smaller by 1, 2, 4 or 8 */
     bool fancy_upscaling, accurate; /* JPEG: smooth colours; the slower transform */
     bool wide;                      /* PNG: 16 bits a sample */
 } sl_picture_how;
@@ -50,7 +50,8 @@ typedef struct sl_picture {
  * is then undefined.
  */
 typedef void *sl_picture_make(void *arg, const sl_picture *p);
-bool sl_jpeg_decode(sl_str file, const sl_picture_how *how, size_t may_take, sl_picture_make *make, void *arg);
+bool sl_jpeg_decode(sl_str file, const sl_picture_how *how, size_t may_take, sl_picture_make *make,
+                    void *arg);
 /* Calls `make` also for sizes that TensorFlow refuses, with its own words: the caller checks. */
 bool sl_png_decode(sl_str file, const sl_picture_how *how, sl_picture_make *make, void *arg);
 

@@ -106,7 +106,8 @@ static sl_code decode_one(result *r, sl_str file)
     case SL_PICTURE_JPEG:
         if (how->channels == 4)
             return sl_fail(st, SL_INVALID_ARGUMENT, "JPEG does not support 4 channels");
-        if (sl_jpeg_decode(file, how, a->limit ? a->limit - SL_MIN(a->used, a->limit - 1) : 0, make, r))
+        if (sl_jpeg_decode(file, how, a->limit ? a->limit - SL_MIN(a->used, a->limit - 1) : 0, make,
+                           r))
             return SL_OK;
         return r->rc ? r->rc
                      : sl_fail(st, SL_INVALID_ARGUMENT,

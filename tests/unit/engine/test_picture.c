@@ -1,0 +1,175 @@
+/* engine/native/picture.h: what hostile pictures may take. That good ones are right is in test_ops_cases.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/native/picture.h"
+
+static void the_first_bytes_say_what_it_is(void **state)
+{
+    (void)state;
+    static const struct {
+        sl_str bytes;
+        sl_picture_kind kind;
+    } files[] = {
+        {{"\xff\xd8\xff", 3}, SL_PICTURE_JPEG},
+        {{"\xff\xd8", 2}, SL_PICTURE_UNKNOWN},
+        {{"\x89PNG\r\n\x1a\n", 8}, SL_PICTURE_PNG},
+        {{"GIF89a", 6}, SL_PICTURE_GIF},
+        {{"BM", 2}, SL_PICTURE_BMP},
+        {{"RIFF....WEBP.", 13}, SL_PICTURE_WEBP},
+        {{"RIFF....WEBP", 12}, SL_PICTURE_UNKNOWN},
+        {{"RIFF....WAVE.", 13}, SL_PICTURE_UNKNOWN},
+        {{"", 0}, SL_PICTURE_UNKNOWN},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        assert_int_equal(sl_picture_kind_of(files[i].bytes), files[i].kind);
+    assert_string_equal(sl_picture_kind_name(SL_PICTURE_WEBP), "WebP");
+}
+
+#ifdef SLUICE_PICTURES
+
+static sl_str read_file(const char *name)
+{
+    static char bytes[65536];
+    char path[512];
+    snprintf(path, sizeof path, SLUICE_SOURCE_DIR "/tests/fuzz/corpus/fuzz_engine_picture/%s",
+             name);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    size_t n = fread(bytes, 1, sizeof bytes, f);
+    fclose(f);
+    assert_true(n > 1 && n < sizeof bytes);
+    return (sl_str){bytes + 1, n - 1}; /* the first byte is the fuzzer's */
+}
+
+typedef struct room {
+    unsigned char bytes[1 << 16];
+    sl_picture size;
+    int asked;
+    bool none;
+} room;
+
+static void *make(void *arg, const sl_picture *p)
+{
+    room *r = arg;
+    r->asked++;
+    r->size = *p;
+    return r->none || p->height * p->width * p->channels > (int64_t)sizeof r->bytes ? NULL
+                                                                                    : r->bytes;
+}
+
+static const sl_picture_how AS_IT_IS = {.ratio = 1, .fancy_upscaling = true};
+
+static void who_has_no_room_gets_no_picture(void **state)
+{
+    (void)state;
+    static room r;
+    r = (room){.none = true};
+    assert_false(sl_jpeg_decode(read_file("jpeg_colour"), &AS_IT_IS, 0, make, &r));
+    assert_int_equal(r.asked, 1);
+    assert_false(sl_png_decode(read_file("png_RGB_8"), &AS_IT_IS, make, &r));
+    assert_int_equal(r.asked, 2);
+    assert_int_equal(r.size.width, 9);
+    assert_int_equal(r.size.height, 7);
+}
+
+/* Where the height and width of a JPEG stand: behind its SOF marker. */
+static unsigned char *frame_of(sl_str file)
+{
+    for (size_t i = 2; i + 9 < file.n; i++)
+        if ((unsigned char)file.p[i] == 0xff &&
+            ((unsigned char)file.p[i + 1] == 0xc0 || (unsigned char)file.p[i + 1] == 0xc2))
+            return (unsigned char *)(uintptr_t)file.p + i + 5;
+    fail();
+    return NULL;
+}
+
+/* Half a kilobyte that says it were 20,000 by 20,000 pixels, of which all parts are kept until the last scan. */
+static void what_a_progressive_picture_takes_is_bounded(void **state)
+{
+    (void)state;
+    static room r;
+    sl_str file = read_file("jpeg_progressive");
+    r = (room){0};
+    assert_true(sl_jpeg_decode(file, &AS_IT_IS, 1 << 20, make, &r));
+    unsigned char *size = frame_of(file);
+    size[0] = size[2] = 20000 >> 8;
+    size[1] = size[3] = 20000 & 255;
+    r = (room){0};
+    assert_false(sl_jpeg_decode(file, &AS_IT_IS, 16 << 20, make, &r));
+    assert_int_equal(r.asked, 0); /* it did not even begin */
+    memset(size, 255, 4);
+    assert_false(
+        sl_jpeg_decode(file, &AS_IT_IS, 0, make, &r)); /* TensorFlow's own bound: 2^29 samples */
+    assert_int_equal(r.asked, 0);
+}
+
+static sl_str with_scans(sl_str file, int times)
+{
+    static char out[1 << 20];
+    size_t last = 0, end = file.n - 2;
+    for (size_t i = 0; i + 1 < file.n; i++)
+        if ((unsigned char)file.p[i] == 0xff && (unsigned char)file.p[i + 1] == 0xda)
+            last = i;
+    assert_true(last > 0 && end + (size_t)times * (end - last) < sizeof out);
+    size_t n = end;
+    memcpy(out, file.p, end);
+    for (int i = 0; i < times; i++, n += end - last)
+        memcpy(out + n, file.p + last, end - last);
+    memcpy(out + n, file.p + end, 2);
+    return (sl_str){out, n + 2};
+}
+
+static void a_picture_has_no_more_than_a_hundred_scans(void **state)
+{
+    (void)state;
+    static room r;
+    sl_str file = read_file("jpeg_progressive");
+    r = (room){0};
+    assert_true(sl_jpeg_decode(with_scans(file, 20), &AS_IT_IS, 0, make, &r));
+    assert_false(sl_jpeg_decode(with_scans(file, 200), &AS_IT_IS, 0, make, &r));
+}
+
+static void a_file_that_ends_early_is_no_picture(void **state)
+{
+    (void)state;
+    static room r;
+    static const char *const names[] = {"jpeg_colour", "jpeg_progressive", "jpeg_inks",
+                                        "png_interlaced", "png_palette_with_alpha"};
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        sl_str file = read_file(names[k]);
+        bool png = sl_picture_kind_of(file) == SL_PICTURE_PNG;
+        char *cut = NULL;
+        for (size_t n = 0; n + 12 < file.n; n++) {
+            cut = realloc(cut, n + 1); /* its very end is where a reader must not go beyond */
+            assert_non_null(cut);
+            memcpy(cut, file.p, n);
+            sl_str short_one = {cut, n};
+            assert_false(png ? sl_png_decode(short_one, &AS_IT_IS, make, &r)
+                             : sl_jpeg_decode(short_one, &AS_IT_IS, 0, make, &r));
+        }
+        free(cut);
+    }
+}
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_bytes_say_what_it_is),
+#ifdef SLUICE_PICTURES
+        cmocka_unit_test(who_has_no_room_gets_no_picture),
+        cmocka_unit_test(what_a_progressive_picture_takes_is_bounded),
+        cmocka_unit_test(a_picture_has_no_more_than_a_hundred_scans),
+        cmocka_unit_test(a_file_that_ends_early_is_no_picture),
+#endif
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
