@@ -12,8 +12,8 @@
  * A slow connection begins with a 32-bit length and as many bytes that are sent at once. When the
  * server closes a connection another one takes its place within a second: the number stays. Writes
  * "ready" when all are open; ends when its input does, with a line of JSON. Connections come from
- * 16 addresses, 127.0.0.2 to .17. Everything happens on one thread in steps of a millisecond, in which
- * each slow connection has its turn every thousandth time.
+ * 16 addresses, 127.0.0.2 to .17. Everything happens on one thread in steps of a millisecond, in
+ * which each slow connection has its turn every thousandth time.
  */
 #include <arpa/inet.h>
 #include <errno.h>

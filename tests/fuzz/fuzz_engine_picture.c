@@ -1,6 +1,6 @@
 /*
- * Pictures: the first byte says how they are wanted, the rest is the file. Each sample that was decoded is read,
- * and none lies outside of what was asked for.
+ * Pictures: the first byte says how they are wanted, the rest is the file. Each sample that was
+ * decoded is read, and none lies outside of what was asked for.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /*
  * picture.c - see picture.h
  *
- * Both libraries leave by longjmp: what is used after it is volatile or lies in a struct, and nothing is owned by
- * a local variable across a call of theirs.
+ * Both libraries leave by longjmp: what is used after it is volatile or lies in a struct, and
+ * nothing is owned by a local variable across a call of theirs.
  *
  * Source: libjpeg.txt and "example.c" of libjpeg-turbo; libpng-manual.txt.
  */

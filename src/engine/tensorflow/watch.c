@@ -38,8 +38,8 @@ static void set_pace(sl_session *s, uint64_t rest_ns)
     sl_tf_send(s->engine->host_socket, &m, NULL, 0);
 }
 
-/* Processes that load rest as long as threads that load would. This thread sees to it, for it is not
- * nice: on a busy machine one that is comes too late. */
+/* Processes that load rest as long as threads that load would. This thread sees to it, for it is
+ * not nice: on a busy machine one that is comes too late. */
 static void set_paces(tf_engine *e, uint64_t now)
 {
     const uint64_t turn_ns = 1000000;

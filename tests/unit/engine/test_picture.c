@@ -1,4 +1,5 @@
-/* engine/native/picture.h: what hostile pictures may take. That good ones are right is in test_ops_cases.c. */
+/* engine/native/picture.h: what hostile pictures may take. That good ones are right is in
+ * test_ops_cases.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -91,7 +92,8 @@ static unsigned char *frame_of(sl_str file)
     return NULL;
 }
 
-/* Half a kilobyte that says it were 20,000 by 20,000 pixels, of which all parts are kept until the last scan. */
+/* Half a kilobyte that says it were 20,000 by 20,000 pixels, of which all parts are kept until the
+ * last scan. */
 static void what_a_progressive_picture_takes_is_bounded(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* host/pace.c, host/autogroup.c and host/read.c: what keeps a process that loads from taking the processors. */
+/* host/pace.c, host/autogroup.c and host/read.c: what keeps a process that loads from taking the
+ * processors. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -192,7 +193,8 @@ static pid_t start_leader(void)
     return pid;
 }
 
-/* The kernel lets who has no privileges change one every tenth of a second: so it may take some turns. */
+/* The kernel lets who has no privileges change one every tenth of a second: so it may take some
+ * turns. */
 static void until_share_is(tf_pace *p, pid_t pid, bool lowered)
 {
     for (uint64_t now = 0; p->lowered != lowered; now += 20 * MS) {

@@ -1,8 +1,9 @@
 /*
  * picture.c - DecodeJpeg, DecodePng and DecodeImage: of JPEG and PNG
  *
- * Each of them takes either kind, as in TensorFlow: the bytes say what they are. GIF, BMP and WebP are left to
- * the TensorFlow engine, and say so. What was built without libjpeg or libpng has none of these ops.
+ * Each of them takes either kind, as in TensorFlow: the bytes say what they are. GIF, BMP and WebP
+ * are left to the TensorFlow engine, and say so. What was built without libjpeg or libpng has none
+ * of these ops.
  */
 #include "engine/native/picture.h"
 
@@ -76,8 +77,8 @@ static void *make(void *arg, const sl_picture *p)
     return (char *)out->data + out->size - (size_t)samples(p) * size;
 }
 
-/* The samples at the end of the output become its elements, from the first on: each is written before those that
- * have not been read yet, or over itself. */
+/* The samples at the end of the output become its elements, from the first on: each is written
+ * before those that have not been read yet, or over itself. */
 static void scale(const result *r)
 {
     const sl_tensor *out = &r->call->out[0];

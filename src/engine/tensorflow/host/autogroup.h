@@ -1,10 +1,11 @@
 /*
  * autogroup.h - the share of the processors that a session gets
  *
- * Linux gives each session (setsid) the same share of the processors, so that a process that loads, in a
- * session of its own, takes up to half of them from those that answer requests, however it is scheduled
- * itself. A session may be nice, too, and, unlike a thread, stop being so without privileges. Where there
- * are no autogroups, or a control group has taken their place, it makes no difference.
+ * Linux gives each session (setsid) the same share of the processors, so that a process that loads,
+ * in a session of its own, takes up to half of them from those that answer requests, however it is
+ * scheduled itself. A session may be nice, too, and, unlike a thread, stop being so without
+ * privileges. Where there are no autogroups, or a control group has taken their place, it makes no
+ * difference.
  *
  * Source: sched(7), "The autogroup feature".
  */
@@ -15,16 +16,18 @@
 
 enum { TF_NICEST = 19 };
 
-/* Opens what says of which session `pid` is, for the next one; 0: that cannot be had. Without privileges it can
- * only while that process may be looked into (PR_SET_DUMPABLE). The caller closes it, if it is not 0. */
+/* Opens what says of which session `pid` is, for the next one; 0: that cannot be had. Without
+ * privileges it can only while that process may be looked into (PR_SET_DUMPABLE). The caller closes
+ * it, if it is not 0. */
 int tf_autogroup_open(pid_t pid);
 
-/* Sets the nice value of the session that `pid` leads. 0 or an errno: EAGAIN when it does not lead one yet,
- * and where others have set one a tenth of a second ago (the kernel allows no more to who has no
- * privileges). */
+/* Sets the nice value of the session that `pid` leads. 0 or an errno: EAGAIN when it does not lead
+ * one yet, and where others have set one a tenth of a second ago (the kernel allows no more to who
+ * has no privileges). */
 int tf_autogroup_nice(int file, pid_t pid, int nice);
 
-/* For good: the calling process, which has one thread and lives a moment, leaves the processors to others. */
+/* For good: the calling process, which has one thread and lives a moment, leaves the processors to
+ * others. */
 void tf_give_way(void);
 
 #endif

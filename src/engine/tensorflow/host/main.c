@@ -103,8 +103,8 @@ static void open_everything(int n, char **libraries)
                 threads - 1);
 }
 
-/* The process that finds out what the library knows: the version at once, the ops, which take longer, until
- * it ends. */
+/* The process that finds out what the library knows: the version at once, the ops, which take
+ * longer, until it ends. */
 static struct {
     pid_t pid; /* 0: it has ended */
     int fd;

@@ -25,8 +25,8 @@ typedef struct tf_ops {
 /* What tf_write_ops has written; nothing if that is not to be read. */
 void tf_read_ops(tf_ops *o, int fd);
 
-/* Reads names, one a line, from `fd`, and writes those that are not among `o` over them. How many bytes that
- * is; UINT64_MAX if there is nothing to go by. */
+/* Reads names, one a line, from `fd`, and writes those that are not among `o` over them. How many
+ * bytes that is; UINT64_MAX if there is nothing to go by. */
 uint64_t tf_strike_out(const tf_ops *o, int fd);
 
 #endif

@@ -7,8 +7,8 @@
 #include <sys/types.h>
 
 /*
- * Who has a pace also has the smallest share of the processors, where that can be had: one that is not
- * stopped would take half of them from those that answer, 4 ms at a time.
+ * Who has a pace also has the smallest share of the processors, where that can be had: one that is
+ * not stopped would take half of them from those that answer, 4 ms at a time.
  *
  * Stopped as a whole: a thread of TensorFlow's pools takes its share of the processors whatever the
  * one that loads does, and a nice value could not be taken back. All zeros: it runs freely. The
@@ -27,7 +27,8 @@ typedef struct tf_pace {
 /* From now on at this pace; 0 lets it go at once. */
 void tf_pace_set(tf_pace *p, pid_t pid, uint64_t rest_ns, uint64_t now_ns);
 
-/* Stops it or lets it go, if that is due. When to call again; UINT64_MAX: when it has another pace. */
+/* Stops it or lets it go, if that is due. When to call again; UINT64_MAX: when it has another pace.
+ * */
 uint64_t tf_pace_keep(tf_pace *p, pid_t pid, uint64_t now_ns);
 
 #endif
