@@ -395,6 +395,23 @@ def lists(path):
 
 
 @model
+def pictures(path):
+    """The bytes of JPEGs and PNGs, decoded and made equally large."""
+    m = tf.Module()
+
+    def one(image):
+        return tf.image.resize(tf.io.decode_image(image, channels=3, expand_animations=False), [4, 4])
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+    def serve(image_bytes):
+        pixels = tf.map_fn(one, image_bytes, fn_output_signature=tf.TensorSpec([4, 4, 3], tf.float32))
+        return {"pixels": pixels, "mean": tf.reduce_mean(pixels, [1, 2])}
+
+    m.serve = serve
+    save_v2(path, m, {"serving_default": m.serve})
+
+
+@model
 def sharded(path):
     """A variable that the checkpoint holds in slices, which stand in several shards."""
     m = tf.Module()
