@@ -10,8 +10,7 @@ typedef struct fetch_checks {
     uint32_t wanted_crc32c, wanted_crc32;
     void *digest; /* EVP_MD_CTX of the one that is wanted, or NULL */
     const char *digest_name;
-    unsigned char wanted[64];
-    size_t wanted_n;
+    unsigned char wanted[64]; /* of the digest's own size */
 } fetch_checks;
 
 /* What is known before the first byte: the listing's and the answer's checksums. The strongest

@@ -42,7 +42,8 @@ sl_code fetch_listing_add(fetch_listing *l, sl_str key, sl_str path, uint64_t si
         return sl_fail(st, SL_INVALID_ARGUMENT, "an object's name is no path: \"%.*s\"",
                        SL_STR_ARG(key));
     if (tag.n >= FETCH_TAG || memchr(tag.p ? tag.p : "", '\n', tag.n) != NULL)
-        return sl_fail(st, SL_INVALID_ARGUMENT, "an object's tag is too long");
+        return sl_fail(st, SL_INVALID_ARGUMENT,
+                       "an object's tag is too long, or of more than one line");
     if (size > UINT64_MAX / 4 - l->bytes)
         return sl_fail(st, SL_INVALID_ARGUMENT, "sizes that cannot be");
     fetch_object *list = l->count < FETCH_MOST_OBJECTS

@@ -178,6 +178,11 @@ sl_code fetch_gs_parse(sl_str document, sl_str prefix, fetch_gs_page *out, sl_st
         !fetch_json_each(document, "items", on_item, &r))
         r.rc = sl_fail(st, SL_INVALID_ARGUMENT, "not a listing: it is no JSON");
     out->next = fetch_json_string(document, "nextPageToken");
+    if (out->next != NULL && !*out->next) { /* as an emulator says it: this was the last page */
+        sl_free(out->next);
+        out->next = NULL;
+    } else if (r.rc == SL_OK && out->next == NULL && fetch_json_has(document, "nextPageToken"))
+        r.rc = sl_fail(st, SL_INVALID_ARGUMENT, "a listing that does not tell where it goes on");
     if (r.rc)
         fetch_gs_page_fini(out);
     return r.rc;
@@ -235,6 +240,8 @@ static sl_code all_pages(fetch_op *op, const char *name, fetch_names *names, fet
         sl_text_putc(&q.prefix, '/');
     if (name != NULL)
         sl_text_printf(&q.prefix, "%s/", name);
+    if (q.prefix.failed) /* a shorter prefix is that of other models */
+        rc = sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
     for (int pages = 0; rc == SL_OK; pages++) {
         fetch_gs_page page = {0};
         q.next = next;

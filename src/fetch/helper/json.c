@@ -1,10 +1,12 @@
 /* json.c - see json.h */
 #include "fetch/helper/json.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 #include "format/json.h"
 
-enum { DEPTH = 32 };
+enum { DEPTH = 32, LONGEST = 65536 };
 
 /* Moves to the value at `path`; false if it is not there. */
 static bool find(sl_json *j, sl_str document, const char *path)
@@ -22,7 +24,7 @@ static bool find(sl_json *j, sl_str document, const char *path)
                 found = true;
             else if (!sl_json_skip(j))
                 return false;
-        if (!found || j->error)
+        if (!found)
             return false;
         path = *dot ? dot + 1 : dot;
     }
@@ -35,15 +37,13 @@ char *fetch_json_string(sl_str document, const char *path)
     sl_json_string s;
     char *out = NULL;
     if (find(j, document, path) && sl_json_peek_type(j) == SL_JSON_STRING &&
-        sl_json_read_string(j, &s)) {
-        out = sl_try_malloc(s.raw.n + 1);
-        if (out != NULL) {
-            size_t n = sl_json_unescape(s.raw, out);
-            out[n] = '\0';
-            if (strlen(out) != n) {
-                sl_free(out);
-                out = NULL;
-            }
+        sl_json_read_string(j, &s) && s.raw.n <= LONGEST) {
+        out = sl_malloc(s.raw.n + 1);
+        size_t n = sl_json_unescape(s.raw, out);
+        out[n] = '\0';
+        if (strlen(out) != n) {
+            sl_free(out);
+            out = NULL;
         }
     }
     sl_free(j);
@@ -67,6 +67,14 @@ bool fetch_json_int(sl_str document, const char *path, int64_t *out)
     return ok;
 }
 
+bool fetch_json_has(sl_str document, const char *path)
+{
+    sl_json *j = sl_malloc(sizeof *j);
+    bool has = find(j, document, path) && sl_json_peek_type(j) != SL_JSON_NULL;
+    sl_free(j);
+    return has;
+}
+
 bool fetch_json_each(sl_str document, const char *path, bool (*fn)(void *arg, sl_str element),
                      void *arg)
 {
@@ -77,7 +85,9 @@ bool fetch_json_each(sl_str document, const char *path, bool (*fn)(void *arg, sl
         while (sl_json_element(j)) {
             sl_json_peek(j);
             const char *begin = j->at;
-            if (!sl_json_skip(j) || !fn(arg, (sl_str){begin, (size_t)(j->at - begin)}))
+            bool whole = sl_json_skip(j);
+            assert(whole); /* as all of it has been */
+            if (!fn(arg, (sl_str){begin, (size_t)(j->at - begin)}))
                 break;
         }
     sl_free(j);

@@ -365,6 +365,8 @@ static sl_code all_pages(fetch_op *op, const char *name, fetch_names *names, fet
     int pages = 0;
     sl_code rc = SL_OK;
     set_prefix(op, name, &q.prefix);
+    if (q.prefix.failed) /* a shorter prefix is that of other models */
+        rc = sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
     while (rc == SL_OK && more) {
         if (pages++ == MOST_PAGES) {
             rc = sl_fail(st, SL_INVALID_ARGUMENT, "a listing of more than %d pages", MOST_PAGES);

@@ -14,14 +14,15 @@ typedef struct walk {
     size_t n;
     int depth;
     sl_text text;
-    const char *wrong;
-    bool ended;
+    const char *wrong; /* why it was stopped; NULL: it was wanted */
+    bool stopped;      /* expat may call back once more */
 } walk;
 
 static void stop(walk *w, const char *wrong)
 {
-    if (w->wrong == NULL)
+    if (!w->stopped)
         w->wrong = wrong;
+    w->stopped = true;
     XML_StopParser(w->parser, XML_FALSE);
 }
 
@@ -47,15 +48,10 @@ static void on_end(void *arg, const XML_Char *name)
 {
     walk *w = arg;
     (void)name;
-    if (w->wrong != NULL || w->ended)
+    if (w->stopped)
         return;
-    if (w->text.failed) {
-        stop(w, "out of memory");
-        return;
-    }
     if (!w->x->element(w->x->arg, w->path, (sl_str){w->text.n ? w->text.p : "", w->text.n})) {
-        w->ended = true;
-        XML_StopParser(w->parser, XML_FALSE);
+        stop(w, NULL);
         return;
     }
     w->text.n = 0;
@@ -68,10 +64,13 @@ static void on_end(void *arg, const XML_Char *name)
 static void on_text(void *arg, const XML_Char *p, int n)
 {
     walk *w = arg;
-    if (w->text.n + (size_t)n > TEXT)
+    if (w->text.n + (size_t)n > TEXT) {
         stop(w, "an element's text is too long");
-    else
-        sl_text_add(&w->text, p, (size_t)n);
+        return;
+    }
+    sl_text_add(&w->text, p, (size_t)n);
+    if (w->text.failed)
+        stop(w, NULL);
 }
 
 static void on_doctype(void *arg, const XML_Char *name, const XML_Char *system, const XML_Char *pub,
@@ -98,9 +97,11 @@ sl_code fetch_xml_walk(sl_str document, const fetch_xml *x, sl_status *st)
         ok = XML_Parse(w.parser, document.n ? document.p + at : "", (int)n, at + n == document.n);
         at += n;
     } while (ok == XML_STATUS_OK && at < document.n);
-    if (w.wrong != NULL)
+    if (w.text.failed)
+        rc = sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
+    else if (w.wrong != NULL)
         rc = sl_fail(st, SL_INVALID_ARGUMENT, "not an answer of S3: %s", w.wrong);
-    else if (ok != XML_STATUS_OK && !w.ended)
+    else if (ok != XML_STATUS_OK && !w.stopped)
         rc = sl_fail(st, SL_INVALID_ARGUMENT, "not an answer of S3: %s",
                      XML_ErrorString(XML_GetErrorCode(w.parser)));
     XML_ParserFree(w.parser);

@@ -17,6 +17,7 @@
 #include "fetch/helper/google.h"
 #include "fetch/helper/gs.h"
 #include "format/base64.h"
+#include "support/calls.h"
 
 static sl_status st;
 static fetch_op op;
@@ -24,7 +25,8 @@ static fetch_google google;
 static char dir[64], path[128], token[FETCH_TOKEN];
 
 static struct {
-    const char *credentials, *no_gce, *home;
+    const char *credentials, *no_gce, *home, *gce_host;
+    bool cancel;
     const char *body;
     long status;
     int asked;
@@ -38,6 +40,8 @@ static const char *env(const char *name)
         return world.credentials;
     if (strcmp(name, "NO_GCE_CHECK") == 0)
         return world.no_gce;
+    if (strcmp(name, "GCE_METADATA_HOST") == 0)
+        return world.gce_host;
     return strcmp(name, "HOME") == 0 ? world.home : NULL;
 }
 
@@ -51,6 +55,8 @@ static sl_code answer(fetch_op *o, const fetch_request *r, size_t limit, fetch_r
     snprintf(world.headers, sizeof world.headers, "%s", r->headers.p ? r->headers.p : "");
     sl_text_fini(&world.sent);
     sl_text_add(&world.sent, r->body.p ? r->body.p : "", r->body.n);
+    if (world.cancel)
+        return sl_fail(status, SL_CANCELLED, "cancelled");
     if (world.body == NULL)
         return sl_fail(status, SL_UNAVAILABLE, "nobody is there");
     reply->status = world.status;
@@ -226,6 +232,141 @@ static void the_metadata_server_is_asked_last_and_then_nobody(void **state)
     assert_int_equal(world.asked, 2);
 }
 
+static void who_is_refused_is_told_without_the_token(void **state)
+{
+    (void)state;
+    static char large[FETCH_TOKEN + 100];
+    static const struct {
+        long status;
+        const char *body;
+        sl_code code;
+    } cases[] = {{500, "{}", SL_UNAVAILABLE},
+                 {403, "{\"access_token\": \"hush\"}", SL_UNAUTHENTICATED},
+                 {200, "", SL_UNAUTHENTICATED},
+                 {200, "{\"access_token\": 7}", SL_UNAUTHENTICATED},
+                 {200, "{\"access_token\": \"hush\\r\\nX-Evil: 1\"}", SL_UNAUTHENTICATED},
+                 {200, large, SL_UNAUTHENTICATED}};
+    snprintf(large, sizeof large, "{\"access_token\": \"%0*d\"}", FETCH_TOKEN, 7);
+    for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
+        fetch_google_init(&google, &fake);
+        world.status = cases[i].status;
+        world.body = cases[i].body;
+        assert_int_equal(fetch_google_token(&google, &op, token, sizeof token, &st), cases[i].code);
+        assert_non_null(strstr(st.msg, "the metadata server gives no token: HTTP status"));
+        assert_null(strstr(st.msg, "hush"));
+        assert_false(fetch_google_forget(&google));
+    }
+    world.status = 404; /* there is a server, and no such account: anonymous */
+    fetch_google_init(&google, &fake);
+    assert_int_equal(fetch_google_token(&google, &op, token, sizeof token, &st), SL_OK);
+    assert_string_equal(token, "");
+    assert_false(fetch_google_forget(&google));
+}
+
+static int asked_after(const char *body, uint64_t seconds)
+{
+    fetch_google_init(&google, &fake);
+    world.status = 200;
+    world.body = body;
+    int before = world.asked;
+    sl_clock_fake(UINT64_C(1800000000) * 1000000000u);
+    assert_int_equal(fetch_google_token(&google, &op, token, sizeof token, &st), SL_OK);
+    sl_clock_fake((UINT64_C(1800000000) + seconds) * 1000000000u);
+    assert_int_equal(fetch_google_token(&google, &op, token, sizeof token, &st), SL_OK);
+    return world.asked - before;
+}
+
+static void an_end_that_cannot_be_is_five_minutes(void **state)
+{
+    (void)state;
+    static const char *const ends[] = {"{\"access_token\": \"t\"}",
+                                       "{\"access_token\": \"t\", \"expires_in\": 0}",
+                                       "{\"access_token\": \"t\", \"expires_in\": -7}",
+                                       "{\"access_token\": \"t\", \"expires_in\": 86401}"};
+    for (size_t i = 0; i < SL_COUNTOF(ends); i++) {
+        assert_int_equal(asked_after(ends[i], 239), 1);
+        assert_int_equal(asked_after(ends[i], 240), 2);
+    }
+    assert_int_equal(asked_after("{\"access_token\": \"t\", \"expires_in\": 5}", 0), 1);
+    assert_int_equal(asked_after("{\"access_token\": \"t\", \"expires_in\": 5}", 1), 2);
+}
+
+static void a_login_lies_below_home(void **state)
+{
+    (void)state;
+    char command[400];
+    snprintf(command, sizeof command, "mkdir -p %s/.config/gcloud", dir);
+    assert_int_equal(system(command), 0);
+    world.home = dir;
+    world.status = 200;
+    world.body = "{\"access_token\": \"vm\", \"expires_in\": 100}";
+    world.gce_host = "meta:8080";
+    assert_int_equal(fetch_google_token(&google, &op, token, sizeof token, &st), SL_OK);
+    assert_non_null(strstr(world.url, "http://meta:8080/computeMetadata/")); /* there is none yet */
+    file("{\"type\": \"authorized_user\", \"client_id\": \"i\", \"client_secret\": \"s\", "
+         "\"refresh_token\": \"r\", \"token_uri\": \"https://else/t\"}");
+    snprintf(command, sizeof command,
+             "mv %s %s/.config/gcloud/application_default_credentials.json", path, dir);
+    assert_int_equal(system(command), 0);
+    fetch_google_init(&google, &fake);
+    assert_int_equal(fetch_google_token(&google, &op, token, sizeof token, &st), SL_OK);
+    assert_string_equal(world.url, "https://else/t");
+    world.body = NULL;
+    fetch_google_init(&google, &fake);
+    assert_int_equal(fetch_google_token(&google, &op, token, sizeof token, &st), SL_UNAVAILABLE);
+}
+
+static void who_is_not_wanted_any_more_is_not_taken_for_anonymous(void **state)
+{
+    (void)state;
+    world.cancel = true;
+    world.no_gce = "false";
+    assert_int_equal(fetch_google_token(&google, &op, token, sizeof token, &st), SL_CANCELLED);
+}
+
+static char *json_of_key;
+
+static sl_code assert_once(void *arg, sl_status *status)
+{
+    char *jwt = NULL;
+    (void)arg;
+    sl_code rc = fetch_google_assertion(sl_str_of(json_of_key), 1000, &jwt, status);
+    sl_free(jwt);
+    return rc;
+}
+
+static void an_assertion_needs_a_key_that_signs_and_plain_names(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "{\"client_email\": \"a\", \"token_uri\": \"b\"}",
+        "{\"client_email\": \"a\", \"private_key\": \"hush\"}",
+        "{\"client_email\": \"a\\\"\", \"private_key\": \"hush\", \"token_uri\": \"b\"}",
+        "{\"client_email\": \"a\\\\\", \"private_key\": \"hush\", \"token_uri\": \"b\"}",
+        "{\"client_email\": \"a\\n\", \"private_key\": \"hush\", \"token_uri\": \"b\"}",
+        "{\"client_email\": \"a\", \"private_key\": \"hush\", \"token_uri\": \"b\\t\"}"};
+    char *jwt = NULL;
+    for (size_t i = 0; i < SL_COUNTOF(bad); i++) {
+        assert_int_equal(fetch_google_assertion(sl_str_of(bad[i]), 1, &jwt, &st),
+                         SL_UNAUTHENTICATED);
+        assert_null(strstr(st.msg, "hush"));
+    }
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    json_of_key = account(key);
+    assert_int_equal(assert_once(NULL, &st), SL_UNAUTHENTICATED);
+    assert_non_null(strstr(st.msg, "no RSA key"));
+    sl_free(json_of_key);
+    EVP_PKEY_free(key);
+    key = EVP_RSA_gen(2048);
+    json_of_key = account(key);
+    assert_in_range(fail_each_call("BIO_new_mem_buf", 0, assert_once, NULL), 1, 9);
+    assert_in_range(fail_each_call("EVP_MD_CTX_new", 0, assert_once, NULL), 1, 9);
+    assert_in_range(fail_each_call("EVP_DigestSignInit", 0, assert_once, NULL), 1, 1);
+    assert_in_range(fail_each_call("EVP_DigestSign", 0, assert_once, NULL), 2, 2);
+    sl_free(json_of_key);
+    EVP_PKEY_free(key);
+}
+
 /* ---- listings ---- */
 
 static void a_listing_is_read_with_its_checksums(void **state)
@@ -279,6 +420,11 @@ int main(void)
         T(a_file_that_is_no_credentials_is_an_error_without_its_content),
         T(a_users_login_is_refreshed),
         T(the_metadata_server_is_asked_last_and_then_nobody),
+        T(who_is_refused_is_told_without_the_token),
+        T(an_end_that_cannot_be_is_five_minutes),
+        T(a_login_lies_below_home),
+        T(who_is_not_wanted_any_more_is_not_taken_for_anonymous),
+        T(an_assertion_needs_a_key_that_signs_and_plain_names),
         T(a_listing_is_read_with_its_checksums),
         T(what_is_no_whole_listing_is_refused),
     };
