@@ -6,6 +6,7 @@
  */
 #include "server/config_dir.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -129,9 +130,10 @@ static sl_code add_file(merge *m, const char *dir, const char *name, sl_status *
     rc = check_names(m, s->model_config_list, kept, st);
     m->any = true;
     sl_wire w = sl_wire_open(wire);
-    while (rc == SL_OK && sl_wire_next(&w))
-        if (w.field == 1 && w.type == SL_WIRE_BYTES)
-            sl_text_add(&m->list, w.bytes.n ? w.bytes.p : "", w.bytes.n);
+    while (rc == SL_OK && sl_wire_next(&w)) {
+        assert(w.field == 1 && w.type == SL_WIRE_BYTES); /* of a text, and field 2 is refused */
+        sl_text_add(&m->list, w.bytes.n ? w.bytes.p : "", w.bytes.n);
+    }
     return rc;
 }
 

@@ -8,6 +8,8 @@
  */
 #include "tensorproto/tensorproto.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 #include "format/wire.h"
 #include "tensorproto/lists.h"
@@ -350,8 +352,9 @@ static sl_code new_strings(const proto *p, sl_buffer *lender, size_t bytes, sl_t
     *copy = NULL;
     if (bytes >= LEND_STRINGS && lies_in(lender, p->wire))
         return sl_tensor_try_lend_strings(lender, p->dims, p->rank, t, st);
-    size_t table = p->count * sizeof(sl_str), size; /* fits: sl_shape_count saw to it */
-    sl_buffer *b = sl_add_size(table, bytes, &size) ? sl_buffer_try_new(size) : NULL;
+    size_t table = p->count * sizeof(sl_str); /* fits into an int64_t: sl_shape_count saw to it */
+    assert(table <= INT64_MAX && bytes <= p->wire.n);
+    sl_buffer *b = sl_buffer_try_new(table + bytes);
     if (b == NULL)
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: string tensor of %zu elements",
                        p->count);
@@ -406,7 +409,7 @@ static sl_code string_values(const proto *p, sl_buffer *lender, sl_tensor *out, 
     sl_str *table = out->data;
     sl_wire w = sl_wire_open((sl_str){p->wire.p + p->first_string, p->wire.n - p->first_string});
     size_t have = 0;
-    while (have < p->count && have < p->strings && sl_wire_next(&w)) {
+    while (have < p->count && sl_wire_next(&w)) {
         if (w.field != 8 || w.type != SL_WIRE_BYTES)
             continue;
         table[have++] = copy ? (sl_str){copy, w.bytes.n} : w.bytes;

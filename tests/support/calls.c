@@ -176,7 +176,10 @@ CALL(int, atomic_load(&error_of), curl_multi_add_handle, (void *multi, void *eas
 CALL(void *, NULL, curl_slist_append, (void *list, const char *line), (list, line))
 CALL(void *, NULL, curl_url, (void), ())
 CALL(void *, NULL, XML_ParserCreate, (const char *encoding), (encoding))
+CALL(void *, NULL, protobuf_c_message_unpack,
+     (const void *type, void *memory, size_t n, const uint8_t *bytes), (type, memory, n, bytes))
 CALL(void *, NULL, archive_read_new, (void), ())
+CALL(const char *, NULL, archive_entry_pathname, (void *entry), (entry))
 CALL(int, atomic_load(&error_of), archive_read_open_fd, (void *a, int fd, size_t block),
      (a, fd, block))
 CALL(void *, NULL, BIO_new_mem_buf, (const void *p, int n), (p, n))

@@ -19,6 +19,7 @@
 #include "proto/session_config.pb-c.h"
 #include "server/config.h"
 #include "server/model_dir.h"
+#include "support/calls.h"
 #include "support/faults.h"
 
 typedef struct fixture {
@@ -367,11 +368,11 @@ static sl_code change_once(void *arg, sl_status *st)
 static void a_list_with_everything_finds_no_memory(void **state)
 {
     fixture *f = *state;
-    read_list(f,
-              "model_config_list { "
-              "config { name: 'm' base_path: '/m' model_platform: 'tensorflow' version_labels { "
-              "key: 'new' value: 1 } traffic { split { label: 'new' weight: 1 } } shadow { "
-              "version: 4 } } config { name: 'n' base_path: '/m' model_platform: 'tensorflow' } }");
+    read_list(f, "model_config_list { "
+                 "config { name: 'm' base_path: '/m' model_platform: 'tensorflow' version_labels { "
+                 "key: 'new' value: 1 } traffic { split { label: 'new' weight: 1 } } shadow { "
+                 "version: 4 } version_labels { key: 'old' value: 2 } } config { name: 'n' "
+                 "base_path: '/m' model_platform: 'tensorflow' } }");
     assert_in_range(fail_each_allocation(read_once, f->path), 10, 200);
     assert_in_range(fail_each_allocation(change_once, &f->list), 1, 10);
 }
@@ -547,6 +548,57 @@ static void flags_that_are_given_overwrite_the_session_config_file(void **state)
     tensorflow__config_proto__free_unpacked(c, NULL);
 }
 
+static void threads_and_shares_of_a_session_have_bounds_and_defaults(void **state)
+{
+    fixture *f = *state;
+    const char *file = with_file(f, "tensorflow_session_config_file", "session",
+                                 "intra_op_parallelism_threads: -1 "
+                                 "graph_options { rewrite_options { constant_folding: ON } }");
+    assert_int_equal(load(f, file, "--mixed_precision=bfloat16", NULL), SL_OK);
+    assert_int_equal(tensorflow(f)->intra_op_threads, 1); /* the caller's alone */
+    Tensorflow__ConfigProto *c = session(f);
+    assert_int_equal(c->graph_options->rewrite_options->constant_folding,
+                     TENSORFLOW__REWRITER_CONFIG__TOGGLE__ON);
+    assert_int_equal(c->graph_options->rewrite_options->auto_mixed_precision_onednn_bfloat16,
+                     TENSORFLOW__REWRITER_CONFIG__TOGGLE__ON);
+    tensorflow__config_proto__free_unpacked(c, NULL);
+    assert_int_equal(load(f, "--per_process_gpu_memory_fraction=0.25",
+                          "--tensorflow_inter_op_parallelism=3", NULL),
+                     SL_OK);
+    assert_int_equal(tensorflow(f)->intra_op_threads, 0);
+    assert_int_equal(tensorflow(f)->inter_op_threads, 3);
+    c = session(f);
+    assert_true(c->gpu_options->per_process_gpu_memory_fraction == 0.25);
+    tensorflow__config_proto__free_unpacked(c, NULL);
+    assert_int_equal(load(f, "--tensorflow_session_parallelism=3000000000", NULL, NULL), SL_OK);
+    assert_int_equal(tensorflow(f)->intra_op_threads, INT32_MAX);
+    file = with_file(f, "tensorflow_session_config_file", "session", "nonsense");
+    assert_int_equal(load(f, file, NULL, NULL), SL_INVALID_ARGUMENT);
+    assert_non_null(strstr(f->st.msg, "session': 1:1: message ConfigProto has no field"));
+}
+
+static void what_was_parsed_and_cannot_be_represented_is_said(void **state)
+{
+    fixture *f = *state;
+    sl_model_list l;
+    write_file(f, "models", "model_config_list {}");
+    fail_call("protobuf_c_message_unpack", 1, 0);
+    assert_int_equal(sl_model_list_read(f->path, &l, &f->st), SL_INVALID_ARGUMENT);
+    fail_call(NULL, 0, 0);
+    assert_non_null(strstr(f->st.msg, "/models; cannot be represented"));
+}
+
+static void the_name_of_a_file_may_hold_what_a_uri_does(void **state)
+{
+    fixture *f = *state;
+    sl_model_list l;
+    assert_int_equal(sl_model_list_read("/no/such://x", &l, &f->st), SL_NOT_FOUND);
+    assert_int_equal(
+        sl_model_list_read("a-scheme-that-is-a-good-deal-longer-than-any-there-is://x", &l, &f->st),
+        SL_UNIMPLEMENTED);
+    assert_non_null(strstr(f->st.msg, "'a-scheme-that-is-a-good-deal-longer-than' not impl"));
+}
+
 static void batching_parameters_need_batching(void **state)
 {
     fixture *f = *state;
@@ -579,6 +631,8 @@ static void monitoring_says_where_metrics_are(void **state)
     assert_string_equal(f->config.metrics_path, "/monitoring/prometheus/metrics");
     assert_int_equal(load(f, file, NULL, NULL), SL_OK);
     assert_null(f->config.metrics_path); /* no REST: the file is not even read */
+    assert_int_equal(load(f, file, "--rest_address=127.0.0.1", NULL), SL_OK);
+    assert_non_null(f->config.metrics_path);
     file = with_file(f, "monitoring_config_file", "m",
                      "prometheus_config { enable: true path: '/x' }");
     assert_int_equal(load(f, file, "--rest_api_port=8501", NULL), SL_OK);
@@ -607,6 +661,9 @@ static void keys_are_read(void **state)
     assert_true(sl_str_is(ssl.server_cert, "c"));
     assert_int_equal(ssl.custom_ca.n, 0);
     assert_true(ssl.client_verify);
+    assert_int_equal(sl_ssl_read("/no/such", &f->arena, &ssl, &f->st), SL_NOT_FOUND);
+    sl_batching_config b;
+    assert_int_equal(sl_batching_read("/no/such", &f->arena, &b, &f->st), SL_NOT_FOUND);
 }
 
 #define ADAPTER "[type.googleapis.com/tensorflow.serving.SavedModelBundleSourceAdapterConfig]"
@@ -713,6 +770,30 @@ static void platforms_that_cannot_be_used_are_refused(void **state)
     assert_string_equal(f->st.msg, "Model default requests unsupported platform tensorflow");
 }
 
+static void the_last_entry_of_a_platform_counts(void **state)
+{
+    fixture *f = *state;
+#define ENTRY(key, inside)                                                                        \
+    "platform_configs { key: '" key "' value { source_adapter_config { " ADAPTER " { " inside " " \
+    "} } } } "
+    const char *file =
+        with_file(f, "platform_config_file", "p",
+                  ENTRY("tensorflow", "") ENTRY("other", "")
+                      ENTRY("tensorflow", "legacy_config { saved_model_tags: 'last' "
+                                          "model_warmup_options { num_model_warmup_threads { "
+                                          "value: 1 } enable_all_batch_sizes_warmup: true } }"));
+    assert_int_equal(load(f, file, NULL, NULL), SL_OK);
+    assert_int_equal(f->config.n_platforms, 2);
+    assert_string_equal(tensorflow(f)->tags[0], "last");
+    assert_int_equal(tensorflow(f)->warmup_iterations, 1);
+    assert_non_null(strstr(logged(f), "model_warmup_options.num_model_warmup_threads of platform"));
+    assert_non_null(strstr(logged(f), "model_warmup_options.enable_all_batch_sizes_warmup of"));
+    file = with_file(f, "platform_config_file", "p",
+                     ENTRY("tensorflow", "legacy_config { prefer_tflite_model: true }")
+                         ENTRY("other", ""));
+    assert_int_equal(load(f, file, NULL, NULL), SL_UNIMPLEMENTED);
+}
+
 static void flags_without_effect_are_named_in_the_log(void **state)
 {
     fixture *f = *state;
@@ -742,6 +823,8 @@ static void a_failed_allocation_is_an_error_and_nothing_leaks(void **state)
     fixture *f = *state;
     attempt a = {f, platform_file(f, ADAPTER " { legacy_config { saved_model_tags: 'x' "
                                              "session_config { allow_soft_placement: true } } }")};
+    assert_in_range(fail_each_allocation(load_once, &a), 5, 200);
+    a.file = "--saved_model_tags=x,y";
     assert_in_range(fail_each_allocation(load_once, &a), 5, 200);
 }
 
@@ -822,6 +905,9 @@ int main(void)
         T(batching_parameters_are_checked),
         T(without_files_the_flags_make_the_platform),
         T(flags_that_are_given_overwrite_the_session_config_file),
+        T(threads_and_shares_of_a_session_have_bounds_and_defaults),
+        T(what_was_parsed_and_cannot_be_represented_is_said),
+        T(the_name_of_a_file_may_hold_what_a_uri_does),
         T(batching_parameters_need_batching),
         T(a_model_config_file_goes_before_the_single_model),
         T(monitoring_says_where_metrics_are),
@@ -829,6 +915,7 @@ int main(void)
         T(a_platform_file_takes_the_place_of_the_flags),
         T(a_platform_file_has_defaults_of_its_own),
         T(platforms_that_cannot_be_used_are_refused),
+        T(the_last_entry_of_a_platform_counts),
         T(flags_without_effect_are_named_in_the_log),
         T(a_failed_allocation_is_an_error_and_nothing_leaks),
         T(a_directory_that_cannot_be_served_is_explained),

@@ -1,4 +1,5 @@
 /* test_config_dir.c - lists of models from a directory: of configuration files, of models */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 
 #include "base/mem.h"
 #include "server/config_dir.h"
+#include "support/calls.h"
 #include "support/faults.h"
 
 typedef struct fixture {
@@ -169,6 +171,44 @@ static void a_directory_of_models_is_absolute_and_there(void **state)
     assert_non_null(strstr(f->st.msg, "/nonexistent"));
 }
 
+static void half_a_listing_is_an_error(void **state)
+{
+    fixture *f = *state;
+    put(f, "a.pbtxt", MODEL("one"));
+    fail_call("readdir", 3, EIO);
+    assert_int_not_equal(read_files(f), SL_OK);
+    fail_call(NULL, 0, 0);
+    assert_non_null(strstr(f->st.msg, "Input/output error"));
+}
+
+static void a_model_that_cannot_be_looked_into_is_none_unless_it_is_served(void **state)
+{
+    fixture *f = *state;
+    sl_model_list next;
+    make(f, "m");
+    make(f, "m/1");
+    fail_call("opendir", 2, EACCES);
+    assert_int_equal(scan(f, NULL, &next), SL_OK);
+    fail_call(NULL, 0, 0);
+    assert_int_equal(next.count, 0);
+    sl_model_list_fini(&next);
+    assert_int_equal(scan(f, NULL, &f->list), SL_OK);
+    assert_int_equal(f->list.count, 1);
+    fail_call("stat", 1, EACCES);
+    assert_int_equal(scan(f, &f->list, &next), SL_OK);
+    fail_call(NULL, 0, 0);
+    assert_int_equal(next.count, 1);
+    sl_model_list_fini(&next);
+}
+
+static void what_there_can_be_only_one_of_is_given_once(void **state)
+{
+    fixture *f = *state;
+    put(f, "a.pbtxt", "custom_model_config {} " MODEL("one"));
+    assert_int_equal(read_files(f), SL_INVALID_ARGUMENT);
+    assert_non_null(strstr(f->st.msg, "excludes \"custom_model_config\""));
+}
+
 static sl_code read_files_once(void *arg, sl_status *st)
 {
     sl_model_source s = {.config = arg, .models = ""};
@@ -210,6 +250,9 @@ int main(void)
         T(a_mistake_names_its_file),
         T(a_directory_that_holds_a_version_is_a_model),
         T(a_directory_of_models_is_absolute_and_there),
+        T(half_a_listing_is_an_error),
+        T(a_model_that_cannot_be_looked_into_is_none_unless_it_is_served),
+        T(what_there_can_be_only_one_of_is_given_once),
         T(without_memory_it_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

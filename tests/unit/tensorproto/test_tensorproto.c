@@ -10,6 +10,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 #include "format/wire.h"
+#include "support/faults.h"
 #include "tensorproto/tensorproto.h"
 
 enum { BOUND = 1 << 20 };
@@ -603,6 +604,191 @@ static void shapes_say_unknown_size_and_rank(void **state)
     assert_int_equal(dims[1], 5);
 }
 
+/* ---- what is not what it seems ---- */
+
+static void fields_of_another_wire_type_are_not_taken(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {2};
+    sl_text t = begin(SL_DT_INT32, 1, dims);
+    sl_wire_put_fixed32(&t, 1, SL_DT_FLOAT);                          /* dtype */
+    sl_wire_put_varint(&t, 2, 7);                                     /* shape */
+    sl_wire_put_varint(&t, 4, 7);                                     /* tensor_content */
+    sl_wire_put_varint(&t, 8, 7);                                     /* string_val */
+    sl_wire_put_varint(&t, 19, 7);                                    /* of a later version */
+    sl_wire_put_bytes(&t, 2, "\x1a\x00\x10\x05\x12\x03\x0a\x01x", 9); /* and inside of it */
+    sl_wire_put_fixed32(&t, 7, 7);                                    /* int_val */
+    sl_wire_put_varint(&t, 7, 3);
+    sl_tensor out = decoded(&t);
+    assert_int_equal(out.dtype, SL_DT_INT32);
+    assert_int_equal(out.rank, 2);
+    assert_int_equal(out.dims[1], 0); /* a dimension without a size */
+    sl_tensor_release(&out);
+    t = begin(SL_DT_INT32, 1, dims);
+    sl_wire_put_fixed32(&t, 7, 7);
+    sl_wire_put_varint(&t, 7, 3);
+    out = decoded(&t);
+    assert_int_equal(((int32_t *)out.data)[0], 3);
+    assert_int_equal(((int32_t *)out.data)[1], 3);
+    sl_tensor_release(&out);
+    t = begin(SL_DT_STRING, 1, dims);
+    sl_wire_put_bytes(&t, 8, "a", 1);
+    sl_wire_put_varint(&t, 8, 7);
+    sl_wire_put_bytes(&t, 8, "b", 1);
+    out = decoded(&t);
+    assert_true(sl_str_is(((sl_str *)out.data)[1], "b"));
+    sl_tensor_release(&out);
+    t = begin(SL_DT_FLOAT8_E5M2, 1, dims);
+    sl_wire_put_bytes(&t, 18, "ab", 2);
+    sl_wire_put_varint(&t, 18, 7);
+    out = decoded(&t);
+    assert_memory_equal(out.data, "ab", 2);
+    sl_tensor_release(&out);
+}
+
+static void float8_of_several_pieces_is_the_last_one(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {3};
+    sl_text t = begin(SL_DT_FLOAT8_E5M2, 1, dims);
+    sl_wire_put_bytes(&t, 18, "abc", 3);
+    sl_wire_put_bytes(&t, 18, "de", 2);
+    sl_tensor out = decoded(&t);
+    assert_memory_equal(out.data, "dee", 3);
+    sl_tensor_release(&out);
+}
+
+static void an_empty_packed_list_means_zeros(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {2};
+    sl_text t = begin(SL_DT_INT64, 1, dims);
+    sl_wire_put_bytes(&t, 10, "", 0);
+    sl_tensor out = decoded(&t);
+    assert_int_equal(((int64_t *)out.data)[1], 0);
+    sl_tensor_release(&out);
+}
+
+static void the_first_mistake_of_a_shape_is_reported_when_the_rest_is_well_formed(void **state)
+{
+    (void)state;
+    const int64_t below[] = {-2};
+    sl_text t = begin(SL_DT_FLOAT, 1, below);
+    sl_wire_put_bytes(&t, 2, "\x12\x0b\x08\xfd\xff\xff\xff\xff\xff\xff\xff\xff\x01", 13);
+    fails(&t, SL_INVALID_ARGUMENT, "size -2 in a shape is negative");
+    t = begin(SL_DT_FLOAT, 1, below);
+    sl_text_add(&t, "\x22\x05", 2);
+    fails(&t, SL_INVALID_ARGUMENT, "cannot be parsed");
+}
+
+static void lengths_that_overflow_are_refused(void **state)
+{
+    (void)state;
+    const int64_t dims[] = {2};
+    sl_text t = begin(SL_DT_STRING, 1, dims);
+    sl_wire_put_bytes(&t, 4, "\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01x", 12);
+    fails(&t, SL_INVALID_ARGUMENT, "does not fit a string tensor of shape [2]");
+}
+
+static void forget(sl_buffer *b)
+{
+    sl_free(b);
+}
+
+/* Whoever lends a buffer that the message does not lie in gets a copy. */
+static void a_message_outside_of_its_lender_is_copied(void **state)
+{
+    (void)state;
+    static char large[2000];
+    const int64_t dims[] = {1};
+    char *place = sl_malloc(3 * 4096);
+    for (int at = 0; at < 3; at++)
+        for (int strings = 0; strings < 2; strings++) {
+            sl_text t = begin(strings ? SL_DT_STRING : SL_DT_FLOAT, 1, dims);
+            sl_wire_put_bytes(&t, strings ? 8 : 4, large, strings ? sizeof large : 4);
+            memcpy(place + at * 4096, t.p, t.n);
+            sl_buffer *b = sl_buffer_try_wrap(place + 4096, at == 1 ? 10 : 4096, forget, NULL);
+            size_t budget = 0;
+            sl_tensor out;
+            assert_int_equal(
+                sl_tensorproto_decode_in((sl_str){place + at * 4096, t.n}, b, &budget, &out, NULL),
+                SL_OK);
+            assert_ptr_not_equal(out.buffer, b);
+            sl_tensor_release(&out);
+            sl_buffer_release(b);
+            sl_text_fini(&t);
+        }
+    sl_free(place);
+}
+
+static void what_has_no_form_or_size_is_not_written(void **state)
+{
+    (void)state;
+    sl_tensorproto_form f;
+    sl_status st = {0};
+    sl_tensor resource = {.dtype = SL_DT_RESOURCE};
+    assert_int_equal(sl_tensorproto_measure(&resource, false, &f, &st), SL_UNIMPLEMENTED);
+    assert_string_equal(st.msg, "a resource has no wire form");
+    static const size_t sizes[][2] = {{SIZE_MAX - 20, 20}, {SIZE_MAX - 12, 2}};
+    for (size_t i = 0; i < SL_COUNTOF(sizes); i++)
+        for (int content = 0; content < 2; content++) {
+            sl_str two[] = {{"", sizes[i][0]}, {"", sizes[i][1]}};
+            sl_tensor t = {
+                .dtype = SL_DT_STRING, .rank = 1, .dims = {2}, .size = sizeof two, .data = two};
+            assert_int_equal(sl_tensorproto_measure(&t, content, &f, &st), SL_RESOURCE_EXHAUSTED);
+        }
+}
+
+static void what_nobody_can_lend_is_copied(void **state)
+{
+    (void)state;
+    static float values[4096];
+    sl_tensorproto_form f;
+    sl_chain c = {0};
+    struct iovec v[9];
+    sl_tensor t = {
+        .dtype = SL_DT_FLOAT, .rank = 1, .dims = {4096}, .size = sizeof values, .data = values};
+    assert_int_equal(sl_tensorproto_measure(&t, false, &f, NULL), SL_OK);
+    sl_tensorproto_write(&t, &f, &c);
+    assert_int_equal(c.size, f.size);
+    for (int i = 0, n = sl_chain_vectors(&c, v, 9); i < n; i++)
+        assert_ptr_not_equal(v[i].iov_base, values);
+    sl_chain_reset(&c);
+}
+
+static sl_code write_once(void *arg, sl_status *st)
+{
+    sl_tensorproto_form f;
+    sl_chain c = {0};
+    sl_code rc = sl_tensorproto_measure(arg, true, &f, st);
+    sl_tensorproto_write(arg, &f, &c);
+    sl_tensorproto_form list;
+    if (rc == SL_OK)
+        rc = sl_tensorproto_measure(arg, false, &list, st);
+    sl_tensorproto_write(arg, &list, &c);
+    if (!c.failed)
+        assert_int_equal(c.size, f.size + list.size);
+    else
+        rc = sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
+    sl_chain_reset(&c);
+    return rc;
+}
+
+static void a_message_that_finds_no_memory_is_known_to_have_failed(void **state)
+{
+    (void)state;
+    sl_str strings[300];
+    static int64_t numbers[9000];
+    for (size_t i = 0; i < SL_COUNTOF(strings); i++)
+        strings[i] = SL_STR("a string of some bytes, so that there are several blocks of them");
+    sl_tensor s = {
+        .dtype = SL_DT_STRING, .rank = 1, .dims = {300}, .size = sizeof strings, .data = strings};
+    sl_tensor n = {
+        .dtype = SL_DT_INT64, .rank = 1, .dims = {9000}, .size = sizeof numbers, .data = numbers};
+    assert_in_range(fail_each_allocation(write_once, &s), 1, 200);
+    assert_in_range(fail_each_allocation(write_once, &n), 1, 200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -636,6 +822,15 @@ int main(void)
         cmocka_unit_test(shapes_in_two_parts_are_one),
         cmocka_unit_test(running_out_of_memory_is_an_error),
         cmocka_unit_test(shapes_say_unknown_size_and_rank),
+        cmocka_unit_test(fields_of_another_wire_type_are_not_taken),
+        cmocka_unit_test(float8_of_several_pieces_is_the_last_one),
+        cmocka_unit_test(an_empty_packed_list_means_zeros),
+        cmocka_unit_test(the_first_mistake_of_a_shape_is_reported_when_the_rest_is_well_formed),
+        cmocka_unit_test(lengths_that_overflow_are_refused),
+        cmocka_unit_test(a_message_outside_of_its_lender_is_copied),
+        cmocka_unit_test(what_has_no_form_or_size_is_not_written),
+        cmocka_unit_test(what_nobody_can_lend_is_copied),
+        cmocka_unit_test(a_message_that_finds_no_memory_is_known_to_have_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
