@@ -25,6 +25,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -132,6 +133,7 @@ int openat(int dir, const char *path, int flags, ...)
 
 CALL(ssize_t, -1, read, (int fd, void *p, size_t n), (fd, p, n))
 CALL(ssize_t, -1, write, (int fd, const void *p, size_t n), (fd, p, n))
+CALL(ssize_t, -1, send, (int fd, const void *p, size_t n, int flags), (fd, p, n, flags))
 CALL(ssize_t, -1, pwrite, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at))
 CALL(int, -1, fsync, (int fd), (fd))
 CALL(int, -1, ftruncate, (int fd, off_t size), (fd, size))

@@ -168,11 +168,10 @@ sl_code fetch_get(fetch_op *op, sl_status *st)
         rc = fetch_listing_complete(&l, st);
         op->partial = rc != SL_OK;
     }
-    if (rc == SL_OK) {
-        fetch_fingerprint(&l, fingerprint);
-        if (!fetch_mirror_has(op->dir, op->name, fingerprint))
-            rc = get_objects(op, &l, fingerprint, st);
-    }
+    if (rc == SL_OK)
+        rc = fetch_fingerprint(&l, fingerprint, st);
+    if (rc == SL_OK && !fetch_mirror_has(op->dir, op->name, fingerprint))
+        rc = get_objects(op, &l, fingerprint, st);
     fetch_listing_fini(&l);
     return rc;
 }

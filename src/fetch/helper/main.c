@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/counts.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
@@ -33,6 +34,13 @@ static struct {
     fetch_settings settings; /* set before the first request, then constant */
 } self = {.writing = PTHREAD_MUTEX_INITIALIZER};
 
+/* Other threads may be anywhere. */
+static void end(int status)
+{
+    sl_counts_write();
+    _exit(status);
+}
+
 /* ---- talking ---- */
 
 static void say(const sl_fetch_msg *m)
@@ -41,7 +49,7 @@ static void say(const sl_fetch_msg *m)
     sl_fetch_write(&t, m);
     if (t.failed) { /* the server must not wait for what was never said: it starts us anew */
         fprintf(stderr, "sluice-fetch: out of memory\n");
-        _exit(1);
+        end(1);
     }
     pthread_mutex_lock(&self.writing);
     for (size_t at = 0; at < t.n;) {
@@ -49,7 +57,7 @@ static void say(const sl_fetch_msg *m)
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            _exit(0); /* the server has gone */
+            end(0); /* the server has gone */
         at += (size_t)n;
     }
     pthread_mutex_unlock(&self.writing);
@@ -255,13 +263,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "sluice-fetch is started by sluice: it has no use of its own\n");
         return 2;
     }
+    sl_fault_listen();
     sl_thread_be_nice();
     if (fetch_http_start(&st)) {
         fprintf(stderr, "sluice-fetch: %s\n", st.msg);
         return 1;
     }
     fetch_queue_start(run, free_op);
-    int status = serve();
-    sl_counts_write();
-    _exit(status); /* other threads may be anywhere */
+    end(serve());
 }

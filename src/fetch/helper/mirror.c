@@ -43,25 +43,25 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const fetch_object *)a)->path, ((const fetch_object *)b)->path);
 }
 
-void fetch_fingerprint(fetch_listing *l, char out[FETCH_FINGERPRINT])
+sl_code fetch_fingerprint(fetch_listing *l, char out[FETCH_FINGERPRINT], sl_status *st)
 {
     unsigned char digest[EVP_MAX_MD_SIZE] = {0};
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     if (l->count)
         qsort(l->list, (size_t)l->count, sizeof *l->list, by_path);
-    if (md == NULL || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1)
-        abort();
-    for (int i = 0; i < l->count; i++) {
+    bool ok = md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1;
+    for (int i = 0; i < l->count && ok; i++) {
         char size[32];
         snprintf(size, sizeof size, "\n%llu\n", (unsigned long long)l->list[i].size);
         EVP_DigestUpdate(md, l->list[i].path, strlen(l->list[i].path));
         EVP_DigestUpdate(md, size, strlen(size));
         EVP_DigestUpdate(md, l->list[i].tag, strlen(l->list[i].tag) + 1);
     }
-    EVP_DigestFinal_ex(md, digest, NULL);
+    ok = ok && EVP_DigestFinal_ex(md, digest, NULL) == 1;
     EVP_MD_CTX_free(md);
     for (int i = 0; i < 16; i++)
         snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    return ok ? SL_OK : sl_fail(st, SL_RESOURCE_EXHAUSTED, "SHA-256 cannot be had");
 }
 
 /* ---- trees ---- */
@@ -210,10 +210,12 @@ void fetch_staging_close(fetch_staging *s)
 static sl_code set_link(const char *dir, const char *name, const char *fingerprint, sl_status *st)
 {
     char link[PATH_MAX], fresh[PATH_MAX], target[PATH_MAX], folder[PATH_MAX];
-    if (!path_of(link, sizeof link, "%s/versions/%s", dir, name) ||
-        !path_of(fresh, sizeof fresh, "%s/versions/.%s-%d", dir, name, (int)gettid()) ||
-        !path_of(folder, sizeof folder, "%s/versions", dir) ||
-        !path_of(target, sizeof target, "../data/%s-%s", name, fingerprint))
+    /* The second is the longest. */
+    bool fits = path_of(link, sizeof link, "%s/versions/%s", dir, name) &
+                path_of(fresh, sizeof fresh, "%s/versions/.%s-%d", dir, name, (int)gettid()) &
+                path_of(folder, sizeof folder, "%s/versions", dir) &
+                path_of(target, sizeof target, "../data/%s-%s", name, fingerprint);
+    if (!fits)
         return sl_fail(st, SL_INVALID_ARGUMENT, "%s: too long", dir);
     sl_code rc = make_directory(folder, st);
     if (rc)
@@ -233,8 +235,9 @@ sl_code fetch_publish(const char *dir, const char *path, const char *name, const
                       sl_status *st)
 {
     char to[PATH_MAX], folder[PATH_MAX];
-    if (!path_of(to, sizeof to, "%s/data/%s-%s", dir, name, fingerprint) ||
-        !path_of(folder, sizeof folder, "%s/data", dir))
+    bool fits = path_of(to, sizeof to, "%s/data/%s-%s", dir, name, fingerprint) &
+                path_of(folder, sizeof folder, "%s/data", dir);
+    if (!fits)
         return sl_fail(st, SL_INVALID_ARGUMENT, "%s: too long", dir);
     sl_code rc = fetch_sync_tree(path, st);
     if (rc)
@@ -336,8 +339,9 @@ static void drop_staging(const char *dir)
 sl_code fetch_tidy(fetch_op *op, sl_status *st)
 {
     char versions[PATH_MAX], data[PATH_MAX];
-    if (!path_of(versions, sizeof versions, "%s/versions", op->dir) ||
-        !path_of(data, sizeof data, "%s/data", op->dir))
+    bool fits = path_of(versions, sizeof versions, "%s/versions", op->dir) &
+                path_of(data, sizeof data, "%s/data", op->dir);
+    if (!fits)
         return sl_fail(st, SL_INVALID_ARGUMENT, "%s: too long", op->dir);
     drop_links(op, versions);
     drop_data(op, data);

@@ -15,8 +15,9 @@
 
 enum { FETCH_FINGERPRINT = 33 };
 
-/* What the listing of a version amounts to: its files' names, sizes and tags. Sorts the listing. */
-void fetch_fingerprint(fetch_listing *l, char out[FETCH_FINGERPRINT]);
+/* What the listing of a version amounts to: its files' names, sizes and tags. Sorts the listing.
+ * RESOURCE_EXHAUSTED: OpenSSL cannot be had. */
+sl_code fetch_fingerprint(fetch_listing *l, char out[FETCH_FINGERPRINT], sl_status *st);
 
 /* Makes the directories of a mirror that are missing. */
 sl_code fetch_mirror_make(const char *dir, sl_status *st);

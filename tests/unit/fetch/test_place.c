@@ -183,11 +183,26 @@ static void loopback_is_told_by_its_text(void **state)
                                         "[::11]",
                                         "[::2]:1",
                                         "127.0.0",
-                                        "10.0.0.1:127"};
+                                        "10.0.0.1:127",
+                                        "127.0.0.!",
+                                        "127.0.0.x"};
     for (size_t i = 0; i < sizeof here / sizeof *here; i++)
         assert_true(sl_fetch_is_loopback(sl_str_of(here[i])));
     for (size_t i = 0; i < sizeof there / sizeof *there; i++)
         assert_false(sl_fetch_is_loopback(sl_str_of(there[i])));
+    assert_false(sl_fetch_is_loopback((sl_str){NULL, 0}));
+}
+
+static void a_zero_byte_is_no_part_of_a_host_and_is_encoded(void **state)
+{
+    (void)state;
+    sl_fetch_place p;
+    sl_text t = {0};
+    assert_int_equal(sl_fetch_url_parse(SL_STR("http://ho\0st/x"), &p, &st), SL_INVALID_ARGUMENT);
+    assert_int_equal(sl_fetch_place_parse(SL_STR("s3://buc\0ket/x"), &p, &st), SL_INVALID_ARGUMENT);
+    sl_fetch_encode(&t, SL_STR("a\0/"), false);
+    assert_string_equal(t.p, "a%00%2F");
+    sl_text_fini(&t);
 }
 
 int main(void)
@@ -199,6 +214,7 @@ int main(void)
         cmocka_unit_test(what_could_lead_elsewhere_or_be_a_secret_is_refused),
         cmocka_unit_test(what_is_too_long_is_refused),
         cmocka_unit_test(a_root_ends_at_a_slash),
+        cmocka_unit_test(a_zero_byte_is_no_part_of_a_host_and_is_encoded),
         cmocka_unit_test(names_are_encoded_as_a_signature_wants_them),
         cmocka_unit_test(only_paths_that_stay_below_their_directory_are_safe),
     };

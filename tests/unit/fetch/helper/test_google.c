@@ -404,10 +404,25 @@ static void what_is_no_whole_listing_is_refused(void **state)
                                       "{\"items\": [{\"name\": \"n/a\", \"size\": \"1\"}]}",
                                       "{\"items\": [{\"name\": \"m/../a\", \"size\": \"1\"}]}",
                                       "{\"items\": [{\"name\": \"m/a\\u0000b\", \"size\": \"1\"}]}",
+                                      "{\"nextPageToken\": 7}",
+                                      "{\"nextPageToken\": \"a\\u0000b\"}",
                                       "{\"items\": [7]}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         fetch_gs_page page;
         assert_int_not_equal(fetch_gs_parse(sl_str_of(bad[i]), SL_STR("m/"), &page, &st), SL_OK);
+    }
+}
+
+static void an_empty_token_is_that_of_the_last_page(void **state)
+{
+    (void)state;
+    fetch_gs_page page;
+    static const char *const last[] = {"{\"nextPageToken\": \"\"}", "{\"nextPageToken\": null}",
+                                       "{}"};
+    for (size_t i = 0; i < SL_COUNTOF(last); i++) {
+        assert_int_equal(fetch_gs_parse(sl_str_of(last[i]), SL_STR("m/"), &page, &st), SL_OK);
+        assert_null(page.next);
+        fetch_gs_page_fini(&page);
     }
 }
 
@@ -426,6 +441,7 @@ int main(void)
         T(who_is_not_wanted_any_more_is_not_taken_for_anonymous),
         T(an_assertion_needs_a_key_that_signs_and_plain_names),
         T(a_listing_is_read_with_its_checksums),
+        T(an_empty_token_is_that_of_the_last_page),
         T(what_is_no_whole_listing_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
 /* test_queue.c - how many requests run at once, of one bucket and of all */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "fetch/helper/queue.h"
+#include "support/calls.h"
 
 static sl_status st;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -140,6 +142,20 @@ static void what_runs_and_what_waits_can_be_cancelled(void **state)
     assert_int_equal(cancelled, 2);
 }
 
+static void what_finds_no_thread_starts_when_another_has_ended(void **state)
+{
+    (void)state;
+    add(1, SL_STR("b"));
+    until(&started, 1);
+    fail_call("pthread_create", 1, EAGAIN);
+    add(2, SL_STR("b"));
+    assert_int_equal(calls_counted(), 1);
+    fail_call(NULL, 0, 0);
+    assert_int_equal(started, 1);
+    let(&open_b, true);
+    until(&finished, 2);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
@@ -148,6 +164,7 @@ int main(void)
         T(all_together_are_bounded),
         T(one_buckets_requests_keep_their_order),
         T(what_runs_and_what_waits_can_be_cancelled),
+        T(what_finds_no_thread_starts_when_another_has_ended),
     };
     fetch_queue_start(run, done);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,10 @@
 /* test_unpack.c - archives, also those that were made to do harm */
+#include <archive.h>
+#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,7 +19,9 @@
 #include <cmocka.h>
 
 #include "base/counts.h"
+#include "base/mem.h"
 #include "fetch/helper/archive.h"
+#include "support/calls.h"
 
 static sl_status st;
 static char dir[64], file[128], out[128];
@@ -267,6 +273,168 @@ static void half_an_archive_and_none_at_all_are_refused(void **state)
     close(fd);
 }
 
+/* ---- when the system, or libarchive, says no ---- */
+
+static sl_code unpack_again(void *arg, sl_status *status)
+{
+    static int run;
+    char path[200];
+    (void)arg;
+    snprintf(path, sizeof path, "%s/again%d", dir, run++);
+    assert_int_equal(mkdir(path, 0700), 0);
+    int fd = open(path, O_RDONLY | O_DIRECTORY);
+    lseek(archive, 0, SEEK_SET);
+    sl_code rc = fetch_unpack(archive, fd, 1000, 100, status);
+    close(fd);
+    return rc;
+}
+
+static void a_full_disk_is_said_to_be_one(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *call;
+        int error;
+        sl_code code;
+    } cases[] = {{"mkdirat", ENOSPC, SL_RESOURCE_EXHAUSTED},
+                 {"mkdirat", EIO, SL_INTERNAL},
+                 {"openat", EDQUOT, SL_RESOURCE_EXHAUSTED},
+                 {"openat", EIO, SL_INTERNAL},
+                 {"pwrite", ENOSPC, SL_RESOURCE_EXHAUSTED},
+                 {"pwrite", EFBIG, SL_INTERNAL},
+                 {"pwrite", EINTR, SL_OK}};
+    static const char end[1024];
+    put("1/a", '0', "", "x", 1);
+    assert_int_equal(write(archive, end, sizeof end), sizeof end);
+    for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
+        fail_call(cases[i].call, 1, cases[i].error);
+        assert_int_equal(unpack_again(NULL, &st), cases[i].code);
+        fail_call(NULL, 0, 0);
+        if (cases[i].code)
+            assert_non_null(strstr(st.msg, "the cache directory: 1"));
+    }
+}
+
+static void what_libarchive_cannot_open_or_name_is_refused(void **state)
+{
+    (void)state;
+    static const char end[1024];
+    put("a", '0', "", "x", 1);
+    assert_int_equal(write(archive, end, sizeof end), sizeof end);
+    assert_int_equal(fail_each_call("archive_read_new", 0, unpack_again, NULL), 1);
+    assert_int_equal(fail_each_call("archive_read_open_fd", -30, unpack_again, NULL), 1);
+    fail_call("archive_entry_pathname", 1, 0);
+    assert_int_equal(unpack_again(NULL, &st), SL_INVALID_ARGUMENT);
+    fail_call(NULL, 0, 0);
+    assert_string_equal(st.msg, "the archive holds a name that cannot be read");
+}
+
+static void block(const char *p, size_t n)
+{
+    assert_int_equal(write(archive, p, n), n);
+}
+
+/* A zip that is written in one go tells the sizes behind the data. */
+static void a_file_that_does_not_tell_its_size_is_bounded_as_it_comes(void **state)
+{
+    (void)state;
+    static const char head[] = "PK\x03\x04\x14\0\x08\0\0\0\0\0\0\0" /* stored, sizes follow */
+                               "\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0"
+                               "a";
+    static const char deflated[] = "\x4b\x4c\x4a\x06\x00"; /* "abc" */
+    static const char foot[] = "PK\x07\x08\xc2\x41\x24\x35\x05\0\0\0\x03\0\0\0";
+    static const char end[100] = "PK\x01\x02"; /* a directory would follow */
+    char copy[sizeof head];
+    memcpy(copy, head, sizeof head);
+    copy[8] = 8; /* deflate */
+    block(copy, sizeof head - 1);
+    block(deflated, sizeof deflated - 1);
+    block(foot, sizeof foot - 1);
+    block(end, sizeof end);
+    lseek(archive, 0, SEEK_SET);
+    int fd = open(out, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(fetch_unpack(archive, fd, 2, 10, &st), SL_OUT_OF_RANGE);
+    assert_int_equal(unlinkat(fd, "a", 0), 0);
+    lseek(archive, 0, SEEK_SET);
+    assert_int_equal(fetch_unpack(archive, fd, 3, 10, &st), SL_OK);
+    close(fd);
+    assert_true(is_there("a", "abc"));
+}
+
+/* Stands before libarchive's: a library that says what cannot be. */
+static struct {
+    bool on;
+    la_int64_t at;
+    size_t n;
+} lie;
+
+int archive_read_data_block(struct archive *a, const void **p, size_t *n, la_int64_t *at)
+{
+    static int (*real)(struct archive *, const void **, size_t *, la_int64_t *);
+    static const char zeros[100];
+    if (real == NULL)
+        *(void **)&real = dlsym(RTLD_NEXT, "archive_read_data_block");
+    int rc = real(a, p, n, at);
+    if (lie.on && rc == ARCHIVE_OK) {
+        *p = zeros;
+        *at = lie.at;
+        *n = lie.n;
+        lie.at -= 5; /* the second time it goes back */
+    }
+    return rc;
+}
+
+static void places_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        la_int64_t at;
+        size_t n;
+    } cases[] = {{-1, 1}, {1001, 1}, {990, 11}, {0, 1001}};
+    static const char end[1024];
+    put("a", '0', "", "x", 1);
+    put("b", '0', "", "x", 1);
+    block(end, sizeof end);
+    for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
+        lie.on = true;
+        lie.at = cases[i].at;
+        lie.n = cases[i].n;
+        assert_int_equal(unpack_again(NULL, &st), SL_OUT_OF_RANGE);
+    }
+    lie.on = false;
+    assert_int_equal(unpack_again(NULL, &st), SL_OK);
+}
+
+/* ---- the process apart ---- */
+
+static sl_code unpack_apart(const char *name)
+{
+    static fetch_settings settings = {.max_bytes = 1000};
+    fetch_op op = {.settings = &settings};
+    return fetch_unpack_apart(&op, name, out, &st);
+}
+
+/* What the process is told to open says how it ends: main() below. */
+static void a_process_that_dies_costs_its_archive_only(void **state)
+{
+    (void)state;
+    assert_int_equal(unpack_apart("die"), SL_INVALID_ARGUMENT);
+    assert_string_equal(st.msg, "what opens archives died of this one (signal 9)");
+    assert_int_equal(unpack_apart("exit 7"), SL_INVALID_ARGUMENT);
+    assert_string_equal(st.msg, "what opens archives died of this one (exit status 7)");
+    assert_int_equal(unpack_apart("exit 250"), SL_INVALID_ARGUMENT);
+    assert_string_equal(st.msg, "what opens archives died of this one (exit status 250)");
+    assert_int_equal(unpack_apart("/nonexistent"), SL_INTERNAL);
+    assert_string_equal(st.msg, "No such file or directory");
+}
+
+static int end_as_told(const char *how)
+{
+    if (strcmp(how, "die") == 0)
+        raise(SIGKILL);
+    return (int)strtol(how + 5, NULL, 10);
+}
+
 static bool may(const char *from, const char *to)
 {
     sl_str roots[] = {SL_STR("https://mirror.example/models")};
@@ -290,7 +458,7 @@ static void a_redirect_stays_with_its_host_or_below_a_root(void **state)
     assert_false(may("https://h/a", "https://mirror.example/other"));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -308,7 +476,18 @@ int main(void)
         T(more_bytes_in_all_than_allowed_are_refused),
         T(more_entries_than_allowed_are_refused),
         T(half_an_archive_and_none_at_all_are_refused),
+        T(a_full_disk_is_said_to_be_one),
+        T(what_libarchive_cannot_open_or_name_is_refused),
+        T(a_file_that_does_not_tell_its_size_is_bounded_as_it_comes),
+        T(places_that_cannot_be_are_refused),
+        T(a_process_that_dies_costs_its_archive_only),
         cmocka_unit_test(a_redirect_stays_with_its_host_or_below_a_root),
     };
+    if (argc > 2) { /* as /proc/self/exe, by fetch_unpack_apart */
+        int status = argv[2][0] == '/' ? fetch_unpack_main(argc, argv) : end_as_told(argv[2]);
+        fflush(stdout);
+        sl_counts_write();
+        _exit(status);
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
