@@ -177,6 +177,8 @@ CALL(void *, NULL, curl_multi_init, (void), ())
 CALL(int, atomic_load(&error_of), curl_multi_add_handle, (void *multi, void *easy), (multi, easy))
 CALL(void *, NULL, curl_slist_append, (void *list, const char *line), (list, line))
 CALL(void *, NULL, curl_url, (void), ())
+CALL(int, atomic_load(&error_of), curl_url_get, (void *u, int what, char **part, unsigned flags),
+     (u, what, part, flags))
 CALL(void *, NULL, XML_ParserCreate, (const char *encoding), (encoding))
 CALL(void *, NULL, protobuf_c_message_unpack,
      (const void *type, void *memory, size_t n, const uint8_t *bytes), (type, memory, n, bytes))

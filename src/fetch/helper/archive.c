@@ -214,26 +214,40 @@ static bool is_model(const char *dir)
     return false;
 }
 
+/* Makes `path` of both: is it a directory? -1 with errno: that cannot be told. */
+static int directory_at(char path[PATH_MAX], const char *dir, const char *name)
+{
+    struct stat s;
+    if (snprintf(path, PATH_MAX, "%s/%s", dir, name) >= PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    return lstat(path, &s) ? -1 : S_ISDIR(s.st_mode);
+}
+
 /* Finds version directories below `dir`; *only gets the one directory there is, if there is one. */
 static sl_code find_versions(const char *dir, fetch_names *out, char *only, sl_status *st)
 {
     char path[PATH_MAX];
-    struct stat s;
     int directories = 0;
     sl_code rc = SL_OK;
     DIR *d = opendir(dir);
     if (d == NULL)
         return sl_fail(st, SL_INTERNAL, "%s: %s", dir, strerror(errno));
-    for (struct dirent *e; rc == SL_OK && (e = readdir(d)) != NULL;) {
-        if (e->d_name[0] == '.' ||
-            snprintf(path, sizeof path, "%s/%s", dir, e->d_name) >= (int)sizeof path ||
-            lstat(path, &s) != 0 || !S_ISDIR(s.st_mode))
+    struct dirent *e;
+    for (errno = 0; rc == SL_OK && (e = readdir(d)) != NULL; errno = 0) {
+        int is = e->d_name[0] == '.' ? 0 : directory_at(path, dir, e->d_name);
+        if (is < 0) /* what is written down of half of an archive would be believed for ever */
+            rc = sl_fail(st, SL_INTERNAL, "%s/%s: %s", dir, e->d_name, strerror(errno));
+        if (is <= 0)
             continue;
         directories++;
         memcpy(only, path, strlen(path) + 1);
         if (sl_fetch_is_version(sl_str_of(e->d_name)) && is_model(path))
             rc = fetch_names_add(out, sl_str_of(e->d_name), st);
     }
+    if (rc == SL_OK && errno != 0)
+        rc = sl_fail(st, SL_INTERNAL, "%s: %s", dir, strerror(errno));
     closedir(d);
     if (directories != 1)
         *only = '\0';

@@ -295,14 +295,14 @@ static int ended(team *m, CURLcode *how)
         if (msg->msg != CURLMSG_DONE)
             continue;
         *how = msg->data.result;
-        for (int i = 0; i < m->used; i++)
-            if (m->list[i].easy == msg->easy_handle) {
-                curl_multi_remove_handle(m->multi, m->list[i].easy);
-                curl_slist_free_all(m->list[i].headers);
-                m->list[i].headers = NULL;
-                m->added[i] = false;
-                return i;
-            }
+        int i = 0;
+        while (m->list[i].easy != msg->easy_handle) /* it knows no others */
+            i++;
+        curl_multi_remove_handle(m->multi, m->list[i].easy);
+        curl_slist_free_all(m->list[i].headers);
+        m->list[i].headers = NULL;
+        m->added[i] = false;
+        return i;
     }
     return -1;
 }

@@ -87,7 +87,7 @@ static int shards_of(const char *path)
     char end;
     if (sscanf(path, "variables/variables.data-%5u-of-%5u%c", &shard, &count, &end) != 2)
         return 0;
-    return shard < count && count <= 99999 ? (int)count : 0;
+    return shard < count ? (int)count : 0;
 }
 
 sl_code fetch_listing_complete(const fetch_listing *l, sl_status *st)

@@ -175,7 +175,7 @@ static sl_code from_user(fetch_google *g, fetch_op *op, sl_str file, sl_status *
     sl_text body = {0};
     sl_code rc = SL_OK;
     sl_text_puts(&body, "grant_type=refresh_token");
-    for (size_t i = 0; i < SL_COUNTOF(names) && rc == SL_OK; i++) {
+    for (size_t i = 0; i < SL_COUNTOF(names); i++) {
         char *value = fetch_json_string(file, names[i]);
         if (value == NULL) {
             rc = sl_fail(st, SL_UNAUTHENTICATED, "the credentials' file has no %s", names[i]);
@@ -262,7 +262,7 @@ sl_code fetch_google_token(fetch_google *g, fetch_op *op, char *out, size_t size
 {
     sl_code rc = SL_OK;
     pthread_mutex_lock(&g->lock);
-    if (!g->known || (g->good_until_us && sl_wall_us() >= g->good_until_us)) {
+    if (!g->known || sl_wall_us() >= g->good_until_us) {
         rc = look(g, op, st);
         g->known = rc == SL_OK;
     }

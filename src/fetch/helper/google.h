@@ -22,7 +22,7 @@ typedef struct fetch_google {
     pthread_mutex_t lock; /* held while a token is fetched */
     bool known;
     char token[FETCH_TOKEN];
-    int64_t good_until_us; /* 0: for ever */
+    int64_t good_until_us; /* also where there is none: then it is looked for again */
 } fetch_google;
 
 void fetch_google_init(fetch_google *g, const fetch_world *world);

@@ -68,7 +68,7 @@ static sl_code build_list(fetch_op *op, const void *arg, fetch_request *r, sl_st
     if (rc)
         return rc;
     sl_text_puts(&r->url, "?prefix=");
-    sl_fetch_encode(&r->url, (sl_str){q->prefix.p ? q->prefix.p : "", q->prefix.n}, false);
+    sl_fetch_encode(&r->url, (sl_str){q->prefix.p, q->prefix.n}, false);
     if (q->delimited)
         sl_text_puts(&r->url, "&delimiter=%2F");
     if (q->next != NULL) {
@@ -174,9 +174,10 @@ sl_code fetch_gs_parse(sl_str document, sl_str prefix, fetch_gs_page *out, sl_st
 {
     page_reader r = {.page = out, .prefix = prefix, .st = st};
     memset(out, 0, sizeof *out);
-    if (document.n == 0 || !fetch_json_each(document, "prefixes", on_prefix, &r) ||
-        !fetch_json_each(document, "items", on_item, &r))
+    if (document.n == 0 || !fetch_json_each(document, "prefixes", on_prefix, &r))
         r.rc = sl_fail(st, SL_INVALID_ARGUMENT, "not a listing: it is no JSON");
+    if (r.rc == SL_OK)
+        fetch_json_each(document, "items", on_item, &r);
     out->next = fetch_json_string(document, "nextPageToken");
     if (out->next != NULL && !*out->next) { /* as an emulator says it: this was the last page */
         sl_free(out->next);
@@ -224,7 +225,7 @@ static sl_code one_page(fetch_op *op, const list_query *q, fetch_gs_page *page, 
     if (rc)
         return rc;
     rc = fetch_gs_parse((sl_str){reply.body.n ? reply.body.p : "", reply.body.n},
-                        (sl_str){q->prefix.p ? q->prefix.p : "", q->prefix.n}, page, st);
+                        (sl_str){q->prefix.p, q->prefix.n}, page, st);
     fetch_reply_fini(&reply);
     return rc;
 }

@@ -124,12 +124,12 @@ static void nothing_known(fetch_reply *r)
 
 static sl_str trim(sl_str s)
 {
+    while (s.n && strchr(" \t\r\n", s.p[s.n - 1]) != NULL)
+        s.n--;
     while (s.n && (s.p[0] == ' ' || s.p[0] == '\t')) {
         s.p++;
         s.n--;
     }
-    while (s.n && strchr(" \t\r\n", s.p[s.n - 1]) != NULL)
-        s.n--;
     return s;
 }
 
@@ -267,21 +267,20 @@ sl_code fetch_easy_set(CURL *c, fetch_op *op, const fetch_request *r, fetch_repl
 
 sl_code fetch_easy_result(CURL *c, CURLcode how, fetch_op *op, sl_status *st)
 {
-    char *url = NULL;
+    char none[] = "", *url = none;
     if (how == CURLE_OK)
         return SL_OK;
     if (atomic_load(&op->cancelled))
         return sl_fail(st, SL_CANCELLED, "cancelled");
     curl_easy_getinfo(c, CURLINFO_EFFECTIVE_URL, &url);
-    const char *host = url ? url : "";
-    size_t n = strcspn(host, "?"); /* a query may hold what is nobody's business */
+    size_t n = strcspn(url, "?"); /* a query may hold what is nobody's business */
     sl_code rc = SL_UNAVAILABLE;
     if (how == CURLE_PEER_FAILED_VERIFICATION || how == CURLE_SSL_CACERT_BADFILE ||
         how == CURLE_UNSUPPORTED_PROTOCOL || how == CURLE_URL_MALFORMAT)
         rc = SL_FAILED_PRECONDITION; /* time will not mend it */
     else if (how == CURLE_OPERATION_TIMEDOUT)
         rc = SL_DEADLINE_EXCEEDED;
-    return sl_fail(st, rc, "%.*s: %s", (int)SL_MIN(n, (size_t)300), host, curl_easy_strerror(how));
+    return sl_fail(st, rc, "%.*s: %s", (int)SL_MIN(n, (size_t)300), url, curl_easy_strerror(how));
 }
 
 sl_code fetch_status(const fetch_reply *reply, const char *what, sl_status *st)

@@ -1,6 +1,7 @@
 /* mirror.c - see mirror.h */
 #include "fetch/helper/mirror.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -278,8 +279,8 @@ static void drop_links(const fetch_op *op, const char *versions)
 static bool is_linked(const fetch_op *op, const char *entry, const char *dash)
 {
     char name[SL_FETCH_NAME_LENGTH + 1];
-    if (!path_of(name, sizeof name, "%.*s", (int)(dash - entry), entry))
-        return true;
+    assert(dash - entry <= SL_FETCH_NAME_LENGTH); /* of a name that is no longer with all */
+    snprintf(name, sizeof name, "%.*s", (int)(dash - entry), entry);
     return fetch_mirror_has(op->dir, name, dash + 1);
 }
 

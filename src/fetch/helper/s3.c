@@ -81,7 +81,7 @@ sl_code fetch_s3_endpoint(sl_str bucket, const char *region, sl_text *out, sl_st
             return sl_fail(st, SL_INVALID_ARGUMENT,
                            "AWS_ENDPOINT_URL does not begin with http:// or https://");
         size_t n = strlen(url);
-        while (n && url[n - 1] == '/')
+        while (url[n - 1] == '/') /* at the latest before "http:" */
             n--;
         sl_text_add(out, url, n);
     } else if (old != NULL) {
@@ -138,7 +138,7 @@ static sl_code build_list(fetch_op *op, const void *arg, fetch_request *r, sl_st
     }
     sl_text_puts(&r->url, q->delimited ? "delimiter=%2F&" : "");
     sl_text_puts(&r->url, "encoding-type=url&list-type=2&prefix=");
-    sl_fetch_encode(&r->url, (sl_str){q->prefix.p ? q->prefix.p : "", q->prefix.n}, false);
+    sl_fetch_encode(&r->url, (sl_str){q->prefix.p, q->prefix.n}, false);
     return SL_OK;
 }
 
@@ -199,7 +199,7 @@ static char *copy(sl_str s, bool encoded)
         if (encoded && c == '+') {
             c = ' ';
         } else if (encoded && c == '%' && i + 2 < s.n && strchr(digits, s.p[i + 1]) != NULL &&
-                   strchr(digits, s.p[i + 2]) != NULL && s.p[i + 1] && s.p[i + 2]) {
+                   strchr(digits, s.p[i + 2]) != NULL) { /* in XML is no zero byte */
             char hex[3] = {s.p[i + 1], s.p[i + 2], '\0'};
             c = (char)strtol(hex, NULL, 16);
             i += 2;
@@ -324,7 +324,7 @@ static sl_code one_page(fetch_op *op, const list_query *q, fetch_s3_page *page, 
     if (rc)
         return rc;
     rc = fetch_s3_parse((sl_str){reply.body.n ? reply.body.p : "", reply.body.n},
-                        (sl_str){q->prefix.p ? q->prefix.p : "", q->prefix.n}, page, st);
+                        (sl_str){q->prefix.p, q->prefix.n}, page, st);
     fetch_reply_fini(&reply);
     return rc;
 }

@@ -139,8 +139,7 @@ static sl_code copy_data(unpacking *u, int fd, const char *name, sl_status *st)
 
 static sl_code unpack_file(unpacking *u, struct archive_entry *e, const char *name, sl_status *st)
 {
-    if (archive_entry_size_is_set(e) &&
-        (archive_entry_size(e) < 0 || (uint64_t)archive_entry_size(e) > u->left))
+    if (archive_entry_size_is_set(e) && (uint64_t)archive_entry_size(e) > u->left)
         return sl_fail(st, SL_OUT_OF_RANGE,
                        "the archive holds more than --remote_max_bytes allows");
     sl_code rc = make_directories(u, name, false, st);

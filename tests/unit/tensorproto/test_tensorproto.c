@@ -249,7 +249,8 @@ static void string_content_is_lengths_then_bytes(void **state)
     assert_true(sl_str_is(s[2], "c"));
     sl_tensor_release(&out);
 
-    static const char *const wrong[] = {"\2\1\1abc", "\1\1\1abcd", "\x80\x80\x80", "\1"};
+    static const char *const wrong[] = {"\2\1\1abc", "\144\1\1abc", "\1\1\1abcd", "\x80\x80\x80",
+                                        "\1"};
     for (size_t i = 0; i < SL_COUNTOF(wrong); i++) {
         t = begin(SL_DT_STRING, 1, dims);
         sl_wire_put_bytes(&t, 4, wrong[i], strlen(wrong[i]));
@@ -611,13 +612,14 @@ static void fields_of_another_wire_type_are_not_taken(void **state)
     (void)state;
     const int64_t dims[] = {2};
     sl_text t = begin(SL_DT_INT32, 1, dims);
-    sl_wire_put_fixed32(&t, 1, SL_DT_FLOAT);                          /* dtype */
-    sl_wire_put_varint(&t, 2, 7);                                     /* shape */
-    sl_wire_put_varint(&t, 4, 7);                                     /* tensor_content */
-    sl_wire_put_varint(&t, 8, 7);                                     /* string_val */
-    sl_wire_put_varint(&t, 19, 7);                                    /* of a later version */
-    sl_wire_put_bytes(&t, 2, "\x1a\x00\x10\x05\x12\x03\x0a\x01x", 9); /* and inside of it */
-    sl_wire_put_fixed32(&t, 7, 7);                                    /* int_val */
+    sl_wire_put_fixed32(&t, 1, SL_DT_FLOAT); /* dtype */
+    sl_wire_put_varint(&t, 2, 7);            /* shape */
+    sl_wire_put_varint(&t, 4, 7);            /* tensor_content */
+    sl_wire_put_varint(&t, 8, 7);            /* string_val */
+    sl_wire_put_varint(&t, 19, 7);           /* of a later version */
+    sl_wire_put_bytes(&t, 2, "\x1a\x00\x10\x05\x12\x06\x0a\x01x\x12\x01n",
+                      12);         /* and inside of it */
+    sl_wire_put_fixed32(&t, 7, 7); /* int_val */
     sl_wire_put_varint(&t, 7, 3);
     sl_tensor out = decoded(&t);
     assert_int_equal(out.dtype, SL_DT_INT32);
@@ -676,6 +678,17 @@ static void the_first_mistake_of_a_shape_is_reported_when_the_rest_is_well_forme
     sl_text t = begin(SL_DT_FLOAT, 1, below);
     sl_wire_put_bytes(&t, 2, "\x12\x0b\x08\xfd\xff\xff\xff\xff\xff\xff\xff\xff\x01", 13);
     fails(&t, SL_INVALID_ARGUMENT, "size -2 in a shape is negative");
+    t = begin(SL_DT_FLOAT, 0, NULL);
+    sl_wire_put_bytes(&t, 2, "\x12\x02\x08\x80", 4); /* a number without an end */
+    fails(&t, SL_INVALID_ARGUMENT, "dimension of a shape cannot be parsed");
+    t = begin(SL_DT_FLOAT, 0, NULL);
+    sl_wire_put_bytes(&t, 2, "\x12\x09", 2);
+    fails(&t, SL_INVALID_ARGUMENT, "shape cannot be parsed");
+    int rank = 7;
+    int64_t sizes[SL_MAX_RANK];
+    assert_int_equal(sl_tensorshape_decode(SL_STR("\x12\x09"), &rank, sizes, NULL),
+                     SL_INVALID_ARGUMENT);
+    assert_int_equal(rank, 7);
     t = begin(SL_DT_FLOAT, 1, below);
     sl_text_add(&t, "\x22\x05", 2);
     fails(&t, SL_INVALID_ARGUMENT, "cannot be parsed");

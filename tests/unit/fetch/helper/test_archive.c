@@ -273,13 +273,13 @@ static void not_modified_is_no_answer_where_nothing_is_known(void **state)
 /* ---- redirects ---- */
 
 static const char *location;
-static int redirects;
+static int redirects, redirect_status = 302;
 
 static void redirect(web_request *r)
 {
     if (r->number < redirects) {
         snprintf(headers, sizeof headers, "Location: %s\r\n", location);
-        web_send(r, 302, headers, "", 0);
+        web_send(r, redirect_status, headers, "", 0);
     } else {
         web_send(r, 200, "", tar, tar_size);
     }
@@ -321,10 +321,14 @@ static void redirects_to_other_hosts_are_not_followed(void **state)
     redirected("", 9); /* without a place it is no redirect */
     assert_int_equal(list(), SL_FAILED_PRECONDITION);
     assert_non_null(strstr(st.msg, "HTTP status 302"));
-    fail_call("curl_url", 1, 0);
-    redirected("/x", 9);
-    assert_int_equal(list(), SL_FAILED_PRECONDITION);
-    fail_call(NULL, 0, 0);
+    location = "/x";
+    for (int status = 300; status <= 404; status += 104) {
+        redirected("/x", 9);
+        redirect_status = status;
+        assert_int_equal(list(), status == 404 ? SL_NOT_FOUND : SL_FAILED_PRECONDITION);
+        assert_int_equal(web_asked(), 1);
+    }
+    redirect_status = 302;
 }
 
 static void a_host_is_what_stands_before_path_query_and_fragment(void **state)
@@ -337,6 +341,11 @@ static void a_host_is_what_stands_before_path_query_and_fragment(void **state)
     assert_false(fetch_may_redirect(&s, SL_STR("h"), SL_STR("http://h")));
     assert_null(fetch_resolve("http://h/", "http://["));
     assert_null(fetch_resolve("[", "/x"));
+    fail_call("curl_url", 1, 0);
+    assert_null(fetch_resolve("http://h/", "/x"));
+    fail_call("curl_url_get", 1, 7);
+    assert_null(fetch_resolve("http://h/", "/x"));
+    fail_call(NULL, 0, 0);
 }
 
 /* ---- when the system says no ---- */
@@ -374,19 +383,20 @@ static void what_fails_on_the_way_is_said_and_the_next_time_mends_it(void **stat
                  {"EVP_DigestInit_ex", 0, 1},
                  {"EVP_DigestFinal_ex", 0, 1},
                  {"EVP_MD_CTX_new", 0, 1},
-                 {"lstat", EIO, 1}};
+                 {"lstat", EIO, 2},
+                 {"readdir", EIO, 4}};
     int run = 0;
-    TAR("1/saved_model.pb");
+    TAR("1/saved_model.pb", "2/saved_model.pb");
     for (size_t i = 0; i < SL_COUNTOF(calls); i++) {
         int n = fail_each_call(calls[i].call, calls[i].error, list_anew, &run);
         assert_in_range(n, calls[i].least, 100);
     }
-    for (int i = 1; i <= run; i++) {
+    for (int i = 1; i <= run; i += 3) {
         char path[100], command[200];
         snprintf(path, sizeof path, "%s/%d", dir, i);
         mirror = path;
         assert_int_equal(list(), SL_OK);
-        assert_string_equal(names.list[0], "1");
+        assert_int_equal(names.count, 2);
         snprintf(command, sizeof command, "test -z \"$(ls -d %s/.archive-* 2>/dev/null)\"", path);
         assert_int_equal(system(command), 0);
     }
@@ -400,12 +410,65 @@ static sl_code list_again(void *arg, sl_status *status)
     return rc == SL_INTERNAL ? SL_RESOURCE_EXHAUSTED : rc;
 }
 
+static sl_code list_in_fresh(void *arg, sl_status *status)
+{
+    sl_code rc = list_anew(arg, status);
+    return rc == SL_INTERNAL || rc == SL_UNAVAILABLE ? SL_RESOURCE_EXHAUSTED : rc;
+}
+
+/* What the state file says of the archive. */
+static const char *content_of(const char *where)
+{
+    static char content[64];
+    int fd = open(where, O_RDONLY | O_DIRECTORY), file = openat(fd, "archive", O_RDONLY);
+    ssize_t n = read(file, content, strlen("content ") + FETCH_FINGERPRINT - 1);
+    assert_true(n > 8);
+    content[n] = '\0';
+    close(file);
+    close(fd);
+    return content + strlen("content ");
+}
+
 static void without_memory_it_fails_and_says_so(void **state)
 {
     (void)state;
     TAR("1/saved_model.pb");
     assert_int_equal(list(), SL_OK);
     assert_in_range(fail_each_allocation(list_again, NULL), 3, 30);
+    int run = 0;
+    assert_in_range(fail_each_allocation(list_in_fresh, &run), 3, 30);
+    TAR("saved_model.pb");
+    assert_in_range(fail_each_allocation(list_in_fresh, &run), 3, 30);
+}
+
+/* Of its own length, and with the names below it too long for a path. */
+static void a_directory_as_deep_as_paths_go_is_used_or_refused(void **state)
+{
+    (void)state;
+    static char deep[PATH_MAX];
+    char command[100];
+    int used = 0, refused = 0;
+    TAR("1/saved_model.pb", "a-directory-with-a-name-that-is-rather-long/x");
+    strcpy(deep, dir);
+    while (strlen(deep) + 100 < PATH_MAX - 120) {
+        memset(deep + strlen(deep) + 1, 'd', 100);
+        deep[strlen(deep)] = '/';
+        assert_int_equal(mkdir(deep, 0755), 0);
+    }
+    size_t base = strlen(deep);
+    deep[base] = '/';
+    mirror = deep;
+    for (size_t n = base + 4; n < PATH_MAX - 1; n += 4) {
+        memset(deep + n - 3, 'x', 4);
+        sl_code rc = list();
+        used += rc == SL_OK;
+        refused += rc != SL_OK;
+        assert_true(rc == SL_OK ? fetch_mirror_has(deep, "1", content_of(deep)) : *st.msg != '\0');
+    }
+    assert_in_range(used, 1, 100);
+    assert_in_range(refused, 1, 100);
+    snprintf(command, sizeof command, "rm -rf %s/d*", dir);
+    assert_int_equal(system(command), 0);
 }
 
 static void a_cancelled_archive_is_not_opened(void **state)
@@ -438,6 +501,7 @@ int main(int argc, char **argv)
         T(a_host_is_what_stands_before_path_query_and_fragment),
         T(what_fails_on_the_way_is_said_and_the_next_time_mends_it),
         T(without_memory_it_fails_and_says_so),
+        T(a_directory_as_deep_as_paths_go_is_used_or_refused),
         T(a_cancelled_archive_is_not_opened),
     };
     if (argc > 1) { /* what opens archives is started as /proc/self/exe */

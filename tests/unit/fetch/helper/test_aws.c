@@ -52,7 +52,8 @@ static sl_code answer(fetch_op *o, const fetch_request *r, size_t limit, fetch_r
     for (int i = 0; i < world.n_answers; i++)
         if (strcmp(world.answers[i].url, r->url.p) == 0) {
             reply->status = world.answers[i].status;
-            sl_text_puts(&reply->body, world.answers[i].body);
+            if (*world.answers[i].body)
+                sl_text_puts(&reply->body, world.answers[i].body);
             return SL_OK;
         }
     if (world.cancel)
@@ -333,6 +334,8 @@ static void half_a_pair_of_a_profile_is_an_error(void **state)
     refused(SL_UNAUTHENTICATED, "the profile of the shared files: an access key or its secret");
     set("AWS_CONFIG_FILE", file("k", "[default]\naws_access_key_id =\n"));
     refused(SL_UNAUTHENTICATED, "the profile of the shared files: an access key or its secret");
+    world.env[0][1] = file("e", "[default]\naws_access_key_id = A\naws_secret_access_key =\n");
+    refused(SL_UNAUTHENTICATED, "the profile of the shared files: an access key or its secret");
 }
 
 static void the_shared_files_lie_below_home(void **state)
@@ -376,6 +379,15 @@ static void a_profile_may_have_a_web_identity_but_no_other_profile(void **state)
     "<Credentials>" inside "</Credentials></AssumeRoleWithWebIdentityResult>"              \
     "</AssumeRoleWithWebIdentityResponse>"
 
+static void a_token_without_a_role_is_none(void **state)
+{
+    (void)state;
+    set("AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent");
+    fetch_aws_init(&aws, &fake);
+    assert_int_equal(look(), SL_OK);
+    assert_string_equal(keys.id, "");
+}
+
 static void what_sts_sends_in_place_of_credentials_is_refused(void **state)
 {
     (void)state;
@@ -390,6 +402,8 @@ static void what_sts_sends_in_place_of_credentials_is_refused(void **state)
     refused(SL_UNAUTHENTICATED, "AWS STS does not give credentials for role arn:r: HTTP 403");
     assert_non_null(strstr(world.sent[0], "RoleSessionName=me&WebIdentityToken=hush"));
     world.answers[0].status = 200;
+    world.answers[0].body = "";
+    refused(SL_INVALID_ARGUMENT, "not an answer");
     world.answers[0].body = "<html>";
     refused(SL_INVALID_ARGUMENT, "not an answer");
     world.answers[0].body = "<html></html>";
@@ -480,6 +494,11 @@ static void an_instance_that_gives_nothing_is_none(void **state)
     refused(SL_UNAVAILABLE, "the instance's metadata: HTTP status 503");
     world.answers[1].status = 200;
     refused(SL_UNAUTHENTICATED, "the instance's metadata: an access key or its secret");
+    static char role[300];
+    memset(role, 'r', sizeof role - 1);
+    world.answers[1].body = role;
+    refused(SL_UNAVAILABLE, "nobody is there");
+    assert_int_equal(strlen(strrchr(world.seen[(world.asked - 1) % 8], '/')), 201);
     world.answers[1].body = "role\r\nmore";
     refused(SL_UNAVAILABLE, "nobody is there");
     assert_string_equal(world.seen[(world.asked - 1) % 8],
@@ -556,6 +575,7 @@ int main(void)
         T(half_a_pair_of_a_profile_is_an_error),
         T(the_shared_files_lie_below_home),
         T(a_profile_may_have_a_web_identity_but_no_other_profile),
+        T(a_token_without_a_role_is_none),
         T(what_sts_sends_in_place_of_credentials_is_refused),
         T(a_container_has_a_relative_address_and_a_token),
         T(containers_are_asked_at_these_hosts_only),

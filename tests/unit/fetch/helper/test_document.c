@@ -18,7 +18,7 @@ static void max_age_is_found_among_other_directives(void **state)
         uint64_t age;
     } cases[] = {{"max-age=300", true, 300},
                  {"public, max-age=19845, must-revalidate, no-transform", true, 19845},
-                 {" Max-Age=0 ", true, 0},
+                 {"\t Max-Age=0 \t", true, 0},
                  {"s-maxage=10,max-age=9223372036854775807", true, INT64_MAX},
                  {"", false, 0},
                  {",,,", false, 0},
@@ -134,6 +134,14 @@ static void what_is_no_document_is_an_error(void **state)
     assert_int_equal(read_document("/jwks"), SL_UNAVAILABLE);
     web_start(answer);
     assert_int_equal(redirected("", 404, 9), SL_NOT_FOUND);
+    /* Whose authorities are named has no others. */
+    fetch_op op = new_op();
+    char url[100], name[] = "/nonexistent/ca.pem";
+    snprintf(url, sizeof url, "https%s/", web_url() + strlen("http"));
+    op.url = url;
+    op.name = name;
+    op.patience_s = 5;
+    assert_int_equal(fetch_read(&op, &document, &st), SL_FAILED_PRECONDITION);
 }
 
 int main(void)

@@ -389,6 +389,63 @@ static void a_name_that_is_there_already_is_not_written_through(void **state)
     assert_int_not_equal(access("/tmp/sluice-escaped", F_OK), 0);
 }
 
+static char large[200000];
+
+static void large_in_two_parts(web_request *r)
+{
+    if (r->number == 0) {
+        web_send_head(r, 200, "", sizeof large);
+        web_put(r, large, 100000);
+    } else {
+        web_send(r, 206, "Content-Range: bytes 100000-199999/200000\r\n", large + 100000, 100000);
+    }
+}
+
+static void a_large_object_comes_piece_by_piece(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof large; i++)
+        large[i] = (char)(i * 7);
+    web_start(large_in_two_parts);
+    fetch_checks c = {.want_crc32c = true};
+    fetch_checks_add(&c, large, sizeof large);
+    fetch_object *o = add("f", sizeof large);
+    o->has_crc32c = true;
+    o->crc32c = c.crc32c;
+    assert_int_equal(get(), SL_OK);
+    assert_int_equal(op.done, sizeof large);
+    assert_int_equal(web_asked(), 2);
+}
+
+static void one_file_that_cannot_be_made_ends_it(void **state)
+{
+    (void)state;
+    web_start(whole);
+    add("a", N);
+    add("b", N);
+    add("c", N);
+    fail_call("openat", 1, EACCES);
+    assert_int_equal(get(), SL_INTERNAL);
+    assert_int_equal(calls_counted(), 1);
+    fail_call(NULL, 0, 0);
+    assert_int_equal(web_asked(), 0);
+}
+
+static void an_archive_that_waits_to_be_tried_again_can_be_cancelled(void **state)
+{
+    (void)state;
+    atomic_store(&hurry.stop, true); /* the clock stands: it would wait for ever */
+    web_start(half_then_no_news);
+    for (int i = 1; i <= 4; i++) {
+        atomic_store(&turns, 0);
+        cancel_at = i;
+        unlinkat(fd, "archive", 0);
+        assert_int_equal(get_archive(99), SL_CANCELLED);
+        web_stop();
+        web_start(half_then_no_news);
+    }
+}
+
 static void a_full_disk_is_said_to_be_one(void **state)
 {
     (void)state;
@@ -631,6 +688,9 @@ int main(void)
         T(a_complaint_is_told_and_never_a_file),
         T(a_store_learns_from_a_refusal_twice),
         T(a_name_that_is_there_already_is_not_written_through),
+        T(a_large_object_comes_piece_by_piece),
+        T(one_file_that_cannot_be_made_ends_it),
+        T(an_archive_that_waits_to_be_tried_again_can_be_cancelled),
         T(a_full_disk_is_said_to_be_one),
         T(keys_that_cannot_be_had_end_it),
         T(a_request_that_is_not_wanted_any_more_ends),

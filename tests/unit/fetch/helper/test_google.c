@@ -18,6 +18,7 @@
 #include "fetch/helper/gs.h"
 #include "format/base64.h"
 #include "support/calls.h"
+#include "support/faults.h"
 
 static sl_status st;
 static fetch_op op;
@@ -57,10 +58,13 @@ static sl_code answer(fetch_op *o, const fetch_request *r, size_t limit, fetch_r
     sl_text_add(&world.sent, r->body.p ? r->body.p : "", r->body.n);
     if (world.cancel)
         return sl_fail(status, SL_CANCELLED, "cancelled");
+    if (r->body.failed || r->url.failed)
+        return sl_fail(status, SL_RESOURCE_EXHAUSTED, "out of memory");
     if (world.body == NULL)
         return sl_fail(status, SL_UNAVAILABLE, "nobody is there");
     reply->status = world.status;
-    sl_text_puts(&reply->body, world.body);
+    if (*world.body)
+        sl_text_puts(&reply->body, world.body);
     return SL_OK;
 }
 
@@ -96,6 +100,16 @@ static const char *file(const char *text)
     return path;
 }
 
+/* One for all: to make one takes its time. */
+static EVP_PKEY *rsa(void)
+{
+    static EVP_PKEY *key;
+    if (key == NULL)
+        key = EVP_RSA_gen(2048);
+    assert_int_equal(EVP_PKEY_up_ref(key), 1);
+    return key;
+}
+
 /* The key in the form in which a service account's file has it. */
 static char *account(EVP_PKEY *key)
 {
@@ -126,7 +140,7 @@ static size_t decode(const char *p, size_t n, char *out)
 static void an_assertion_is_signed_with_the_accounts_key(void **state)
 {
     (void)state;
-    EVP_PKEY *key = EVP_RSA_gen(2048);
+    EVP_PKEY *key = rsa();
     char *json = account(key), *jwt = NULL, signature[512], claims[1024];
     assert_int_equal(fetch_google_assertion(sl_str_of(json), 1000, &jwt, &st), SL_OK);
     const char *dot = strrchr(jwt, '.'), *first = strchr(jwt, '.');
@@ -150,7 +164,7 @@ static void an_assertion_is_signed_with_the_accounts_key(void **state)
 static void a_token_is_kept_until_a_minute_before_its_end(void **state)
 {
     (void)state;
-    EVP_PKEY *key = EVP_RSA_gen(2048);
+    EVP_PKEY *key = rsa();
     char *json = account(key);
     world.credentials = file(json);
     world.status = 200;
@@ -321,7 +335,26 @@ static void who_is_not_wanted_any_more_is_not_taken_for_anonymous(void **state)
     (void)state;
     world.cancel = true;
     world.no_gce = "false";
+    world.home = "";
     assert_int_equal(fetch_google_token(&google, &op, token, sizeof token, &st), SL_CANCELLED);
+}
+
+static sl_code token_once(void *arg, sl_status *status)
+{
+    (void)arg;
+    fetch_google_init(&google, &fake);
+    sl_code rc = fetch_google_token(&google, &op, token, sizeof token, status);
+    return rc == SL_UNAUTHENTICATED ? SL_RESOURCE_EXHAUSTED : rc; /* its file cannot be read */
+}
+
+static void half_a_request_for_a_token_is_not_sent(void **state)
+{
+    (void)state;
+    world.credentials = file("{\"type\": \"authorized_user\", \"client_id\": \"i\", "
+                             "\"client_secret\": \"s\", \"refresh_token\": \"r\"}");
+    world.status = 200;
+    world.body = "{\"access_token\": \"t\"}";
+    assert_in_range(fail_each_allocation(token_once, NULL), 4, 30);
 }
 
 static char *json_of_key;
@@ -357,7 +390,7 @@ static void an_assertion_needs_a_key_that_signs_and_plain_names(void **state)
     assert_non_null(strstr(st.msg, "no RSA key"));
     sl_free(json_of_key);
     EVP_PKEY_free(key);
-    key = EVP_RSA_gen(2048);
+    key = rsa();
     json_of_key = account(key);
     assert_in_range(fail_each_call("BIO_new_mem_buf", 0, assert_once, NULL), 1, 9);
     assert_in_range(fail_each_call("EVP_MD_CTX_new", 0, assert_once, NULL), 1, 9);
@@ -402,6 +435,7 @@ static void what_is_no_whole_listing_is_refused(void **state)
                                       "{\"items\": [{\"name\": \"m/a\"}]}",
                                       "{\"items\": [{\"name\": \"m/a\", \"size\": \"-1\"}]}",
                                       "{\"items\": [{\"name\": \"n/a\", \"size\": \"1\"}]}",
+                                      "{\"items\": [{\"name\": \"m\", \"size\": \"1\"}]}",
                                       "{\"items\": [{\"name\": \"m/../a\", \"size\": \"1\"}]}",
                                       "{\"items\": [{\"name\": \"m/a\\u0000b\", \"size\": \"1\"}]}",
                                       "{\"nextPageToken\": 7}",
@@ -439,6 +473,7 @@ int main(void)
         T(an_end_that_cannot_be_is_five_minutes),
         T(a_login_lies_below_home),
         T(who_is_not_wanted_any_more_is_not_taken_for_anonymous),
+        T(half_a_request_for_a_token_is_not_sent),
         T(an_assertion_needs_a_key_that_signs_and_plain_names),
         T(a_listing_is_read_with_its_checksums),
         T(an_empty_token_is_that_of_the_last_page),

@@ -105,7 +105,7 @@ static void an_answer_is_taken_with_what_its_head_says(void **state)
     assert_string_equal(reply.crc32, "b");
     assert_string_equal(reply.sha256, "c");
     assert_string_equal(reply.sha1, "d");
-    assert_true(reply.length == 3 && reply.from == 17 && reply.etag_is_md5);
+    assert_true(reply.length == 3 && reply.from == 17 && reply.total == 30 && reply.etag_is_md5);
     fetch_reply_fini(&reply);
     assert_string_equal(web_header(web_seen(0), "User-Agent"), "sluice-fetch");
 }
@@ -128,6 +128,16 @@ static void what_a_head_says_wrongly_is_not_taken(void **state)
                          "x-amz-server-side-encryption: aws:kms\r\n";
     assert_int_equal(ask(100), SL_OK);
     assert_true(reply.from == UINT64_MAX && !reply.etag_is_md5);
+    fetch_reply_fini(&reply);
+    reply_with.headers = "Content-Range: bytes 17\r\nETag:\r\nCache-Control: \t\r\n";
+    assert_int_equal(ask(100), SL_OK);
+    assert_true(reply.from == 17 && reply.total == UINT64_MAX);
+    assert_string_equal(reply.etag, "");
+    assert_string_equal(reply.cache_control, "");
+    fetch_reply_fini(&reply);
+    reply_with.headers = "Content-Range: bytes 1-2/-3\r\n";
+    assert_int_equal(ask(100), SL_OK);
+    assert_true(reply.from == 1 && reply.total == UINT64_MAX);
     fetch_reply_fini(&reply);
     reply_with.headers = "Content-Range: bytes x\r\n"
                          "x-amz-server-side-encryption-customer-algorithm: AES256\r\n";
@@ -197,6 +207,14 @@ static void a_status_says_whether_to_ask_again_and_what_to_report(void **state)
     reply_with.body = "";
     assert_int_equal(ask(100), SL_UNAVAILABLE);
     assert_non_null(strstr(st.msg, "HTTP status 500"));
+}
+
+static void an_answer_to_something_else_is_none(void **state)
+{
+    (void)state;
+    reply_with.status = 101; /* nobody asked for another protocol */
+    reply_with.times = 9;
+    assert_int_not_equal(ask(100), SL_OK);
 }
 
 static void what_passes_is_tried_again(void **state)
@@ -369,11 +387,14 @@ static void refuse(const char *url, sl_code code)
 static void what_cannot_be_reached_says_why_and_shows_no_query(void **state)
 {
     (void)state;
-    char url[128];
+    char url[1000];
     web_stop();
     snprintf(url, sizeof url, "%s/x?hush", web_url());
     refuse(url, SL_UNAVAILABLE);
     assert_non_null(strstr(st.msg, "/x: "));
+    snprintf(url, sizeof url, "%s/%0500d", web_url(), 7);
+    refuse(url, SL_UNAVAILABLE);
+    assert_in_range(strlen(st.msg), 300, 400);
     refuse("ftp://127.0.0.1/x?hush", SL_FAILED_PRECONDITION);
     web_start(answer);
 }
@@ -483,6 +504,7 @@ int main(void)
         T(what_a_head_says_wrongly_is_not_taken),
         T(only_the_last_head_counts_and_an_answer_may_have_no_length),
         T(a_status_says_whether_to_ask_again_and_what_to_report),
+        T(an_answer_to_something_else_is_none),
         T(what_passes_is_tried_again),
         T(a_store_may_learn_from_an_answer_twice),
         T(what_cannot_be_asked_for_is_not_asked_again),

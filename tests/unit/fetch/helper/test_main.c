@@ -1,5 +1,6 @@
 /* test_main.c - sluice-fetch as it is started: what it hears, and what it says to it */
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
@@ -116,7 +117,11 @@ static void expect_failed(uint64_t id, sl_code code, const char *why)
 static void set_up(void)
 {
     sl_str root = SL_STR("https://mirror.example/");
-    tell(&(sl_fetch_msg){.kind = SL_FETCH_SETUP, .max_bytes = 1000, .names = &root, .n_names = 1});
+    tell(&(sl_fetch_msg){.kind = SL_FETCH_SETUP,
+                         .max_bytes = 1000,
+                         .patience_s = 100000,
+                         .names = &root,
+                         .n_names = 1});
     expect(SL_FETCH_HELLO, 0);
     assert_int_equal(got.code, SL_FETCH_VERSION);
 }
@@ -187,7 +192,8 @@ static void documents_and_half_a_version_are_told(void **state)
         .kind = SL_FETCH_READ, .id = 1, .url = sl_str_of(url), .max_bytes = 4, .patience_s = 5000});
     expect(SL_FETCH_DOCUMENT, 1);
     assert_true(sl_str_is(got.text, "keys") && got.changed && got.total == 9);
-    tell(&(sl_fetch_msg){.kind = SL_FETCH_READ, .id = 2, .url = sl_str_of(url), .max_bytes = 3});
+    tell(&(sl_fetch_msg){
+        .kind = SL_FETCH_READ, .id = 2, .url = sl_str_of(url), .max_bytes = 3, .patience_s = 60});
     expect_failed(2, SL_OUT_OF_RANGE, "more than 3 bytes");
     tell(&(sl_fetch_msg){.kind = SL_FETCH_GET,
                          .id = 3,
@@ -218,6 +224,17 @@ static void it_ends_when_the_server_has_gone_whatever_it_does(void **state)
     assert_false(hear());
     assert_int_equal(ended(), 0);
     web_stop();
+}
+
+static void it_ends_when_what_it_says_is_not_heard(void **state)
+{
+    (void)state;
+    struct pollfd said;
+    start(NULL);
+    tell(&(sl_fetch_msg){.kind = SL_FETCH_SETUP, .max_bytes = 1000, .patience_s = 30});
+    said = (struct pollfd){.fd = mine, .events = POLLIN};
+    assert_int_equal(poll(&said, 1, 60000), 1);
+    assert_int_equal(ended(), 0);
 }
 
 static void what_is_no_message_ends_it(void **state)
@@ -275,6 +292,7 @@ int main(void)
         T(what_cannot_be_done_is_refused_at_once),
         T(documents_and_half_a_version_are_told),
         T(it_ends_when_the_server_has_gone_whatever_it_does),
+        T(it_ends_when_what_it_says_is_not_heard),
         T(what_is_no_message_ends_it),
         T(it_is_no_program_for_anybody_else),
 #ifdef SLUICE_FAULTS

@@ -107,6 +107,9 @@ static void the_same_content_twice_is_no_error(void **state)
     (void)state;
     publish("1", "aa");
     publish("1", "aa");
+    fail_call("rename", 1, EEXIST); /* as some file systems say it */
+    publish("1", "aa");
+    fail_call(NULL, 0, 0);
     assert_true(fetch_mirror_has(dir, "1", "aa"));
 }
 
@@ -290,9 +293,12 @@ static void a_listing_without_objects_has_a_fingerprint_and_one_without_openssl_
 {
     (void)state;
     fetch_listing l = {0};
+    assert_int_equal(fingerprint_once(&l, &st), SL_OK);
+    fetch_listing_add(&l, SL_STR("k/x"), SL_STR("x"), 1, SL_STR("t"), &st);
     assert_int_equal(fail_each_call("EVP_MD_CTX_new", 0, fingerprint_once, &l), 1);
     assert_int_equal(fail_each_call("EVP_DigestInit_ex", 0, fingerprint_once, &l), 1);
     assert_int_equal(fail_each_call("EVP_DigestFinal_ex", 0, fingerprint_once, &l), 1);
+    fetch_listing_fini(&l);
 }
 
 /* A directory so deep that the names below it do not fit into a path is used or refused. */

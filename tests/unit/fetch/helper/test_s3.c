@@ -240,7 +240,8 @@ static void the_endpoint_is_what_the_environment_says(void **state)
     setenv("S3_ENDPOINT", "minio:9000", 1);
     setenv("S3_USE_HTTPS", "0", 1);
     expect_endpoint("b", "http://minio:9000/b");
-    setenv("AWS_ENDPOINT_URL", "http://x:1/", 1);
+    setenv("AWS_ENDPOINT_URL", "http://x:1//", 1);
+    setenv("AWS_ENDPOINT_URL_S3", "", 1);
     expect_endpoint("b", "http://x:1/b");
     setenv("AWS_ENDPOINT_URL_S3", "https://y", 1);
     expect_endpoint("b", "https://y/b");

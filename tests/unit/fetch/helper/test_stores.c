@@ -462,6 +462,7 @@ static void google_itself_is_asked_with_a_token(void **state)
     assert_true(fetch_store_gs.learn(&op, &refused));
     assert_false(fetch_store_gs.learn(&op, &refused)); /* there is none any more */
     unsetenv("GOOGLE_APPLICATION_CREDENTIALS");
+    unsetenv("STORAGE_EMULATOR_HOST");
     assert_int_equal(build_for_google(&r), SL_OK); /* anonymous: NO_GCE_CHECK is set */
     assert_null(r.headers.p);
     fetch_request_fini(&r);
