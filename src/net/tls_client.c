@@ -81,8 +81,8 @@ static sl_tls_fault learn(client *c, int rc)
         /* The socket blocks: its time was up. */
         snprintf(c->reason, sizeof c->reason, "no answer in time");
         c->fault = SL_TLS_OTHER;
-    } else if (e == SSL_ERROR_SYSCALL ||
-               ERR_GET_REASON(queued) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+    } else if (e == SSL_ERROR_SYSCALL || e == SSL_ERROR_ZERO_RETURN) {
+        /* Its end counts as a goodbye: SSL_OP_IGNORE_UNEXPECTED_EOF. */
         snprintf(c->reason, sizeof c->reason, "%s",
                  number != 0 ? strerror(number) : "the server closed the connection");
         c->fault = SL_TLS_OTHER;
