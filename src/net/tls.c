@@ -94,23 +94,33 @@ static long bio_ctrl(BIO *b, int what, long n, void *p)
     return what == BIO_CTRL_FLUSH;
 }
 
+bool sl_tls_make_bio(void)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&lock);
+    /* Without an index of its own, which only BIO_find_type would want. */
+    BIO_METHOD *m = method ? method : BIO_meth_new(BIO_TYPE_SOURCE_SINK, "sluice socket");
+    if (m != NULL && method == NULL) {
+        BIO_meth_set_read(m, bio_read);
+        BIO_meth_set_write(m, bio_write);
+        BIO_meth_set_ctrl(m, bio_ctrl);
+        method = m;
+    }
+    pthread_mutex_unlock(&lock);
+    return m != NULL;
+}
+
 static void set_up(void)
 {
     static const char *const by_version[] = {"version", "resumed", NULL};
     static const char *const by_reason[] = {"reason", NULL};
-    method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "sluice socket");
-    if (method != NULL) {
-        BIO_meth_set_read(method, bio_read);
-        BIO_meth_set_write(method, bio_write);
-        BIO_meth_set_ctrl(method, bio_ctrl);
-    }
     handshakes = sl_metric_register("/sluice/tls/handshakes", SL_COUNTER, by_version, NULL, 0);
     failures = sl_metric_register("/sluice/tls/handshake_failures", SL_COUNTER, by_reason, NULL, 0);
 }
 
 static BIO *new_bio(tls_conn *t)
 {
-    BIO *b = method ? BIO_new(method) : NULL;
+    BIO *b = BIO_new(method); /* which sl_tls_new has made */
     if (b == NULL)
         return NULL;
     BIO_set_data(b, t);
@@ -150,6 +160,7 @@ static ssize_t tls_read(sl_io *io, void *p, size_t n)
     ERR_clear_error();
     while (got < n) {
         size_t k;
+        t->error = 0; /* an error that is met again does not ask the socket again */
         int rc = SSL_read_ex(t->ssl, (char *)p + got, n - got, &k);
         if (rc != 1 && got == 0)
             return not_now(t, rc);
@@ -198,14 +209,13 @@ static const char *gather(cursor c, size_t wanted, bool again, size_t *n)
     return gathered;
 }
 
-/* The next record's bytes, in one piece; *n == 0: there are none. */
+/* The next record's bytes, in one piece, at least one; NULL: there are none. */
 static const char *next_record(const tls_conn *t, const cursor *c, size_t *n)
 {
     size_t wanted = t->retry_n ? t->retry_n : RECORD;
-    *n = 0;
     if (c->n == 0)
         return NULL;
-    size_t here = c->v->iov_len - c->at;
+    size_t here = c->v->iov_len - c->at; /* > 0: see advance() */
     if (here < wanted && c->n > 1)
         return gather(*c, wanted, t->retry_n > 0, n);
     *n = SL_MIN(here, wanted);
@@ -223,7 +233,8 @@ static ssize_t tls_writev(sl_io *io, const struct iovec *v, int n)
     }
     ERR_clear_error();
     advance(&c, 0); /* over empty pieces */
-    for (const char *p; (p = next_record(t, &c, &k)) != NULL && k > 0;) {
+    for (const char *p; (p = next_record(t, &c, &k)) != NULL;) {
+        t->error = 0;
         int rc = SSL_write_ex(t->ssl, p, k, &put);
         if (rc != 1) {
             bool more = t->more, wants_write = t->wants_write;
@@ -334,9 +345,10 @@ void sl_tls_count_failure(const char *why)
     sl_cell_add(sl_metric_cell(failures, &label), 1);
 }
 
-static const char *reason_of(const tls_conn *t, int ssl_error, unsigned long e)
+static const char *reason_of(int ssl_error, unsigned long e)
 {
-    if (ssl_error == SSL_ERROR_ZERO_RETURN || ssl_error == SSL_ERROR_SYSCALL || t->eof)
+    /* The end of the socket's bytes counts as a goodbye: SSL_OP_IGNORE_UNEXPECTED_EOF. */
+    if (ssl_error == SSL_ERROR_ZERO_RETURN || ssl_error == SSL_ERROR_SYSCALL)
         return "closed";
     if (ERR_GET_LIB(e) != ERR_LIB_SSL)
         return "protocol";
@@ -439,7 +451,7 @@ sl_tls_step sl_tls_handshake(sl_io *io, const char **why)
         return SL_TLS_AGAIN;
     unsigned long queued =
         ERR_peek_last_error(); /* what it means for TLS comes after what it was */
-    const char *reason = reason_of(t, e, queued);
+    const char *reason = reason_of(e, queued);
     describe(t, reason, queued);
     ERR_clear_error();
     return fail(t, reason, why);

@@ -54,18 +54,15 @@ static int choose_certificate(SSL *ssl, int *alert, void *arg)
 
 /* ---- making a set ---- */
 
-static void set_id_context(SSL_CTX *ctx, const sl_tls_options *o)
+/* The authorities' hash, with the wish in place of its last byte. */
+static bool set_id_context(SSL_CTX *ctx, const sl_tls_options *o)
 {
     unsigned char id[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
-    char wish = (char)('0' + o->verify);
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
-    if (md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
-        EVP_DigestUpdate(md, &wish, 1) == 1 &&
-        EVP_DigestUpdate(md, o->client_ca.p, o->client_ca.n) == 1 &&
-        EVP_DigestFinal_ex(md, id, &n) == 1)
-        SSL_CTX_set_session_id_context(ctx, id, n);
-    EVP_MD_CTX_free(md);
+    unsigned n;
+    if (EVP_Digest(o->client_ca.p, o->client_ca.n, id, &n, EVP_sha256(), NULL) != 1)
+        return false;
+    id[n - 1] = (unsigned char)o->verify;
+    return SSL_CTX_set_session_id_context(ctx, id, n) == 1;
 }
 
 static bool set_rules(SSL_CTX *ctx, bool only_13)
@@ -79,11 +76,12 @@ static bool set_rules(SSL_CTX *ctx, bool only_13)
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only */
     SSL_CTX_set_timeout(ctx, SL_TICKET_KEY_SECONDS);
     SSL_CTX_set_num_tickets(ctx, 1);
-    return SSL_CTX_set_min_proto_version(ctx, only_13 ? TLS1_3_VERSION : TLS1_2_VERSION) == 1 &&
-           SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1 &&
-           SSL_CTX_set_cipher_list(ctx, ciphers_12) == 1 &&
-           SSL_CTX_set_ciphersuites(ctx, ciphers_13) == 1 &&
-           SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") == 1;
+    bool ok = SSL_CTX_set_min_proto_version(ctx, only_13 ? TLS1_3_VERSION : TLS1_2_VERSION) == 1;
+    ok &= SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1;
+    ok &= SSL_CTX_set_cipher_list(ctx, ciphers_12) == 1;
+    ok &= SSL_CTX_set_ciphersuites(ctx, ciphers_13) == 1;
+    ok &= SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") == 1;
+    return ok;
 }
 
 static sl_code set_authorities(SSL_CTX *ctx, const sl_tls_options *o, sl_status *st)
@@ -128,6 +126,12 @@ static sl_code use_identity(SSL_CTX *ctx, const sl_tls_identity *id, const char 
                    name, sl_tls_reason(why));
 }
 
+static sl_code no_context(sl_status *st)
+{
+    char why[256];
+    return sl_fail(st, SL_INTERNAL, "OpenSSL cannot be set up: %s", sl_tls_reason(why));
+}
+
 static sl_code new_context(sl_tls *t, sl_tls_set *s, int i, const sl_tls_options *o, sl_status *st)
 {
     const sl_tls_pair *p = &o->pairs[i];
@@ -137,17 +141,14 @@ static sl_code new_context(sl_tls *t, sl_tls_set *s, int i, const sl_tls_options
         return rc;
     SSL_CTX *ctx = s->ctx[i] = SSL_CTX_new(TLS_server_method());
     s->n = i + 1;
-    if (ctx == NULL || !set_rules(ctx, o->only_13)) {
-        char why[256];
-        rc = sl_fail(st, SL_INTERNAL, "OpenSSL cannot be set up: %s", sl_tls_reason(why));
-    }
+    if (ctx == NULL || !set_rules(ctx, o->only_13) || !set_id_context(ctx, o) ||
+        !sl_tickets_use(&t->tickets, ctx))
+        rc = no_context(st);
     if (rc == SL_OK)
         rc = use_identity(ctx, &id, p->cert_name, st);
     if (rc == SL_OK)
         rc = set_verify(ctx, o, st);
     if (rc == SL_OK) {
-        set_id_context(ctx, o);
-        sl_tickets_use(&t->tickets, ctx);
         if (s->alpn_n > 0)
             SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, s);
         SSL_CTX_set_tlsext_servername_callback(ctx, choose_certificate);
@@ -215,7 +216,7 @@ sl_tls_set *sl_tls_set_acquire(sl_tls *t)
 
 sl_code sl_tls_new(const sl_tls_options *o, sl_tls **out, sl_status *st)
 {
-    sl_tls *t = sl_try_calloc(1, sizeof *t);
+    sl_tls *t = sl_tls_make_bio() ? sl_try_calloc(1, sizeof *t) : NULL;
     if (t == NULL)
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
     atomic_init(&t->refs, 1);

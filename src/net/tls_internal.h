@@ -45,8 +45,8 @@ typedef struct sl_tickets {
 
 void sl_tickets_init(sl_tickets *t);
 void sl_tickets_fini(sl_tickets *t);
-/* The context's tickets are sealed with these keys. */
-void sl_tickets_use(sl_tickets *t, SSL_CTX *ctx);
+/* The context's tickets are sealed with these keys. False: no memory. */
+bool sl_tickets_use(sl_tickets *t, SSL_CTX *ctx);
 
 /* ---- tls_peer.c: the names in a client's certificate ---- */
 
@@ -54,6 +54,11 @@ typedef struct sl_peer_names sl_peer_names;
 /* Fills subject and san of *peer; *out holds what they point to. False: no memory. */
 bool sl_peer_names_read(X509 *x, sl_tls_peer *peer, sl_peer_names **out);
 void sl_peer_names_free(sl_peer_names *names); /* accepts NULL */
+
+/* ---- tls.c ---- */
+
+/* Makes what connections reach their sockets by, once. False: no memory, ask again. */
+bool sl_tls_make_bio(void) SL_MUST_CHECK;
 
 /* ---- tls_context.c ---- */
 

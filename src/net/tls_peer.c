@@ -45,9 +45,9 @@ static bool put_address(sl_text *t, const ASN1_OCTET_STRING *s)
 {
     char text[INET6_ADDRSTRLEN];
     int n = ASN1_STRING_length(s), family = n == 4 ? AF_INET : AF_INET6;
-    if ((n != 4 && n != 16) ||
-        inet_ntop(family, ASN1_STRING_get0_data(s), text, sizeof text) == NULL)
+    if (n != 4 && n != 16)
         return false;
+    inet_ntop(family, ASN1_STRING_get0_data(s), text, sizeof text); /* has room for either */
     sl_text_puts(t, "IP:");
     sl_text_puts(t, text);
     return true;
@@ -107,8 +107,12 @@ static size_t put_common_name(X509 *x, sl_text *t)
 
 static int put_san(X509 *x, sl_peer_names *names)
 {
-    GENERAL_NAMES *all = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
-    int n = 0;
+    int n = 0, critical;
+    GENERAL_NAMES *all = X509_get_ext_d2i(x, NID_subject_alt_name, &critical, NULL);
+    /* -1: there are none. Names that cannot be decoded have been refused as part of the
+     * certificate, so what failed here is memory: some names without the others are somebody else. */
+    if (all == NULL && critical != -1)
+        names->text.failed = true;
     for (int i = 0; i < sk_GENERAL_NAME_num(all) && n < MAX_SAN; i++) {
         names->at[n] = names->text.n;
         if (!put_name(&names->text, sk_GENERAL_NAME_value(all, i)))

@@ -39,9 +39,10 @@ void sl_tickets_fini(sl_tickets *t)
 static bool make_key(sl_ticket_key *k, int64_t now)
 {
     k->made = now;
-    return RAND_bytes(k->name, sizeof k->name) == 1 &&
-           RAND_priv_bytes(k->cipher, sizeof k->cipher) == 1 &&
-           RAND_priv_bytes(k->mac, sizeof k->mac) == 1;
+    bool ok = RAND_bytes(k->name, sizeof k->name) == 1;
+    ok &= RAND_priv_bytes(k->cipher, sizeof k->cipher) == 1;
+    ok &= RAND_priv_bytes(k->mac, sizeof k->mac) == 1;
+    return ok;
 }
 
 /* Moves on if the present key is too old. Under the lock. False: no randomness to be had. */
@@ -101,8 +102,8 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPH
     return !ok ? -1 : old ? 2 : 1;
 }
 
-void sl_tickets_use(sl_tickets *t, SSL_CTX *ctx)
+bool sl_tickets_use(sl_tickets *t, SSL_CTX *ctx)
 {
-    SSL_CTX_set_ex_data(ctx, index_of_tickets, t);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_key);
+    return SSL_CTX_set_ex_data(ctx, index_of_tickets, t) == 1;
 }

@@ -4,13 +4,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -441,15 +446,127 @@ static void addresses_are_parsed(void **state)
     static const char *const good[] = {"127.0.0.1:0", "0.0.0.0:8501", "[::]:8501",
                                        "[::1]:65535", "localhost:1",  "unix:/tmp/x"};
     static const char *const bad[] = {
-        "",        ":1",      "127.0.0.1",   "127.0.0.1:", "127.0.0.1:65536",
-        "1.2.3:4", "::1:80",  "[::1:80",     "[::1]",      "127.0.0.1:-1",
-        "unix:",   "a.b.c:1", "127.0.0.1:8x"};
+        "",
+        ":1",
+        "127.0.0.1",
+        "127.0.0.1:",
+        "127.0.0.1:65536",
+        "1.2.3:4",
+        "::1:80",
+        "[::1:80",
+        "[::1]",
+        "127.0.0.1:-1",
+        "unix:",
+        "a.b.c:1",
+        "127.0.0.1:8x",
+        "[:80",
+        "[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000]:80",
+        "nothing",
+        "a.host.name.that.is.longer.than.any.address.needs.to.be.in.text.form.is.refused:80"};
+    char path[200] = "unix:/";
+    memset(path + 6, 'x', 150);
     sl_address a;
     sl_status st;
     for (size_t i = 0; i < SL_COUNTOF(good); i++)
         assert_int_equal(sl_address_parse(good[i], &a, &st), SL_OK);
     for (size_t i = 0; i < SL_COUNTOF(bad); i++)
         assert_int_equal(sl_address_parse(bad[i], &a, &st), SL_INVALID_ARGUMENT);
+    assert_int_equal(sl_address_parse(path, &a, &st), SL_INVALID_ARGUMENT);
+}
+
+static void an_address_of_ip_version_4_in_6_is_written_as_4(void **state)
+{
+    (void)state;
+    struct sockaddr_storage a = {.ss_family = AF_INET6};
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&a;
+    static const char *const texts[][2] = {
+        {"::ffff:10.1.2.3", "10.1.2.3:80"}, {"2001:db8::1", "[2001:db8::1]:80"}, {"::", "[::]:80"}};
+    char text[64];
+    v6->sin6_port = htons(80);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(inet_pton(AF_INET6, texts[i][0], &v6->sin6_addr), 1);
+        sl_address_text(&a, text, sizeof text);
+        assert_string_equal(text, texts[i][1]);
+    }
+}
+
+/* Runs fn when no further file can be opened but `more`. */
+static void without_descriptors(int more, void (*fn)(void *arg), void *arg)
+{
+    struct rlimit before, few;
+    int next = dup(0);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = (rlim_t)(next + more);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    fn(arg);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+static void listen_in_vain(void *address)
+{
+    sl_address a;
+    sl_status st = {0};
+    int fds[2];
+    assert_int_equal(sl_address_parse(address, &a, &st), SL_OK);
+    assert_int_equal(sl_listen_sockets(&a, 2, fds, &st), SL_UNAVAILABLE);
+    assert_non_null(strstr(st.msg, "cannot listen on "));
+    assert_non_null(strstr(st.msg, strerror(EMFILE)));
+}
+
+static void make_loop_in_vain(void *arg)
+{
+    sl_loop *l = NULL;
+    sl_status st = {0};
+    (void)arg;
+    assert_int_equal(sl_loop_new(&l, &st), SL_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(st.msg, "cannot make an event loop: "));
+    assert_null(l);
+}
+
+static void without_descriptors_there_is_no_socket_and_no_loop(void **state)
+{
+    (void)state;
+    char path[64];
+    snprintf(path, sizeof path, "unix:/tmp/sluice-test-few-%d.sock", (int)getpid());
+    for (int more = 0; more < 2; more++) {
+        without_descriptors(more, listen_in_vain, "127.0.0.1:0");
+        without_descriptors(more, listen_in_vain, path);
+        without_descriptors(more, make_loop_in_vain, NULL);
+        unlink(path + 5);
+    }
+    sl_loop *l = NULL;
+    sl_status st = {0};
+    sl_fault_arm(SL_FAULT_ALLOC, 1);
+    assert_int_equal(sl_loop_new(&l, &st), SL_RESOURCE_EXHAUSTED);
+    sl_fault_arm(SL_FAULT_ALLOC, 0);
+    assert_string_equal(st.msg, "no memory for an event loop");
+    sl_loop_free(NULL);
+}
+
+static void a_socket_file_is_taken_over_only_from_the_dead(void **state)
+{
+    (void)state;
+    char path[64];
+    sl_address a;
+    sl_status st = {0};
+    struct stat s;
+    int alive, other[2];
+    snprintf(path, sizeof path, "unix:/tmp/sluice-test-file-%d.sock", (int)getpid());
+    assert_int_equal(sl_address_parse(path, &a, &st), SL_OK);
+    a.mode = 0600;
+    assert_int_equal(sl_listen_sockets(&a, 1, &alive, &st), SL_OK);
+    assert_int_equal(stat(path + 5, &s), 0);
+    assert_int_equal(s.st_mode & 0777, 0600);
+    assert_int_equal(sl_listen_sockets(&a, 1, other, &st), SL_UNAVAILABLE);
+    close(alive);
+    assert_int_equal(sl_listen_sockets(&a, 2, other, &st), SL_OK);
+    close(other[0]);
+    close(other[1]);
+    sl_address_remove(&a);
+    assert_int_equal(sl_address_parse("unix:/nowhere/s", &a, &st), SL_OK);
+    assert_int_equal(sl_listen_sockets(&a, 1, &alive, &st), SL_UNAVAILABLE);
 }
 
 static void a_port_that_is_taken_is_refused_even_with_reuseport(void **state)
@@ -541,6 +658,94 @@ static void without_descriptors_accepting_pauses_and_goes_on(void **state)
     close(fd);
 }
 
+static int closable; /* connections that can be closed to make room */
+
+static bool make_room(sl_listener *l)
+{
+    (void)l;
+    return closable-- > 0;
+}
+
+static void who_makes_room_goes_on_accepting(void **state)
+{
+    door d;
+    sl_address a;
+    open_door(*state, &d, "127.0.0.1:0", &a);
+    d.listener.crowded = make_room;
+    int fd = knock(&a);
+    closable = 1;
+    sl_fault_arm(SL_FAULT_ACCEPT, 1);
+    sl_loop_turn(*state, false);
+    sl_fault_arm(SL_FAULT_ACCEPT, 0);
+    assert_int_equal(d.accepted, 1);
+    close(fd);
+    fd = knock(&a);
+    closable = 0;
+    sl_fault_arm(SL_FAULT_ACCEPT, 1);
+    sl_loop_turn(*state, false);
+    sl_fault_arm(SL_FAULT_ACCEPT, 0);
+    assert_int_equal(d.accepted, 1); /* nothing could be closed: it pauses */
+    sl_listener_stop(&d.listener);
+    close(fd);
+}
+
+static void a_crowd_is_accepted_in_several_turns(void **state)
+{
+    enum { CROWD = 100 };
+    door d;
+    sl_address a;
+    int fds[CROWD];
+    open_door(*state, &d, "127.0.0.1:0", &a);
+    for (int i = 0; i < CROWD; i++)
+        fds[i] = knock(&a);
+    sl_loop_turn(*state, false);
+    assert_true(d.accepted > 0 && d.accepted < CROWD);
+    sl_loop_turn(*state, false);
+    assert_int_equal(d.accepted, CROWD);
+    for (int i = 0; i < CROWD; i++)
+        close(fds[i]);
+    sl_listener_stop(&d.listener);
+}
+
+static void a_listener_that_was_never_started_can_be_stopped(void **state)
+{
+    (void)state;
+    door d = {.listener = {.accepted = let_in}};
+    sl_address a;
+    sl_status st;
+    assert_int_equal(sl_address_parse("127.0.0.1:0", &a, &st), SL_OK);
+    assert_int_equal(sl_listen_sockets(&a, 1, &d.listener.fd, &st), SL_OK);
+    int fd = knock(&a);
+    sl_listener_stop(&d.listener);
+    assert_int_equal(d.accepted, 0);
+    assert_int_equal(d.listener.fd, -1);
+    close(fd);
+}
+
+static void a_shared_socket_wakes_one_of_its_loops(void **state)
+{
+    door one, two;
+    sl_address a;
+    sl_status st;
+    int fds[2];
+    char path[64];
+    snprintf(path, sizeof path, "unix:/tmp/sluice-test-both-%d.sock", (int)getpid());
+    assert_int_equal(sl_address_parse(path, &a, &st), SL_OK);
+    assert_int_equal(sl_listen_sockets(&a, 2, fds, &st), SL_OK);
+    one = (door){.listener = {.accepted = let_in, .fd = fds[0], .shared = true}};
+    two = (door){.listener = {.accepted = let_in, .fd = fds[1], .shared = true}};
+    assert_int_equal(sl_listener_start(&one.listener, *state, &st), SL_OK);
+    assert_int_equal(sl_listener_start(&two.listener, *state, &st), SL_OK);
+    int fd = knock(&a);
+    sl_loop_turn(*state, false);
+    sl_loop_turn(*state, false);
+    assert_int_equal(one.accepted + two.accepted, 1);
+    sl_listener_stop(&one.listener);
+    sl_listener_stop(&two.listener);
+    sl_address_remove(&a);
+    close(fd);
+}
+
 static void who_waits_is_accepted_before_the_listener_stops(void **state)
 {
     door d;
@@ -572,6 +777,47 @@ static void an_armed_fault_fails_reads_and_writes(void **state)
     close(fd[1]);
 }
 
+/* ---- signals ---- */
+
+static int far_end;
+static char drained[1 << 16];
+
+/* What the call that the signal has interrupted waits for. */
+static void bring(int signal)
+{
+    int e = errno;
+    (void)signal;
+    assert_int_equal(write(far_end, "x", 1), 1);
+    while (recv(far_end, drained, sizeof drained, MSG_DONTWAIT) > 0)
+        ;
+    errno = e;
+}
+
+static void a_call_that_a_signal_interrupts_goes_on(void **state)
+{
+    (void)state;
+    const struct itimerval soon = {.it_value = {.tv_usec = 5000}};
+    struct sigaction on = {.sa_handler = bring}, before; /* without SA_RESTART */
+    static char large[1 << 16];
+    struct iovec v = {large, sizeof large};
+    int fd[2];
+    char b[4];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+    far_end = fd[1];
+    sigaction(SIGALRM, &on, &before);
+    setitimer(ITIMER_REAL, &soon, NULL);
+    assert_int_equal(sl_socket_read(fd[0], b, sizeof b), 1); /* which the handler sent */
+    while (send(fd[0], large, sizeof large, MSG_DONTWAIT) > 0)
+        ;
+    setitimer(ITIMER_REAL, &soon, NULL);
+    assert_true(sl_socket_writev(fd[0], &v, 1) > 0); /* when it has made room */
+    sigaction(SIGALRM, &before, NULL);
+    sl_io none = {.fd = -1};
+    sl_io_close(&none);
+    close(fd[0]);
+    close(fd[1]);
+}
+
 int main(void)
 {
 #define WITH_LOOP(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -599,6 +845,14 @@ int main(void)
         WITH_LOOP(without_descriptors_accepting_pauses_and_goes_on),
         WITH_LOOP(who_waits_is_accepted_before_the_listener_stops),
         WITH_LOOP(an_armed_fault_fails_reads_and_writes),
+        cmocka_unit_test(an_address_of_ip_version_4_in_6_is_written_as_4),
+        cmocka_unit_test(without_descriptors_there_is_no_socket_and_no_loop),
+        cmocka_unit_test(a_socket_file_is_taken_over_only_from_the_dead),
+        WITH_LOOP(who_makes_room_goes_on_accepting),
+        WITH_LOOP(a_crowd_is_accepted_in_several_turns),
+        WITH_LOOP(a_listener_that_was_never_started_can_be_stopped),
+        WITH_LOOP(a_shared_socket_wakes_one_of_its_loops),
+        cmocka_unit_test(a_call_that_a_signal_interrupts_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -805,6 +805,365 @@ static void every_failing_read_write_and_allocation_is_survived(void **state)
     sl_fault_arm(SL_FAULT_ALLOC, 0);
 }
 
+/* ---- bytes at their edges ---- */
+
+static void many_small_pieces_are_more_than_one_record(void **state)
+{
+    link_ l;
+    char text[128];
+    struct iovec v[100];
+    connect_link(*state, &l);
+    for (int i = 0; i < 100; i++)
+        v[i] = (struct iovec){"x", 1};
+    assert_int_equal(sl_io_writev(&l.io, v, 100), 100);
+    int got = 0;
+    for (int n; (n = SSL_read(l.ssl, text, sizeof text)) > 0;)
+        got += n;
+    assert_int_equal(got, 100);
+    struct iovec none[] = {{"", 0}, {"", 0}};
+    assert_int_equal(sl_io_writev(&l.io, none, 2), 0);
+    close_link(&l);
+}
+
+static void what_came_before_damage_is_read_first(void **state)
+{
+    link_ l;
+    char text[8];
+    connect_link(*state, &l);
+    SSL_write(l.ssl, "x", 1);
+    assert_int_equal(send(l.fd, "\x17\x03\x03\x00\x04oops", 9, 0), 9);
+    assert_int_equal(sl_io_read(&l.io, text, 8), 1);
+    assert_true(sl_io_buffered(&l.io));
+    assert_int_equal(sl_io_read(&l.io, text, 8), -1);
+    assert_int_equal(errno, EPROTO);
+    assert_int_equal(sl_io_read(&l.io, text, 8), -1);
+    assert_int_equal(errno, EPROTO);
+    close_link(&l);
+}
+
+static void a_client_that_has_gone_cannot_be_written_to(void **state)
+{
+    link_ l;
+    char text[8];
+    struct iovec v = {"x", 1};
+    connect_link(*state, &l);
+    shutdown(l.fd, SHUT_WR);
+    assert_int_equal(sl_io_read(&l.io, text, 8), 0);
+    close(l.fd);
+    l.fd = -1;
+    assert_int_equal(sl_io_writev(&l.io, &v, 1), -1);
+    assert_int_equal(errno, EPIPE);
+    close_link(&l);
+}
+
+static void an_error_after_some_records_is_an_error(void **state)
+{
+    link_ l;
+    static char large[40000];
+    struct iovec v = {large, sizeof large};
+    connect_link(*state, &l);
+    sl_fault_arm(SL_FAULT_WRITE, 2);
+    assert_int_equal(sl_io_writev(&l.io, &v, 1), -1);
+    sl_fault_arm(SL_FAULT_WRITE, 0);
+    assert_int_equal(errno, ECONNRESET);
+    close_link(&l);
+}
+
+/* A goodbye behind half a record would be one in the middle of it. */
+static void no_goodbye_is_said_while_a_record_waits(void **state)
+{
+    link_ l;
+    static char large[4000000];
+    char text[8];
+    struct iovec v = {large, sizeof large};
+    connect_link(*state, &l);
+    assert_true(sl_io_writev(&l.io, &v, 1) > 0);
+    assert_int_equal(sl_io_writev(&l.io, &v, 1), -1);
+    assert_int_equal(errno, EAGAIN);
+    SSL_write(l.ssl, "abcdefgh", 8);
+    assert_int_equal(sl_io_read(&l.io, text, 4), 4);
+    assert_true(sl_io_buffered(&l.io));
+    sl_io_shutdown(&l.io);
+    assert_false(sl_io_buffered(&l.io)); /* what comes now is read over */
+    static char got[65536];
+    while (SSL_read(l.ssl, got, sizeof got) > 0)
+        ;
+    assert_int_equal(SSL_get_shutdown(l.ssl) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN);
+    close_link(&l);
+}
+
+static void a_handshake_waits_for_a_full_socket(void **state)
+{
+    fixture *f = *state;
+    enum { NAMES = 3000 };
+    char *san = malloc(NAMES * 20);
+    int n = 0, small = 1;
+    for (int i = 0; i < NAMES; i++)
+        n += sprintf(san + n, "%sDNS:n%04d.example", i ? "," : "", i);
+    identity big = make_identity((wish){.cn = "localhost", .san = san});
+    sl_tls_pair pair = pair_of(&big);
+    link_ l;
+    f->options.pairs = &pair;
+    assert_int_equal(sl_tls_replace(f->tls, &f->options, NULL), SL_OK);
+    open_link(&l, f->tls, f->client);
+    setsockopt(l.io.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    SSL_do_handshake(l.ssl);
+    assert_int_equal(sl_tls_handshake(&l.io, &l.why), SL_TLS_AGAIN);
+    assert_true(sl_io_wants_write(&l.io));
+    for (int i = 0; i < 1000 && l.step == SL_TLS_AGAIN; i++) {
+        SSL_do_handshake(l.ssl);
+        l.step = sl_tls_handshake(&l.io, &l.why);
+    }
+    assert_int_equal(l.step, SL_TLS_DONE);
+    assert_false(sl_io_wants_write(&l.io));
+    close_link(&l);
+    free_identity(&big);
+    free(san);
+}
+
+/* ---- options ---- */
+
+static void options_are_held_to_their_bounds(void **state)
+{
+    fixture *f = *state;
+    sl_tls *tls = NULL;
+    sl_status st;
+    sl_tls_pair pairs[SL_TLS_MAX_PAIRS + 1];
+    for (int i = 0; i <= SL_TLS_MAX_PAIRS; i++)
+        pairs[i] = f->pair;
+    sl_tls_options o = {.pairs = pairs};
+    assert_int_equal(sl_tls_new(&o, &tls, &st), SL_INVALID_ARGUMENT);
+    assert_says(st.msg, "TLS needs 1 to 16 certificates, not 0");
+    o.n_pairs = SL_TLS_MAX_PAIRS + 1;
+    assert_int_equal(sl_tls_new(&o, &tls, &st), SL_INVALID_ARGUMENT);
+    /* Names of protocols that do not fit, or are none, end the list. */
+    static const char *const alpn[] = {
+        "h2  http/1.1", "h2 0123456789012345678901234567890123456789012345678901234567890123456789",
+        ""};
+    o.n_pairs = 1;
+    for (size_t i = 0; i < SL_COUNTOF(alpn); i++) {
+        o.alpn = alpn[i];
+        link_ l;
+        const unsigned char *p;
+        unsigned n;
+        assert_int_equal(sl_tls_new(&o, &tls, &st), SL_OK);
+        SSL_CTX_set_alpn_protos(f->client, (const unsigned char *)"\x02h2", 3);
+        open_link(&l, tls, f->client);
+        assert_int_equal(shake(&l), SL_TLS_DONE);
+        SSL_get0_alpn_selected(l.ssl, &p, &n);
+        assert_int_equal(n, alpn[i][0] ? 2 : 0);
+        close_link(&l);
+        sl_tls_release(tls);
+    }
+    assert_null(sl_tls_acquire(NULL));
+}
+
+static void only_tls_1_3_refuses_1_2(void **state)
+{
+    fixture *f = *state;
+    link_ l;
+    f->options.only_13 = true;
+    assert_int_equal(sl_tls_replace(f->tls, &f->options, NULL), SL_OK);
+    connect_link(f, &l);
+    close_link(&l);
+    SSL_CTX_set_max_proto_version(f->client, TLS1_2_VERSION);
+    open_link(&l, f->tls, f->client);
+    assert_int_equal(shake(&l), SL_TLS_FAILED);
+    assert_string_equal(l.why, "version");
+    close_link(&l);
+}
+
+static void without_a_file_the_systems_authorities_judge_clients(void **state)
+{
+    fixture *f = *state;
+    authority a = make_authority(NULL);
+    link_ l;
+    f->options.verify = SL_TLS_VERIFY_OPTIONAL;
+    assert_int_equal(sl_tls_replace(f->tls, &f->options, NULL), SL_OK);
+    open_link(&l, f->tls, a.client);
+    assert_int_equal(shake(&l), SL_TLS_FAILED);
+    assert_string_equal(l.why, "client_certificate");
+    close_link(&l);
+    connect_link(f, &l);
+    close_link(&l);
+    free_authority(&a);
+}
+
+static void certificates_are_bounded_and_may_be_a_chain(void **state)
+{
+    fixture *f = *state;
+    authority a = make_authority(NULL);
+    size_t n = strlen(a.alice.cert_pem) + strlen(a.ca.cert_pem) + 1;
+    char *chain = calloc(1, 20 * n);
+    strcat(strcpy(chain, a.alice.cert_pem), a.ca.cert_pem);
+    sl_tls_pair pair = {sl_str_of(chain), sl_str_of(a.alice.key_pem), "c.pem", "k.pem"};
+    f->options.pairs = &pair;
+    assert_int_equal(sl_tls_replace(f->tls, &f->options, NULL), SL_OK);
+    for (int i = 0; i < 15; i++)
+        strcat(chain, a.ca.cert_pem);
+    assert_says(refusal(chain, a.alice.key_pem), "c.pem: more than 16 certificates");
+    /* No text is larger than 2 GB; its bytes are not looked at. */
+    sl_status st;
+    pair.cert.n = (size_t)INT32_MAX + 1;
+    assert_int_equal(sl_tls_replace(f->tls, &f->options, &st), SL_RESOURCE_EXHAUSTED);
+    free(chain);
+    free_authority(&a);
+}
+
+static void a_date_that_is_none_is_long_ago(void **state)
+{
+    fixture *f = *state;
+    ASN1_STRING_set(X509_getm_notAfter(f->own.cert), "never", 5);
+    X509_sign(f->own.cert, f->own.key, EVP_sha256());
+    BIO *b = BIO_new(BIO_s_mem());
+    PEM_write_bio_X509(b, f->own.cert);
+    char *pem = pem_of_bio(b);
+    assert_says(refusal(pem, f->own.key_pem), "c.pem: ");
+    free(pem);
+}
+
+/* ---- names ---- */
+
+typedef struct named {
+    int type; /* of the common name: V_ASN1_... */
+    const char *cn;
+    int cn_n; /* -1: strlen */
+    bool twice;
+    const char *shown;
+} named;
+
+/* The common name of a client whose subject is made so; "-": it has none that counts. */
+static void common_name_is(fixture *f, const named *w)
+{
+    authority a = make_authority(NULL);
+    X509_NAME *subject = X509_get_subject_name(a.alice.cert);
+    link_ l;
+    X509_NAME_ENTRY_free(X509_NAME_delete_entry(subject, 0));
+    for (int i = 0; w->cn != NULL && i <= w->twice; i++)
+        X509_NAME_add_entry_by_NID(subject, NID_commonName, w->type, (const unsigned char *)w->cn,
+                                   w->cn_n, -1, 0);
+    X509_sign(a.alice.cert, a.ca.key, EVP_sha256());
+    SSL_CTX *client = client_context(&a.alice);
+    demand(f, &a, SL_TLS_VERIFY_REQUIRED);
+    open_link(&l, f->tls, client);
+    assert_int_equal(shake(&l), SL_TLS_DONE);
+    const char *got = sl_tls_peer_of(&l.io)->common_name;
+    assert_string_equal(got ? got : "-", w->shown);
+    close_link(&l);
+    SSL_CTX_free(client);
+    free_authority(&a);
+}
+
+static void a_common_name_counts_if_it_is_one_and_plain(void **state)
+{
+    static char endless[1100];
+    memset(endless, 'n', sizeof endless - 1);
+    const named list[] = {
+        {V_ASN1_UTF8STRING, "al ice", -1, false, "al ice"},
+        {V_ASN1_PRINTABLESTRING, "alice", -1, false, "alice"},
+        {V_ASN1_IA5STRING, "alice", -1, false, "alice"},
+        {V_ASN1_BMPSTRING, "\0a\0b", 4, false, "-"},
+        {V_ASN1_UTF8STRING, "alice", -1, true, "-"},
+        {V_ASN1_UTF8STRING, "al\xc3\xa9", -1, false, "-"},
+        {V_ASN1_UTF8STRING, "", 0, false, "-"},
+        {V_ASN1_UTF8STRING, endless, -1, false, "-"},
+        {0, NULL, 0, false, "-"},
+    };
+    for (size_t i = 0; i < SL_COUNTOF(list); i++)
+        common_name_is(*state, &list[i]);
+}
+
+static void add_name(GENERAL_NAMES *names, int type, const char *p, int n)
+{
+    GENERAL_NAME *g = GENERAL_NAME_new();
+    ASN1_STRING *s = type == GEN_IPADD ? ASN1_OCTET_STRING_new() : ASN1_IA5STRING_new();
+    ASN1_STRING_set(s, p, n);
+    GENERAL_NAME_set0_value(g, type, s);
+    sk_GENERAL_NAME_push(names, g);
+}
+
+static void names_are_bounded_in_length_and_number(void **state)
+{
+    fixture *f = *state;
+    authority a = make_authority(NULL);
+    GENERAL_NAMES *names = GENERAL_NAMES_new();
+    static char endless[1100];
+    memset(endless, 'n', sizeof endless);
+    add_name(names, GEN_DNS, endless, sizeof endless);
+    add_name(names, GEN_DNS, "", 0);
+    add_name(names, GEN_DNS, "caf\xe9", 4);
+    add_name(names, GEN_IPADD, "12345", 5);
+    for (int i = 0; i < 70; i++)
+        add_name(names, GEN_DNS, "a.example", 9);
+    X509_add1_ext_i2d(a.alice.cert, NID_subject_alt_name, names, 0, X509V3_ADD_REPLACE);
+    for (int i = 0; i < 20; i++) /* and a subject of more than 1024 bytes */
+        X509_NAME_add_entry_by_txt(X509_get_subject_name(a.alice.cert), "OU", MBSTRING_UTF8,
+                                   (const unsigned char *)endless, 60, -1, 0);
+    X509_sign(a.alice.cert, a.ca.key, EVP_sha256());
+    GENERAL_NAMES_free(names);
+    SSL_CTX *client = client_context(&a.alice);
+    link_ l;
+    demand(f, &a, SL_TLS_VERIFY_REQUIRED);
+    open_link(&l, f->tls, client);
+    assert_int_equal(shake(&l), SL_TLS_DONE);
+    const sl_tls_peer *p = sl_tls_peer_of(&l.io);
+    assert_int_equal(p->n_san, 64);
+    assert_string_equal(p->san[0], "DNS:a.example");
+    assert_string_equal(p->san[63], "DNS:a.example");
+    assert_string_equal(p->subject, ""); /* all of it, or none */
+    close_link(&l);
+    SSL_CTX_free(client);
+    free_authority(&a);
+}
+
+/* ---- what a client refuses ---- */
+
+static void a_client_that_refuses_is_told_from_one_that_leaves(void **state)
+{
+    fixture *f = *state;
+    link_ l;
+    SSL_CTX_set_verify(f->client, SSL_VERIFY_PEER, NULL);
+    open_link(&l, f->tls, f->client);
+    assert_int_equal(shake(&l), SL_TLS_FAILED);
+    assert_string_equal(l.why, "refused_by_client");
+    assert_string_equal(sl_tls_failure(), "the client refused: tlsv1 alert unknown ca");
+    close_link(&l);
+    /* An alert that nobody knows, and nobody who asks why. */
+    SSL_CTX_set_max_proto_version(f->client, TLS1_2_VERSION);
+    open_link(&l, f->tls, f->client);
+    SSL_do_handshake(l.ssl);
+    assert_int_equal(sl_tls_handshake(&l.io, NULL), SL_TLS_AGAIN);
+    assert_int_equal(send(l.fd, "\x15\x03\x03\0\2\2\xc8", 7, 0), 7);
+    assert_int_equal(sl_tls_handshake(&l.io, NULL), SL_TLS_FAILED);
+    assert_string_equal(sl_tls_failure(), "the client refused: no reason");
+    close_link(&l);
+}
+
+static void the_beginning_of_tls_is_known_by_two_bytes(void **state)
+{
+    (void)state;
+    assert_true(sl_tls_looks_like("\x16", 1));
+    assert_true(sl_tls_looks_like("\x16\x03\x01", 3));
+    assert_false(sl_tls_looks_like("\x16\x04", 2));
+    assert_false(sl_tls_looks_like("GET", 3));
+    sl_io bare = {.fd = -1};
+    assert_null(sl_tls_peer_of(&bare));
+}
+
+static void a_clock_that_goes_back_makes_a_new_ticket_key(void **state)
+{
+    fixture *f = *state;
+    uint64_t now = (uint64_t)sl_wall_us() * 1000;
+    SSL_SESSION *s = NULL;
+    sl_clock_fake(now);
+    assert_false(resumes(f, f->tls, f->client, &s));
+    sl_clock_fake(now - HOUR);
+    assert_true(resumes(f, f->tls, f->client, &s)); /* the key before still opens */
+    sl_clock_fake(now - HOUR / 2);
+    assert_true(resumes(f, f->tls, f->client, &s));
+    SSL_SESSION_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -842,6 +1201,22 @@ int main(void)
         T(names_that_could_deceive_do_not_count),
         T(a_client_that_leaves_or_is_not_one_fails_the_handshake),
         T(every_failing_read_write_and_allocation_is_survived),
+        T(many_small_pieces_are_more_than_one_record),
+        T(what_came_before_damage_is_read_first),
+        T(a_client_that_has_gone_cannot_be_written_to),
+        T(an_error_after_some_records_is_an_error),
+        T(no_goodbye_is_said_while_a_record_waits),
+        T(a_handshake_waits_for_a_full_socket),
+        T(options_are_held_to_their_bounds),
+        T(only_tls_1_3_refuses_1_2),
+        T(without_a_file_the_systems_authorities_judge_clients),
+        T(certificates_are_bounded_and_may_be_a_chain),
+        T(a_date_that_is_none_is_long_ago),
+        T(a_common_name_counts_if_it_is_one_and_plain),
+        T(names_are_bounded_in_length_and_number),
+        T(a_client_that_refuses_is_told_from_one_that_leaves),
+        T(the_beginning_of_tls_is_known_by_two_bytes),
+        T(a_clock_that_goes_back_makes_a_new_ticket_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
