@@ -149,7 +149,7 @@ static void parse_post(sl_str rest, sl_arena *arena, sl_rest_route *out)
         return;
     if (!split((sl_str){rest.p, (size_t)(colon - rest.p)}, &p) || (p.n != 1 && p.n != 3))
         return;
-    if (!take(&p, 1, p.n == 3, &m) || m.metadata)
+    if (!take(&p, 1, p.n == 3, &m)) /* no segment is left for metadata */
         return;
     m.name = p.seg[0];
     finish(&m, SL_ROUTE_INFER, arena, out);

@@ -137,10 +137,12 @@ static void other_gets_and_methods_are_malformed(void **state)
         "/v1/models/m/x",
         "/v1/models/m/metadata?x=1",
         "/v1/models/m/versions/1?x=1",
+        "/v1/models/a/b/c/d/e/f",
     };
     (void)state;
     for (size_t i = 0; i < SL_COUNTOF(targets); i++)
         has_kind(SL_HTTP_GET, targets[i], SL_ROUTE_MALFORMED);
+    has_kind(SL_HTTP_GET, "/v1/models/m/labels/%zz", SL_ROUTE_BAD_VERSION);
     has_kind(SL_HTTP_PUT, "/v1/models/m", SL_ROUTE_MALFORMED);
     has_kind(SL_HTTP_HEAD, "/v1/models/m", SL_ROUTE_MALFORMED);
     has_kind(SL_HTTP_DELETE, "/v1/models/m", SL_ROUTE_MALFORMED);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "api/grpc/frame.h"
+#include "base/fault.h"
 #include "http/gzip.h"
 
 static const sl_grpc_frame_limits wide = {.max_message = 1 << 20, .max_decompressed = 1 << 20};
@@ -210,6 +211,62 @@ static void a_stream_that_ends_inside_a_message_is_cut_off(void **state)
     sl_text_fini(&d.bytes);
 }
 
+/* A chain holds what it was lent, not copies: so much can be in it. */
+static void a_reply_that_no_prefix_can_tell_is_refused(void **state)
+{
+    sl_chain out = {0};
+    sl_status st = {0};
+    sl_buffer *b = sl_buffer_try_new(16);
+    (void)state;
+    sl_grpc_frame f = sl_grpc_frame_begin(&out);
+    sl_chain_lend(&out, b, b->data, (size_t)UINT32_MAX + 1);
+    assert_int_equal(sl_grpc_frame_end(&out, &f, &st), SL_RESOURCE_EXHAUSTED);
+    assert_string_equal(st.msg, "the reply has 4294967296 bytes: a message cannot");
+    sl_chain_reset(&out);
+    sl_buffer_release(b);
+}
+
+static void without_memory_a_reply_is_refused(void **state)
+{
+    sl_chain out = {0}, message = {0};
+    sl_status st = {0};
+    (void)state;
+    sl_fault_arm(SL_FAULT_ALLOC, 1);
+    assert_int_equal(sl_grpc_frame_join(&out, &message, SL_GRPC_GZIP, &st), SL_RESOURCE_EXHAUSTED);
+    sl_fault_arm(SL_FAULT_ALLOC, 0);
+    assert_string_equal(st.msg, "out of memory: the reply does not fit");
+    sl_chain_reset(&out);
+    out = (sl_chain){0};
+    sl_chain_puts(&message, "half of a reply");
+    message.failed = true;
+    assert_int_equal(sl_grpc_frame_join(&out, &message, SL_GRPC_GZIP, &st), SL_RESOURCE_EXHAUSTED);
+    sl_chain_reset(&out);
+    sl_chain_reset(&message);
+}
+
+static void what_is_empty_or_not_to_be_packed_is_framed_as_it_is(void **state)
+{
+    static const struct {
+        const char *text;
+        sl_grpc_encoding e;
+    } list[] = {{"", SL_GRPC_GZIP}, {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", SL_GRPC_IDENTITY}};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        sl_chain out = {0}, message = {0};
+        sl_status st = {0};
+        char got[64];
+        size_t n = strlen(list[i].text);
+        sl_chain_puts(&message, list[i].text);
+        assert_int_equal(sl_grpc_frame_join(&out, &message, list[i].e, &st), SL_OK);
+        assert_int_equal(out.size, 5 + n);
+        sl_chain_copy(&out, got);
+        assert_int_equal(got[0], 0);
+        assert_int_equal(got[4], n);
+        assert_memory_equal(got + 5, list[i].text, n);
+        sl_chain_reset(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +280,9 @@ int main(void)
         cmocka_unit_test(encodings_have_names_and_are_found_in_lists),
         cmocka_unit_test(a_stream_is_cut_into_messages_wherever_its_pieces_end),
         cmocka_unit_test(a_stream_that_ends_inside_a_message_is_cut_off),
+        cmocka_unit_test(a_reply_that_no_prefix_can_tell_is_refused),
+        cmocka_unit_test(without_memory_a_reply_is_refused),
+        cmocka_unit_test(what_is_empty_or_not_to_be_packed_is_framed_as_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "api/grpc/status.h"
+#include "base/fault.h"
 
 static void check(sl_code code, const sl_status *st, const char *expected)
 {
@@ -30,6 +31,26 @@ static void a_status_is_a_number_and_perhaps_a_message(void **state)
     check(SL_NOT_FOUND, &st, "grpc-status: 5\r\ngrpc-message: x is not there\r\n");
     sl_fail(&st, SL_UNAUTHENTICATED, "%s", "");
     check(SL_UNAUTHENTICATED, &st, "grpc-status: 16\r\n");
+    check(SL_UNAVAILABLE, NULL, "grpc-status: 14\r\n");
+}
+
+static void without_memory_a_status_fails_its_chain(void **state)
+{
+    sl_status st = {0};
+    sl_chain lines = {0};
+    (void)state;
+    sl_fault_arm(SL_FAULT_ALLOC, 1);
+    sl_grpc_put_status(&lines, SL_OK, NULL);
+    sl_fault_arm(SL_FAULT_ALLOC, 0);
+    assert_true(lines.failed);
+    assert_int_equal(lines.size, 0);
+    sl_chain_reset(&lines);
+    memset(st.msg, '%', sizeof st.msg - 1); /* three bytes each: another block */
+    sl_fault_arm(SL_FAULT_ALLOC, 2);
+    sl_grpc_put_status(&lines, SL_INTERNAL, &st);
+    sl_fault_arm(SL_FAULT_ALLOC, 0);
+    assert_true(lines.failed);
+    sl_chain_reset(&lines);
 }
 
 static void what_may_not_stand_in_a_header_is_percent_encoded(void **state)
@@ -70,8 +91,8 @@ static void time_outs_have_a_unit(void **state)
                 {"7u", 7000u},
                 {"99999999n", 99999999u},
                 {"99999999H", 2147483647000000u}};
-    static const char *const bad[] = {"",     "S",          "1",   "1s", "-1S",
-                                      "1.5S", "123456789S", "1 S", "+1S"};
+    static const char *const bad[] = {"",     "S",          "1",   "1s",  "-1S",
+                                      "1.5S", "123456789S", "1 S", "+1S", "1:S"};
     uint64_t ns;
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -89,6 +110,9 @@ static void errors_of_http_become_statuses(void **state)
     assert_int_equal(sl_grpc_code_of_http(408), SL_DEADLINE_EXCEEDED);
     assert_int_equal(sl_grpc_code_of_http(503), SL_UNAVAILABLE);
     assert_int_equal(sl_grpc_code_of_http(400), SL_INTERNAL);
+    assert_int_equal(sl_grpc_code_of_http(401), SL_UNAUTHENTICATED);
+    assert_int_equal(sl_grpc_code_of_http(403), SL_PERMISSION_DENIED);
+    assert_int_equal(sl_grpc_code_of_http(404), SL_UNIMPLEMENTED);
     assert_int_equal(sl_grpc_code_of_http(418), SL_UNKNOWN);
 }
 
@@ -100,6 +124,7 @@ int main(void)
         cmocka_unit_test(a_long_message_is_cut_after_1024_bytes),
         cmocka_unit_test(time_outs_have_a_unit),
         cmocka_unit_test(errors_of_http_become_statuses),
+        cmocka_unit_test(without_memory_a_status_fails_its_chain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,6 +64,7 @@ static void other_paths_and_methods_are_told_apart(void **state)
                                           "v2",
                                           "/",
                                           "/v2/x",
+                                          "/v3/models/m",
                                           "/v2/models/m/versions",
                                           "/v2/models/m/versions/",
                                           "/v2/models/m/other/7",
