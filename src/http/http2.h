@@ -20,11 +20,12 @@
 #include "http/conn.h"
 
 enum {
-    SL_H2_SMALL = 4096,      /* bodies up to this come into the stream's own buffer */
-    SL_H2_FRAME = 64 * 1024, /* of DATA that we send, if the client takes frames so large */
-    SL_H2_VECTORS = 256,     /* of a batch */
-    SL_H2_OUT = 128 * 1024,  /* small bytes of a batch */
-    SL_H2_POOLED = 256       /* streams kept by a shard for the next calls */
+    SL_H2_SMALL = 4096,         /* bodies up to this come into the stream's own buffer */
+    SL_H2_FRAME = 64 * 1024,    /* of DATA that we send, if the client takes frames so large */
+    SL_H2_MAX_HEAD = 32 * 1024, /* of a reply, or its trailers: names and values */
+    SL_H2_VECTORS = 256,        /* of a batch */
+    SL_H2_OUT = 160 * 1024,     /* small bytes of a batch */
+    SL_H2_POOLED = 256          /* streams kept by a shard for the next calls */
 };
 
 typedef struct sl_h2 sl_h2;

@@ -7,6 +7,10 @@
  * the right size: the vectors, and a copy of the small bytes. The pieces stay in their stream until
  * they have been written, also if the client resets the stream meanwhile: the frame's head may be
  * out already.
+ *
+ * Invariant: between frames a batch that takes more has room for one frame that is not DATA. For
+ * nghttp2 hands over one DATA frame after the other in one call, and behind them, without asking,
+ * whatever comes next (trailers, RST_STREAM): DATA leaves that room.
  */
 #include <assert.h>
 #include <errno.h>
@@ -16,9 +20,10 @@
 #include "http/http2.h"
 
 enum {
-    COPIED = 4096,         /* DATA up to this is copied */
-    LARGEST_OTHER = 17000, /* any other frame: 16384 and its head */
-    TURN = 4 << 20         /* bytes after which others have their turn */
+    COPIED = 4096, /* DATA up to this is copied */
+    /* Any other frame: HEADERS, whose buffer in nghttp2 may be as large as SL_H2_FRAME. */
+    LARGEST_OTHER = SL_H2_MAX_HEAD + 4096,
+    TURN = 4 << 20 /* bytes after which others have their turn */
 };
 
 struct sl_h2_pending {
@@ -34,6 +39,7 @@ static sl_h2_batch *batch_of(const sl_conn *c)
 
 static void add_vector(sl_h2_batch *b, void *p, size_t n, sl_h2_stream *owner)
 {
+    assert(b->n < SL_H2_VECTORS);
     b->v[b->n] = (struct iovec){p, n};
     b->owner[b->n++] = owner;
 }
@@ -43,6 +49,7 @@ static void add_vector(sl_h2_batch *b, void *p, size_t n, sl_h2_stream *owner)
 static char *add_bytes(sl_h2_batch *b, size_t n)
 {
     char *p = b->bytes + b->bytes_n;
+    assert(n <= SL_H2_OUT - b->bytes_n);
     struct iovec *last = b->n ? &b->v[b->n - 1] : NULL;
     b->bytes_n += n;
     if (last != NULL && b->owner[b->n - 1] == NULL) {
@@ -52,6 +59,12 @@ static char *add_bytes(sl_h2_batch *b, size_t n)
         add_vector(b, p, n, NULL);
     }
     return p;
+}
+
+/* Is there room for these, and behind them for another frame? */
+static bool has_room(const sl_h2_batch *b, int vectors, size_t bytes)
+{
+    return vectors + 1 <= SL_H2_VECTORS - b->n && bytes + LARGEST_OTHER <= SL_H2_OUT - b->bytes_n;
 }
 
 /* ---- DATA ---- */
@@ -82,7 +95,7 @@ static void keep_spare(sl_h2_stream *s)
 
 static bool copy_data(sl_h2_batch *b, sl_h2_stream *s, const uint8_t *head, size_t n)
 {
-    if (b->n == SL_H2_VECTORS || SL_H2_OUT - b->bytes_n < 9 + n)
+    if (!has_room(b, 1, 9 + n))
         return false;
     char *p = add_bytes(b, 9 + n);
     memcpy(p, head, 9);
@@ -154,9 +167,8 @@ static bool point_at_data(sl_h2_batch *b, sl_h2_stream *s, const uint8_t *head, 
         find_start(s);
     int pieces = count_pieces(s, n);
     /* So many small ones that they would not even fit an empty batch: copied as one. */
-    bool copy = pieces > SL_H2_VECTORS - 1;
-    if ((copy ? 2 : pieces + 1) > SL_H2_VECTORS - b->n ||
-        SL_H2_OUT - b->bytes_n < 9 + (copy ? n : 0))
+    bool copy = pieces > SL_H2_VECTORS - 2;
+    if (!has_room(b, copy ? 2 : pieces + 1, 9 + (copy ? n : 0)))
         return false;
     memcpy(add_bytes(b, 9), head, 9);
     char *to = b->bytes + b->bytes_n;
@@ -282,7 +294,7 @@ static bool gather(sl_conn *c, bool *more)
 {
     sl_h2_batch *b = batch_of(c);
     *more = true;
-    while (b->n < SL_H2_VECTORS && SL_H2_OUT - b->bytes_n >= LARGEST_OTHER) {
+    while (has_room(b, 0, 0)) {
         const uint8_t *p;
         b->full = false;
         ssize_t n = nghttp2_session_mem_send(c->h2->session, &p);

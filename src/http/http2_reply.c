@@ -12,11 +12,11 @@
 #include "http/gzip.h"
 #include "http/http2.h"
 
-enum { MAX_FIELDS = 64, MAX_HEAD = 32 * 1024 };
+enum { MAX_FIELDS = 64 };
 
 typedef struct fields {
     nghttp2_nv nv[MAX_FIELDS];
-    size_t n;
+    size_t n, size; /* size: bytes of names and values */
     bool bad;       /* too many, too large, or not to be understood */
     bool no_memory; /* bad for that reason */
     char digits[4], length[24];
@@ -26,7 +26,8 @@ typedef struct fields {
 
 static void add(fields *f, const char *name, size_t name_n, const char *value, size_t value_n)
 {
-    if (f->n == MAX_FIELDS) {
+    f->size += name_n + value_n;
+    if (f->n == MAX_FIELDS || f->size > SL_H2_MAX_HEAD) {
         f->bad = true;
         return;
     }
@@ -62,7 +63,7 @@ static void add_chain(fields *f, sl_h2_stream *s, const sl_chain *c)
 {
     const sl_piece *first = c->head;
     f->no_memory |= c->failed;
-    f->bad |= c->failed || c->size > MAX_HEAD;
+    f->bad |= c->failed || c->size > SL_H2_MAX_HEAD;
     if (c->size == 0 || f->bad)
         return;
     if (first->end - first->begin == c->size) {
@@ -105,7 +106,7 @@ static bool has_no_body(int status)
 static void make_head(fields *f, sl_h2_stream *s, bool whole)
 {
     const sl_http_call *call = &s->call;
-    f->n = 0;
+    f->n = f->size = 0;
     f->bad = f->no_memory = false;
     add_status(f, call->status);
     if (call->content_type != NULL)
@@ -125,7 +126,7 @@ static void make_head(fields *f, sl_h2_stream *s, bool whole)
 static int end_of_body(nghttp2_session *session, sl_h2_stream *s, uint32_t *flags)
 {
     fields f; /* large: not to be cleared for each reply */
-    f.n = 0;
+    f.n = f.size = 0;
     f.bad = f.no_memory = false;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (s->call.trailers.size == 0 && !s->call.trailers.failed)
