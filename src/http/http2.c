@@ -8,6 +8,7 @@
  * bounds, or by the handler. So windows are not there to save memory here, and are large enough for
  * one stream to fill a long line (4 MiB on their way: 40 MB/s at 100 ms).
  */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -266,12 +267,11 @@ static void say_no_more(sl_conn *c)
 }
 
 /* All is said: the last GOAWAY is out, or nghttp2 has ended the session (in an error of the client
- * it does not wait for streams). */
+ * it does not wait for streams). Without `more` it has nothing to write. */
 static bool is_over(const sl_h2 *h)
 {
     return h->pending == NULL && !h->more &&
-           (h->last_words ||
-            (!nghttp2_session_want_write(h->session) && !nghttp2_session_want_read(h->session)));
+           (h->last_words || !nghttp2_session_want_read(h->session));
 }
 
 void sl_h2_advance(sl_conn *c)
@@ -322,7 +322,8 @@ bool sl_h2_begin(sl_conn *c, const char *p, size_t n)
     else
         feed(h, p, n);
     if (c->shard->draining)
-        sl_h2_drain(c);
+        sl_h2_goaway(
+            h); /* it leaves with the turn: who called goes on with `c`, so that is there */
     return true;
 }
 
@@ -331,7 +332,7 @@ void sl_h2_drain(sl_conn *c)
     sl_h2 *h = c->h2;
     if (h->ending || h->gone)
         return;
+    assert(!h->inside); /* a turn of its own */
     sl_h2_goaway(h);
-    if (!h->inside)
-        sl_h2_advance(c);
+    sl_h2_advance(c);
 }

@@ -244,7 +244,7 @@ static uint64_t block_due(const sl_h2 *h)
 {
     uint64_t most = sl_conn_limits(h->conn)->head_timeout_ns, began = h->block_ns;
     const sl_h2_stream *s = h->streams;
-    if (began == 0 && s != NULL && !s->head_done && !s->closed)
+    if (began == 0 && s != NULL && !s->head_done) /* closed ones stay for their handlers alone */
         began = s->call.started_ns;
     return began != 0 && most != 0 ? began + most : UINT64_MAX;
 }

@@ -1,0 +1,429 @@
+/* test_http2_corners.c - HTTP/2: rules at their edges, ends that come at the wrong time, no memory */
+#include "unit/http/h2_client.h"
+
+#include "support/calls.h"
+
+static fixture *with(void (*change)(sl_http_options *))
+{
+    sl_http_limits l;
+    sl_http_limits_default(&l);
+    fixture *f = fx_new(&l);
+    sl_http_h2_options_default(&f->server->opts.h2);
+    change(&f->server->opts);
+    return f;
+}
+
+static int connections(fixture *f)
+{
+    return atomic_load(&f->server->n_conns);
+}
+
+static int simple(client *c)
+{
+    int id = h2_request(c, "GET", "/a", NULL, 0);
+    h2_turn(c);
+    return h2_reply(c, id)->status;
+}
+
+static void raw_frame(int fd, int type, int flags, uint32_t id, const void *p, size_t n)
+{
+    char frame[9 + 1000] = {0, (char)(n >> 8), (char)n, (char)type, (char)flags};
+    for (int i = 0; i < 4; i++)
+        frame[5 + i] = (char)(id >> (24 - 8 * i));
+    memcpy(frame + 9, p, n);
+    assert_int_equal(send(fd, frame, 9 + n, MSG_NOSIGNAL), 9 + n);
+}
+
+/* The preface from its byte `at` on. */
+static void raw_begin(int fd, size_t at)
+{
+    assert_int_equal(send(fd, NGHTTP2_CLIENT_MAGIC + at, NGHTTP2_CLIENT_MAGIC_LEN - at, 0),
+                     NGHTTP2_CLIENT_MAGIC_LEN - at);
+    raw_frame(fd, NGHTTP2_SETTINGS, 0, 0, "", 0);
+}
+
+/* POST / of authority "a", as literals of the static table. */
+static const char POST_HEAD[] = "\x83\x84\x86\x41\x01"
+                                "a";
+enum { WHOLE = NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM };
+
+/* ---- rules ---- */
+
+static void no_bounds(sl_http_options *o)
+{
+    o->limits.max_resets = o->limits.max_useless = 0;
+    o->limits.max_head = (size_t)UINT32_MAX * 2;
+    o->limits.max_unsent = 0;
+    o->h2.max_ping_strikes = 0;
+}
+
+static void a_bound_of_zero_is_none(void **state)
+{
+    (void)state;
+    fixture *f = with(no_bounds);
+    client *c = h2_connect(f);
+    assert_int_equal(
+        nghttp2_session_get_remote_settings(c->session, NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE),
+        UINT32_MAX);
+    for (int i = 0; i < 50; i++) {
+        nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
+        int id = h2_request_with(c, "POST", "/echo", "x", 1, true, NULL);
+        h2_turn(c);
+        nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+        h2_turn(c);
+    }
+    int big = h2_request(c, "GET", "/big?3000000", NULL, 0);
+    assert_int_equal(simple(c), 200);
+    assert_int_equal(h2_reply(c, big)->body.n, 3000000);
+    assert_int_equal(c->goaways, 0);
+    h2_close(c);
+    fx_free(f);
+}
+
+static void without_calls(sl_http_options *o)
+{
+    o->h2.permit_without_calls = true;
+    o->h2.keepalive_time_ms = 400000;
+    o->limits.idle_timeout_ns = 100000 * SECOND;
+}
+
+static void pings_without_calls_may_be_permitted_both_ways(void **state)
+{
+    (void)state;
+    fixture *f = with(without_calls);
+    client *c = h2_connect(f);
+    for (int i = 0; i < 6; i++) { /* as far apart as is asked for */
+        nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
+        h2_turn(c);
+        pass_time(f, 301 * SECOND);
+    }
+    assert_int_equal(c->pings, 0);
+    pass_time(f, 100 * SECOND);
+    h2_turn(c);
+    assert_int_equal(c->pings, 1); /* ours */
+    assert_int_equal(c->goaways, 0);
+    assert_int_equal(simple(c), 200);
+    c->deaf = true;
+    pass_time(f, 401 * SECOND);
+    pass_time(f, 21 * SECOND);
+    assert_int_equal(connections(f), 0);
+    h2_close(c);
+    fx_free(f);
+}
+
+static void no_patience(sl_http_options *o)
+{
+    o->h2.keepalive_time_ms = 500;
+    o->h2.keepalive_timeout_ms = 0;
+}
+
+static void a_ping_may_have_to_be_answered_at_once(void **state)
+{
+    (void)state;
+    fixture *f = with(no_patience);
+    client *c = h2_connect(f);
+    h2_request(c, "GET", "/hold", NULL, 0);
+    h2_turn(c);
+    sl_http_drain(f->server, fx_drained, f);
+    turn(f);
+    c->deaf = true;
+    pass_time(f, 600000000); /* the PING's time, not yet that of the second GOAWAY */
+    assert_int_equal(f->n_cancelled, 0);
+    pass_time(f, 20000000);
+    assert_int_equal(f->n_cancelled, 1);
+    sl_http_reply(f->held[0]);
+    assert_true(f->drained);
+    h2_close(c);
+    fx_free(f);
+}
+
+static void an_answer_to_the_last_ping_may_come_too_late(void **state)
+{
+    fixture *f = *state;
+    client *c = h2_connect(f);
+    int id = h2_request(c, "GET", "/hold", NULL, 0);
+    h2_turn(c);
+    c->deaf = true;
+    sl_http_drain(f->server, fx_drained, f);
+    pass_time(f, 2 * SECOND); /* the second GOAWAY did not wait for it */
+    c->deaf = false;
+    h2_turn(c);
+    assert_int_equal(c->goaways, 2);
+    sl_http_reply(f->held[0]);
+    h2_turn(c);
+    assert_int_equal(h2_reply(c, id)->status, 200);
+    assert_int_equal(c->goaways, 2);
+    h2_close(c);
+}
+
+static void one_stream(sl_http_options *o)
+{
+    o->limits.max_streams = 1;
+}
+
+static void headers_of_a_stream_that_we_reset_may_have_been_on_their_way(void **state)
+{
+    (void)state;
+    fixture *f = with(one_stream);
+    int fd = connect_client(f);
+    raw_begin(fd, 0);
+    raw_frame(fd, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, POST_HEAD, 6);
+    raw_frame(fd, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 3, POST_HEAD, 6);
+    turn(f);
+    raw_frame(fd, NGHTTP2_DATA, 0, 3, "abc", 3);
+    raw_frame(fd, NGHTTP2_HEADERS, WHOLE, 3, POST_HEAD, 6);
+    raw_frame(fd, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, "abc", 3);
+    turn(f);
+    receive(f, fd);
+    assert_false(f->eof);
+    assert_int_equal(f->n_calls, 1);
+    assert_non_null(memmem(f->text, f->text_n, "POST /", 6));
+    close(fd);
+    fx_free(f);
+}
+
+/* RST_STREAM is no answer that nghttp2 bounds. */
+static void refusals_that_are_not_read_have_an_end(void **state)
+{
+    (void)state;
+    fixture *f = with(one_stream);
+    int fd = connect_client(f), small = 1;
+    f->server->opts.limits.max_resets = f->server->opts.limits.max_useless = 0;
+    raw_begin(fd, 0);
+    turn(f);
+    setsockopt(f->server->shards[0].conns->io.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    raw_frame(fd, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, POST_HEAD, 6);
+    uint32_t id = 3;
+    for (; id < 60000 && connections(f) == 1; id += 2) {
+        raw_frame(fd, NGHTTP2_HEADERS, WHOLE, id, POST_HEAD, 6);
+        if (id % 100 == 1)
+            turn(f);
+    }
+    assert_in_range(id, 40000, 50000);
+    close(fd);
+    fx_free(f);
+}
+
+/* ---- ends ---- */
+
+static void a_request_that_begins_when_the_drain_does_is_served(void **state)
+{
+    fixture *f = *state;
+    int fd = connect_client(f);
+    send_text(f, fd, "PRI");
+    sl_http_drain(f->server, fx_drained, f);
+    turn(f);
+    raw_begin(fd, 3);
+    raw_frame(fd, NGHTTP2_HEADERS, WHOLE, 1, POST_HEAD, 6);
+    turn(f);
+    receive(f, fd);
+    assert_int_equal(f->n_calls, 1);
+    assert_non_null(memmem(f->text, f->text_n, "POST /", 6));
+    pass_time(f, 2 * SECOND);
+    assert_true(f->n_done == 1);
+    close(fd);
+    turn(f);
+    assert_true(f->drained);
+}
+
+static void who_begins_in_a_drain_and_is_gone_holds_up_nothing(void **state)
+{
+    fixture *f = *state;
+    int fd = connect_client(f);
+    send_text(f, fd, "PRI");
+    sl_http_drain(f->server, fx_drained, f);
+    turn(f);
+    assert_false(f->drained);
+    raw_begin(fd, 3);
+    close(fd);
+    turn(f);
+    assert_true(f->drained);
+}
+
+static void old_soon(sl_http_options *o)
+{
+    o->h2.max_connection_age_ms = 20000;
+}
+
+static void a_drain_changes_nothing_for_who_ends_already(void **state)
+{
+    (void)state;
+    fixture *f = with(old_soon);
+    client *c = h2_connect(f), *gone = h2_connect(f);
+    h2_request(gone, "GET", "/hold", NULL, 0);
+    int id = h2_request(c, "GET", "/hold", NULL, 0);
+    h2_turn(gone);
+    h2_turn(c);
+    close(gone->fd);
+    gone->fd = -1;
+    turn(f);
+    assert_int_equal(f->n_cancelled, 1);
+    pass_time(f, 23 * SECOND);
+    h2_turn(c);
+    assert_int_equal(c->goaways, 2);
+    sl_http_drain(f->server, fx_drained, f);
+    h2_turn(c);
+    assert_int_equal(c->goaways, 2);
+    sl_http_reply(f->held[0]);
+    sl_http_reply(f->held[1]);
+    h2_turn(c);
+    assert_int_equal(h2_reply(c, id)->status, 200);
+    h2_close(gone);
+    h2_close(c);
+    assert_true(f->drained);
+    fx_free(f);
+}
+
+static void requests_that_are_not_complete_go_with_the_server(void **state)
+{
+    (void)state;
+    sl_http_limits l;
+    sl_budget own = {0};
+    sl_http_limits_default(&l);
+    fixture *f = fx_new(&l);
+    f->server->shared = &own;
+    client *c = h2_connect(f);
+    char body[20000] = {0};
+    h2_request_with(c, "POST", "/echo", body, sizeof body, true, NULL);
+    h2_turn(c);
+    assert_true(atomic_load(&own.used) > 20000);
+    fx_free(f);
+    assert_int_equal(atomic_load(&own.used), 0);
+    close(c->fd);
+    nghttp2_session_del(c->session);
+    free(c);
+}
+
+static void who_reads_slowly_but_enough_is_not_cut_off(void **state)
+{
+    fixture *f = *state;
+    client *c = h2_connect(f);
+    nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, 1 << 30);
+    nghttp2_settings_entry e = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 30};
+    nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, &e, 1);
+    h2_request(c, "GET", "/big?20000000", NULL, 0);
+    c->deaf = true;
+    h2_turn(c);
+    static char some[400000];
+    for (int i = 0; i < 6; i++) {
+        pass_time(f, 11 * SECOND);
+        for (size_t n = 0; n < sizeof some;) {
+            ssize_t got = recv(c->fd, some, sizeof some - n, 0);
+            assert_true(got > 0);
+            n += (size_t)got;
+            turn(f);
+        }
+    }
+    assert_int_equal(connections(f), 1);
+    close(c->fd);
+    c->fd = -1;
+    turn(f);
+    assert_int_equal(connections(f), 0);
+    h2_close(c);
+}
+
+/* ---- no memory ---- */
+
+static void without_the_library_there_is_no_connection(void **state)
+{
+    static const char *const names[] = {"nghttp2_session_callbacks_new", "nghttp2_option_new"};
+    fixture *f = *state;
+    for (size_t i = 0; i < SL_COUNTOF(names); i++) {
+        int fd = connect_client(f);
+        fail_call(names[i], 1, NGHTTP2_ERR_NOMEM);
+        raw_begin(fd, 0);
+        turn(f);
+        assert_int_equal(calls_counted(), 1);
+        fail_call(NULL, 0, 0);
+        assert_int_equal(connections(f), 0);
+        close(fd);
+    }
+}
+
+/* Not even the reserve: another connection has it. */
+static void without_memory_and_reserve_no_session_begins(void **state)
+{
+    fixture *f = *state;
+    client *c = h2_connect(f);
+    nghttp2_mem m = sl_h2_mem(f->server->shards[0].conns->h2);
+    sl_fault_arm_from(SL_FAULT_ALLOC, 1);
+    void *all = m.malloc(128 * 1024 - 16, m.mem_user_data);
+    assert_non_null(all);
+    sl_fault_arm(SL_FAULT_ALLOC, 0);
+    for (int nth = 1, hit = 1; hit; nth++) {
+        int fd = connect_client(f);
+        raw_begin(fd, 0);
+        sl_fault_arm_from(SL_FAULT_ALLOC, nth);
+        turn(f);
+        hit = sl_fault_count(SL_FAULT_ALLOC) >= nth;
+        sl_fault_arm(SL_FAULT_ALLOC, 0);
+        assert_int_equal(connections(f), hit ? 1 : 2);
+        close(fd);
+        turn(f);
+        assert_true(nth < 100);
+    }
+    m.free(all, m.mem_user_data);
+    h2_close(c);
+    assert_int_equal(connections(f), 0);
+}
+
+/* Memory that has run out and stays so, while all that a client sent is there at once. */
+static void when_memory_stays_away_the_connection_ends_and_the_next_is_served(void **state)
+{
+    fixture *f = *state;
+    char body[9000];
+    memset(body, 'b', sizeof body);
+    for (int nth = 1, hit = 1; hit; nth++) {
+        client *c = h2_new(f, connect_client(f), NULL, 0);
+        h2_request(c, "POST", "/echo", body, sizeof body);
+        h2_request(c, "POST", "/trailers", "x", 1);
+        h2_request(c, "POST", "/stream", body, 5000);
+        h2_request(c, "GET", "/big?70000", NULL, 0);
+        h2_request(c, "GET", "/hold", NULL, 0);
+        sl_text t = {0};
+        const uint8_t *p;
+        ssize_t n;
+        while ((n = nghttp2_session_mem_send(c->session, &p)) > 0)
+            sl_text_add(&t, (const char *)p, (size_t)n);
+        assert_int_equal(send(c->fd, t.p, t.n, 0), t.n);
+        sl_text_fini(&t);
+        f->n_held = 0;
+        sl_fault_arm_from(SL_FAULT_ALLOC, nth);
+        turn(f);
+        receive(f, c->fd);
+        hit = sl_fault_count(SL_FAULT_ALLOC) >= nth;
+        sl_fault_arm(SL_FAULT_ALLOC, 0);
+        h2_close(c);
+        for (int i = 0; i < f->n_held; i++)
+            sl_http_reply(f->held[i]);
+        assert_int_equal(connections(f), 0);
+        assert_int_equal(atomic_load(&f->server->budget.used), 0);
+        c = h2_connect(f);
+        assert_int_equal(simple(c), 200);
+        h2_close(c);
+        assert_true(nth < 1000);
+    }
+    assert_int_equal(f->n_done, f->n_calls + f->n_done_without_call);
+}
+
+int main(void)
+{
+#define T(t) cmocka_unit_test_setup_teardown(t, fx_set_up, fx_tear_down)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_bound_of_zero_is_none),
+        cmocka_unit_test(pings_without_calls_may_be_permitted_both_ways),
+        cmocka_unit_test(a_ping_may_have_to_be_answered_at_once),
+        T(an_answer_to_the_last_ping_may_come_too_late),
+        cmocka_unit_test(headers_of_a_stream_that_we_reset_may_have_been_on_their_way),
+        cmocka_unit_test(refusals_that_are_not_read_have_an_end),
+        T(a_request_that_begins_when_the_drain_does_is_served),
+        T(who_begins_in_a_drain_and_is_gone_holds_up_nothing),
+        cmocka_unit_test(a_drain_changes_nothing_for_who_ends_already),
+        cmocka_unit_test(requests_that_are_not_complete_go_with_the_server),
+        T(who_reads_slowly_but_enough_is_not_cut_off),
+        T(without_the_library_there_is_no_connection),
+        T(without_memory_and_reserve_no_session_begins),
+        T(when_memory_stays_away_the_connection_ends_and_the_next_is_served),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
