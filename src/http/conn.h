@@ -110,7 +110,7 @@ struct sl_conn {
     bool busy;     /* control is in here: a reply only marks itself */
     bool last;     /* end after what is being sent */
     bool unread;   /* ... and input was left unread: linger */
-    bool fresh;    /* the handshake is over, nothing else has come */
+    bool fresh;    /* the handshake (or a proxy's header) is over, nothing else has come */
     bool refuse;   /* one connection too many */
     bool gone;     /* the peer cannot be written to any more */
     bool http1;    /* what came first was not HTTP/2's preface */

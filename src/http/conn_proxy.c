@@ -62,6 +62,8 @@ void sl_conn_proxy(sl_conn *c)
     wake_at(c, 1);
     if (used > 0 && recv(c->io.fd, p, used, 0) != (ssize_t)used)
         return;
-    if (r != SL_PROXY_CLIENT || become(c, &client))
+    if (r != SL_PROXY_CLIENT || become(c, &client)) {
         sl_conn_begin(c);
+        c->fresh = true; /* what follows the header closely is waited for, in a drain, too */
+    }
 }
