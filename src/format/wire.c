@@ -1,12 +1,14 @@
 /* wire.c - see wire.h */
 #include "format/wire.h"
 
+#include <assert.h>
+
 bool sl_wire_varint(const unsigned char **p, const unsigned char *end, uint64_t *out)
 {
     uint64_t v = 0;
-    for (int shift = 0; shift < 70 && *p < end; shift += 7) {
+    for (int shift = 0; *p < end; shift += 7) {
         unsigned char c = *(*p)++;
-        if (shift == 63 && c > 1)
+        if (shift == 63 && c > 1) /* the tenth byte is the last one */
             return false;
         v |= (uint64_t)(c & 0x7f) << shift;
         if (c < 0x80) {
@@ -38,7 +40,8 @@ static bool read_fixed(sl_wire *w, size_t n)
 static bool read_field(sl_wire *w)
 {
     uint64_t tag, n;
-    if (w->at < w->end && *w->at < 0x80)
+    assert(w->at < w->end);
+    if (*w->at < 0x80)
         tag = *w->at++;
     else if (!sl_wire_varint(&w->at, w->end, &tag))
         return fail(w, "truncated or overlong tag");
