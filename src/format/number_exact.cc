@@ -23,7 +23,7 @@ static bool is_huge(const char *p, const char *end)
     for (; p < end && *p != 'e' && *p != 'E'; p++) {
         if (*p == '.')
             fraction = true;
-        else if (*p >= '0' && *p <= '9') {
+        else { /* a digit: what is read as a number is one */
             seen = seen || *p != '0';
             if (seen && !fraction)
                 point++;
@@ -42,7 +42,7 @@ static bool is_huge(const char *p, const char *end)
 
 double sl_number_exact(const char *p, const char *end)
 {
-    bool negative = p < end && *p == '-';
+    bool negative = *p == '-';
     double v = 0;
     p += negative;
     auto r = std::from_chars(p, end, v, std::chars_format::general);

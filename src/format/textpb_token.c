@@ -6,6 +6,7 @@
  */
 #include "format/textpb_token.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 
@@ -285,7 +286,8 @@ bool sl_textpb_unquote(sl_textpb_scan *s, sl_text *out)
         if (p == end)
             break;
         const char *escape = p++;
-        if (p == end || !unescape(&p, end, out)) {
+        assert(p < end); /* or the quote would not have ended the token */
+        if (!unescape(&p, end, out)) {
             size_t n = SL_MIN((size_t)(end - escape), (size_t)6);
             return sl_textpb_fail(s, "wrong escape \"%.*s\" in a string", (int)n, escape);
         }

@@ -259,10 +259,66 @@ static void the_alphabet_of_urls_has_no_plus_and_no_slash(void **state)
     assert_false(sl_base64url_decode(SL_STR("AAB"), out, &n));
 }
 
+/* What was wrong first is what is said, whatever is asked for then. */
+static void after_an_error_nothing_is_read(void **state)
+{
+    static const char text[] = "[1 2] \"a\" 3 {\"a\": 1}";
+    sl_json j;
+    sl_json_string s;
+    sl_number n;
+    (void)state;
+    sl_json_open(&j, sl_str_of(text), 10);
+    assert_false(sl_json_skip(&j));
+    const char *error = j.error;
+    size_t offset = j.offset;
+    assert_non_null(error);
+    j.at = text + 6;
+    assert_false(sl_json_read_string(&j, &s));
+    j.at = text + 10;
+    assert_false(sl_json_read_number(&j, &n));
+    assert_ptr_equal(j.error, error);
+    assert_int_equal(j.offset, offset);
+}
+
+static void a_backslash_at_the_end_escapes_nothing(void **state)
+{
+    static const sl_str texts[] = {{"\"abc\\", 5}, {"\"abc\\\0\"", 7}};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        sl_json j;
+        sl_json_string s;
+        sl_json_open(&j, texts[i], 10);
+        assert_false(sl_json_read_string(&j, &s));
+        assert_non_null(j.error);
+    }
+}
+
+static void a_long_name_with_escapes_is_none_that_is_looked_for(void **state)
+{
+    char text[400];
+    sl_json j;
+    sl_json_string s;
+    (void)state;
+    for (int n = 100; n <= 300; n += 200) {
+        memset(text, 'a', sizeof text);
+        memcpy(text, "\"\\u0061", 7);
+        text[7 + n] = '"';
+        sl_json_open(&j, (sl_str){text, (size_t)n + 8}, 10);
+        assert_true(sl_json_read_string(&j, &s) && s.escaped);
+        char plain[400];
+        memset(plain, 'a', sizeof plain);
+        assert_int_equal(sl_json_string_is(&s, (sl_str){plain, (size_t)n + 1}), n == 100);
+        assert_false(sl_json_string_is(&s, (sl_str){plain, (size_t)n + 50}));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_size_beyond_memory_is_no_size),
+        cmocka_unit_test(after_an_error_nothing_is_read),
+        cmocka_unit_test(a_backslash_at_the_end_escapes_nothing),
+        cmocka_unit_test(a_long_name_with_escapes_is_none_that_is_looked_for),
         cmocka_unit_test(the_alphabet_of_urls_has_no_plus_and_no_slash),
         cmocka_unit_test(syntax_errors_have_the_original_text_and_offset),
         cmocka_unit_test(good_texts_are_skipped_to_their_end),

@@ -170,9 +170,33 @@ static void wrong_strings_are_refused(void **state)
     refused("name: '\\xg'", "1:7: wrong escape \"\\xg\" in a string");
     refused("name: '\\u12'", "1:7: wrong escape \"\\u12\" in a string");
     refused("name: '\\ud800'", "1:7: wrong escape \"\\ud800\" in a string");
+    static const char *const halves[] = {"\\ud800123456",  "\\ud800\\n1234", "\\ud800\\u12zz",
+                                         "\\ud800\\u0041", "\\ud800\\ue000", "\\udc00\\udc00"};
+    for (size_t i = 0; i < SL_COUNTOF(halves); i++) {
+        char text[40], why[60];
+        snprintf(text, sizeof text, "name: '%s'", halves[i]);
+        snprintf(why, sizeof why, "1:7: wrong escape \"%.6s\" in a string", halves[i]);
+        refused(text, why);
+    }
+    refused("name: '\\U0000d800\\udc00'", "1:7: wrong escape \"\\U0000\" in a string");
+    refused("name: '\\ '", "1:7: wrong escape \"\\ \" in a string");
+    assert_int_equal(
+        parse_bytes("name: '\\\0'", 10, &tensorflow__serving__model_config__descriptor),
+        SL_INVALID_ARGUMENT);
     refused("name: '\\U00110000'", "1:7: wrong escape \"\\U0011\" in a string");
     refused("name: 'a\\0b'", "1:7: a string may not contain a zero byte");
     refused("name: half", "1:7: expected a string in quotes for \"name\", found \"half\"");
+}
+
+static void who_does_not_want_the_reason_gets_none(void **state)
+{
+    sl_text out = {0};
+    (void)state;
+    assert_int_equal(sl_textpb_parse(SL_STR("name 'a'"),
+                                     &tensorflow__serving__model_config__descriptor, known,
+                                     SL_COUNTOF(known), &out, NULL),
+                     SL_INVALID_ARGUMENT);
+    sl_text_fini(&out);
 }
 
 static void enums_have_names_and_numbers(void **state)
@@ -231,6 +255,7 @@ static void integers_are_decimal_hex_or_octal_and_must_fit(void **state)
     refused_for(type, "placement_period: 1.5",
                 "1:19: expected an integer for \"placement_period\", found \"1.5\"");
     refused_for(type, "placement_period: 0x", "1:21: expected a hexadecimal digit behind \"0x\"");
+    refused_for(type, "placement_period: 1f5", "1:21: expected a blank between a number and \"5\"");
     refused_for(type, "placement_period: 12ab",
                 "1:21: expected a blank between a number and \"a\"");
     refused("model_version_policy { latest { num_versions: -1 } }",
@@ -307,6 +332,14 @@ static void a_wrapper_without_braces_is_explained(void **state)
     (void)state;
     refused_for(&tensorflow__serving__batching_parameters__descriptor, "max_batch_size: 128",
                 "1:17: expected \"{\", found \"128\"; write max_batch_size { value: 128 }");
+    refused_for(&tensorflow__serving__batching_parameters__descriptor,
+                "max_batch_size:", "1:16: expected \"{\", found the end of the file");
+    refused_for(&tensorflow__serving__batching_parameters__descriptor,
+                "max_batch_size: "
+                "11111111111111111111111111111111111111111111111111111111111111111111111111111111"
+                "1",
+                "1:17: expected \"{\", found "
+                "\"111111111111111111111111111111111111111111111111111111111111\"...");
     const pb_batching *b = parsed("max_batch_size { value: 128 }",
                                   &tensorflow__serving__batching_parameters__descriptor);
     assert_int_equal(b->max_batch_size->value, 128);
@@ -447,6 +480,7 @@ int main(void)
         T(wrong_lists_are_refused),
         T(strings_join_and_undo_escapes),
         T(wrong_strings_are_refused),
+        T(who_does_not_want_the_reason_gets_none),
         T(enums_have_names_and_numbers),
         T(bools_have_many_forms),
         T(integers_are_decimal_hex_or_octal_and_must_fit),
