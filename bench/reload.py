@@ -135,14 +135,6 @@ class Server:
             family |= grown
         return family
 
-    def worked(self):
-        """Seconds of processor time that they took, as the scheduler counts it."""
-        total = 0
-        for pid in self.family():
-            for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-                total += int((task / "schedstat").read_text().split()[0])
-        return total / 1e9
-
     def resident(self):
         """MB of them."""
         kb = 0
@@ -237,24 +229,38 @@ def pairs(server, rate, a, meanwhile):
           f"slower than 5 ms: quiet {late[0]}, busy {late[1]}")
 
 
+def rested(which):
+    """Seconds that these processors had nothing to do, since the machine started."""
+    ticks = 0
+    for line in pathlib.Path("/proc/stat").read_text().splitlines():
+        name, *fields = line.split()
+        if name[:3] == "cpu" and name[3:].isdigit() and int(name[3:]) in which:
+            ticks += int(fields[3]) + int(fields[4])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def busy(which, seconds, run):
+    """How much of their time these processors were busy during that; what interrupts cost is in it."""
+    before, begin = [rested(w) for w in which], time.monotonic()
+    run(seconds)
+    took = time.monotonic() - begin
+    return [1 - (rested(w) - b) / took / len(w) for w, b in zip(which, before)]
+
+
 def pace(server, share):
-    """The rate at which the server works for `share` of the time of its processors. (The rate that a client reaches
+    """The rate at which the server's processors are busy for `share` of their time. (The rate that a client reaches
     who waits for answers says little: the busier both are the less often they sleep.)"""
     best = result(load(server, 0, 2))["rps"]
-    low, high, load_of, own = 0, best, 0, 0
+    low, high, theirs, ours = 0, best, 0, 0
     for _ in range(8):
         rate = (low + high) / 2
-        begin, worked, ours = time.monotonic(), server.worked(), os.times()
-        result(load(server, rate, 1.5))
-        took = time.monotonic() - begin
-        worked = (server.worked() - worked) / took / len(THEIRS)
-        if worked < share:
-            low, load_of = rate, worked
-            own = sum(os.times()[2:4]) - sum(ours[2:4])
+        now = busy((THEIRS, OURS), 2, lambda seconds: result(load(server, rate, seconds)))
+        if now[0] < share:
+            low, (theirs, ours) = rate, now
         else:
             high = rate
-    print(f"{best:.0f} requests/s by a client that waits for answers; at {low:.0f} the server works {load_of:.0%} of the "
-          f"time of processor {sorted(THEIRS)}, the client {own / 1.5 / len(OURS):.0%} of {sorted(OURS)}")
+    print(f"{best:.0f} requests/s by a client that waits for answers; at {low:.0f} the server's processors {sorted(THEIRS)} "
+          f"are {theirs:.0%} busy, the client's {sorted(OURS)} {ours:.0%}")
     alone = result(load(server, 500, 4))
     print(f"the machine by itself, at 500 requests/s: p50 {alone['p50']} p99 {alone['p99']} p99.9 {alone['p999']} "
           f"max {alone['max']} us", flush=True)
