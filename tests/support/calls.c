@@ -81,9 +81,12 @@ static bool hit(const char *name)
     return true;
 }
 
-static void *behind(const char *name)
+/* The function itself, looked up once: *at is kept for the next call. Any thread. */
+static void *behind(void *_Atomic *at, const char *name)
 {
-    void *f = dlsym(RTLD_NEXT, name);
+    void *f = atomic_load(at);
+    if (f == NULL)
+        atomic_store(at, f = dlsym(RTLD_NEXT, name));
     if (f == NULL)
         abort();
     return f;
@@ -93,11 +96,11 @@ static void *behind(const char *name)
     type name parameters;                                \
     type name parameters                                 \
     {                                                    \
-        static type(*real) parameters;                   \
+        static void *_Atomic found;                      \
+        type(*real) parameters;                          \
         if (hit(#name))                                  \
             return failure;                              \
-        if (real == NULL)                                \
-            *(void **)&real = behind(#name);             \
+        *(void **)&real = behind(&found, #name);         \
         return real arguments;                           \
     }
 
@@ -105,29 +108,29 @@ static void *behind(const char *name)
 
 int open(const char *path, int flags, ...)
 {
-    static int (*real)(const char *, int, mode_t);
+    static void *_Atomic at;
+    int (*real)(const char *, int, mode_t);
     va_list ap;
     va_start(ap, flags);
     mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
     va_end(ap);
     if (hit("open"))
         return -1;
-    if (real == NULL)
-        *(void **)&real = behind("open");
+    *(void **)&real = behind(&at, "open");
     return real(path, flags, mode);
 }
 
 int openat(int dir, const char *path, int flags, ...)
 {
-    static int (*real)(int, const char *, int, mode_t);
+    static void *_Atomic at;
+    int (*real)(int, const char *, int, mode_t);
     va_list ap;
     va_start(ap, flags);
     mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
     va_end(ap);
     if (hit("openat"))
         return -1;
-    if (real == NULL)
-        *(void **)&real = behind("openat");
+    *(void **)&real = behind(&at, "openat");
     return real(dir, path, flags, mode);
 }
 

@@ -25,6 +25,9 @@ typedef struct web_request {
 
 void web_start(void (*answer)(web_request *r));
 void web_stop(void);
+/* When no answer is being given: what is changed afterwards the next answer sees, and what the last
+ * one read may be changed. */
+void web_meet(void);
 /* "http://127.0.0.1:PORT"; the same until the program ends. */
 const char *web_url(void);
 /* How many requests there were, and those of them that are kept. */

@@ -92,8 +92,12 @@ static sl_code list(void)
     op.dir = mirror;
     op.url = url;
     fetch_names_fini(&names);
+    web_meet();
     sl_code rc = sl_fetch_place_parse(sl_str_of(url), &op.place, &st);
-    return rc ? rc : fetch_list(&op, &names, &st);
+    if (rc == SL_OK)
+        rc = fetch_list(&op, &names, &st);
+    web_meet();
+    return rc;
 }
 
 static sl_code get(const char *name)

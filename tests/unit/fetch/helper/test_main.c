@@ -25,7 +25,7 @@ extern char **environ;
 
 static sl_status st;
 static char dir[64];
-static int mine = -1;
+static _Atomic int mine = -1; /* the server's thread shuts it down */
 static pid_t helper;
 static sl_fetch_reader reader;
 static sl_fetch_msg got;
