@@ -300,7 +300,8 @@ static bool png_run(png *p, const sl_picture_how *how, sl_picture_make *make, vo
     if (to == NULL)
         return false;
     int64_t samples = p->size.width * p->size.channels, row = samples * (how->wide ? 2 : 1);
-    if (png_get_rowbytes(p->read, p->info) > (size_t)row)
+    /* Neither beyond a row, nor leaving bytes of it as they were. */
+    if (png_get_rowbytes(p->read, p->info) != (size_t)(p->depth > 8 ? row : samples))
         return false;
     for (int pass = 0; pass < p->passes; pass++)
         for (int64_t y = 0; y < p->size.height; y++)

@@ -18,7 +18,8 @@
  *                    FORKED  session, value = pid
  *                    REFUSED session: fork failed: text
  *                    ENDED   session, value = wait status: the child has been reaped
- *                    OPS     answer to OPS: value = bytes of the answer in the memfd that was sent
+ *                    OPS     answer to OPS: value = bytes of the answer in the memfd that was sent;
+ *                            UINT64_MAX: the library could not be asked
  *   server -> host   LOAD    session + 4 descriptors: session socket, load parameters, control
  *                            region, the child's stderr; value: as of PACE, to begin with
  *                    KILL    session: SIGKILL, if it still lives

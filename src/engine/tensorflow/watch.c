@@ -178,8 +178,6 @@ static void hear_about_session(tf_engine *e, const sl_tf_msg *m)
 {
     char how[64];
     sl_session *s = find_session(e, m->session);
-    if (m->kind == SL_TF_REFUSED)
-        hear_ops(e, m->session, UINT64_MAX);
     if (s == NULL || s->child == NULL)
         return;
     if (m->kind == SL_TF_FORKED) {
