@@ -6,6 +6,8 @@
  */
 #include "codec/oip_pb.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 #include "codec/pb_check.h"
 #include "codec/pb_inside.h"
@@ -29,6 +31,15 @@ typedef struct input {
     size_t contents; /* bytes of all parts */
 } input;
 
+/* The next number of a packed list that sl_pb_check has walked over. */
+static uint64_t next_packed(const unsigned char **at, const unsigned char *end)
+{
+    uint64_t v = 0;
+    bool read = sl_wire_varint(at, end, &v);
+    assert(read);
+    return v;
+}
+
 static void add_dim(input *in, uint64_t size)
 {
     if (in->rank == SL_MAX_RANK)
@@ -47,7 +58,6 @@ static void read_head(input *in)
         if (w.type != SL_WIRE_BYTES)
             continue;
         const unsigned char *at = (const unsigned char *)w.bytes.p, *end = at + w.bytes.n;
-        uint64_t size;
         switch (w.field) {
         case NAME:
             in->name = w.bytes;
@@ -56,8 +66,8 @@ static void read_head(input *in)
             in->datatype = w.bytes;
             break;
         case SHAPE:
-            while (at < end && sl_wire_varint(&at, end, &size))
-                add_dim(in, size);
+            while (at < end)
+                add_dim(in, next_packed(&at, end));
             break;
         case CONTENTS:
             in->contents += w.bytes.n;
@@ -122,10 +132,9 @@ static void put(filler *f, uint64_t v)
 static void put_packed(filler *f, sl_str packed)
 {
     const unsigned char *at = (const unsigned char *)packed.p, *end = at + packed.n;
-    uint64_t v;
     if (f->form.wire == SL_WIRE_VARINT) {
-        while (at < end && sl_wire_varint(&at, end, &v))
-            put(f, v);
+        while (at < end)
+            put(f, next_packed(&at, end));
         return;
     }
     size_t n = packed.n / f->form.width, room = f->have < f->count ? f->count - f->have : 0;

@@ -8,7 +8,7 @@ bool sl_wire_varint(const unsigned char **p, const unsigned char *end, uint64_t 
     uint64_t v = 0;
     for (int shift = 0; *p < end; shift += 7) {
         unsigned char c = *(*p)++;
-        if (shift == 63 && c > 1) /* the tenth byte is the last one */
+        if (shift == 63 && c >= 0x80) /* the tenth byte is the last one */
             return false;
         v |= (uint64_t)(c & 0x7f) << shift;
         if (c < 0x80) {
@@ -36,6 +36,13 @@ static bool read_fixed(sl_wire *w, size_t n)
     return true;
 }
 
+/* A tag or a length: of five bytes at most. */
+static bool read_short(sl_wire *w, uint64_t *out)
+{
+    const unsigned char *from = w->at;
+    return sl_wire_varint(&w->at, w->end, out) && w->at - from <= 5;
+}
+
 /* Reads tag and value of one field. A group's begin and end come out as types 3 and 4. */
 static bool read_field(sl_wire *w)
 {
@@ -43,7 +50,7 @@ static bool read_field(sl_wire *w)
     assert(w->at < w->end);
     if (*w->at < 0x80)
         tag = *w->at++;
-    else if (!sl_wire_varint(&w->at, w->end, &tag))
+    else if (!read_short(w, &tag))
         return fail(w, "truncated or overlong tag");
     if (tag >> 3 == 0 || tag >> 32)
         return fail(w, "field number out of range");
@@ -59,7 +66,7 @@ static bool read_field(sl_wire *w)
     case SL_WIRE_FIXED32:
         return read_fixed(w, 4);
     case SL_WIRE_BYTES:
-        if (!sl_wire_varint(&w->at, w->end, &n))
+        if (!read_short(w, &n))
             return fail(w, "truncated or overlong length");
         if (n > (uint64_t)(w->end - w->at))
             return fail(w, "length goes beyond the message");

@@ -101,6 +101,29 @@ static void contents_come_packed_one_by_one_and_in_parts(void **state)
     }
 }
 
+static void a_number_of_ten_bytes_is_taken_packed_and_alone(void **state)
+{
+    oip *f = *state;
+    static const char number[] = "\x85\x80\x80\x80\x80\x80\x80\x80\x80\x7e";
+    sl_text in = {0}, alone = {0};
+    put_str(&in, 1, "x");
+    put_str(&in, 2, "INT64");
+    put(&in, 3, bytes("\x83\x80\x80\x80\x80\x80\x80\x80\x80\x7e\1", 11));
+    put(&in, 5, within(3, bytes(number, 10)));
+    sl_text_puts(&alone, "\x18");
+    sl_text_add(&alone, number, 10);
+    put(&in, 5, alone);
+    put(&in, 5, within(3, bytes("\7", 1)));
+    sl_text t = within(5, in);
+    if (read(f, &t, false))
+        fail_msg("%s", f->st.msg);
+    const sl_tensor *x = &f->r.inputs[0].tensor;
+    assert_int_equal(x->rank, 2);
+    assert_int_equal(x->dims[0], 3);
+    assert_int_equal(x->dims[1], 1);
+    assert_memory_equal(x->data, ((int64_t[]){5, 5, 7}), 24);
+}
+
 static void raw_contents_are_for_all_inputs_and_shared(void **state)
 {
     oip *f = *state;
@@ -399,6 +422,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(contents_come_packed_one_by_one_and_in_parts),
+        T(a_number_of_ten_bytes_is_taken_packed_and_alone),
         T(raw_contents_are_for_all_inputs_and_shared),
         T(what_does_not_fit_is_named),
         T(answers_have_contents_or_raw_ones),

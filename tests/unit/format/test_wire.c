@@ -25,7 +25,8 @@ static void a_number_is_of_ten_bytes_and_64_bits_at_most(void **state)
     assert_true(varint(BYTES("\x96\x01"), &v) && v == 150);
     assert_true(varint(BYTES("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), &v) && v == UINT64_MAX);
     assert_true(varint(BYTES("\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00"), &v) && v == 0);
-    assert_false(varint(BYTES("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), &v));
+    assert_true(varint(BYTES("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7e"), &v));
+    assert_true(v == INT64_MAX); /* what is beyond 64 bits goes */
     assert_false(varint(BYTES("\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"), &v));
     assert_false(varint(BYTES("\x80\x80"), &v));
     assert_false(varint(BYTES(""), &v));
@@ -52,6 +53,7 @@ static void what_is_broken_ends_the_message_and_says_why(void **state)
         const char *why;
     } rows[] = {
         {BYTES("\x80"), "truncated or overlong tag"},
+        {BYTES("\x88\x80\x80\x80\x80\x00\x05"), "truncated or overlong tag"},
         {BYTES("\x00\x01"), "field number out of range"},
         {BYTES("\xf8\xff\xff\xff\x7f\x01"), "field number out of range"},
         {BYTES("\x08"), "truncated or overlong number"},
@@ -59,6 +61,7 @@ static void what_is_broken_ends_the_message_and_says_why(void **state)
         {BYTES("\x09\1\2\3\4\5\6\7"), "truncated number"},
         {BYTES("\x0d\1\2\3"), "truncated number"},
         {BYTES("\x0a"), "truncated or overlong length"},
+        {BYTES("\x0a\x82\x80\x80\x80\x80\x00hi"), "truncated or overlong length"},
         {BYTES("\x0a\x03hi"), "length goes beyond the message"},
         {BYTES("\x0c"), "end of a group that did not begin"},
         {BYTES("\x0b"), "group without an end"},
