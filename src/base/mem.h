@@ -49,6 +49,19 @@ static inline bool sl_mul_size(size_t a, size_t b, size_t *out)
     return true;
 }
 
+/* The same where a sum that does not fit needs no case of its own: it is SIZE_MAX, which no
+ * allocation gets and no limit lets through. */
+static inline size_t sl_add_capped(size_t a, size_t b)
+{
+    size_t r;
+    return __builtin_add_overflow(a, b, &r) ? SIZE_MAX : r;
+}
+static inline size_t sl_mul_capped(size_t a, size_t b)
+{
+    size_t r;
+    return __builtin_mul_overflow(a, b, &r) ? SIZE_MAX : r;
+}
+
 /*
  * Makes room for one more element in a growing array: returns the array, moved if need be, or NULL
  * when memory cannot be had (the old array is then still valid). `*cap` counts elements.

@@ -266,7 +266,7 @@ size_t sl_oip_raw_size(const sl_tensor *t)
         return t->size;
     size_t n = 0;
     for (size_t i = 0; i < t->size / sizeof(sl_str); i++)
-        n += 4 + ((const sl_str *)t->data)[i].n;
+        n = sl_add_capped(n, sl_add_capped(4, ((const sl_str *)t->data)[i].n));
     return n;
 }
 
@@ -286,7 +286,7 @@ void sl_oip_put_raw(const sl_tensor *t, sl_chain *out)
     }
     for (size_t i = 0; i < t->size / sizeof(sl_str); i++) {
         sl_str s = ((const sl_str *)t->data)[i];
-        uint32_t n = (uint32_t)s.n; /* a string of 4 GiB fits no message */
+        uint32_t n = (uint32_t)s.n; /* the encoders have refused longer ones */
         sl_chain_add(out, &n, sizeof n);
         put_run(t, s.p, s.n, out);
     }

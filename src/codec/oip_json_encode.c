@@ -111,16 +111,30 @@ static void put_output(sl_json_writer *w, const sl_oip_answer *a, int i)
     SL_JSON_PUT(w, "}");
 }
 
+/* In binary data a string's length has 32 bits. */
+static bool fits_binary(const sl_tensor *t)
+{
+    const sl_str *s = t->data;
+    for (size_t i = 0; t->dtype == SL_DT_STRING && i < t->size / sizeof *s; i++)
+        if (s[i].n > UINT32_MAX)
+            return false;
+    return true;
+}
+
 static sl_code check(const sl_oip_answer *a, sl_status *st)
 {
     sl_code rc = sl_oip_check_answer(a, st);
-    for (int i = 0; i < a->n_outputs && rc == SL_OK; i++)
-        if (!a->binary[i] &&
-            (a->outputs[i].dtype == SL_DT_HALF || a->outputs[i].dtype == SL_DT_BFLOAT16))
+    for (int i = 0; i < a->n_outputs && rc == SL_OK; i++) {
+        const sl_tensor *t = &a->outputs[i];
+        const char *key = a->signature->outputs[a->output_index[i]].key;
+        if (a->binary[i] && !fits_binary(t))
+            rc = sl_fail(st, SL_RESOURCE_EXHAUSTED,
+                         "output \"%s\" has a string that is too long for binary data", key);
+        else if (!a->binary[i] && (t->dtype == SL_DT_HALF || t->dtype == SL_DT_BFLOAT16))
             rc = sl_fail(st, SL_INVALID_ARGUMENT,
-                         "output \"%s\": JSON cannot hold %s, ask for binary_data",
-                         a->signature->outputs[a->output_index[i]].key,
-                         sl_oip_datatype(a->outputs[i].dtype));
+                         "output \"%s\": JSON cannot hold %s, ask for binary_data", key,
+                         sl_oip_datatype(t->dtype));
+    }
     return rc;
 }
 

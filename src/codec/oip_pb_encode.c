@@ -76,8 +76,11 @@ static sl_code measure(const sl_oip_answer *a, int i, bool raw, output *o, sl_st
     o->shape = shape_size(t->dims, t->rank);
     o->raw = raw ? sl_oip_raw_size(t) : 0;
     o->contents = 0;
+    sl_code rc = sl_pb_check_size(o->raw, st);
+    if (rc)
+        return rc;
     if (!raw && t->size) {
-        sl_code rc = sl_tensorproto_measure(t, false, &o->form, st);
+        rc = sl_tensorproto_measure(t, false, &o->form, st);
         if (rc)
             return rc;
         /* strings, field 8 there and here, bring their tags along */
@@ -117,22 +120,28 @@ static bool needs_raw(const sl_oip_answer *a)
 sl_code sl_oip_pb_encode(const sl_oip_answer *a, bool raw, sl_chain *out, sl_arena *arena,
                          sl_status *st)
 {
-    enum { RAW = 6 };
+    enum { OUTPUTS = 5, RAW = 6 };
     output *o;
     char version[24];
-    size_t all = 0;
     raw |= needs_raw(a);
     sl_code rc = sl_oip_check_answer(a, st);
     if (rc == SL_OK)
         rc = sl_pb_array(arena, (size_t)a->n_outputs, sizeof *o, &o, st);
-    for (int i = 0; i < a->n_outputs && rc == SL_OK; i++) {
-        rc = measure(a, i, raw, &o[i], st);
-        if (rc == SL_OK)
-            rc = sl_pb_check_size(all += o[i].size + o[i].raw, st);
-    }
     if (rc)
         return rc;
     int n = snprintf(version, sizeof version, "%lld", (long long)a->version);
+    size_t all = field_if(1, a->model.n) + sl_wire_size_bytes(2, (size_t)n) + field_if(3, a->id.n);
+    for (int i = 0; i < a->n_outputs; i++) {
+        rc = measure(a, i, raw, &o[i], st);
+        if (rc)
+            return rc;
+        all += sl_wire_size_bytes(OUTPUTS, o[i].size);
+        if (raw)
+            all += sl_wire_size_bytes(RAW, o[i].raw);
+        rc = sl_pb_check_size(all, st);
+        if (rc)
+            return rc;
+    }
     if (a->model.n)
         sl_wire_out_bytes(out, 1, a->model);
     sl_wire_out_bytes(out, 2, (sl_str){version, (size_t)n});

@@ -140,6 +140,8 @@ static void arrays_grow_and_refuse_what_does_not_fit(void **state)
     assert_false(sl_mul_size(SIZE_MAX / 2, 3, &r));
     assert_int_equal(r, 7);
     assert_true(sl_mul_size(6, 7, &r));
+    assert_true(sl_add_capped(SIZE_MAX, 1) == SIZE_MAX && sl_add_capped(1, 2) == 3);
+    assert_true(sl_mul_capped(SIZE_MAX / 2, 3) == SIZE_MAX && sl_mul_capped(6, 7) == 42);
     assert_int_equal(r, 42);
 }
 

@@ -336,11 +336,82 @@ static void answers_are_json_and_binary_behind_it(void **state)
     const char *form = "\"shape\":[2],\"parameters\":{\"binary_data_size\":10}}";
     assert_non_null(memmem(all, json, form, strlen(form)));
     sl_chain_reset(&c);
-    out[0].dtype = SL_DT_HALF;
-    assert_int_equal(sl_oip_json_encode(&a, &c, &json, &f->st), SL_INVALID_ARGUMENT);
-    out[0].dtype = SL_DT_COMPLEX64;
-    assert_int_equal(sl_oip_json_encode(&a, &c, &json, &f->st), SL_UNIMPLEMENTED);
-    sl_chain_reset(&c);
+}
+
+/* One output y, as binary data or not. */
+static sl_code answer_one(const sl_tensor *t, bool binary, sl_chain *c, sl_status *st)
+{
+    static const int index[] = {0};
+    size_t json;
+    const sl_oip_answer a = {.version = 1,
+                             .signature = &two,
+                             .output_index = index,
+                             .outputs = t,
+                             .binary = &binary,
+                             .n_outputs = 1};
+    return sl_oip_json_encode(&a, c, &json, st);
+}
+
+static void what_an_answer_cannot_hold_is_refused(void **state)
+{
+    fixture *f = *state;
+    sl_str strings[] = {SL_STR("x"), {"x", (size_t)1 << 32}}; /* of which nobody reads a byte */
+    const sl_tensor long_string = {
+        .dtype = SL_DT_STRING, .rank = 1, .dims = {2}, .size = sizeof strings, .data = strings};
+    const struct {
+        sl_tensor t;
+        bool binary;
+        sl_code code;
+        const char *text;
+    } cases[] = {
+        {{.dtype = SL_DT_HALF}, false, SL_INVALID_ARGUMENT,
+         "output \"a\": JSON cannot hold FP16, ask for binary_data"},
+        {{.dtype = SL_DT_BFLOAT16}, false, SL_INVALID_ARGUMENT,
+         "output \"a\": JSON cannot hold BF16, ask for binary_data"},
+        {{.dtype = SL_DT_COMPLEX64}, false, SL_UNIMPLEMENTED,
+         "output \"a\" is of type complex64, which the protocol has no datatype for"},
+        {long_string, true, SL_RESOURCE_EXHAUSTED,
+         "output \"a\" has a string that is too long for binary data"},
+    };
+    for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
+        sl_chain c = {0};
+        assert_int_equal(answer_one(&cases[i].t, cases[i].binary, &c, &f->st), cases[i].code);
+        assert_string_equal(f->st.msg, cases[i].text);
+        assert_int_equal(c.size, 0);
+    }
+}
+
+static void large_binary_outputs_are_lent_to_the_answer(void **state)
+{
+    fixture *f = *state;
+    enum { LARGE = 8192 };
+    sl_tensor numbers, strings;
+    struct iovec v[4];
+    char large[LARGE] = "x";
+    const sl_str values[] = {{large, LARGE}};
+    assert_int_equal(sl_tensor_try_new(SL_DT_UINT8, (int64_t[]){LARGE}, 1, &numbers, &f->st),
+                     SL_OK);
+    memset(numbers.data, 7, LARGE);
+    assert_int_equal(sl_tensor_try_new_strings(values, (int64_t[]){1}, 1, &strings, &f->st), SL_OK);
+    sl_tensor *all[] = {&numbers, &strings};
+    for (int i = 0; i < 2; i++) {
+        const char *bytes = i ? ((sl_str *)strings.data)->p : numbers.data;
+        for (int owned = 1; owned >= 0; owned--) { /* without a buffer the bytes are copied */
+            sl_chain c = {0};
+            sl_tensor t = *all[i];
+            t.buffer = owned ? t.buffer : NULL;
+            assert_int_equal(answer_one(&t, true, &c, &f->st), SL_OK);
+            int n = sl_chain_vectors(&c, v, 4);
+            assert_int_equal(v[n - 1].iov_base == bytes, owned);
+            assert_int_equal(all[i]->buffer->refs, 1 + owned);
+            char *whole = sl_malloc(c.size);
+            sl_chain_copy(&c, whole);
+            assert_memory_equal(whole + c.size - LARGE, bytes, LARGE);
+            sl_free(whole);
+            sl_chain_reset(&c);
+        }
+        sl_tensor_release(all[i]);
+    }
 }
 
 static void metadata_and_index_are_lists(void **state)
@@ -600,6 +671,8 @@ int main(void)
         T(binary_data_must_fit),
         T(tensors_are_brought_into_the_order_of_the_signature),
         T(answers_are_json_and_binary_behind_it),
+        T(what_an_answer_cannot_hold_is_refused),
+        T(large_binary_outputs_are_lent_to_the_answer),
         T(metadata_and_index_are_lists),
         T(what_is_not_known_is_skipped_and_null_is_nothing),
         T(each_mistake_has_its_sentence),

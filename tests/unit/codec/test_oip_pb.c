@@ -1,5 +1,7 @@
 /* test_oip_pb.c - ModelInferRequest to tensors, tensors to ModelInferResponse; the small messages
  * */
+#include <sys/mman.h>
+
 #include "codec/oip_pb.h"
 #include "pb_fixture.h"
 #include "support/faults.h"
@@ -210,6 +212,70 @@ static void answers_have_contents_or_raw_ones(void **state)
                                "\x2a\x0d\x0a\1y\x12\5INT32\x1a\1\2"
                                "\x2a\x0a\x0a\1z\x12\5BYTES"
                                "\x32\x08\1\0\0\0\xff\xff\xff\xff\x32\6\2\0\0\0ab"));
+}
+
+static sl_code answer_one(oip *f, const char *key, const sl_tensor *t, bool raw, sl_chain *c)
+{
+    static const int index[] = {0};
+    const sl_tensor_info info = {.key = key};
+    const sl_signature sig = {.outputs = &info, .n_outputs = 1};
+    const sl_oip_answer a = {
+        .version = 1, .signature = &sig, .output_index = index, .outputs = t, .n_outputs = 1};
+    return sl_oip_pb_encode(&a, raw, c, &f->arena, &f->st);
+}
+
+static void an_output_without_a_name_has_none(void **state)
+{
+    oip *f = *state;
+    sl_chain c = {0};
+    const sl_tensor t = {.dtype = SL_DT_BOOL, .size = 1, .data = &(bool){true}};
+    assert_int_equal(answer_one(f, "", &t, false, &c), SL_OK);
+    assert_chain_is(&c, SL_STR("\x12\1"
+                               "1\x2a\x0b\x12\4BOOL\x2a\3\x0a\1\1"));
+}
+
+static void free_header(sl_buffer *b)
+{
+    sl_free(b);
+}
+
+static void an_answer_has_less_than_two_gib(void **state)
+{
+    oip *f = *state;
+    enum { NEARLY = INT32_MAX - 1000 };
+    sl_chain c = {0};
+    /* pages that nobody touches: the bytes are lent, and only counted */
+    void *pages =
+        mmap(NULL, INT32_MAX, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_ptr_not_equal(pages, MAP_FAILED);
+    sl_tensor t = {.dtype = SL_DT_UINT8, .rank = 1, .data = pages};
+    t.buffer = sl_buffer_try_wrap(pages, INT32_MAX, free_header, NULL);
+    t.size = (size_t)(t.dims[0] = NEARLY);
+    assert_int_equal(answer_one(f, "y", &t, true, &c), SL_OK);
+    size_t heads = c.size - NEARLY;
+    sl_chain_reset(&c);
+    t.size = (size_t)(t.dims[0] = INT32_MAX - 1 - (int64_t)heads);
+    assert_int_equal(answer_one(f, "y", &t, true, &c), SL_OK);
+    assert_int_equal(c.size, INT32_MAX - 1);
+    sl_chain_reset(&c);
+    t.size = (size_t)++t.dims[0];
+    assert_int_equal(answer_one(f, "y", &t, true, &c), SL_RESOURCE_EXHAUSTED);
+    assert_string_equal(f->st.msg,
+                        "a reply of 2147483647 bytes is more than a protobuf message can "
+                        "have");
+    assert_int_equal(c.size, 0);
+    sl_tensor_release(&t);
+    assert_int_equal(munmap(pages, INT32_MAX), 0);
+
+    static const size_t lengths[][2] = {{SIZE_MAX, SIZE_MAX}, {INT32_MAX, 0}, {1 << 30, 1 << 30}};
+    for (size_t i = 0; i < SL_COUNTOF(lengths); i++) { /* strings of which nobody reads a byte */
+        sl_str strings[] = {{"", lengths[i][0]}, {"", lengths[i][1]}};
+        const sl_tensor s = {
+            .dtype = SL_DT_STRING, .rank = 1, .dims = {2}, .size = sizeof strings, .data = strings};
+        for (int raw = 0; raw < 2; raw++)
+            assert_int_equal(answer_one(f, "y", &s, raw, &c), SL_RESOURCE_EXHAUSTED);
+    }
+    assert_int_equal(c.size, 0);
 }
 
 static void the_small_messages(void **state)
@@ -426,6 +492,8 @@ int main(void)
         T(raw_contents_are_for_all_inputs_and_shared),
         T(what_does_not_fit_is_named),
         T(answers_have_contents_or_raw_ones),
+        T(an_output_without_a_name_has_none),
+        T(an_answer_has_less_than_two_gib),
         T(the_small_messages),
         T(every_dtype_comes_and_goes),
         T(what_is_not_known_is_skipped),
