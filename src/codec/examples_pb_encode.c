@@ -105,13 +105,14 @@ static void put_result(const sl_pb_result *r, sl_chain *out)
 static sl_code put_response(const sl_pb_result *r, sl_chain *out, sl_status *st)
 {
     enum { RESULT = 1, SPEC = 2 };
-    size_t result = result_size(r);
-    sl_code rc = sl_pb_check_size(result, st);
+    size_t result = result_size(r), spec = sl_pb_used_size(&r->used);
+    sl_code rc =
+        sl_pb_check_size(sl_wire_size_bytes(RESULT, result) + sl_wire_size_bytes(SPEC, spec), st);
     if (rc)
         return rc;
     sl_wire_out_head(out, RESULT, result);
     put_result(r, out);
-    sl_wire_out_head(out, SPEC, sl_pb_used_size(&r->used));
+    sl_wire_out_head(out, SPEC, spec);
     sl_pb_put_used(&r->used, out);
     return sl_pb_written(out, st);
 }
@@ -134,7 +135,7 @@ sl_code sl_pb_encode_multi(const sl_pb_result *results, size_t count, sl_chain *
         const sl_pb_result *r = &results[i];
         size_t result = result_size(r), spec = sl_pb_used_size(&r->used);
         size_t one = sl_wire_size_bytes(SPEC, spec) + sl_wire_size_bytes(CLASSIFICATION, result);
-        all += one;
+        all += sl_wire_size_bytes(RESULTS, one);
         sl_code rc = sl_pb_check_size(all, st);
         if (rc)
             return rc;

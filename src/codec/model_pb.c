@@ -59,10 +59,12 @@ sl_code sl_pb_encode_metadata(sl_str model, int64_t version, const sl_signatures
         map += sl_wire_size_bytes(1, signature_size(&signatures->list[i]));
     size_t any = sl_wire_size_bytes(TYPE_URL, url.n) + (map ? sl_wire_size_bytes(VALUE, map) : 0);
     size_t entry = sl_wire_size_bytes(KEY, key.n) + sl_wire_size_bytes(VALUE, any);
-    sl_code rc = sl_pb_check_size(entry, st);
+    size_t spec = sl_pb_used_size(&used);
+    sl_code rc =
+        sl_pb_check_size(sl_wire_size_bytes(SPEC, spec) + sl_wire_size_bytes(METADATA, entry), st);
     if (rc)
         return rc;
-    sl_wire_out_head(out, SPEC, sl_pb_used_size(&used));
+    sl_wire_out_head(out, SPEC, spec);
     sl_pb_put_used(&used, out);
     sl_wire_out_head(out, METADATA, entry);
     sl_wire_out_bytes(out, KEY, key);

@@ -240,6 +240,34 @@ static void responses_are_written_as_protobuf_does(void **state)
     parts_close(&p);
 }
 
+static void responses_have_less_than_two_gib(void **state)
+{
+    fixture *f = *state;
+    static const struct {
+        int64_t rows, classes;
+        size_t lengths[2]; /* of labels of which nobody reads a byte */
+        size_t name;       /* the model's */
+    } cases[] = {
+        {1, 1, {INT32_MAX}, 1},
+        {1, 2, {INT32_MAX, INT32_MAX}, 1},
+        {2, 1, {INT32_MAX, INT32_MAX}, 1},
+        {1, 2, {1 << 30, 1 << 30}, 1},
+        {1, 2, {1 << 30, 1 << 20}, (1 << 30) - (1 << 20)}, /* by its spec */
+    };
+    for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
+        const sl_str labels[] = {{"", cases[i].lengths[0]}, {"", cases[i].lengths[1]}};
+        const sl_tensor c = {.dtype = SL_DT_STRING,
+                             .rank = 2,
+                             .dims = {cases[i].rows, cases[i].classes},
+                             .data = (void *)labels};
+        const sl_pb_result r = {.used = {{"", cases[i].name}, 1, {"", 0}}, .classes = &c};
+        sl_chain out = {0};
+        assert_int_equal(sl_pb_encode_classify(&r, &out, &f->st), SL_RESOURCE_EXHAUSTED);
+        assert_int_equal(sl_pb_encode_multi(&r, 1, &out, &f->st), SL_RESOURCE_EXHAUSTED);
+        assert_int_equal(out.size, 0);
+    }
+}
+
 typedef struct attempt {
     fixture *f;
     sl_str wire;
@@ -282,6 +310,7 @@ int main(void)
         T(a_context_cannot_ask_for_gigabytes),
         T(the_first_task_names_the_model),
         T(responses_are_written_as_protobuf_does),
+        T(responses_have_less_than_two_gib),
         T(any_failing_allocation_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

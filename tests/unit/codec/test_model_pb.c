@@ -128,6 +128,19 @@ static void what_is_nothing_is_left_out(void **state)
     assert_int_equal(reload(f, within(1, config), &r), SL_OK);
 }
 
+static void metadata_has_less_than_two_gib(void **state)
+{
+    fixture *f = *state;
+    sl_chain out = {0};
+    /* definitions of which nobody reads a byte: each is below the limit, all of it is not */
+    static const sl_signature list[] = {{.key = "a", .def = {"", INT32_MAX / 2}},
+                                        {.key = "b", .def = {"", INT32_MAX / 2}}};
+    const sl_signatures all = {.list = list, .count = 2};
+    assert_int_equal(sl_pb_encode_metadata(SL_STR("m"), 1, &all, &out, &f->st),
+                     SL_RESOURCE_EXHAUSTED);
+    assert_int_equal(out.size, 0);
+}
+
 static sl_code ask_and_answer(void *arg, sl_status *st)
 {
     static const sl_str parts_of_config =
@@ -170,7 +183,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(messages_are_those_of_protobuf),    T(metadata_is_asked_for_by_name_of_field_and_model),
         T(a_status_needs_a_spec_but_no_name), T(a_reload_needs_a_list_of_models),
-        T(what_is_nothing_is_left_out),       T(without_memory_it_says_so),
+        T(what_is_nothing_is_left_out),       T(metadata_has_less_than_two_gib),
+        T(without_memory_it_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
