@@ -24,6 +24,7 @@ typedef struct walk {
     sl_dense *d;
     sl_builder *b;
     const char *p, *end;
+    int depth;                  /* brackets that are open around the value */
     int level, rank;            /* lists that are open around p; -1: not known yet */
     int64_t dims[SL_MAX_RANK];  /* -1: not known yet */
     int64_t count[SL_MAX_RANK]; /* elements that are complete, of each open list */
@@ -156,7 +157,7 @@ static const char *read_string(walk *w, const char *p, sl_str *out)
     sl_json *j = d->json;
     sl_json_string s;
     size_t n, flags = 0;
-    sl_json_seek(j, p, j->depth);
+    sl_json_seek(j, p, w->depth + w->level);
     if (p < w->end && *p == '{') {
         if (!sl_json_read_b64(j, &s))
             return NULL;
@@ -318,7 +319,7 @@ static void say_wrong_leaf(walk *w, const char *p)
     sl_json_string s;
     sl_number n;
     sl_dtype t = w->b->dtype;
-    sl_json_seek(j, p, j->depth);
+    sl_json_seek(j, p, w->depth);
     sl_json_type type = sl_json_peek_type(j);
     if (type == SL_JSON_OBJECT && t == SL_DT_STRING) {
         if (sl_json_read_b64(j, &s)) {
@@ -387,7 +388,7 @@ static sl_dense_result wrong(walk *w)
         return SL_DENSE_MEMORY;
     d->code = SL_INVALID_ARGUMENT;
     d->why.n = 0;
-    sl_json_seek(d->json, p, d->json->depth);
+    sl_json_seek(d->json, p, w->depth);
     if (!sl_json_skip(d->json))
         return SL_DENSE_SYNTAX;
     if (at(p, w->end) == '[') {
@@ -401,7 +402,7 @@ static sl_dense_result wrong(walk *w)
     } else {
         say_wrong_leaf(w, p);
     }
-    sl_json_seek(d->json, p, d->json->depth);
+    sl_json_seek(d->json, p, w->depth);
     return settle(w, w->level, false);
 }
 
@@ -410,7 +411,7 @@ static sl_dense_result too_deep(walk *w)
 {
     sl_json *j = w->d->json;
     int rank = w->level;
-    sl_json_seek(j, w->p, j->depth);
+    sl_json_seek(j, w->p, w->depth);
     for (; sl_json_peek(j) == '['; j->at++)
         rank++;
     w->d->code = SL_INVALID_ARGUMENT;
@@ -474,7 +475,7 @@ static sl_dense_result close_list(walk *w)
     if (w->dims[level] == w->count[level])
         return SL_DENSE_OK;
     say_size(w->d, w->count[level], level, w->dims[level]);
-    sl_json_seek(w->d->json, w->p, w->d->json->depth);
+    sl_json_seek(w->d->json, w->p, w->depth);
     return settle(w, level, true);
 }
 
@@ -486,7 +487,7 @@ static sl_dense_result descend(walk *w)
             return wrong(w);
         if (w->level == SL_MAX_RANK)
             return too_deep(w);
-        if (w->d->json->depth + w->level >= w->d->json->max_depth)
+        if (w->depth + w->level >= w->d->json->max_depth)
             return SL_DENSE_SYNTAX;
         w->count[w->level++] = 0;
         w->p = skip_blank(w->p + 1, w->end);
@@ -531,20 +532,22 @@ sl_dense_result sl_dense_read(sl_dense *d, sl_builder *b, sl_dense_shape *shape)
     sl_json *j = d->json;
     size_t before = b->count;
     sl_json_peek(j);
-    walk w = {.d = d, .b = b, .p = j->at, .end = j->end, .rank = -1};
+    walk w = {.d = d, .b = b, .p = j->at, .end = j->end, .depth = j->depth, .rank = -1};
     for (int i = 0; i < SL_MAX_RANK; i++)
         w.dims[i] = -1;
-    int depth = j->depth;
     d->code = SL_OK;
     sl_dense_result rc = walk_value(&w);
     if (rc)
         return rc;
-    sl_json_seek(j, w.p, depth);
+    sl_json_seek(j, w.p, w.depth);
     shape->rank = w.rank;
     memcpy(shape->dims, w.dims, sizeof w.dims);
     shape->count = b->count - before;
     d->elements += b->count - b->counted;
     b->counted = b->count;
+    /* the room was made when the others had fewer */
+    if (d->elements > (size_t)d->limits->max_elements)
+        return exhausted(d, "elements", d->limits->max_elements);
     return SL_DENSE_OK;
 }
 

@@ -1,4 +1,5 @@
 /* test_predict_errors.c - what a wrong :predict request is told, and which of two errors wins */
+#include "codec/dump.h"
 #include "predict_fixture.h"
 #include "support/faults.h"
 
@@ -81,6 +82,15 @@ static void rows_of_one_input_are_checked(void **state)
          ROW "1" OF "JSON Value: \"x\" Type: String is not of expected type: float", 0},
         {"the size inside an element first", "{\"instances\": [[[1], [2]], [[3], [\"x\", 4]]]}",
          ROW "1" OF "Encountered list at unexpected size: 2 at level: 1 expected size: 1", 0},
+        {"shape, neither size nor rank",
+         "{\"instances\": [[[1, 2, 3], [4, 5, 6]], [[1, 2], [3, 4], [5, 6]]]}",
+         ROW "1" OF "Expecting shape [2,3] but got: [3,2]", 0},
+        {"the third", "{\"instances\": [[1], [2], [\"x\"]]}",
+         ROW "2" OF "JSON Value: \"x\" Type: String is not of expected type: float", 0},
+        {"rank 9 of values", "{\"instances\": [[[[[[[[[1]]]]]]]]]}",
+         "a tensor of rank 9 is not supported: at most 8", 0},
+        {"rank 9 of objects", "{\"instances\": [{\"x\": [[[[[[[[1]]]]]]]]}]}",
+         "a tensor of rank 9 is not supported: at most 8", 0},
         {"the first of two", "{\"instances\": [\"a\", {\"x\": 1}]}",
          ROW "0" OF "JSON Value: \"a\" Type: String is not of expected type: float", 0},
     };
@@ -196,6 +206,7 @@ static void each_dtype_takes_only_its_values(void **state)
         {SL_DT_INT16, "{\"inputs\": [70000]}",
          "JSON Value: 70000 is out of range of int16: -32768 to 32767", 0},
         {SL_DT_INT16, "{\"inputs\": [2147483648]}", NOT("2147483648", "Number", "int16"), 0},
+        {SL_DT_INT8, "{\"inputs\": [-3000000000]}", NOT("-3000000000", "Number", "int8"), 0},
         {SL_DT_BOOL, "{\"inputs\": [true, 1]}", NOT("1", "Number", "bool"), 0},
         {SL_DT_STRING, "{\"inputs\": [null]}", NOT("null", "Null", "string"), 0},
         {SL_DT_STRING, "{\"inputs\": [1]}", NOT("1", "Number", "string"), 0},
@@ -205,6 +216,13 @@ static void each_dtype_takes_only_its_values(void **state)
          "base64 "
          "data",
          0},
+        {SL_DT_STRING, "{\"inputs\": [{\"b64\": 5}]}",
+         "JSON Value: {\n    \"b64\": 5\n} not formatted correctly for base64 data", 0},
+        {SL_DT_STRING, "{\"inputs\": [{\"b64\": \"YQ==\" 5}]}",
+         "JSON Parse error: Missing a comma or '}' after an object member. at offset: 27", 0},
+        {SL_DT_STRING, "{\"inputs\": [\"a\",", "JSON Parse error: Invalid value. at offset: 16", 0},
+        {SL_DT_STRING, "{\"inputs\": ", "JSON Parse error: Invalid value. at offset: 11", 0},
+        {SL_DT_VARIANT, "{\"inputs\": []}", "a tensor of type variant has no layout", 0},
         {SL_DT_STRING, "{\"instances\": [{\"b64\": \"aGVsbG8==\"}]}",
          ROW "0" OF "Unable to base64 decode", 0},
         {SL_DT_UINT16, "{\"inputs\": [1]}", "Conversion of JSON Value: 1 to type: uint16",
@@ -230,6 +248,10 @@ static void the_error_that_comes_first_in_the_original_wins(void **state)
          "JSON Parse error: Missing a colon after a name of object member. at offset: 25", 0},
         {"syntax behind a wrong name", "{\"signature_name\": 1, \"instances\": [1}",
          "JSON Parse error: Missing a comma or ']' after an array element. at offset: 37", 0},
+        {"syntax in a dump", "{\"instances\": 5, \"a\": 1.}",
+         "JSON Parse error: Miss fraction part in number. at offset: 24", 0},
+        {"syntax behind too many levels", "{\"instances\": [[[[[[[[[1]]]]]]]] 1]}",
+         "JSON Parse error: Missing a comma or ']' after an array element. at offset: 33", 0},
         {"name's type before its signature", "{\"instances\": [1], \"signature_name\": [\"nope\"]}",
          DUMP(
              "\"instances\": [1],\n    \"signature_name\": [\"nope\"]") " not formatted correctly. "
@@ -296,24 +318,90 @@ static void a_dump_ends_after_256_bytes_but_cuts_no_string(void **state)
     fixture_fini(&f);
 }
 
-static void depth_elements_and_strings_are_limited(void **state)
+static void a_signature_without_inputs_is_refused_by_its_name_or_as_the_default(void **state)
 {
     fixture f;
+    const char *body = "{\"instances\": [1]}";
     (void)state;
     fixture_init(&f, SL_DT_FLOAT);
-    f.limits.max_depth = 3;
-    const char *body = "{\"a\": [[[1]]], \"inputs\": 1}";
+    f.list[0].n_inputs = 0;
     assert_int_equal(decode(&f, body, strlen(body)), SL_INVALID_ARGUMENT);
-    assert_string_equal(f.st.msg, "JSON Parse error: nested deeper than 3 levels at offset: 8");
-    body = "{\"inputs\": [[[1]]]}";
-    assert_int_equal(decode(&f, body, strlen(body)), SL_INVALID_ARGUMENT);
-    assert_string_equal(f.st.msg, "JSON Parse error: nested deeper than 3 levels at offset: 13");
-    f.limits.max_elements = 3;
-    body = "{\"inputs\": [1, 2, 3]}";
-    assert_int_equal(decode(&f, body, strlen(body)), SL_OK);
-    body = "{\"inputs\": [1, 2, 3, 4]}";
-    assert_int_equal(decode(&f, body, strlen(body)), SL_RESOURCE_EXHAUSTED);
+    assert_string_equal(f.st.msg, "Failed to get input map for signature: DEFAULT");
     fixture_fini(&f);
+}
+
+static void depth_is_limited(void **state)
+{
+    static const struct {
+        sl_dtype dtype;
+        int max;
+        const char *body;
+        int offset;
+    } list[] = {
+        {SL_DT_FLOAT, 3, "{\"a\": [[[1]]], \"inputs\": 1}", 8},
+        {SL_DT_FLOAT, 3, "{\"inputs\": [[[1]]]}", 13},
+        {SL_DT_FLOAT, 1, "{\"instances\": [1]}", 14},
+        {SL_DT_FLOAT, 2, "{\"instances\": [{\"x\": 1}]}", 15},
+        {SL_DT_STRING, 2, "{\"inputs\": [{\"b64\": \"YQ==\"}]}", 12},
+        {SL_DT_STRING, 2, "{\"instances\": [{\"b64\": \"YQ==\"}]}", 15},
+    };
+    char wanted[80];
+    (void)state;
+    for (size_t i = 0; i < SL_COUNTOF(list); i++) {
+        fixture f;
+        fixture_init(&f, list[i].dtype);
+        f.limits.max_depth = list[i].max;
+        snprintf(wanted, sizeof wanted,
+                 "JSON Parse error: nested deeper than %d levels at offset: %d", list[i].max,
+                 list[i].offset);
+        assert_int_equal(decode(&f, list[i].body, strlen(list[i].body)), SL_INVALID_ARGUMENT);
+        assert_string_equal(f.st.msg, wanted);
+        f.limits.max_depth++;
+        sl_code rc = decode(&f, list[i].body, strlen(list[i].body));
+        if (rc)
+            fail_msg("%s: %s", list[i].body, f.st.msg);
+        fixture_fini(&f);
+    }
+}
+
+static void elements_are_limited_over_all_inputs(void **state)
+{
+    static const struct {
+        sl_dtype dtype; /* invalid: two inputs */
+        const char *body;
+        int elements;
+    } list[] = {
+        {SL_DT_FLOAT, "{\"inputs\": [1, 2, 3]}", 3},
+        {SL_DT_FLOAT, "{\"instances\": [[1, 2], [3, 4]]}", 4},
+        {SL_DT_FLOAT, "{\"instances\": [{\"x\": 1}, {\"x\": 2}]}", 2},
+        {SL_DT_INVALID, "{\"inputs\": {\"a\": [1, 2], \"b\": [3]}}", 3},
+        {SL_DT_INVALID, "{\"inputs\": {\"a\": [1], \"b\": 2}}", 2},
+        {SL_DT_INVALID,
+         "{\"instances\": [{\"a\": 1, \"b\": 2}, {\"a\": 3, \"b\": 4}, {\"a\": 5, \"b\": 6}]}", 6},
+    };
+    char wanted[80];
+    (void)state;
+    for (size_t i = 0; i < SL_COUNTOF(list); i++) {
+        fixture f;
+        fixture_init(&f, list[i].dtype);
+        f.limits.max_elements = list[i].elements;
+        if (decode(&f, list[i].body, strlen(list[i].body)))
+            fail_msg("%s: %s", list[i].body, f.st.msg);
+        while (f.limits.max_elements-- > 1) {
+            snprintf(wanted, sizeof wanted, "request holds more than %d elements",
+                     (int)f.limits.max_elements);
+            assert_int_equal(decode(&f, list[i].body, strlen(list[i].body)), SL_RESOURCE_EXHAUSTED);
+            assert_string_equal(f.st.msg, wanted);
+        }
+        fixture_fini(&f);
+    }
+}
+
+static void bytes_of_strings_are_limited(void **state)
+{
+    fixture f;
+    const char *body;
+    (void)state;
     fixture_init(&f, SL_DT_STRING);
     f.limits.max_string_bytes = 4;
     body = "{\"inputs\": [\"ab\", \"cd\"]}";
@@ -327,6 +415,23 @@ typedef struct attempt {
     fixture f;
     const char *body;
 } attempt;
+
+static void without_memory_a_dump_ends(void **state)
+{
+    enum { DEEP = 1000 };
+    char value[DEEP];
+    sl_text t = {0};
+    (void)state;
+    memset(value, '[', sizeof value);
+    sl_fault_arm_from(SL_FAULT_ALLOC, 1);
+    sl_json_dump(&t, value, value + sizeof value);
+    sl_fault_arm(SL_FAULT_ALLOC, 0);
+    assert_true(t.failed && t.n == 0);
+    t.failed = false;
+    sl_json_dump(&t, value, value + sizeof value);
+    assert_int_equal(t.n, 256);
+    sl_text_fini(&t);
+}
 
 static sl_code decode_once(void *arg, sl_status *st)
 {
@@ -343,6 +448,7 @@ static void a_failed_allocation_is_an_error(void **state)
         "{\"instances\": [{\"x\": 1}, {\"\\u0078\": 2}]}",
         "{\"instances\": [{\"x\": 1, \"\\u0079\": 3}, {\"x\": 2}]}",
         "{\"inputs\": {\"\\u0078\": [1, 2], \"z\": 3}}",
+        "{\"instances\": [{}]}",
         "{\"instances\": [[1, 2], [3, \"x\"]]}",
         "{\"instances\": [[1, 2], [3, \"\\n\"]]}",
         "{\"instances\": [{\"x\": 1}, {\"x\": {\"\\u0079\": \"\\n\"}}]}",
@@ -350,6 +456,7 @@ static void a_failed_allocation_is_an_error(void **state)
         "{\"instances\": [1], \"signature_name\": \"n\\u006fne\"}",
         "{\"signature_name\": \"other\", \"inputs\": [\"a\\n\", \"b\"]}",
         "{\"signature_name\": \"other\", \"instances\": [{\"b64\": \"YQ==\"}]}",
+        "{\"signature_name\": \"other\", \"inputs\": [{\"b64\": \"\\u0059Q==\"}]}",
         "{\"signature_name\": \"other\", \"instances\": [{\"y\": {\"b\\u00364\": \"YQ==\"}}]}"};
     (void)state;
     for (size_t i = 0; i < SL_COUNTOF(bodies); i++) {
@@ -372,7 +479,11 @@ int main(void)
         cmocka_unit_test(the_error_that_comes_first_in_the_original_wins),
         cmocka_unit_test(dumps_are_laid_out_and_cut_as_the_original_does),
         cmocka_unit_test(a_dump_ends_after_256_bytes_but_cuts_no_string),
-        cmocka_unit_test(depth_elements_and_strings_are_limited),
+        cmocka_unit_test(a_signature_without_inputs_is_refused_by_its_name_or_as_the_default),
+        cmocka_unit_test(depth_is_limited),
+        cmocka_unit_test(elements_are_limited_over_all_inputs),
+        cmocka_unit_test(bytes_of_strings_are_limited),
+        cmocka_unit_test(without_memory_a_dump_ends),
         cmocka_unit_test(a_failed_allocation_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
