@@ -12,6 +12,8 @@
  */
 #include "codec/dense.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 #include "codec/dump.h"
 #include "format/base64.h"
@@ -85,8 +87,8 @@ static size_t guess_room(const sl_builder *b, const char *p, const char *end)
     size_t rest = (size_t)(end - p), most = b->count + rest / 2 + 1;
     if (b->count == 0)
         return SL_MIN(most, (size_t)64);
-    double each = (double)(p - b->began) / (double)b->count;
-    double guess = (double)b->count + (double)rest / (each > 1 ? each : 1) * 1.05 + 16;
+    double each = (double)(p - b->began) / (double)b->count; /* 2 at least */
+    double guess = (double)b->count + (double)rest / each * 1.05 + 16;
     return guess < (double)most ? (size_t)guess : most;
 }
 
@@ -94,13 +96,13 @@ static sl_dense_result make_room(sl_dense *d, sl_builder *b, const char *p, cons
 {
     if (b->count == 0)
         b->began = p;
-    size_t limit = (size_t)d->limits->max_elements, others = d->elements - b->counted;
-    size_t room = SL_MAX(guess_room(b, p, end), b->count + 1), bytes;
-    limit = limit > others ? limit - others : 0;
+    /* sl_dense_read holds the others below the limit */
+    size_t limit = (size_t)d->limits->max_elements - (d->elements - b->counted);
+    size_t room = SL_MAX(guess_room(b, p, end), b->count + 1);
     if (b->count >= limit)
         return exhausted(d, "elements", d->limits->max_elements);
     room = SL_MIN(room, limit);
-    sl_buffer *bigger = sl_mul_size(room, b->element, &bytes) ? sl_buffer_try_new(bytes) : NULL;
+    sl_buffer *bigger = sl_buffer_try_new(sl_mul_capped(room, b->element));
     if (bigger == NULL)
         return exhausted(d, "tensor of the request", -1);
     if (b->count)
@@ -234,11 +236,10 @@ static const char *read_leaf(walk *w, const char *p, size_t i)
         INTEGER(SL_DT_UINT32, uint32_t, 0, UINT32_MAX)
         INTEGER(SL_DT_INT64, int64_t, INT64_MIN, INT64_MAX)
 #undef INTEGER
-    case SL_DT_UINT64:
+    default:
+        assert(w->b->dtype == SL_DT_UINT64); /* all others have no elements here */
         ((uint64_t *)data)[i] = n.u;
         return n.kind == SL_NUMBER_UINT || (is_int && n.i >= 0) ? p : NULL;
-    default:
-        return NULL;
     }
 }
 
@@ -305,6 +306,14 @@ static const char *narrow_range(sl_dtype t)
     }
 }
 
+/* Is the number that comes, and that is known to be one, an int32? */
+static bool is_int32(sl_json *j)
+{
+    sl_number n = {.kind = SL_NUMBER_DOUBLE};
+    (void)sl_json_read_number(j, &n);
+    return n.kind == SL_NUMBER_INT && n.i >= INT32_MIN && n.i <= INT32_MAX;
+}
+
 static void say_value(sl_dense *d, const char *before, const char *p)
 {
     sl_text_puts(&d->why, before);
@@ -317,7 +326,6 @@ static void say_wrong_leaf(walk *w, const char *p)
     sl_dense *d = w->d;
     sl_json *j = d->json;
     sl_json_string s;
-    sl_number n;
     sl_dtype t = w->b->dtype;
     sl_json_seek(j, p, w->depth);
     sl_json_type type = sl_json_peek_type(j);
@@ -339,8 +347,7 @@ static void say_wrong_leaf(walk *w, const char *p)
     const char *range = narrow_range(t);
     say_value(d, "JSON Value: ", p);
     /* The original takes any int32 here and wraps it silently. */
-    if (range && type == SL_JSON_NUMBER && sl_json_read_number(j, &n) && n.kind == SL_NUMBER_INT &&
-        n.i >= INT32_MIN && n.i <= INT32_MAX)
+    if (range && type == SL_JSON_NUMBER && is_int32(j))
         sl_text_printf(&d->why, " is out of range of %s: %s", sl_dtype_name(t), range);
     else
         sl_text_printf(&d->why, " Type: %s is not of expected type: %s", sl_json_type_name(type),
@@ -357,13 +364,11 @@ static void say_size(sl_dense *d, int64_t size, int level, int64_t expected)
 }
 
 /* Something is wrong inside the lists below `level`, and said. Counts those to their ends; j stands
- * before the value that is wrong, or behind a list that was. */
-static sl_dense_result settle(walk *w, int level, bool behind)
+ * behind the value or the list that is wrong. */
+static sl_dense_result settle(walk *w, int level)
 {
     sl_json *j = w->d->json;
     while (level-- > 0) {
-        if (!behind && !sl_json_skip(j))
-            return SL_DENSE_SYNTAX;
         for (w->count[level]++; sl_json_peek(j) == ','; w->count[level]++) {
             j->at++;
             if (!sl_json_skip(j))
@@ -372,7 +377,6 @@ static sl_dense_result settle(walk *w, int level, bool behind)
         if (sl_json_peek(j) != ']')
             return SL_DENSE_SYNTAX;
         j->at++;
-        behind = true;
         if (w->dims[level] >= 0 && w->dims[level] != w->count[level])
             say_size(w->d, w->count[level], level, w->dims[level]);
     }
@@ -391,6 +395,7 @@ static sl_dense_result wrong(walk *w)
     sl_json_seek(d->json, p, w->depth);
     if (!sl_json_skip(d->json))
         return SL_DENSE_SYNTAX;
+    const char *behind = d->json->at;
     if (at(p, w->end) == '[') {
         sl_text_printf(&d->why, "Encountered list at unexpected level: %d expected < %d", w->level,
                        w->rank);
@@ -402,8 +407,8 @@ static sl_dense_result wrong(walk *w)
     } else {
         say_wrong_leaf(w, p);
     }
-    sl_json_seek(d->json, p, w->depth);
-    return settle(w, w->level, false);
+    sl_json_seek(d->json, behind, w->depth);
+    return settle(w, w->level);
 }
 
 /* More levels than a tensor has. */
@@ -476,7 +481,7 @@ static sl_dense_result close_list(walk *w)
         return SL_DENSE_OK;
     say_size(w->d, w->count[level], level, w->dims[level]);
     sl_json_seek(w->d->json, w->p, w->depth);
-    return settle(w, level, true);
+    return settle(w, level);
 }
 
 /* At a value: down to where the leaves are, and over them. */
@@ -558,8 +563,7 @@ static sl_code finish_strings(sl_builder *b, sl_tensor *out, sl_status *st)
     const sl_str *pieces = b->buffer ? b->buffer->data : NULL;
     size_t bytes = out->size, n;
     for (size_t i = 0; i < b->count; i++)
-        if (!sl_add_size(bytes, PIECE_SIZE(pieces[i].n), &bytes))
-            return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: string tensor");
+        bytes = sl_add_capped(bytes, PIECE_SIZE(pieces[i].n));
     sl_buffer *whole = sl_buffer_try_new(bytes);
     if (whole == NULL)
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: string tensor of %zu bytes",
@@ -588,11 +592,8 @@ static sl_code finish_strings(sl_builder *b, sl_tensor *out, sl_status *st)
 sl_code sl_builder_finish(sl_builder *b, const int64_t *dims, int rank, sl_tensor *out,
                           sl_status *st)
 {
-    if (b->element == 0 || (b->buffer == NULL && b->dtype != SL_DT_STRING)) {
-        /* nothing was read, so nothing was asked of the dtype: an empty tensor, if there are such
-         */
+    if (b->buffer == NULL && b->dtype != SL_DT_STRING) /* nothing was read: an empty tensor */
         return sl_tensor_try_new(b->dtype, dims, rank, out, st);
-    }
     sl_tensor t = {.dtype = b->dtype, .rank = rank, .size = b->count * b->element};
     memcpy(t.dims, dims, (size_t)rank * sizeof *dims);
     if (b->dtype == SL_DT_STRING) {

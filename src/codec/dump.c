@@ -8,6 +8,8 @@
  */
 #include "codec/dump.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 #include "format/json.h"
 #include "format/json_escape.h"
@@ -24,7 +26,7 @@ typedef struct dumper {
 
 static bool full(const dumper *d)
 {
-    return d->out->n - d->from >= LIMIT;
+    return d->out->failed || d->out->n - d->from >= LIMIT;
 }
 
 static void newline(dumper *d)
@@ -84,15 +86,14 @@ static bool put_scalar(dumper *d, sl_json *j)
     }
 }
 
-/* Writes the opening bracket. */
-static bool put_open(dumper *d, sl_json *j, bool object)
+/* Writes the opening bracket, at which j stands. */
+static void put_open(dumper *d, sl_json *j, bool object)
 {
-    if (d->depth >= LEVELS || !sl_json_enter(j, object ? '{' : '['))
-        return false;
+    bool entered = sl_json_enter(j, object ? '{' : '[');
+    assert(entered && d->depth < LEVELS); /* each took a byte, and is not full yet */
     d->object[d->depth] = object;
     d->any[d->depth++] = false;
     sl_text_putc(d->out, object ? '{' : '[');
-    return true;
 }
 
 static void put_close(dumper *d)
@@ -133,7 +134,9 @@ void sl_json_dump(sl_text *out, const char *at, const char *end)
     sl_json_open(&j, (sl_str){at, (size_t)(end - at)}, LEVELS);
     for (;;) {
         char c = sl_json_peek(&j);
-        if (c == '{' || c == '[' ? !put_open(&d, &j, c == '{') : !put_scalar(&d, &j))
+        if (c == '{' || c == '[')
+            put_open(&d, &j, c == '{');
+        else if (!put_scalar(&d, &j))
             return;
         for (;;) { /* behind an opening bracket or a value: close what ends here */
             if (d.depth == 0 || full(&d))

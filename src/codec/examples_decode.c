@@ -218,15 +218,15 @@ static sl_code too_large(request *r)
 /* The first `context` bytes of r->wire go in front of each Example. */
 static sl_code make_tensor(request *r, size_t context, sl_tensor *out)
 {
-    size_t bytes, table = r->count * sizeof(sl_str);
+    size_t table = r->count * sizeof(sl_str);
     int64_t dims[1] = {(int64_t)r->count};
     if (dims[0] > r->limits->max_elements)
         return sl_fail(r->st, SL_RESOURCE_EXHAUSTED, "request holds more than %lld examples",
                        (long long)r->limits->max_elements);
-    if (!sl_mul_size(context, r->count, &bytes) ||
-        !sl_add_size(bytes, r->wire.n - context, &bytes) || bytes > r->limits->max_string_bytes)
+    size_t bytes = sl_add_capped(sl_mul_capped(context, r->count), r->wire.n - context);
+    if (bytes > r->limits->max_string_bytes)
         return too_large(r);
-    sl_buffer *b = sl_add_size(bytes, table, &bytes) ? sl_buffer_try_new(bytes) : NULL;
+    sl_buffer *b = sl_buffer_try_new(sl_add_capped(bytes, table));
     if (b == NULL)
         return out_of_memory(r);
     sl_str *list = b->data;

@@ -92,17 +92,16 @@ static sl_code join_context(const gather *g, sl_str request, sl_arena *arena, sl
 static sl_code with_context(const gather *g, sl_str context, size_t budget, sl_tensor *out,
                             sl_status *st)
 {
-    size_t repeated, table = g->n * sizeof(sl_str), bytes; /* fits: each took a byte */
-    bool fits = sl_mul_size(g->n, context.n, &repeated) && repeated <= budget;
-    if (!fits)
+    size_t table = g->n * sizeof(sl_str), repeated = sl_mul_capped(g->n, context.n);
+    if (repeated > budget)
         return sl_fail(st, SL_RESOURCE_EXHAUSTED,
                        "a context of %zu bytes for each of %zu examples is more than the %zu bytes "
                        "that a request may expand to",
                        context.n, g->n, budget);
-    fits = sl_add_size(table, repeated, &bytes);
-    for (size_t i = 0; i < g->n && fits; i++)
-        fits = sl_add_size(bytes, g->examples[i].n, &bytes);
-    sl_buffer *b = fits ? sl_buffer_try_new(bytes) : NULL;
+    size_t bytes = sl_add_capped(table, repeated);
+    for (size_t i = 0; i < g->n; i++)
+        bytes = sl_add_capped(bytes, g->examples[i].n);
+    sl_buffer *b = sl_buffer_try_new(bytes);
     if (b == NULL)
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: %zu examples with context", g->n);
     sl_str *to = b->data;

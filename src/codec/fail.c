@@ -1,6 +1,8 @@
 /* fail.c - see fail.h */
 #include "codec/fail.h"
 
+#include <assert.h>
+
 #include "codec/dump.h"
 
 sl_code sl_json_fail_syntax(const sl_json *j, sl_status *st)
@@ -11,10 +13,11 @@ sl_code sl_json_fail_syntax(const sl_json *j, sl_status *st)
 
 sl_code sl_json_fail_text(sl_arena *arena, sl_status *st, sl_code code, sl_text *message)
 {
+    assert(message->failed || message->n > 0);
     if (message->failed)
         sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: error message");
     else
-        sl_fail_in(arena, st, code, "%s", message->p ? message->p : "");
+        sl_fail_in(arena, st, code, "%s", message->p);
     sl_text_fini(message);
     return st->code;
 }

@@ -193,10 +193,10 @@ static bool read_run(reader *r, sl_dtype dtype, void *data, size_t room, size_t 
         RUN(SL_DT_INT32, int32_t, sl_run_int32s)
         RUN(SL_DT_UINT32, uint32_t, sl_run_uint32s)
         RUN(SL_DT_INT64, int64_t, sl_run_int64s)
-        RUN(SL_DT_UINT64, uint64_t, sl_run_uint64s)
 #undef RUN
     default:
-        return false;
+        assert(dtype == SL_DT_UINT64);
+        e = sl_run_uint64s(j->at, j->end, data, room);
     }
     *n = e.n;
     j->at = e.at;
@@ -239,9 +239,7 @@ static sl_code read_data(reader *r, const input *in, sl_dtype dtype, void *data,
 
 static sl_code strings_from_json(reader *r, const input *in, size_t count, sl_tensor *out)
 {
-    size_t bytes;
-    sl_str *values =
-        sl_mul_size(count, sizeof *values, &bytes) ? sl_arena_try_alloc(r->arena, bytes) : NULL;
+    sl_str *values = sl_arena_try_alloc(r->arena, sl_mul_capped(count, sizeof *values));
     if (values == NULL)
         return no_memory(r);
     sl_code rc = read_data(r, in, SL_DT_STRING, values, count);
@@ -329,10 +327,10 @@ static sl_code read_input_member(reader *r, const sl_json_string *key, input *in
 static sl_code reserve(reader *r, void *array, size_t n, size_t *room, size_t size)
 {
     void **old = array, *more;
-    size_t bytes, want = *room ? 2 * *room : 4;
+    size_t want = *room ? 2 * *room : 4;
     if (n < *room)
         return SL_OK;
-    more = sl_mul_size(want, size, &bytes) ? sl_arena_try_alloc(r->arena, bytes) : NULL;
+    more = sl_arena_try_alloc(r->arena, sl_mul_capped(want, size));
     if (more == NULL)
         return no_memory(r);
     if (n)

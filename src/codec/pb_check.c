@@ -199,7 +199,7 @@ bool sl_pb_check(sl_str wire, const sl_pb_type *type)
             if (w.bytes.n % (f->kind == FIXED32S ? 4 : 8))
                 return false;
             break;
-        case MESSAGE:
+        default: /* MESSAGE */
             if (depth == SL_WIRE_MAX_DEPTH)
                 return false;
             stack[depth++] = (frame){w.end, type};

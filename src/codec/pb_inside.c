@@ -53,9 +53,8 @@ sl_code sl_pb_require_spec(const sl_pb_model_spec *spec, sl_status *st)
 
 sl_code sl_pb_array(sl_arena *a, size_t n, size_t size, void *out, sl_status *st)
 {
-    size_t bytes;
     void **p = out;
-    *p = sl_mul_size(n, size, &bytes) ? sl_arena_try_alloc(a, bytes) : NULL;
+    *p = sl_arena_try_alloc(a, sl_mul_capped(n, size));
     if (*p != NULL)
         return SL_OK;
     return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: %zu parts of a request", n);

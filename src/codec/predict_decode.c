@@ -244,7 +244,8 @@ static sl_code fail_keys(request *r, int64_t row, const char *object)
     sl_text_puts(&t, " keys must be equal to: ");
     for (int i = 0; i < s->n_inputs; i++)
         sl_text_printf(&t, "%s%s", i ? "," : "", s->inputs[i].key);
-    sl_code rc = sl_json_fail_dump(r->arena, r->st, before, object, r->d.json->end, t.p ? t.p : "");
+    sl_code rc = t.failed ? out_of_memory(r->st)
+                          : sl_json_fail_dump(r->arena, r->st, before, object, r->d.json->end, t.p);
     sl_text_fini(&t);
     return rc;
 }
@@ -387,7 +388,7 @@ static void meet_value(request *r, const char **slot)
     sl_json *j = r->d.json;
     bool first = r->instances == NULL && r->inputs == NULL;
     *slot = j->at;
-    if (first && !r->asked)
+    if (first)
         ask(r);
     if (first && r->resolve_rc == SL_OK)
         decode_value(r);

@@ -207,7 +207,7 @@ static sl_code wrong_inputs(reader *r, fault what, int input)
                         sig->inputs[input].name != NULL ? sig->inputs[input].name : "",
                         text(&n.sent), text(&n.defaults));
         break;
-    case UNKNOWN_NAME:
+    default: /* UNKNOWN_NAME */
         rc = sl_fail_in(r->arena, r->st, SL_INVALID_ARGUMENT,
                         "Inputs contains invalid name. Used request inputs: %s, request input: %s",
                         text(&n.used), text(&n.sent));

@@ -1,14 +1,18 @@
 /* writer.c - see writer.h */
 #include "codec/writer.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 #include "format/base64.h"
 #include "format/json_escape.h"
 
 void sl_json_writer_close(sl_json_writer *w)
 {
-    if (w->begin && w->begin != w->scratch && !w->out->failed)
+    if (w->begin && w->begin != w->scratch) {
+        assert(!w->out->failed); /* by nobody else, and by the writer only on its way to scratch */
         sl_chain_commit(w->out, (size_t)(w->at - w->begin));
+    }
     w->at = w->end = w->begin = NULL;
 }
 

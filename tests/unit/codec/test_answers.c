@@ -261,6 +261,27 @@ static void regress_answers_one_number_an_example(void **state)
                    "Cannot convert empty RegressionResults to JSON");
 }
 
+static sl_code write_results(void *arg, sl_status *status)
+{
+    static sl_str labels[] = {{"car", 3}};
+    sl_tensor classes = TENSOR(SL_DT_STRING, labels, 2, 1, 1),
+              values = TENSOR(SL_DT_FLOAT, f2, 1, 2);
+    sl_chain c = {0};
+    (void)arg;
+    sl_code rc = sl_json_encode_classify(&classes, NULL, &c, status);
+    sl_chain_reset(&c);
+    if (rc == SL_OK)
+        rc = sl_json_encode_regress(&values, &c, status);
+    sl_chain_reset(&c);
+    return rc;
+}
+
+static void results_without_memory_are_an_error(void **state)
+{
+    (void)state;
+    assert_in_range(fail_each_allocation(write_results, NULL), 2, 10);
+}
+
 static void an_error_is_an_object_with_the_whole_message(void **state)
 {
     sl_status s = {.msg = "a \"b\"\n", .more = "rest\x01"};
@@ -336,11 +357,15 @@ static sl_code write_metadata_and_status(void *arg, sl_status *status)
 {
     static const sl_signature list[] = {{.key = "a", .def = SL_STR("\x1a\x01p")},
                                         {.key = "b", .def = SL_STR("\x1a\x01p")}};
-    const sl_signatures all = {.list = list, .count = 2};
+    const sl_signatures all = {.list = list, .count = 2}, none = {0};
     sl_version_status v = {1, "AVAILABLE", SL_OK, NULL};
     sl_chain c = {0};
     (void)arg;
     sl_code rc = sl_json_encode_metadata(SL_STR("m"), 1, &all, &c, status);
+    sl_chain_reset(&c);
+    if (rc)
+        return rc;
+    rc = sl_json_encode_metadata(SL_STR("m"), 1, &none, &c, status);
     sl_chain_reset(&c);
     if (rc)
         return rc;
@@ -403,6 +428,7 @@ int main(void)
         cmocka_unit_test(a_failed_allocation_is_an_error),
         cmocka_unit_test(classify_answers_label_and_score),
         cmocka_unit_test(regress_answers_one_number_an_example),
+        cmocka_unit_test(results_without_memory_are_an_error),
         cmocka_unit_test(an_error_is_an_object_with_the_whole_message),
         cmocka_unit_test(status_lists_versions_as_protobuf_does),
         cmocka_unit_test(metadata_prints_the_whole_signature),

@@ -92,6 +92,19 @@ static void the_context_stands_before_each_example(void **state)
     assert_true(sl_str_is(ex.signature_name, "s"));
 }
 
+static void the_first_of_equal_keys_counts(void **state)
+{
+    (void)state;
+    expect(
+        "{\"signature_name\": \"s\", \"signature_name\": 5, \"examples\": [{}], \"examples\": 5, "
+        "\"context\": {\"c\": []}, \"context\": 5}",
+        (sl_str[]){{"\x0a\x07\x0a\x05\x0a\x01"
+                    "c\x12\x00\x0a\x00",
+                    11}},
+        1);
+    assert_true(sl_str_is(ex.signature_name, "s"));
+}
+
 static void special_floats_are_floats(void **state)
 {
     (void)state;
@@ -155,6 +168,15 @@ static void a_context_times_many_examples_is_limited(void **state)
                      SL_RESOURCE_EXHAUSTED);
 }
 
+static void examples_are_limited(void **state)
+{
+    (void)state;
+    limits.max_elements = 2;
+    assert_int_equal(decode("{\"examples\": [{}, {}]}"), SL_OK);
+    assert_int_equal(decode("{\"examples\": [{}, {}, {}]}"), SL_RESOURCE_EXHAUSTED);
+    assert_string_equal(st.msg, "request holds more than 2 examples");
+}
+
 static sl_code decode_once(void *arg, sl_status *status)
 {
     sl_code rc = decode(arg);
@@ -177,9 +199,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(each_kind_of_value_has_its_list),
         T(the_context_stands_before_each_example),
+        T(the_first_of_equal_keys_counts),
         T(special_floats_are_floats),
         T(wrong_requests_are_refused),
         T(a_context_times_many_examples_is_limited),
+        T(examples_are_limited),
         T(a_failed_allocation_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,7 +86,9 @@ static void lists_in_parts_are_joined(void **state)
 {
     fixture *f = *state;
     sl_pb_examples in;
-    sl_text t = named(within(1, within(1, example("a"))));
+    sl_text list = within(2, example("no context here")), t;
+    put(&list, 1, example("a"));
+    t = named(within(1, list));
     put(&t, 2, within(1, within(1, example("b"))));
     assert_int_equal(read(f, &t, &in), SL_OK);
     assert_int_equal(in.examples.dims[0], 2);
@@ -184,6 +186,35 @@ static void malformed_requests_are_refused(void **state)
     }
 }
 
+static void an_empty_example_is_its_context(void **state)
+{
+    fixture *f = *state;
+    sl_pb_examples in;
+    sl_text list = within(1, (sl_text){0});
+    put(&list, 2, example("x"));
+    sl_text t = named(within(2, list));
+    assert_int_equal(read(f, &t, &in), SL_OK);
+    assert_int_equal(in.examples.dims[0], 1);
+    assert_true(sl_str_is(string_of(&in.examples, 0), "\x12\x01x"));
+    sl_tensor_release(&in.examples);
+}
+
+static void where_the_model_is_known_the_spec_may_be_missing(void **state)
+{
+    fixture *f = *state;
+    sl_pb_examples in;
+    sl_pb_multi multi;
+    f->limits.spec_optional = true;
+    sl_text t = {0};
+    assert_int_equal(read(f, &t, &in), SL_OK);
+    assert_false(in.spec.present);
+    sl_tensor_release(&in.examples);
+    assert_int_equal(sl_pb_decode_multi(SL_STR(""), NULL, &f->limits, &f->arena, &multi, &f->st),
+                     SL_OK);
+    assert_int_equal(multi.n_tasks, 0);
+    sl_tensor_release(&multi.examples);
+}
+
 static void a_context_cannot_ask_for_gigabytes(void **state)
 {
     fixture *f = *state;
@@ -206,6 +237,11 @@ static void the_first_task_names_the_model(void **state)
     assert_int_equal(
         sl_pb_decode_multi(SL_STR("\x0a\x02\x12\x00"), NULL, &f->limits, &f->arena, &in, &f->st),
         SL_INVALID_ARGUMENT);
+    assert_int_equal(sl_pb_decode_multi(SL_STR("\x0a\x0b\x1a\1x\x12\1y\x0a\3\x0a\1m"), NULL,
+                                        &f->limits, &f->arena, &in, &f->st),
+                     SL_OK);
+    assert_true(sl_str_is(in.tasks[0].spec.name, "m") && sl_str_is(in.tasks[0].method_name, "y"));
+    sl_tensor_release(&in.examples);
     assert_int_equal(
         sl_pb_decode_multi(SL_STR("\x0a\x02\x12\x05"), NULL, &f->limits, &f->arena, &in, &f->st),
         SL_INTERNAL);
@@ -307,6 +343,8 @@ int main(void)
         T(a_context_in_parts_is_joined_and_the_one_of_a_dropped_list_is_not),
         T(no_examples_are_an_empty_tensor),
         T(malformed_requests_are_refused),
+        T(an_empty_example_is_its_context),
+        T(where_the_model_is_known_the_spec_may_be_missing),
         T(a_context_cannot_ask_for_gigabytes),
         T(the_first_task_names_the_model),
         T(responses_are_written_as_protobuf_does),

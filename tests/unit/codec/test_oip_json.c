@@ -211,6 +211,18 @@ static void binary_tensors_stand_behind_the_json(void **state)
     }
 }
 
+static void binary_data_may_be_empty(void **state)
+{
+    fixture *f = *state;
+    static const char *const json[] = {"{\"inputs\":[" BINARY("INT32", "[0]", "0") "]}",
+                                       "{\"inputs\":[" BINARY("BYTES", "[2,0]", "0") "]}"};
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(decode_binary(f, json[i / 2], "", 0, i & 1), SL_OK);
+        assert_int_equal(f->r.inputs[0].tensor.size, 0);
+        assert_int_equal(f->r.inputs[0].tensor.rank, 1 + i / 2);
+    }
+}
+
 static void binary_data_must_fit(void **state)
 {
     fixture *f = *state;
@@ -221,6 +233,8 @@ static void binary_data_must_fit(void **state)
     } cases[] = {
         {"{\"inputs\":[" BINARY("INT32", "[2]", "8") "]}", "1234567", 7, "goes beyond the body"},
         {"{\"inputs\":[" BINARY("INT32", "[2]", "4") "]}", "1234", 4, "4 bytes are not a INT32"},
+        {"{\"inputs\":[" BINARY("INT32", "[4611686018427387904,4]", "4") "]}", "1234", 4,
+         "shape [4611686018427387904,4] is out of range"},
         {"{\"inputs\":[" BINARY("INT32", "[1]", "4") "]}", "12345", 5, "belong to none"},
         {"{\"inputs\":[" BINARY("INT32", "[1]", "-4") "]}", "1234", 4, "not a number of bytes"},
         {"{\"inputs\":[" BINARY("BOOL", "[1]", "1") "]}", "\2", 1, "a BOOL is 0 or 1"},
@@ -279,8 +293,8 @@ static void tensors_are_brought_into_the_order_of_the_signature(void **state)
     assert_int_equal(match(f, "{\"inputs\":[" NAMED("a") "," NAMED("a") "]}"), SL_INVALID_ARGUMENT);
     assert_string_equal(f->st.msg, "inference input \"a\" is given twice");
     assert_int_equal(
-        match(f, "{\"inputs\":[" NAMED("a") "," NAMED("b") "],\"outputs\":"
-                                                           "[{\"name\":\"b\"},{\"name\":\"b\"}]}"),
+        match(f, "{\"inputs\":[" NAMED("a") "," NAMED("b") "],\"outputs\":[{\"name\":\"a\"},"
+                                                           "{\"name\":\"b\"},{\"name\":\"b\"}]}"),
         SL_INVALID_ARGUMENT);
     assert_string_equal(f->st.msg, "inference output \"b\" is given twice");
     assert_int_equal(match(f, "{\"inputs\":[" NAMED("a") "," NAMED("b") "],\"outputs\":"
@@ -420,6 +434,8 @@ static void metadata_and_index_are_lists(void **state)
     static const int64_t versions[] = {12, 3};
     static const sl_oip_model models[] = {{"m", 12, true, "READY", ""},
                                           {"n", -1, false, "UNAVAILABLE", "no \"x\""}};
+    static const sl_tensor_info complex_one = {.key = "c", .dtype = SL_DT_COMPLEX64};
+    static const sl_signature odd = {.inputs = &complex_one, .n_inputs = 1};
     sl_chain c = {0};
     bool ready;
     assert_int_equal(sl_oip_json_encode_metadata(SL_STR("m"), versions, 2, &two, &c, &f->st),
@@ -429,6 +445,9 @@ static void metadata_and_index_are_lists(void **state)
                 "\"shape\":[-1]},{\"name\":\"b\",\"datatype\":\"BYTES\",\"shape\":[-1,3]}],"
                 "\"outputs\":[{\"name\":\"a\",\"datatype\":\"FP32\",\"shape\":[-1]},"
                 "{\"name\":\"b\",\"datatype\":\"BYTES\",\"shape\":[-1,3]}]}");
+    assert_int_equal(sl_oip_json_encode_metadata(SL_STR("m"), NULL, 0, &odd, &c, &f->st), SL_OK);
+    text_is(&c, "{\"name\":\"m\",\"versions\":[],\"platform\":\"tensorflow_savedmodel\","
+                "\"inputs\":[{\"name\":\"c\",\"datatype\":\"DT_COMPLEX64\",\"shape\":[]}],\"outputs\":[]}");
     sl_oip_json_encode_index(models, 2, &c);
     text_is(&c, "[{\"name\":\"m\",\"version\":\"12\",\"state\":\"READY\",\"reason\":\"\"},"
                 "{\"name\":\"n\",\"state\":\"UNAVAILABLE\",\"reason\":\"no \\\"x\\\"\"}]");
@@ -525,6 +544,17 @@ static void each_mistake_has_its_sentence(void **state)
         sl_text_putc(&deep, '[');
     assert_int_equal(decode(f, (sl_str){deep.p, deep.n}, deep.n, false), SL_INVALID_ARGUMENT);
     sl_text_fini(&deep);
+}
+
+static void an_error_has_the_whole_message(void **state)
+{
+    static const sl_status list[] = {{.msg = "a \"b\""}, {.msg = "a", .more = "\nb"}};
+    sl_chain c = {0};
+    (void)state;
+    sl_oip_json_encode_error(&list[0], &c);
+    text_is(&c, "{\"error\":\"a \\\"b\\\"\"}");
+    sl_oip_json_encode_error(&list[1], &c);
+    text_is(&c, "{\"error\":\"a\\nb\"}");
 }
 
 static void an_index_request_is_an_object(void **state)
@@ -641,6 +671,16 @@ static sl_code read_match_answer(void *arg, sl_status *st)
     return rc;
 }
 
+static sl_code ask_for_an_unknown_input(void *arg, sl_status *st)
+{
+    sl_oip_input input = {.name = SL_STR("q")};
+    const sl_oip_request r = {.inputs = &input, .n_inputs = 1};
+    sl_arena *arena = arg;
+    sl_oip_run run;
+    sl_arena_reset(arena);
+    return sl_oip_match(&r, &two, arena, &run, st);
+}
+
 static sl_code write_metadata(void *arg, sl_status *st)
 {
     static const int64_t versions[] = {12, 3};
@@ -655,6 +695,7 @@ static void without_memory_it_says_so(void **state)
 {
     fixture *f = *state;
     assert_in_range(fail_each_allocation(read_match_answer, &f->arena), 12, 100);
+    assert_in_range(fail_each_allocation(ask_for_an_unknown_input, &f->arena), 5, 20);
     assert_in_range(fail_each_allocation(write_metadata, NULL), 1, 20);
 }
 
@@ -668,6 +709,7 @@ int main(void)
         T(data_is_flat_or_nested_and_members_come_in_any_order),
         T(what_does_not_fit_is_named),
         T(binary_tensors_stand_behind_the_json),
+        T(binary_data_may_be_empty),
         T(binary_data_must_fit),
         T(tensors_are_brought_into_the_order_of_the_signature),
         T(answers_are_json_and_binary_behind_it),
@@ -676,6 +718,7 @@ int main(void)
         T(metadata_and_index_are_lists),
         T(what_is_not_known_is_skipped_and_null_is_nothing),
         T(each_mistake_has_its_sentence),
+        T(an_error_has_the_whole_message),
         T(an_index_request_is_an_object),
         T(every_dtype_has_its_datatype),
         T(a_default_takes_the_place_of_an_input_that_is_missing),

@@ -162,6 +162,7 @@ static void what_does_not_fit_is_named(void **state)
     fails_with(f, filled("FP31", 1, 6, "1234"), SL_INVALID_ARGUMENT, "unknown datatype \"FP31\"");
     fails_with(f, filled("FP32", 2, 6, "1234"), SL_INVALID_ARGUMENT, "not the 2 elements");
     fails_with(f, filled("FP32", 1, 6, "12345678"), SL_INVALID_ARGUMENT, "not the 1 elements");
+    fails_with(f, filled("INT8", 1, 2, "\1\2"), SL_INVALID_ARGUMENT, "not the 1 elements");
     fails_with(f, filled("FP32", 1, 2, "\1"), SL_INVALID_ARGUMENT, "not the 1 elements");
     fails_with(f, filled("FP16", 1, 2, "\1"), SL_INVALID_ARGUMENT, "sent in raw_input_contents");
     fails_with(f, filled("INT8", INT64_C(1) << 50, 2, "\1"), SL_INVALID_ARGUMENT, "not the");
@@ -180,6 +181,32 @@ static void what_does_not_fit_is_named(void **state)
     put_str(&t, 7, "a");
     put_str(&t, 7, "b");
     fails_with(f, t, SL_INVALID_ARGUMENT, "2 raw_input_contents for 1 inputs");
+}
+
+static void contents_beyond_the_shape_are_refused(void **state)
+{
+    oip *f = *state;
+    sl_text in = input("x", "FP32", 2), strings = {0};
+    put(&in, 5, within(6, bytes("12345678", 8)));
+    put(&in, 5, within(6, bytes("1234", 4)));
+    fails_with(f, within(5, in), SL_INVALID_ARGUMENT, "not the 2 elements of shape [2]");
+    in = input("s", "BYTES", 1);
+    sl_wire_put_varint(&strings, 8, 7); /* no string */
+    put_str(&strings, 8, "a");
+    put_str(&strings, 8, "");
+    put(&in, 5, strings);
+    fails_with(f, within(5, in), SL_INVALID_ARGUMENT, "not the 1 elements of shape [1]");
+}
+
+static void raw_contents_are_held_against_the_shape(void **state)
+{
+    oip *f = *state;
+    sl_text t = within(5, input("x", "INT8", -1));
+    put_str(&t, 7, "a");
+    fails_with(f, t, SL_INVALID_ARGUMENT, "shape [?] is out of range");
+    t = within(5, input("x", "INT8", 2));
+    put_str(&t, 7, "a");
+    fails_with(f, t, SL_INVALID_ARGUMENT, "1 bytes are not a INT8 tensor of shape [2]");
 }
 
 static void answers_have_contents_or_raw_ones(void **state)
@@ -232,6 +259,16 @@ static void an_output_without_a_name_has_none(void **state)
     assert_int_equal(answer_one(f, "", &t, false, &c), SL_OK);
     assert_chain_is(&c, SL_STR("\x12\1"
                                "1\x2a\x0b\x12\4BOOL\x2a\3\x0a\1\1"));
+}
+
+static void a_dtype_without_a_datatype_is_refused(void **state)
+{
+    oip *f = *state;
+    sl_chain c = {0};
+    const sl_tensor t = {.dtype = SL_DT_COMPLEX64};
+    assert_int_equal(answer_one(f, "y", &t, false, &c), SL_UNIMPLEMENTED);
+    assert_string_equal(f->st.msg, "output \"y\" is of type complex64, which the protocol has no "
+                                   "datatype for");
 }
 
 static void free_header(sl_buffer *b)
@@ -491,8 +528,11 @@ int main(void)
         T(a_number_of_ten_bytes_is_taken_packed_and_alone),
         T(raw_contents_are_for_all_inputs_and_shared),
         T(what_does_not_fit_is_named),
+        T(contents_beyond_the_shape_are_refused),
+        T(raw_contents_are_held_against_the_shape),
         T(answers_have_contents_or_raw_ones),
         T(an_output_without_a_name_has_none),
+        T(a_dtype_without_a_datatype_is_refused),
         T(an_answer_has_less_than_two_gib),
         T(the_small_messages),
         T(every_dtype_comes_and_goes),

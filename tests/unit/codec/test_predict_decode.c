@@ -64,6 +64,7 @@ static void shapes_follow_the_lists(void **state)
     expect(" {\n\"instances\"\t:\r[ [ [ 1 , 2 ] ] , [ [ 3,4 ] ] ] } ", "[2,1,2]");
     expect("{\"inputs\": [[[[[[[[1]]]]]]]]}", "[1,1,1,1,1,1,1,1]");
     expect("{\"instances\": [{\"x\": [1, 2]}, {\"x\": [3, 4]}, {\"x\": [5, 6]}]}", "[3,2]");
+    expect("{\"inputs\":\r\n[\n\t[\r1\n,\t2 ] \r,\n[\t\r\n3,4]\t]\n}", "[2,2]");
     expect("{\"inputs\": {\"x\": [3.0], \"unused\": {\"deep\": [[[\"zzz\"]]]}}}", "[1]");
 }
 
@@ -185,6 +186,8 @@ static void strings_lose_their_escapes_and_base64_its_coding(void **state)
     expect_strings("{\"inputs\": {\"b64\": \"aGVsbG8=\"}}", (const char *[]){"hello"}, 1);
     expect_strings("{\"inputs\": {\"x\": {\"b64\": \"aGVsbG8=\"}}}", (const char *[]){"hello"}, 1);
     expect_strings("{\"inputs\": [[{\"b\\u00364\": \"Pz8\\/\"}]]}", (const char *[]){"???"}, 1);
+    expect_strings("{\"inputs\":\n[\"a\"\r,\t\n\"b\"\t, \r\"c\"\n]}",
+                   (const char *[]){"a", "b", "c"}, 3);
     expect_strings("{\"inputs\": []}", NULL, 0);
     assert_int_equal(decode(&f, "{\"inputs\": \"a\\u0000b\"}", 22), SL_OK);
     assert_memory_equal(((sl_str *)f.p.inputs[0].data)->p, "a\0b", 3);
@@ -208,6 +211,29 @@ static void objects_give_one_tensor_an_input(void **state)
     assert_int_equal(g.p.inputs[0].dims[0], 2);
     assert_int_equal(g.p.inputs[1].rank, 0);
     fixture_fini(&g);
+}
+
+static void a_list_that_begins_with_base64_is_that_of_the_first_input(void **state)
+{
+    fixture g;
+    const char *body = "{\"instances\": [{\"b64\": \"YQ==\"}, \"c\"]}";
+    (void)state;
+    fixture_init(&g, SL_DT_INVALID);
+    g.two[0].dtype = SL_DT_STRING;
+    assert_int_equal(decode(&g, body, strlen(body)), SL_OK);
+    assert_int_equal(g.p.n_inputs, 1);
+    assert_int_equal(g.p.input_index[0], 0);
+    assert_int_equal(g.p.inputs[0].dims[0], 2);
+    assert_true(sl_str_is(((sl_str *)g.p.inputs[0].data)[0], "a"));
+    fixture_fini(&g);
+}
+
+static void an_empty_list_is_a_tensor_of_a_dtype_that_has_no_json(void **state)
+{
+    (void)state;
+    set_dtype(SL_DT_HALF);
+    expect("{\"inputs\": [[], []]}", "[2,0]");
+    assert_int_equal(f.p.inputs[0].dtype, SL_DT_HALF);
 }
 
 static void the_first_of_equal_keys_counts(void **state)
@@ -259,6 +285,34 @@ static void many_numbers_of_growing_length_arrive(void **state)
     sl_text_fini(&t);
 }
 
+static void many_strings_and_booleans_arrive(void **state)
+{
+    enum { COUNT = 5000 };
+    char text[16];
+    for (int strings = 0; strings < 2; strings++) {
+        sl_text t = {0};
+        sl_text_puts(&t, "{\"inputs\": [");
+        for (int i = 0; i < COUNT; i++)
+            if (strings)
+                sl_text_printf(&t, "%s\"\\u0061%d\"", i ? "," : "", i);
+            else
+                sl_text_printf(&t, "%s%s", i ? ", " : "", i % 3 ? "true" : "false");
+        sl_text_puts(&t, "]}");
+        set_dtype(strings ? SL_DT_STRING : SL_DT_BOOL);
+        assert_int_equal(decode(&f, t.p, t.n), SL_OK);
+        assert_int_equal(f.p.inputs[0].dims[0], COUNT);
+        for (int i = 0; i < COUNT; i++) {
+            snprintf(text, sizeof text, "a%d", i);
+            if (strings)
+                assert_true(sl_str_is(((sl_str *)f.p.inputs[0].data)[i], text));
+            else
+                assert_int_equal(((bool *)f.p.inputs[0].data)[i], i % 3 != 0);
+        }
+        sl_text_fini(&t);
+    }
+    (void)state;
+}
+
 static void ignored_values_may_be_nested_two_thousand_deep(void **state)
 {
     sl_text t = {0};
@@ -285,10 +339,13 @@ int main(void)
         T(a_value_beyond_its_dtype_is_refused_wherever_it_stands),
         T(strings_lose_their_escapes_and_base64_its_coding),
         T(objects_give_one_tensor_an_input),
+        T(a_list_that_begins_with_base64_is_that_of_the_first_input),
+        T(an_empty_list_is_a_tensor_of_a_dtype_that_has_no_json),
         T(the_first_of_equal_keys_counts),
         T(the_name_may_come_behind_the_values),
         T(an_empty_name_means_none),
         T(many_numbers_of_growing_length_arrive),
+        T(many_strings_and_booleans_arrive),
         T(ignored_values_may_be_nested_two_thousand_deep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,8 +204,22 @@ static void unknown_fields_and_groups_are_skipped(void **state)
     sl_wire_put_varint(&t, 1, 3); /* model_spec of another wire type */
     sl_wire_put_fixed64(&t, 2, 3);
     put(&t, 5, within(2, within(1, (sl_text){0}))); /* predict_streamed_options */
+    sl_text entry = {0}, s = {0}, version = {0};
+    put_str(&entry, 1, "b");
+    put(&entry, 2, scalar(3));
+    put_str(&entry, 9, "?");
+    put(&t, 2, entry);
+    sl_wire_put_varint(&version, 1, 5);
+    put_str(&version, 1, "a version that is a text");
+    sl_wire_put_varint(&version, 9, 6);
+    put(&s, 2, version);
+    put_str(&s, 9, "?");
+    put(&t, 1, s);
     decodes(f, &t);
     assert_int_equal(f->p.n_inputs, 2);
+    assert_true(value_of(&f->p.inputs[1]) == 3);
+    assert_true(f->asked.has_version);
+    assert_int_equal(f->asked.version, 5);
 }
 
 /* ---- what is malformed ---- */
@@ -336,6 +350,29 @@ static void the_number_of_inputs_must_fit(void **state)
     fails(f, &t, SL_INVALID_ARGUMENT,
           "input size does not match signature: 1!=2 len({q}) != len({a,b}). Sent extra: {q}. "
           "Missing but required: {a,b}.");
+}
+
+static void of_many_names_the_first_2048_bytes_are_listed(void **state)
+{
+    fixture *f = *state;
+    char name[32];
+    sl_text t = request();
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof name, "n%03d%026d", i, 0);
+        put_input(&t, name, scalar(1));
+    }
+    assert_int_equal(decode_text(f, &t), SL_INVALID_ARGUMENT);
+    const char *begins = "input size does not match signature: 1002!=2 len({a,b,n000";
+    assert_memory_equal(f->st.msg, begins, strlen(begins));
+    assert_non_null(f->st.more);
+    const char *ends = "n066"
+                       "00000000000000000000000000"
+                       "}. Missing but required: {}.";
+    assert_string_equal(f->st.more + strlen(f->st.more) - strlen(ends), ends);
+    char *whole = sl_malloc(strlen(f->st.msg) + strlen(f->st.more) + 1);
+    sprintf(whole, "%s%s", f->st.msg, f->st.more);
+    assert_null(strstr(whole, "n067"));
+    sl_free(whole);
 }
 
 static void with_equal_counts_the_missing_input_is_named(void **state)
@@ -488,6 +525,53 @@ static void a_large_output_is_lent_to_the_reply(void **state)
     sl_chain_reset(&c);
 }
 
+static void what_a_reply_cannot_hold_is_refused(void **state)
+{
+    fixture *f = *state;
+    static const int both[] = {0, 1};
+    static const sl_pb_used used = {SL_STR("m"), 7, SL_STR("serving_default")};
+    /* strings of which nobody reads a byte */
+    static const sl_str endless[] = {{"", SIZE_MAX}}, two_gib[] = {{"", INT32_MAX}},
+                        one_gib[] = {{"", 1 << 30}};
+    const sl_tensor one = {.dtype = SL_DT_STRING, .size = sizeof one_gib, .data = (void *)one_gib};
+    const struct {
+        sl_tensor t;
+        sl_code code;
+        const char *text;
+    } cases[] = {
+        {{.dtype = SL_DT_RESOURCE}, SL_UNIMPLEMENTED, "a resource has no wire form"},
+        {{.dtype = SL_DT_STRING, .size = sizeof endless, .data = (void *)endless},
+         SL_RESOURCE_EXHAUSTED,
+         "a string tensor is too large for a message"},
+        {{.dtype = SL_DT_STRING, .size = sizeof two_gib, .data = (void *)two_gib},
+         SL_RESOURCE_EXHAUSTED,
+         NULL},
+        {one, SL_RESOURCE_EXHAUSTED, NULL}, /* with the other one */
+    };
+    for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
+        const sl_tensor t[] = {cases[i].t, one};
+        sl_chain c = {0};
+        assert_int_equal(
+            sl_pb_encode_predict(&used, &f->sig, both, t, 2, false, &c, &f->arena, &f->st),
+            cases[i].code);
+        if (cases[i].text != NULL)
+            assert_string_equal(f->st.msg, cases[i].text);
+        else
+            assert_non_null(strstr(f->st.msg, "is more than a protobuf message can have"));
+        assert_int_equal(c.size, 0);
+    }
+}
+
+static void a_reply_without_a_model_names_none(void **state)
+{
+    fixture *f = *state;
+    static const sl_pb_used used = {{"", 0}, 0, {"", 0}};
+    sl_chain c = {0};
+    assert_int_equal(
+        sl_pb_encode_predict(&used, &f->sig, NULL, NULL, 0, false, &c, &f->arena, &f->st), SL_OK);
+    assert_chain_is(&c, SL_STR("\x12\2\x12\0"));
+}
+
 static sl_code there_and_back(fixture *f, sl_str wire, sl_chain *c)
 {
     const sl_pb_used used = {SL_STR("m"), 7, SL_STR("serving_default")};
@@ -547,6 +631,7 @@ int main(void)
         T(messages_nest_a_hundred_deep_and_no_deeper),
         T(the_model_must_be_named),
         T(the_number_of_inputs_must_fit),
+        T(of_many_names_the_first_2048_bytes_are_listed),
         T(with_equal_counts_the_missing_input_is_named),
         T(defaults_are_filled_in),
         T(a_tensor_that_does_not_decode_is_named),
@@ -554,6 +639,8 @@ int main(void)
         T(all_inputs_share_one_budget_of_expansion),
         T(a_request_that_is_kept_is_shared_by_its_tensors),
         T(a_large_output_is_lent_to_the_reply),
+        T(what_a_reply_cannot_hold_is_refused),
+        T(a_reply_without_a_model_names_none),
         T(any_failing_allocation_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
