@@ -124,7 +124,7 @@ static int feed_chunks(sl_exchange *x, const sl_http_limits *l, const char **err
             return 400;
         if (x->chunked.total > l->max_body)
             return 413;
-        *error = "too many chunks";
+        *error = SL_HTTP_TOO_MANY_CHUNKS;
         if (l->max_chunks > 0 && x->chunked.chunks > l->max_chunks)
             return 413;
         *error = no_memory;

@@ -10,6 +10,7 @@
  */
 #include "http/head.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -440,7 +441,9 @@ const char *sl_head_with_limit(sl_arena *a, const sl_http_limits *l, int status,
                                const char *message)
 {
     const char *text = NULL;
-    if (status == 413)
+    if (status == 413 && strcmp(message, SL_HTTP_TOO_MANY_CHUNKS) == 0)
+        text = sl_arena_try_printf(a, "%s: the limit is %" PRIu64, message, l->max_chunks);
+    else if (status == 413)
         text = sl_arena_try_printf(a, "%s: the limit is %zu bytes", message, l->max_body);
     else if (status == 431)
         text = sl_arena_try_printf(a, "%s: the limit is %zu bytes and %d header lines", message,

@@ -65,6 +65,8 @@ int sl_head_target(sl_head *h, sl_str target);
 int sl_head_field(sl_head *h, sl_str name, sl_str value, const sl_http_limits *limits);
 int sl_head_end(sl_head *h);
 
+#define SL_HTTP_TOO_MANY_CHUNKS "too many chunks"
+
 /* The message of a refusal, with the limit that was exceeded (413, 431), where that helps the
  * client. From the arena, or `message` itself. */
 const char *sl_head_with_limit(sl_arena *a, const sl_http_limits *l, int status,

@@ -306,6 +306,39 @@ static void a_body_at_its_limit_passes_and_one_byte_more_is_413(void **state)
     fx_free(f);
 }
 
+static void two_chunks(sl_http_limits *l)
+{
+    l->max_chunks = 2;
+}
+
+static void any_number_of_chunks(sl_http_limits *l)
+{
+    l->max_chunks = 0;
+}
+
+static void one_chunk_too_many_is_413_and_said_to_be(void **state)
+{
+    static const char head[] = "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                      two[] = "1\r\na\r\n1\r\nb\r\n0\r\n\r\n",
+                      three[] = "1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n";
+    (void)state;
+    for (int limited = 0; limited < 2; limited++) {
+        fixture *f = with(limited ? two_chunks : any_number_of_chunks);
+        int fd = connect_client(f);
+        send_text(f, fd, head);
+        assert_non_null(strstr(exchange_text(f, fd, two), "\r\n\r\nab"));
+        send_text(f, fd, head);
+        const char *reply = exchange_text(f, fd, three);
+        if (limited)
+            assert_non_null(strstr(reply, "{\"413\": \"too many chunks: the limit is 2\"}"));
+        else
+            assert_non_null(strstr(reply, "\r\n\r\nabc"));
+        assert_int_equal(f->eof, limited);
+        close(fd);
+        fx_free(f);
+    }
+}
+
 static void heads_beyond_their_limits_are_431(void **state)
 {
     (void)state;
@@ -852,6 +885,7 @@ int main(void)
         T(a_batch_that_fills_the_socket_is_answered_in_order),
         T(a_full_socket_with_a_held_call_is_given_up_in_time),
         cmocka_unit_test(a_body_at_its_limit_passes_and_one_byte_more_is_413),
+        cmocka_unit_test(one_chunk_too_many_is_413_and_said_to_be),
         cmocka_unit_test(heads_beyond_their_limits_are_431),
         cmocka_unit_test(bodies_of_all_connections_share_a_budget),
         cmocka_unit_test(a_ratio_bounds_what_a_body_may_become_beside_the_absolute_bound),
