@@ -23,6 +23,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -106,32 +108,34 @@ static void *behind(void *_Atomic *at, const char *name)
 
 /* ---- files ---- */
 
-int open(const char *path, int flags, ...)
+/* Both of them end here: a path that is relative to no directory is one to AT_FDCWD. */
+static int open_in(const char *name, int dir, const char *path, int flags, va_list ap)
 {
     static void *_Atomic at;
-    int (*real)(const char *, int, mode_t);
+    int (*real)(int, const char *, int, mode_t);
+    mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
+    if (hit(name))
+        return -1;
+    *(void **)&real = behind(&at, "openat");
+    return real(dir, path, flags, mode);
+}
+
+int open(const char *path, int flags, ...)
+{
     va_list ap;
     va_start(ap, flags);
-    mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
+    int fd = open_in("open", AT_FDCWD, path, flags, ap);
     va_end(ap);
-    if (hit("open"))
-        return -1;
-    *(void **)&real = behind(&at, "open");
-    return real(path, flags, mode);
+    return fd;
 }
 
 int openat(int dir, const char *path, int flags, ...)
 {
-    static void *_Atomic at;
-    int (*real)(int, const char *, int, mode_t);
     va_list ap;
     va_start(ap, flags);
-    mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
+    int fd = open_in("openat", dir, path, flags, ap);
     va_end(ap);
-    if (hit("openat"))
-        return -1;
-    *(void **)&real = behind(&at, "openat");
-    return real(dir, path, flags, mode);
+    return fd;
 }
 
 CALL(ssize_t, -1, read, (int fd, void *p, size_t n), (fd, p, n))
@@ -142,6 +146,8 @@ CALL(int, -1, fsync, (int fd), (fd))
 CALL(int, -1, ftruncate, (int fd, off_t size), (fd, size))
 CALL(off_t, -1, lseek, (int fd, off_t at, int from), (fd, at, from))
 CALL(int, -1, flock, (int fd, int how), (fd, how))
+CALL(int, -1, dup, (int fd), (fd))
+CALL(int, -1, fchmod, (int fd, mode_t mode), (fd, mode))
 CALL(int, -1, mkdir, (const char *path, mode_t mode), (path, mode))
 CALL(int, -1, mkdirat, (int dir, const char *path, mode_t mode), (dir, path, mode))
 CALL(int, -1, rename, (const char *from, const char *to), (from, to))
@@ -159,6 +165,12 @@ CALL(FTS *, NULL, fts_open,
 /* ---- sockets ---- */
 
 CALL(ssize_t, -1, recv, (int fd, void *p, size_t n, int flags), (fd, p, n, flags))
+CALL(int, -1, listen, (int fd, int backlog), (fd, backlog))
+CALL(int, -1, accept4, (int fd, struct sockaddr *a, socklen_t *n, int flags), (fd, a, n, flags))
+CALL(int, -1, getsockname, (int fd, struct sockaddr *a, socklen_t *n), (fd, a, n))
+CALL(int, -1, epoll_create1, (int flags), (flags))
+CALL(int, -1, epoll_ctl, (int epoll, int what, int fd, struct epoll_event *e), (epoll, what, fd, e))
+CALL(int, -1, eventfd, (unsigned value, int flags), (value, flags))
 
 /* ---- processes, threads ---- */
 
@@ -201,6 +213,13 @@ CALL(int, 0, EVP_PKEY_fromdata_init, (void *c), (c))
 CALL(int, 0, RAND_bytes, (unsigned char *p, int n), (p, n))
 CALL(int, atomic_load(&error_of), nghttp2_session_callbacks_new, (void **p), (p))
 CALL(int, atomic_load(&error_of), nghttp2_option_new, (void **p), (p))
+CALL(ssize_t, atomic_load(&error_of), nghttp2_session_mem_send, (void *s, const uint8_t **p),
+     (s, p))
+CALL(int, atomic_load(&error_of), nghttp2_submit_response,
+     (void *s, int32_t id, const void *fields, size_t n, const void *data),
+     (s, id, fields, n, data))
+CALL(int, atomic_load(&error_of), nghttp2_submit_settings,
+     (void *s, uint8_t flags, const void *entries, size_t n), (s, flags, entries, n))
 CALL(int, 0, EVP_DigestSignInit, (void *c, void **key_c, const void *md, void *engine, void *key),
      (c, key_c, md, engine, key))
 CALL(int, 0, EVP_DigestSign,
