@@ -48,7 +48,10 @@ static const example examples[] = {
     {"size that wraps to 5", "10000000000000005\r\nhello\r\n0\r\n\r\n", NULL, 0},
     {"too many zeros", "00000000000000005\r\nhello\r\n0\r\n\r\n", NULL, 0},
     {"sum that wraps", "1\r\na\r\n7fffffffffffffff\r\n", NULL, 0},
+    {"sum that is more than 64 bits", "1\r\na\r\nffffffffffffffff\r\n", NULL, 0},
     {"control character in an extension", "5;a\x01\r\nhello\r\n0\r\n\r\n", NULL, 0},
+    {"DEL in an extension", "5;a\x7f\r\nhello\r\n0\r\n\r\n", NULL, 0},
+    {"tab in an extension", "5;\ta\r\nhello\r\n0\r\n\r\n", "hello", 0},
     {"control character in a trailer", "0\r\nA: \x01\r\n\r\n", NULL, 0},
 };
 /* clang-format on */

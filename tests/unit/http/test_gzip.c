@@ -73,6 +73,27 @@ static void what_was_packed_comes_back(void **state)
         }
 }
 
+/* What zlib keeps back until the end is up to 16 KiB of what did not pack: a step of output or two. */
+static void however_much_is_left_for_the_end_comes_back(void **state)
+{
+    static char text[16400];
+    (void)state;
+    noise(text, sizeof text);
+    for (size_t n = 16000; n < sizeof text; n += 20) {
+        sl_chain c = {0};
+        sl_body out = {0};
+        fill(&c, text, n, 20000, 20000);
+        assert_true(sl_zip_chain(SL_ZIP_GZIP, &c));
+        char *packed = flat(&c);
+        assert_int_equal(sl_unzip(SL_ZIP_GZIP, (sl_str){packed, c.size}, 20000, &out), SL_OK);
+        assert_int_equal(out.n, 20000);
+        assert_memory_equal(out.buffer->data, text, n);
+        sl_body_reset(&out);
+        sl_chain_reset(&c);
+        free(packed);
+    }
+}
+
 static void what_does_not_become_smaller_stays_as_it_is(void **state)
 {
     static char text[60000];
@@ -105,9 +126,13 @@ static void whatever_is_not_exactly_one_stream_is_refused(void **state)
     (void)state;
     size_t n = pack(packed, text, sizeof text);
     sl_body out = {0};
-    for (size_t less = 1; less <= n; less++)
+    for (size_t less = 1; less <= n; less++) {
         assert_int_equal(sl_unzip(SL_ZIP_GZIP, (sl_str){packed, n - less}, 1 << 20, &out),
                          SL_DATA_LOSS);
+        /* All that it may become is there, and its end is not: */
+        assert_int_equal(sl_unzip(SL_ZIP_GZIP, (sl_str){packed, n - less}, sizeof text, &out),
+                         SL_DATA_LOSS);
+    }
     assert_int_equal(sl_unzip(SL_ZIP_GZIP, (sl_str){packed, n + 1}, 1 << 20, &out), SL_DATA_LOSS);
     assert_int_equal(sl_unzip(SL_ZIP_DEFLATE, (sl_str){packed, n}, 1 << 20, &out), SL_DATA_LOSS);
     packed[n - 5] ^= 1; /* its checksum */
@@ -182,6 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_packed_comes_back),
+        cmocka_unit_test(however_much_is_left_for_the_end_comes_back),
         cmocka_unit_test(what_does_not_become_smaller_stays_as_it_is),
         cmocka_unit_test(whatever_is_not_exactly_one_stream_is_refused),
         cmocka_unit_test(gigabytes_behind_the_stream_are_not_read),

@@ -279,10 +279,13 @@ static void reasons_are_those_of_the_original(void **state)
     (void)state;
     assert_string_equal(sl_http_reason(200), "OK");
     assert_string_equal(sl_http_reason(404), "Not Found");
+    assert_string_equal(sl_http_reason(299), "Success");
+    assert_string_equal(sl_http_reason(399), "Redirection");
     assert_string_equal(sl_http_reason(429), "Client Error");
     assert_string_equal(sl_http_reason(499), "Client Error");
     assert_string_equal(sl_http_reason(501), "Not Implemented");
     assert_string_equal(sl_http_reason(504), "Gateway Time-out");
+    assert_string_equal(sl_http_reason(599), "Server Error");
 }
 
 /* ---- a server that cannot be made ---- */
