@@ -192,6 +192,16 @@ static inline fixture *fx_new(const sl_http_limits *limits)
     return f;
 }
 
+/* The defaults, but for what a test changes (NULL: nothing). */
+static inline fixture *fx_with(void (*change)(sl_http_limits *))
+{
+    sl_http_limits l;
+    sl_http_limits_default(&l);
+    if (change != NULL)
+        change(&l);
+    return fx_new(&l);
+}
+
 static inline void fx_free(fixture *f)
 {
     sl_buffer_release(f->kept);
@@ -204,9 +214,7 @@ static inline void fx_free(fixture *f)
 
 static inline int fx_set_up(void **state)
 {
-    sl_http_limits l;
-    sl_http_limits_default(&l);
-    *state = fx_new(&l);
+    *state = fx_with(NULL);
     return 0;
 }
 
@@ -214,6 +222,16 @@ static inline int fx_tear_down(void **state)
 {
     fx_free(*state);
     return 0;
+}
+
+static inline int connections(const fixture *f)
+{
+    return atomic_load(&f->server->n_conns);
+}
+
+static inline bool begins(const char *text, const char *with_this)
+{
+    return strncmp(text, with_this, strlen(with_this)) == 0;
 }
 
 /* Enough rounds for all that follows from what has been sent. */

@@ -170,6 +170,26 @@ static inline client *h2_connect(fixture *f)
     return c;
 }
 
+/* A server of its own, with options that a test has changed (NULL: the defaults, gRPC's among
+ * them). */
+static inline fixture *h2_fixture(void (*change)(sl_http_options *))
+{
+    sl_http_options o;
+    sl_http_limits_default(&o.limits);
+    sl_http_h2_options_default(&o.h2);
+    if (change != NULL)
+        change(&o);
+    fixture *f = fx_new(&o.limits);
+    f->server->opts.h2 = o.h2;
+    return f;
+}
+
+/* The same, and a client of it; h2_end is the end of both. */
+static inline client *h2_serve(void (*change)(sl_http_options *))
+{
+    return h2_connect(h2_fixture(change));
+}
+
 static inline void h2_close(client *c)
 {
     if (c->fd >= 0)
@@ -182,6 +202,14 @@ static inline void h2_close(client *c)
         sl_text_fini(&c->replies[i].trailers);
     }
     free(c);
+}
+
+static inline void h2_end(client *c)
+{
+    fixture *f = c->f;
+    h2_close(c);
+    assert_int_equal(connections(f), 0);
+    fx_free(f);
 }
 
 /* Header pairs end with NULL. `body` NULL: none; it must stay. */
@@ -211,6 +239,14 @@ static inline int h2_request(client *c, const char *method, const char *path, co
     return h2_request_with(c, method, path, body, n, false, NULL);
 }
 
+/* The status that a simple request gets. */
+static inline int simple(client *c)
+{
+    int id = h2_request(c, "GET", "/a", NULL, 0);
+    h2_turn(c);
+    return h2_reply(c, id)->status;
+}
+
 /* More of a body that was kept open. */
 static inline void h2_more(client *c, int id, const char *p, size_t n, bool end)
 {
@@ -220,6 +256,31 @@ static inline void h2_more(client *c, int id, const char *p, size_t n, bool end)
     r->keep = !end;
     nghttp2_session_resume_data(c->session, id);
     h2_turn(c);
+}
+
+/* ---- a client that makes its frames itself; the server is not turned ---- */
+
+/* POST / of authority "a", as literals of the static table. */
+#define POST_HEAD          \
+    "\x83\x84\x86\x41\x01" \
+    "a"
+enum { WHOLE = NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM };
+
+static inline void raw_frame(int fd, int type, int flags, uint32_t id, const void *p, size_t n)
+{
+    char frame[9 + 16384] = {(char)(n >> 16), (char)(n >> 8), (char)n, (char)type, (char)flags};
+    for (int i = 0; i < 4; i++)
+        frame[5 + i] = (char)(id >> (24 - 8 * i));
+    memcpy(frame + 9, p, n);
+    assert_int_equal(send(fd, frame, 9 + n, MSG_NOSIGNAL), 9 + n);
+}
+
+/* The preface from its byte `at` on. */
+static inline void raw_begin(int fd, size_t at)
+{
+    assert_int_equal(send(fd, NGHTTP2_CLIENT_MAGIC + at, NGHTTP2_CLIENT_MAGIC_LEN - at, 0),
+                     NGHTTP2_CLIENT_MAGIC_LEN - at);
+    raw_frame(fd, NGHTTP2_SETTINGS, 0, 0, "", 0);
 }
 
 static inline const char *text_of(const sl_text *t)

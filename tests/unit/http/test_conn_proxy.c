@@ -48,11 +48,6 @@ static int tear_down(void **state)
     return fx_tear_down(state);
 }
 
-static int connections(fixture *f)
-{
-    return atomic_load(&f->server->n_conns);
-}
-
 static bool is_closed(fixture *f, int fd)
 {
     receive(f, fd);

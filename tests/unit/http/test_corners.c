@@ -4,24 +4,6 @@
 #define GET "GET /a HTTP/1.1\r\n\r\n"
 #define HOLD "GET /hold HTTP/1.1\r\n\r\n"
 
-static int connections(fixture *f)
-{
-    return atomic_load(&f->server->n_conns);
-}
-
-static fixture *with(void (*change)(sl_http_limits *))
-{
-    sl_http_limits l;
-    sl_http_limits_default(&l);
-    change(&l);
-    return fx_new(&l);
-}
-
-static bool begins(const char *text, const char *with_what)
-{
-    return strncmp(text, with_what, strlen(with_what)) == 0;
-}
-
 /* ---- times ---- */
 
 static void no_times(sl_http_limits *l)
@@ -33,7 +15,7 @@ static void no_times(sl_http_limits *l)
 static void a_limit_of_zero_is_none(void **state)
 {
     (void)state;
-    fixture *f = with(no_times);
+    fixture *f = fx_with(no_times);
     int idle = connect_client(f), head = connect_client(f), body = connect_client(f),
         tcp = connect_tcp(f), slow = connect_client(f), block = connect_client(f);
     client *c = h2_connect(f), *deaf = h2_connect(f);
@@ -126,7 +108,7 @@ static void one_connection(sl_http_limits *l)
 static void without_memory_a_refusal_is_a_close(void **state)
 {
     (void)state;
-    fixture *f = with(one_connection);
+    fixture *f = fx_with(one_connection);
     int held = connect_client(f), fd;
     send_text(f, held, HOLD);
     for (int nth = 1; nth <= 3; nth++) {
@@ -149,7 +131,7 @@ static void without_memory_a_refusal_is_a_close(void **state)
 static void far_too_many_are_closed_without_a_word(void **state)
 {
     (void)state;
-    fixture *f = with(one_connection);
+    fixture *f = fx_with(one_connection);
     atomic_fetch_add(&f->server->family->n_conns, 1 + 256);
     int fd = connect_tcp(f);
     turn(f);
@@ -221,7 +203,7 @@ static void many_fields(sl_http_limits *l)
 static void what_hundreds_of_fields_took_is_given_back(void **state)
 {
     (void)state;
-    fixture *f = with(many_fields);
+    fixture *f = fx_with(many_fields);
     int fd = connect_client(f);
     sl_text t = {0};
     sl_text_puts(&t, "GET /a HTTP/1.1\r\n");

@@ -9,14 +9,6 @@
 
 enum { MOST = 4 };
 
-static fixture *with(void (*change)(sl_http_limits *))
-{
-    sl_http_limits l;
-    sl_http_limits_default(&l);
-    change(&l);
-    return fx_new(&l);
-}
-
 static void few_connections(sl_http_limits *l)
 {
     l->max_connections = MOST;
@@ -62,7 +54,7 @@ static void close_all(const int *fds, int n)
 static void who_comes_takes_the_place_of_who_has_been_silent_longest(void **state)
 {
     (void)state;
-    fixture *f = with(few_connections);
+    fixture *f = fx_with(few_connections);
     int fds[MOST], one, two;
     fill(f, fds, MOST);
     one = connect_client(f);
@@ -81,7 +73,7 @@ static void who_comes_takes_the_place_of_who_has_been_silent_longest(void **stat
 static void a_head_that_comes_slowly_is_silence(void **state)
 {
     (void)state;
-    fixture *f = with(few_connections);
+    fixture *f = fx_with(few_connections);
     int fds[MOST], fd;
     fill(f, fds, MOST);
     send_text(f, fds[0], "GET /a HTTP/1.1\r\nX: ");
@@ -96,7 +88,7 @@ static void a_head_that_comes_slowly_is_silence(void **state)
 static void who_has_been_served_stays_longer_than_who_never_spoke(void **state)
 {
     (void)state;
-    fixture *f = with(few_connections);
+    fixture *f = fx_with(few_connections);
     int fds[MOST], fd[MOST + 1];
     fill(f, fds, MOST);
     assert_true(is_served(f, fds[0])); /* the oldest */
@@ -121,7 +113,7 @@ static void who_has_been_served_stays_longer_than_who_never_spoke(void **state)
 static void who_is_being_served_is_left_alone_and_the_new_one_is_told(void **state)
 {
     (void)state;
-    fixture *f = with(few_connections);
+    fixture *f = fx_with(few_connections);
     int fds[MOST], fd;
     fill(f, fds, MOST);
     for (int i = 0; i < MOST; i++)
@@ -146,7 +138,7 @@ static void who_is_being_served_is_left_alone_and_the_new_one_is_told(void **sta
 static void who_stands_still_while_being_served_makes_room_in_the_end(void **state)
 {
     (void)state;
-    fixture *f = with(few_connections);
+    fixture *f = fx_with(few_connections);
     int body = connect_client(f), answer = connect_client(f), held = connect_client(f), a, b, c;
     client *h2 = h2_connect(f);
     h2_request_with(h2, "POST", "/echo", "mess", 4, true, NULL);
@@ -183,7 +175,7 @@ static void who_stands_still_while_being_served_makes_room_in_the_end(void **sta
 static void an_http2_connection_without_calls_makes_room(void **state)
 {
     (void)state;
-    fixture *f = with(few_connections);
+    fixture *f = fx_with(few_connections);
     client *c = h2_connect(f), *d = h2_connect(f);
     int a, b, id = h2_request(c, "GET", "/hold", NULL, 0);
     h2_turn(c);
@@ -252,7 +244,7 @@ static void one_comes(fixture *f, sl_http_call *call)
 static void who_is_just_being_spoken_to_does_not_go_for_who_comes_meanwhile(void **state)
 {
     (void)state;
-    fixture *f = with(few_connections);
+    fixture *f = fx_with(few_connections);
     int fds[MOST];
     fill(f, fds, MOST);
     f->peek = one_comes;
@@ -267,7 +259,7 @@ static void who_is_just_being_spoken_to_does_not_go_for_who_comes_meanwhile(void
 static void of_those_with_a_session_and_those_without_the_older_goes(void **state)
 {
     (void)state;
-    fixture *f = with(few_connections);
+    fixture *f = fx_with(few_connections);
     client *c[2];
     int plain[2], fds[2];
     for (int i = 0; i < 2; i++) {
@@ -318,7 +310,7 @@ static void of_all_ports_who_stands_still_longest_goes(void **state)
 {
     (void)state;
     sl_http_family family = {0};
-    fixture *f = with(few_connections);
+    fixture *f = fx_with(few_connections);
     sl_http_server *elder = add_server(f, &family, &f->loop, 1),
                    *newest = add_server(f, &family, &f->loop, 1);
     sl_shard *first = elder->shards, *second = newest->shards;
@@ -362,7 +354,7 @@ static void who_is_on_another_loop_is_not_touched(void **state)
 {
     (void)state;
     sl_http_family family = {0};
-    fixture *f = with(few_connections);
+    fixture *f = fx_with(few_connections);
     sl_loop *loops[2] = {f->loop};
     assert_int_equal(sl_loop_new(&loops[1], NULL), SL_OK);
     sl_http_server *both = add_server(f, &family, loops, 2),
@@ -431,7 +423,7 @@ static void what_slow_clients_hold_is_counted_and_given_back(void **state)
 static void the_debtor_that_stands_still_is_cut_and_who_moves_is_not(void **state)
 {
     (void)state;
-    fixture *f = with(ten_megabytes);
+    fixture *f = fx_with(ten_megabytes);
     int fds[8];
     size_t got = 0;
     for (int i = 0; i < 8; i++) {
@@ -488,7 +480,7 @@ static void the_request_is_not_kept_while_its_reply_is_not_taken(void **state)
 static void a_debtor_that_is_alone_is_left_in_peace(void **state)
 {
     (void)state;
-    fixture *f = with(ten_megabytes);
+    fixture *f = fx_with(ten_megabytes);
     int fd = connect_client(f);
     send_text(f, fd, "GET /big?20000000 HTTP/1.1\r\n\r\n");
     assert_true(owed(f) > 10 << 20);
@@ -512,7 +504,7 @@ static void answer_the_other(fixture *f, sl_http_call *call)
 static void a_debtor_in_whose_handler_we_are_is_not_cut(void **state)
 {
     (void)state;
-    fixture *f = with(ten_megabytes);
+    fixture *f = fx_with(ten_megabytes);
     int fd = connect_client(f), other = connect_client(f);
     f->own = answer_the_other;
     send_text(f, other, "GET /hold HTTP/1.1\r\n\r\n");
@@ -532,7 +524,7 @@ static void a_debtor_in_whose_handler_we_are_is_not_cut(void **state)
 static void a_debtor_with_a_call_hears_that_it_is_cancelled(void **state)
 {
     (void)state;
-    fixture *f = with(ten_megabytes);
+    fixture *f = fx_with(ten_megabytes);
     int other = connect_client(f);
     send_text(f, other, "GET /hold HTTP/1.1\r\n\r\n");
     int fd = hold_behind_a_reply(f);
@@ -556,7 +548,7 @@ static void a_debtor_with_a_call_hears_that_it_is_cancelled(void **state)
 static void who_has_the_only_session_of_a_loop_keeps_it_until_another_comes(void **state)
 {
     (void)state;
-    fixture *f = with(one_megabyte);
+    fixture *f = fx_with(one_megabyte);
     _Atomic int64_t *sessions = &f->server->shared->sessions;
     atomic_fetch_add(sessions, 4 << 20); /* the others */
     client *known = h2_connect(f);
@@ -580,7 +572,7 @@ static void who_has_the_only_session_of_a_loop_keeps_it_until_another_comes(void
 static void slow_heads_are_cut_before_they_fill_the_memory(void **state)
 {
     (void)state;
-    fixture *f = with(ten_megabytes);
+    fixture *f = fx_with(ten_megabytes);
     enum { MANY = 400 };
     int fds[MANY], left = 0;
     for (int i = 0; i < MANY; i++) {
@@ -600,7 +592,7 @@ static void slow_heads_are_cut_before_they_fill_the_memory(void **state)
 static void replies_that_an_http2_client_has_no_window_for_are_owed(void **state)
 {
     (void)state;
-    fixture *f = with(ten_megabytes);
+    fixture *f = fx_with(ten_megabytes);
     client *c = h2_connect(f), *d = h2_connect(f);
     h2_turn(c);
     h2_turn(d);
@@ -628,7 +620,7 @@ static void replies_that_an_http2_client_has_no_window_for_are_owed(void **state
 static void idle_sessions_are_bounded_by_the_budget(void **state)
 {
     (void)state;
-    fixture *f = with(one_megabyte);
+    fixture *f = fx_with(one_megabyte);
     enum { MANY = 700 };
     static client *c[MANY];
     struct rlimit r;

@@ -3,50 +3,6 @@
 
 #include "support/calls.h"
 
-static fixture *with(void (*change)(sl_http_options *))
-{
-    sl_http_limits l;
-    sl_http_limits_default(&l);
-    fixture *f = fx_new(&l);
-    sl_http_h2_options_default(&f->server->opts.h2);
-    change(&f->server->opts);
-    return f;
-}
-
-static int connections(fixture *f)
-{
-    return atomic_load(&f->server->n_conns);
-}
-
-static int simple(client *c)
-{
-    int id = h2_request(c, "GET", "/a", NULL, 0);
-    h2_turn(c);
-    return h2_reply(c, id)->status;
-}
-
-static void raw_frame(int fd, int type, int flags, uint32_t id, const void *p, size_t n)
-{
-    char frame[9 + 1000] = {0, (char)(n >> 8), (char)n, (char)type, (char)flags};
-    for (int i = 0; i < 4; i++)
-        frame[5 + i] = (char)(id >> (24 - 8 * i));
-    memcpy(frame + 9, p, n);
-    assert_int_equal(send(fd, frame, 9 + n, MSG_NOSIGNAL), 9 + n);
-}
-
-/* The preface from its byte `at` on. */
-static void raw_begin(int fd, size_t at)
-{
-    assert_int_equal(send(fd, NGHTTP2_CLIENT_MAGIC + at, NGHTTP2_CLIENT_MAGIC_LEN - at, 0),
-                     NGHTTP2_CLIENT_MAGIC_LEN - at);
-    raw_frame(fd, NGHTTP2_SETTINGS, 0, 0, "", 0);
-}
-
-/* POST / of authority "a", as literals of the static table. */
-static const char POST_HEAD[] = "\x83\x84\x86\x41\x01"
-                                "a";
-enum { WHOLE = NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM };
-
 /* ---- rules ---- */
 
 static void no_bounds(sl_http_options *o)
@@ -60,8 +16,7 @@ static void no_bounds(sl_http_options *o)
 static void a_bound_of_zero_is_none(void **state)
 {
     (void)state;
-    fixture *f = with(no_bounds);
-    client *c = h2_connect(f);
+    client *c = h2_serve(no_bounds);
     assert_int_equal(
         nghttp2_session_get_remote_settings(c->session, NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE),
         UINT32_MAX);
@@ -76,8 +31,7 @@ static void a_bound_of_zero_is_none(void **state)
     assert_int_equal(simple(c), 200);
     assert_int_equal(h2_reply(c, big)->body.n, 3000000);
     assert_int_equal(c->goaways, 0);
-    h2_close(c);
-    fx_free(f);
+    h2_end(c);
 }
 
 static void without_calls(sl_http_options *o)
@@ -90,8 +44,8 @@ static void without_calls(sl_http_options *o)
 static void pings_without_calls_may_be_permitted_both_ways(void **state)
 {
     (void)state;
-    fixture *f = with(without_calls);
-    client *c = h2_connect(f);
+    client *c = h2_serve(without_calls);
+    fixture *f = c->f;
     for (int i = 0; i < 6; i++) { /* as far apart as is asked for */
         nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
         h2_turn(c);
@@ -107,8 +61,7 @@ static void pings_without_calls_may_be_permitted_both_ways(void **state)
     pass_time(f, 401 * SECOND);
     pass_time(f, 21 * SECOND);
     assert_int_equal(connections(f), 0);
-    h2_close(c);
-    fx_free(f);
+    h2_end(c);
 }
 
 static void no_patience(sl_http_options *o)
@@ -120,8 +73,8 @@ static void no_patience(sl_http_options *o)
 static void a_ping_may_have_to_be_answered_at_once(void **state)
 {
     (void)state;
-    fixture *f = with(no_patience);
-    client *c = h2_connect(f);
+    client *c = h2_serve(no_patience);
+    fixture *f = c->f;
     h2_request(c, "GET", "/hold", NULL, 0);
     h2_turn(c);
     sl_http_drain(f->server, fx_drained, f);
@@ -133,8 +86,7 @@ static void a_ping_may_have_to_be_answered_at_once(void **state)
     assert_int_equal(f->n_cancelled, 1);
     sl_http_reply(f->held[0]);
     assert_true(f->drained);
-    h2_close(c);
-    fx_free(f);
+    h2_end(c);
 }
 
 static void an_answer_to_the_last_ping_may_come_too_late(void **state)
@@ -164,7 +116,7 @@ static void one_stream(sl_http_options *o)
 static void headers_of_a_stream_that_we_reset_may_have_been_on_their_way(void **state)
 {
     (void)state;
-    fixture *f = with(one_stream);
+    fixture *f = h2_fixture(one_stream);
     int fd = connect_client(f);
     raw_begin(fd, 0);
     raw_frame(fd, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, POST_HEAD, 6);
@@ -186,7 +138,7 @@ static void headers_of_a_stream_that_we_reset_may_have_been_on_their_way(void **
 static void refusals_that_are_not_read_have_an_end(void **state)
 {
     (void)state;
-    fixture *f = with(one_stream);
+    fixture *f = h2_fixture(one_stream);
     int fd = connect_client(f), small = 1;
     f->server->opts.limits.max_resets = f->server->opts.limits.max_useless = 0;
     raw_begin(fd, 0);
@@ -248,7 +200,7 @@ static void old_soon(sl_http_options *o)
 static void a_drain_changes_nothing_for_who_ends_already(void **state)
 {
     (void)state;
-    fixture *f = with(old_soon);
+    fixture *f = h2_fixture(old_soon);
     client *c = h2_connect(f), *gone = h2_connect(f);
     h2_request(gone, "GET", "/hold", NULL, 0);
     int id = h2_request(c, "GET", "/hold", NULL, 0);

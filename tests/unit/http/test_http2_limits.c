@@ -6,47 +6,18 @@
 #include <sys/resource.h>
 #include <zlib.h>
 
-typedef struct setup {
-    sl_http_limits l;
-    sl_http_h2_options h2;
-} setup;
-
-static fixture *with(void (*change)(setup *))
-{
-    setup s;
-    sl_http_limits_default(&s.l);
-    sl_http_h2_options_default(&s.h2);
-    if (change)
-        change(&s);
-    fixture *f = fx_new(&s.l);
-    f->server->opts.h2 = s.h2;
-    return f;
-}
-
-static size_t connections(fixture *f)
-{
-    return (size_t)atomic_load(&f->server->n_conns);
-}
-
-static int simple(client *c)
-{
-    int id = h2_request(c, "GET", "/a", NULL, 0);
-    h2_turn(c);
-    return h2_reply(c, id)->status;
-}
-
 /* ---- sizes ---- */
 
-static void small_heads(setup *s)
+static void small_heads(sl_http_options *o)
 {
-    s->l.max_head = 10000;
+    o->limits.max_head = 10000;
 }
 
 static void a_head_that_is_too_large_is_a_431_and_the_connection_goes_on(void **state)
 {
     (void)state;
-    fixture *f = with(small_heads);
-    client *c = h2_connect(f);
+    client *c = h2_serve(small_heads);
+    fixture *f = c->f;
     static char large[10000];
     memset(large, 'x', sizeof large - 1);
     const char *headers[] = {"a", large, NULL};
@@ -56,40 +27,38 @@ static void a_head_that_is_too_large_is_a_431_and_the_connection_goes_on(void **
     assert_true(h2_reply(c, id)->closed);
     assert_int_equal(simple(c), 200);
     assert_int_equal(f->n_done_without_call, 1);
-    h2_close(c);
-    fx_free(f);
+    h2_end(c);
 }
 
-static void few_fields(setup *s)
+static void few_fields(sl_http_options *o)
 {
-    s->l.max_headers = 3;
+    o->limits.max_headers = 3;
 }
 
 static void more_fields_than_allowed_are_a_431(void **state)
 {
     (void)state;
-    fixture *f = with(few_fields);
-    client *c = h2_connect(f);
+    client *c = h2_serve(few_fields);
+    fixture *f = c->f;
     const char *headers[] = {"a", "1", "b", "2", "c", "3", NULL};
     int id = h2_request_with(c, "GET", "/a", NULL, 0, false, headers);
     h2_turn(c);
     assert_int_equal(h2_reply(c, id)->status, 431);
     assert_int_equal(f->n_calls, 0);
-    h2_close(c);
-    fx_free(f);
+    h2_end(c);
 }
 
-static void small_bodies(setup *s)
+static void small_bodies(sl_http_options *o)
 {
-    s->l.max_body = 10000;
-    s->l.max_inflight = 8000;
+    o->limits.max_body = 10000;
+    o->limits.max_inflight = 8000;
 }
 
 static void a_body_over_the_limit_is_a_413_announced_or_not(void **state)
 {
     (void)state;
-    fixture *f = with(small_bodies);
-    client *c = h2_connect(f);
+    client *c = h2_serve(small_bodies);
+    fixture *f = c->f;
     char body[20000];
     memset(body, 'x', sizeof body);
     const char *announced[] = {"content-length", "20000", NULL};
@@ -108,8 +77,7 @@ static void a_body_over_the_limit_is_a_413_announced_or_not(void **state)
     assert_int_equal(atomic_load(&f->server->budget.used),
                      atomic_load(&f->server->budget.sessions));
     assert_int_equal(simple(c), 200);
-    h2_close(c);
-    fx_free(f);
+    h2_end(c);
 }
 
 static void a_body_that_is_not_of_its_length_is_reset(void **state)
@@ -143,11 +111,11 @@ static void a_reply_with_an_impossible_head_is_a_500(void **state)
 
 /* ---- floods ---- */
 
-static void tight(setup *s)
+static void tight(sl_http_options *o)
 {
-    s->l.max_streams = 2;
-    s->l.max_resets = 20;
-    s->l.max_useless = 50;
+    o->limits.max_streams = 2;
+    o->limits.max_resets = 20;
+    o->limits.max_useless = 50;
 }
 
 static void calm(client *c, const char *why)
@@ -175,7 +143,7 @@ static void reset_one(client *c)
 static void a_client_that_keeps_resetting_streams_is_told_to_calm_down(void **state)
 {
     (void)state;
-    client *c = h2_connect(with(tight));
+    client *c = h2_serve(tight);
     for (int i = 0; i < 21; i++)
         reset_one(c);
     calm(c, "too_many_resets");
@@ -184,8 +152,8 @@ static void a_client_that_keeps_resetting_streams_is_told_to_calm_down(void **st
 static void resets_that_time_or_answers_account_for_are_no_flood(void **state)
 {
     (void)state;
-    fixture *f = with(tight);
-    client *c = h2_connect(f);
+    client *c = h2_serve(tight);
+    fixture *f = c->f;
     for (int i = 0; i < 20; i++) {
         reset_one(c);
         assert_int_equal(simple(c), 200);
@@ -200,15 +168,14 @@ static void resets_that_time_or_answers_account_for_are_no_flood(void **state)
     }
     h2_turn(c);
     assert_int_equal(c->goaways, 0);
-    h2_close(c);
-    fx_free(f);
+    h2_end(c);
 }
 
 static void a_reset_call_counts_as_a_stream_while_its_handler_has_it(void **state)
 {
     (void)state;
-    fixture *f = with(tight);
-    client *c = h2_connect(f);
+    client *c = h2_serve(tight);
+    fixture *f = c->f;
     for (int i = 0; i < 2; i++) {
         int id = h2_request(c, "GET", "/hold", NULL, 0);
         h2_turn(c);
@@ -221,43 +188,34 @@ static void a_reset_call_counts_as_a_stream_while_its_handler_has_it(void **stat
     sl_http_reply(f->held[0]);
     assert_int_equal(simple(c), 200);
     sl_http_reply(f->held[1]);
-    h2_close(c);
-    fx_free(f);
+    h2_end(c);
 }
 
 static void frames_that_ask_for_nothing_are_counted(void **state)
 {
     (void)state;
-    client *c = h2_connect(with(tight));
+    client *c = h2_serve(tight);
     for (int i = 0; i < 60; i++)
         nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
     c->f->server->opts.h2.max_ping_strikes = 0;
     calm(c, "too_many_frames");
-    c = h2_connect(with(tight));
+    c = h2_serve(tight);
     for (int i = 0; i < 60; i++)
         nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, NULL, 0);
     calm(c, "too_many_frames");
 }
 
-static void raw_frame(fixture *f, int fd, int type, int flags, uint32_t id, const void *p, size_t n)
+static void raw_send(fixture *f, int fd, int type, int flags, uint32_t id, const void *p, size_t n)
 {
-    char frame[9 + 16384];
-    frame[0] = (char)(n >> 16);
-    frame[1] = (char)(n >> 8);
-    frame[2] = (char)n;
-    frame[3] = (char)type;
-    frame[4] = (char)flags;
-    for (int i = 0; i < 4; i++)
-        frame[5 + i] = (char)(id >> (24 - 8 * i));
-    memcpy(frame + 9, p, n);
-    send_bytes(f, fd, frame, 9 + n);
+    raw_frame(fd, type, flags, id, p, n);
+    turn(f);
 }
 
 static int raw_connect(fixture *f)
 {
     int fd = connect_client(f);
-    send_bytes(f, fd, NGHTTP2_CLIENT_MAGIC, NGHTTP2_CLIENT_MAGIC_LEN);
-    raw_frame(f, fd, NGHTTP2_SETTINGS, 0, 0, "", 0);
+    raw_begin(fd, 0);
+    turn(f);
     return fd;
 }
 
@@ -274,29 +232,25 @@ static void raw_calm(fixture *f, int fd, const char *why)
     fx_free(f);
 }
 
-/* POST / of authority "a", as literals of the static table. */
-static const char POST_HEAD[] = "\x83\x84\x86\x41\x01"
-                                "a";
-
 static void empty_data_frames_are_counted(void **state)
 {
     (void)state;
-    fixture *f = with(tight);
+    fixture *f = h2_fixture(tight);
     int fd = raw_connect(f);
-    raw_frame(f, fd, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, POST_HEAD, 6);
+    raw_send(f, fd, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, POST_HEAD, 6);
     for (int i = 0; i < 60; i++)
-        raw_frame(f, fd, NGHTTP2_DATA, 0, 1, "", 0);
+        raw_send(f, fd, NGHTTP2_DATA, 0, 1, "", 0);
     raw_calm(f, fd, "too_many_frames");
 }
 
 static void a_header_block_without_end_is_cut_off(void **state)
 {
     (void)state;
-    fixture *f = with(NULL);
+    fixture *f = h2_fixture(NULL);
     int fd = raw_connect(f);
-    raw_frame(f, fd, NGHTTP2_HEADERS, 0, 1, POST_HEAD, 6);
+    raw_send(f, fd, NGHTTP2_HEADERS, 0, 1, POST_HEAD, 6);
     for (int i = 0; i < 70; i++)
-        raw_frame(f, fd, NGHTTP2_CONTINUATION, 0, 1, "", 0);
+        raw_send(f, fd, NGHTTP2_CONTINUATION, 0, 1, "", 0);
     raw_calm(f, fd, "header block too large");
 }
 
@@ -304,7 +258,7 @@ static void a_header_block_without_end_is_cut_off(void **state)
 static void a_header_list_that_unpacks_to_megabytes_is_cut_off(void **state)
 {
     (void)state;
-    fixture *f = with(NULL);
+    fixture *f = h2_fixture(NULL);
     int fd = raw_connect(f);
     static char block[8192];
     size_t n = 6;
@@ -315,17 +269,16 @@ static void a_header_list_that_unpacks_to_megabytes_is_cut_off(void **state)
     n += 4000;
     memset(block + n, 0x80 | 62, 2000);
     n += 2000;
-    raw_frame(f, fd, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1, block,
-              n);
+    raw_send(f, fd, NGHTTP2_HEADERS, WHOLE, 1, block, n);
     raw_calm(f, fd, "header list too large");
 }
 
 static void a_head_that_does_not_come_to_its_end_is_given_up(void **state)
 {
     (void)state;
-    fixture *f = with(NULL);
+    fixture *f = h2_fixture(NULL);
     int fd = raw_connect(f), other = raw_connect(f);
-    raw_frame(f, fd, NGHTTP2_HEADERS, 0, 1, POST_HEAD, 6);
+    raw_send(f, fd, NGHTTP2_HEADERS, 0, 1, POST_HEAD, 6);
     send_bytes(f, other, "\0\0\6\1\4\0\0\0\1\x83\x84", 11); /* the frame itself is not complete */
     pass_time(f, 29 * SECOND);
     assert_int_equal(connections(f), 2);
@@ -337,7 +290,7 @@ static void a_head_that_does_not_come_to_its_end_is_given_up(void **state)
 static void pings_that_come_too_often_are_too_many(void **state)
 {
     (void)state;
-    client *c = h2_connect(with(NULL));
+    client *c = h2_serve(NULL);
     for (int i = 0; i < 4; i++) {
         nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
         h2_turn(c);
@@ -349,15 +302,13 @@ static void pings_that_come_too_often_are_too_many(void **state)
 static void pings_between_replies_are_welcome(void **state)
 {
     (void)state;
-    fixture *f = with(NULL);
-    client *c = h2_connect(f);
+    client *c = h2_serve(NULL);
     for (int i = 0; i < 10; i++) {
         nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
         assert_int_equal(simple(c), 200);
     }
     assert_int_equal(c->goaways, 0);
-    h2_close(c);
-    fx_free(f);
+    h2_end(c);
 }
 
 static void headers_of_a_stream_that_is_over_end_the_connection(void **state)
@@ -365,8 +316,7 @@ static void headers_of_a_stream_that_is_over_end_the_connection(void **state)
     fixture *f = *state;
     int fd = raw_connect(f);
     for (int i = 0; i < 2; i++)
-        raw_frame(f, fd, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1,
-                  POST_HEAD, 6);
+        raw_send(f, fd, NGHTTP2_HEADERS, WHOLE, 1, POST_HEAD, 6);
     receive(f, fd);
     assert_true(f->eof);
     assert_int_equal(f->n_calls, 1);
@@ -379,7 +329,7 @@ static void an_error_of_the_connection_does_not_wait_for_its_calls(void **state)
     client *c = h2_connect(f);
     h2_request(c, "GET", "/hold", NULL, 0);
     h2_turn(c);
-    raw_frame(f, c->fd, NGHTTP2_DATA, 0, 5, "x", 1);
+    raw_send(f, c->fd, NGHTTP2_DATA, 0, 5, "x", 1);
     h2_turn(c);
     assert_int_equal(c->goaway_error, NGHTTP2_PROTOCOL_ERROR);
     assert_true(c->eof);
@@ -487,15 +437,15 @@ static void a_client_that_does_not_read_is_cut_off(void **state)
     h2_close(c);
 }
 
-static void little_unsent(setup *s)
+static void little_unsent(sl_http_options *o)
 {
-    s->l.max_unsent = 50000;
+    o->limits.max_unsent = 50000;
 }
 
 static void requests_wait_while_replies_are_not_taken(void **state)
 {
     (void)state;
-    fixture *f = with(little_unsent);
+    fixture *f = h2_fixture(little_unsent);
     client *c;
     no_updates(f, &c);
     int ids[4];
@@ -596,17 +546,17 @@ static void an_idle_connection_is_closed_in_the_end(void **state)
     h2_close(c);
 }
 
-static void keepalive(setup *s)
+static void keepalive(sl_http_options *o)
 {
-    s->h2.keepalive_time_ms = 10000;
-    s->h2.keepalive_timeout_ms = 5000;
+    o->h2.keepalive_time_ms = 10000;
+    o->h2.keepalive_timeout_ms = 5000;
 }
 
 static void a_silent_client_with_a_call_is_asked_whether_it_lives(void **state)
 {
     (void)state;
-    fixture *f = with(keepalive);
-    client *c = h2_connect(f);
+    client *c = h2_serve(keepalive);
+    fixture *f = c->f;
     pass_time(f, 11 * SECOND);
     h2_turn(c);
     assert_int_equal(c->pings, 0); /* no call */
@@ -624,20 +574,19 @@ static void a_silent_client_with_a_call_is_asked_whether_it_lives(void **state)
     assert_int_equal(f->n_cancelled, 1);
     sl_http_reply(f->held[0]);
     assert_int_equal(connections(f), 0);
-    h2_close(c);
-    fx_free(f);
+    h2_end(c);
 }
 
-static void aged(setup *s)
+static void aged(sl_http_options *o)
 {
-    s->h2.max_connection_age_ms = 20000;
-    s->h2.max_connection_age_grace_ms = 5000;
+    o->h2.max_connection_age_ms = 20000;
+    o->h2.max_connection_age_grace_ms = 5000;
 }
 
 static void a_connection_that_is_old_ends_and_grace_has_its_end(void **state)
 {
     (void)state;
-    fixture *f = with(aged);
+    fixture *f = h2_fixture(aged);
     client *c = h2_connect(f), *idle = h2_connect(f);
     h2_request(c, "GET", "/hold", NULL, 0);
     h2_turn(c);
@@ -660,16 +609,16 @@ static void a_connection_that_is_old_ends_and_grace_has_its_end(void **state)
     fx_free(f);
 }
 
-static void idle_limit(setup *s)
+static void idle_limit(sl_http_options *o)
 {
-    s->h2.max_connection_idle_ms = 3000;
+    o->h2.max_connection_idle_ms = 3000;
 }
 
 static void a_connection_without_calls_ends_when_that_is_asked_for(void **state)
 {
     (void)state;
-    fixture *f = with(idle_limit);
-    client *c = h2_connect(f);
+    client *c = h2_serve(idle_limit);
+    fixture *f = c->f;
     h2_request(c, "GET", "/hold", NULL, 0);
     h2_turn(c);
     pass_time(f, 5 * SECOND);
@@ -682,8 +631,7 @@ static void a_connection_without_calls_ends_when_that_is_asked_for(void **state)
     h2_turn(c);
     assert_int_equal(c->goaways, 2);
     assert_true(c->eof);
-    h2_close(c);
-    fx_free(f);
+    h2_end(c);
 }
 
 /* ---- memory ---- */
@@ -702,8 +650,7 @@ static void an_idle_connection_costs_less_than_20_kb(void **state)
     size_t before = mallinfo2().uordblks;
     for (int i = 0; i < N; i++) {
         fds[i] = raw_connect(f);
-        raw_frame(f, fds[i], NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1,
-                  POST_HEAD, 6);
+        raw_send(f, fds[i], NGHTTP2_HEADERS, WHOLE, 1, POST_HEAD, 6);
         receive(f, fds[i]);
     }
     assert_int_equal(f->n_calls, N);
@@ -723,7 +670,7 @@ static void whatever_allocation_fails_nothing_is_lost(void **state)
     (void)state;
     memset(body, 'b', sizeof body);
     for (int nth = 1, done = 0; !done; nth++) {
-        fixture *f = with(NULL);
+        fixture *f = h2_fixture(NULL);
         sl_fault_arm(SL_FAULT_ALLOC, nth);
         client *c = h2_connect(f);
         h2_request(c, "POST", "/echo", body, sizeof body);
@@ -751,7 +698,7 @@ static void whatever_read_or_write_fails_nothing_is_lost(void **state)
     memset(body, 'b', sizeof body);
     for (int kind = SL_FAULT_READ; kind <= SL_FAULT_WRITE; kind++)
         for (int nth = 1, done = 0; !done; nth++) {
-            fixture *f = with(NULL);
+            fixture *f = h2_fixture(NULL);
             sl_fault_arm((sl_fault)kind, nth);
             client *c = h2_connect(f);
             h2_request(c, "POST", "/echo", body, sizeof body);

@@ -8,20 +8,6 @@
 
 #define GET "GET /a HTTP/1.1\r\n\r\n"
 
-static fixture *with(void (*change)(sl_http_limits *))
-{
-    sl_http_limits l;
-    sl_http_limits_default(&l);
-    if (change)
-        change(&l);
-    return fx_new(&l);
-}
-
-static bool begins(const char *text, const char *with_this)
-{
-    return strncmp(text, with_this, strlen(with_this)) == 0;
-}
-
 /* ---- time ---- */
 
 static void a_head_must_arrive_in_time(void **state)
@@ -292,7 +278,7 @@ static void post(fixture *f, int fd, size_t n, bool chunked)
 static void a_body_at_its_limit_passes_and_one_byte_more_is_413(void **state)
 {
     (void)state;
-    fixture *f = with(small_sizes);
+    fixture *f = fx_with(small_sizes);
     for (int chunked = 0; chunked < 2; chunked++) {
         int fd = connect_client(f);
         post(f, fd, 1000, chunked);
@@ -323,7 +309,7 @@ static void one_chunk_too_many_is_413_and_said_to_be(void **state)
                       three[] = "1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n";
     (void)state;
     for (int limited = 0; limited < 2; limited++) {
-        fixture *f = with(limited ? two_chunks : any_number_of_chunks);
+        fixture *f = fx_with(limited ? two_chunks : any_number_of_chunks);
         int fd = connect_client(f);
         send_text(f, fd, head);
         assert_non_null(strstr(exchange_text(f, fd, two), "\r\n\r\nab"));
@@ -342,7 +328,7 @@ static void one_chunk_too_many_is_413_and_said_to_be(void **state)
 static void heads_beyond_their_limits_are_431(void **state)
 {
     (void)state;
-    fixture *f = with(small_sizes);
+    fixture *f = fx_with(small_sizes);
     char text[400];
     snprintf(text, sizeof text, "GET /a HTTP/1.1\r\nA: %0300d\r\n\r\n", 0);
     int fd = connect_client(f);
@@ -363,7 +349,7 @@ static void one_megabyte(sl_http_limits *l)
 static void bodies_of_all_connections_share_a_budget(void **state)
 {
     (void)state;
-    fixture *f = with(one_megabyte);
+    fixture *f = fx_with(one_megabyte);
     char *half = calloc(1, 600000);
     int a = connect_client(f), b = connect_client(f);
     send_text(f, a, "POST /hold HTTP/1.1\r\nContent-Length: 600000\r\n\r\n");
@@ -439,7 +425,7 @@ static void servers_may_share_a_budget_whose_bound_moves(void **state)
 static void a_body_beyond_the_whole_budget_is_refused_at_once(void **state)
 {
     (void)state;
-    fixture *f = with(one_megabyte);
+    fixture *f = fx_with(one_megabyte);
     int fd = connect_client(f);
     exchange_text(f, fd, "POST /a HTTP/1.1\r\nContent-Length: 1048577\r\n\r\n");
     assert_true(begins(f->text, "HTTP/1.1 503 "));
@@ -455,7 +441,7 @@ static void two_connections(sl_http_limits *l)
 static void one_connection_too_many_is_told_so(void **state)
 {
     (void)state;
-    fixture *f = with(two_connections);
+    fixture *f = fx_with(two_connections);
     int a = connect_client(f), b = connect_client(f), c;
     send_text(f, a, "GET /hold HTTP/1.1\r\n\r\n");
     send_text(f, b, "GET /hold HTTP/1.1\r\n\r\n");
@@ -547,7 +533,7 @@ static void limit_decoded(sl_http_limits *l)
 static void a_gzip_body_may_unpack_to_its_limit_and_no_further(void **state)
 {
     (void)state;
-    fixture *f = with(limit_decoded);
+    fixture *f = fx_with(limit_decoded);
     char *zeros = calloc(1, 10000001), packed[20000];
     post_gzip(f, packed, gzip(zeros, 100000, packed, sizeof packed));
     assert_int_equal(f->last_body, 100000);
@@ -569,7 +555,7 @@ static void compress_from_1000(sl_http_limits *l)
 static void large_replies_are_packed_for_who_accepts_it(void **state)
 {
     (void)state;
-    fixture *f = with(compress_from_1000);
+    fixture *f = fx_with(compress_from_1000);
     char unpacked[10000];
     int fd = connect_client(f);
     exchange_text(f, fd, "GET /big?9000 HTTP/1.1\r\nAccept-Encoding: gzip\r\n\r\n");
@@ -851,7 +837,7 @@ static void any_allocation_read_or_write_may_fail(void **state)
     for (size_t k = 0; k < SL_COUNTOF(kinds); k++) {
         int total = 1;
         for (int nth = 0; nth <= total; nth++) {
-            fixture *f = with(compress_from_1000);
+            fixture *f = fx_with(compress_from_1000);
             sl_fault_arm(kinds[k], nth);
             try_everything(f);
             if (nth == 0)

@@ -281,13 +281,6 @@ static void an_alert_arrives_though_the_client_went_on_sending(void **state)
 
 /* ---- handshakes that do not come to an end ---- */
 
-static int connections(fixture *f)
-{
-    sl_http_stats st;
-    sl_http_get_stats(f->server, &st);
-    return (int)st.connections;
-}
-
 static void who_says_nothing_is_closed_in_time(void **state)
 {
     fixture *f = ((secure *)*state)->http;
