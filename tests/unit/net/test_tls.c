@@ -723,6 +723,32 @@ static void a_session_of_a_client_whose_certificate_expired_is_refused(void **st
     fail_msg("it was never refused");
 }
 
+static void add_name(GENERAL_NAMES *names, int type, const char *p, int n)
+{
+    GENERAL_NAME *g = GENERAL_NAME_new();
+    ASN1_STRING *s = type == GEN_IPADD ? ASN1_OCTET_STRING_new() : ASN1_IA5STRING_new();
+    ASN1_STRING_set(s, p, n);
+    GENERAL_NAME_set0_value(g, type, s);
+    sk_GENERAL_NAME_push(names, g);
+}
+
+/* Alice's certificate as the test has changed it, signed anew and shown: what the server says of it.
+ * `names`, if there are any, go into it, and are freed. */
+static const sl_tls_peer *show(fixture *f, authority *a, GENERAL_NAMES *names, link_ *l)
+{
+    X509 *x = a->alice.cert;
+    if (names != NULL)
+        X509_add1_ext_i2d(x, NID_subject_alt_name, names, 0, X509V3_ADD_REPLACE);
+    GENERAL_NAMES_free(names);
+    X509_sign(x, a->ca.key, EVP_sha256());
+    SSL_CTX_free(a->client);
+    a->client = client_context(&a->alice);
+    demand(f, a, SL_TLS_VERIFY_REQUIRED);
+    open_link(l, f->tls, a->client);
+    assert_int_equal(shake(l), SL_TLS_DONE);
+    return sl_tls_peer_of(&l->io);
+}
+
 static void names_that_could_deceive_do_not_count(void **state)
 {
     fixture *f = *state;
@@ -730,28 +756,15 @@ static void names_that_could_deceive_do_not_count(void **state)
     GENERAL_NAMES *names = GENERAL_NAMES_new();
     static const char *const bad[] = {"a.example\0.evil", "line\nbreak", "with blank"};
     static const int sizes[] = {15, 10, 10};
-    X509 *x = a.alice.cert;
-    for (int i = 0; i < 3; i++) {
-        GENERAL_NAME *g = GENERAL_NAME_new();
-        ASN1_IA5STRING *s = ASN1_IA5STRING_new();
-        ASN1_STRING_set(s, bad[i], sizes[i]);
-        GENERAL_NAME_set0_value(g, GEN_DNS, s);
-        sk_GENERAL_NAME_push(names, g);
-    }
-    X509_add1_ext_i2d(x, NID_subject_alt_name, names, 0, X509V3_ADD_REPLACE);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "O", MBSTRING_UTF8,
-                               (const unsigned char *)"a\nb,c=d\xc3\xa9", -1, -1, 0);
-    X509_sign(x, a.ca.key, EVP_sha256());
-    GENERAL_NAMES_free(names);
-    SSL_CTX *client = client_context(&a.alice);
     link_ l;
-    demand(f, &a, SL_TLS_VERIFY_REQUIRED);
-    open_link(&l, f->tls, client);
-    assert_int_equal(shake(&l), SL_TLS_DONE);
-    assert_int_equal(sl_tls_peer_of(&l.io)->n_san, 0);
-    assert_string_equal(sl_tls_peer_of(&l.io)->subject, "O=a\\0Ab\\,c=d\\C3\\A9,CN=alice");
+    for (int i = 0; i < 3; i++)
+        add_name(names, GEN_DNS, bad[i], sizes[i]);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(a.alice.cert), "O", MBSTRING_UTF8,
+                               (const unsigned char *)"a\nb,c=d\xc3\xa9", -1, -1, 0);
+    const sl_tls_peer *p = show(f, &a, names, &l);
+    assert_int_equal(p->n_san, 0);
+    assert_string_equal(p->subject, "O=a\\0Ab\\,c=d\\C3\\A9,CN=alice");
     close_link(&l);
-    SSL_CTX_free(client);
     free_authority(&a);
 }
 
@@ -1042,15 +1055,9 @@ static void common_name_is(fixture *f, const named *w)
     for (int i = 0; w->cn != NULL && i <= w->twice; i++)
         X509_NAME_add_entry_by_NID(subject, NID_commonName, w->type, (const unsigned char *)w->cn,
                                    w->cn_n, -1, 0);
-    X509_sign(a.alice.cert, a.ca.key, EVP_sha256());
-    SSL_CTX *client = client_context(&a.alice);
-    demand(f, &a, SL_TLS_VERIFY_REQUIRED);
-    open_link(&l, f->tls, client);
-    assert_int_equal(shake(&l), SL_TLS_DONE);
-    const char *got = sl_tls_peer_of(&l.io)->common_name;
+    const char *got = show(f, &a, NULL, &l)->common_name;
     assert_string_equal(got ? got : "-", w->shown);
     close_link(&l);
-    SSL_CTX_free(client);
     free_authority(&a);
 }
 
@@ -1073,15 +1080,6 @@ static void a_common_name_counts_if_it_is_one_and_plain(void **state)
         common_name_is(*state, &list[i]);
 }
 
-static void add_name(GENERAL_NAMES *names, int type, const char *p, int n)
-{
-    GENERAL_NAME *g = GENERAL_NAME_new();
-    ASN1_STRING *s = type == GEN_IPADD ? ASN1_OCTET_STRING_new() : ASN1_IA5STRING_new();
-    ASN1_STRING_set(s, p, n);
-    GENERAL_NAME_set0_value(g, type, s);
-    sk_GENERAL_NAME_push(names, g);
-}
-
 static void names_are_bounded_in_length_and_number(void **state)
 {
     fixture *f = *state;
@@ -1095,24 +1093,16 @@ static void names_are_bounded_in_length_and_number(void **state)
     add_name(names, GEN_IPADD, "12345", 5);
     for (int i = 0; i < 70; i++)
         add_name(names, GEN_DNS, "a.example", 9);
-    X509_add1_ext_i2d(a.alice.cert, NID_subject_alt_name, names, 0, X509V3_ADD_REPLACE);
     for (int i = 0; i < 20; i++) /* and a subject of more than 1024 bytes */
         X509_NAME_add_entry_by_txt(X509_get_subject_name(a.alice.cert), "OU", MBSTRING_UTF8,
                                    (const unsigned char *)endless, 60, -1, 0);
-    X509_sign(a.alice.cert, a.ca.key, EVP_sha256());
-    GENERAL_NAMES_free(names);
-    SSL_CTX *client = client_context(&a.alice);
     link_ l;
-    demand(f, &a, SL_TLS_VERIFY_REQUIRED);
-    open_link(&l, f->tls, client);
-    assert_int_equal(shake(&l), SL_TLS_DONE);
-    const sl_tls_peer *p = sl_tls_peer_of(&l.io);
+    const sl_tls_peer *p = show(f, &a, names, &l);
     assert_int_equal(p->n_san, 64);
     assert_string_equal(p->san[0], "DNS:a.example");
     assert_string_equal(p->san[63], "DNS:a.example");
     assert_string_equal(p->subject, ""); /* all of it, or none */
     close_link(&l);
-    SSL_CTX_free(client);
     free_authority(&a);
 }
 
