@@ -150,12 +150,12 @@ static int new_socket(const sl_address *a)
 }
 
 /* Learns the port that the kernel chose, for the sockets that follow. */
-static void learn_port(sl_address *a, int fd)
+static bool learn_port(sl_address *a, int fd)
 {
     struct sockaddr_storage bound;
     socklen_t len = sizeof bound;
     if (getsockname(fd, (struct sockaddr *)&bound, &len) != 0)
-        return;
+        return false;
     in_port_t port = bound.ss_family == AF_INET ? ((struct sockaddr_in *)&bound)->sin_port
                                                 : ((struct sockaddr_in6 *)&bound)->sin6_port;
     a->port = ntohs(port);
@@ -163,6 +163,16 @@ static void learn_port(sl_address *a, int fd)
         ((struct sockaddr_in *)&a->storage)->sin_port = port;
     else
         ((struct sockaddr_in6 *)&a->storage)->sin6_port = port;
+    return true;
+}
+
+/* Closes a socket that is no use; errno still says why. */
+static int give_up(int fd)
+{
+    int e = errno;
+    close(fd);
+    errno = e;
+    return -1;
 }
 
 static int bind_tcp(sl_address *a, bool first)
@@ -172,19 +182,11 @@ static int bind_tcp(sl_address *a, bool first)
         return -1;
     if (!first)
         set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    if (bind(fd, &a->any, a->len) != 0)
-        goto fail;
-    if (first) {
-        learn_port(a, fd);
+    if (bind(fd, &a->any, a->len) != 0 || (first && !learn_port(a, fd)))
+        return give_up(fd);
+    if (first)
         set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    }
-    if (listen(fd, BACKLOG) == 0)
-        return fd;
-fail:;
-    int e = errno;
-    close(fd);
-    errno = e;
-    return -1;
+    return listen(fd, BACKLOG) == 0 ? fd : give_up(fd);
 }
 
 static int bind_unix(const sl_address *a)
@@ -195,11 +197,13 @@ static int bind_unix(const sl_address *a)
         return -1;
     /* The socket's own permissions become the file's when it is made: there is no moment at which
      * somebody else could connect. */
-    if ((a->mode == 0 || fchmod(fd, a->mode) == 0) && bind(fd, &a->any, a->len) == 0 &&
-        listen(fd, BACKLOG) == 0)
+    if ((a->mode != 0 && fchmod(fd, a->mode) != 0) || bind(fd, &a->any, a->len) != 0)
+        return give_up(fd);
+    if (listen(fd, BACKLOG) == 0)
         return fd;
+    give_up(fd);
     int e = errno;
-    close(fd);
+    sl_address_remove(a);
     errno = e;
     return -1;
 }
@@ -214,6 +218,8 @@ sl_code sl_listen_sockets(sl_address *a, int n, int *fds, sl_status *st)
         if (fds[i] >= 0)
             continue;
         sl_fail(st, SL_UNAVAILABLE, "cannot listen on %s: %s", a->text, strerror(errno));
+        if (i > 0)
+            sl_address_remove(a); /* the file is ours */
         while (i-- > 0)
             close(fds[i]);
         return SL_UNAVAILABLE;

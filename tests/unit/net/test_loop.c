@@ -7,7 +7,9 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +27,7 @@
 #include "net/listener.h"
 #include "net/loop.h"
 #include "net/wheel.h"
+#include "support/calls.h"
 
 #define MS 1000000ull
 #define START (1000000 * MS)
@@ -200,6 +203,44 @@ static void many_threads_post_and_each_one_keeps_its_order(void **state)
     free(throwers);
 }
 
+/* A signal may come while the loop is rung. */
+static void a_loop_that_is_rung_wakes_whatever_interrupts(void **state)
+{
+    count c = {.ordered = true};
+    thrower *t = calloc(1, sizeof *t);
+    t->loop = *state, t->seen = &c.seen, t->ordered = &c.ordered;
+    assert_int_equal(sl_loop_start(*state, "rung", NULL), SL_OK);
+    fail_call("write", 1, EINTR);
+    int n = 0;
+    for (; calls_counted() == 0; n++) { /* until it slept */
+        assert_true(n < THROWS);
+        t->notes[n] = (note){.value = n + 1, .log = (int *)t};
+        sl_loop_post(*state, &t->notes[n].post, see, &t->notes[n]);
+        sched_yield();
+    }
+    sl_loop_stop(*state);
+    fail_call(NULL, 0, 0);
+    assert_int_equal(c.seen, n);
+    assert_true(c.ordered);
+    free(t);
+}
+
+static void stop_here(void *loop)
+{
+    sl_loop_stop(loop);
+}
+
+static void a_loop_that_stopped_itself_can_be_freed(void **state)
+{
+    sl_loop *l;
+    sl_post post;
+    (void)state;
+    assert_int_equal(sl_loop_new(&l, NULL), SL_OK);
+    assert_int_equal(sl_loop_start(l, "own", NULL), SL_OK);
+    sl_loop_post(l, &post, stop_here, l);
+    sl_loop_free(l);
+}
+
 static void a_thread_that_cannot_start_is_an_error(void **state)
 {
     sl_status st;
@@ -345,6 +386,23 @@ static void a_timer_may_stop_another_that_is_due_in_the_same_slot(void **state)
     assert_int_equal(a.fired + b.fired, 1);
 }
 
+static void a_turn_does_not_wait_for_what_is_due_or_posted(void **state)
+{
+    sl_loop *l = *state;
+    int log[1], n = 0;
+    note x = {.value = 7, .log = log, .n = &n};
+    alarm_clock due = {.timer.fire = fire, .loop = l}, far = {.timer.fire = fire, .loop = l};
+    sl_timer_start(l, &due.timer, START + 100 * MS);
+    sl_clock_fake(START + 200 * MS);
+    sl_loop_turn(l, true);
+    assert_int_equal(due.fired, 1);
+    sl_timer_start(l, &far.timer, START + 600000 * MS);
+    sl_loop_post(l, &x.post, write_down, &x);
+    sl_loop_turn(l, true);
+    assert_int_equal(n, 1);
+    sl_timer_stop(&far.timer);
+}
+
 static void a_timer_may_start_itself_again(void **state)
 {
     alarm_clock a = {.timer.fire = fire, .loop = *state, .period = 50 * MS};
@@ -479,11 +537,13 @@ static void an_address_of_ip_version_4_in_6_is_written_as_4(void **state)
     (void)state;
     struct sockaddr_storage a = {.ss_family = AF_INET6};
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&a;
-    static const char *const texts[][2] = {
-        {"::ffff:10.1.2.3", "10.1.2.3:80"}, {"2001:db8::1", "[2001:db8::1]:80"}, {"::", "[::]:80"}};
+    static const char *const texts[][2] = {{"::ffff:10.1.2.3", "10.1.2.3:80"},
+                                           {"2001:db8::1", "[2001:db8::1]:80"},
+                                           {"::", "[::]:80"},
+                                           {"::1:0:ffff:a01:203", "[::1:0:ffff:a01:203]:80"}};
     char text[64];
     v6->sin6_port = htons(80);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < SL_COUNTOF(texts); i++) {
         assert_int_equal(inet_pton(AF_INET6, texts[i][0], &v6->sin6_addr), 1);
         sl_address_text(&a, text, sizeof text);
         assert_string_equal(text, texts[i][1]);
@@ -534,7 +594,7 @@ static void without_descriptors_there_is_no_socket_and_no_loop(void **state)
         without_descriptors(more, listen_in_vain, "127.0.0.1:0");
         without_descriptors(more, listen_in_vain, path);
         without_descriptors(more, make_loop_in_vain, NULL);
-        unlink(path + 5);
+        assert_int_equal(access(path + 5, F_OK), -1);
     }
     sl_loop *l = NULL;
     sl_status st = {0};
@@ -543,6 +603,61 @@ static void without_descriptors_there_is_no_socket_and_no_loop(void **state)
     sl_fault_arm(SL_FAULT_ALLOC, 0);
     assert_string_equal(st.msg, "no memory for an event loop");
     sl_loop_free(NULL);
+}
+
+static int open_files(void)
+{
+    int n = 0;
+    for (int fd = 0; fd < 256; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* A server whose port is not known would listen at two of them. */
+static void whatever_call_fails_nobody_listens_and_nothing_is_left(void **state)
+{
+    (void)state;
+    char path[64];
+    snprintf(path, sizeof path, "unix:/tmp/sluice-test-fail-%d.sock", (int)getpid());
+    const struct {
+        const char *call, *address;
+        int nth, error;
+    } cases[] = {
+        {"getsockname", "127.0.0.1:0", 1, ENOBUFS},
+        {"listen", "127.0.0.1:0", 1, EADDRINUSE},
+        {"listen", "[::1]:0", 2, EADDRINUSE},
+        {"fchmod", path, 1, EPERM},
+        {"listen", path, 1, EADDRINUSE},
+        {"dup", path, 1, EMFILE},
+    };
+    int before = open_files();
+    for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
+        sl_address a;
+        sl_status st = {0};
+        int fds[2];
+        assert_int_equal(sl_address_parse(cases[i].address, &a, &st), SL_OK);
+        a.mode = 0600;
+        fail_call(cases[i].call, cases[i].nth, cases[i].error);
+        assert_int_equal(sl_listen_sockets(&a, 2, fds, &st), SL_UNAVAILABLE);
+        fail_call(NULL, 0, 0);
+        assert_non_null(strstr(st.msg, cases[i].address));
+        assert_non_null(strstr(st.msg, strerror(cases[i].error)));
+        assert_int_equal(open_files(), before);
+        assert_int_equal(access(path + 5, F_OK), -1);
+    }
+}
+
+static void whatever_call_fails_there_is_no_loop(void **state)
+{
+    (void)state;
+    static const char *const calls[] = {"epoll_create1", "eventfd", "epoll_ctl"};
+    int before = open_files();
+    for (size_t i = 0; i < SL_COUNTOF(calls); i++) {
+        fail_call(calls[i], 1, ENOMEM);
+        make_loop_in_vain(NULL);
+        fail_call(NULL, 0, 0);
+        assert_int_equal(open_files(), before);
+    }
 }
 
 static void a_socket_file_is_taken_over_only_from_the_dead(void **state)
@@ -639,23 +754,49 @@ static void a_connection_is_accepted(void **state)
     assert_int_equal(access(path + 5, F_OK), -1);
 }
 
-static void without_descriptors_accepting_pauses_and_goes_on(void **state)
+static void without_descriptors_or_memory_accepting_pauses_and_goes_on(void **state)
 {
-    door d;
-    sl_address a;
-    open_door(*state, &d, "127.0.0.1:0", &a);
-    int fd = knock(&a);
-    sl_fault_arm(SL_FAULT_ACCEPT, 1);
-    for (int i = 0; i < 10; i++)
+    static const int errors[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    uint64_t now = START;
+    for (size_t e = 0; e < SL_COUNTOF(errors); e++) {
+        door d;
+        sl_address a;
+        open_door(*state, &d, "127.0.0.1:0", &a);
+        int fd = knock(&a);
+        fail_call("accept4", 1, errors[e]);
+        for (int i = 0; i < 10; i++)
+            sl_loop_turn(*state, false);
+        assert_int_equal(calls_counted(), 1); /* no spinning */
+        assert_int_equal(d.accepted, 0);
+        fail_call("epoll_ctl", 1, ENOMEM); /* not even to be watched again */
+        turn_at(*state, now += 200 * MS);
+        turn_at(*state, now);
+        assert_int_equal(calls_counted(), 1);
+        fail_call(NULL, 0, 0);
+        assert_int_equal(d.accepted, 0);
+        turn_at(*state, now += 200 * MS);
+        turn_at(*state, now);
+        assert_int_equal(d.accepted, 1);
+        sl_listener_stop(&d.listener);
+        close(fd);
+    }
+}
+
+static void what_befell_one_connection_keeps_no_other_out(void **state)
+{
+    static const int errors[] = {ECONNABORTED, EPROTO, EINTR};
+    for (size_t e = 0; e < SL_COUNTOF(errors); e++) {
+        door d;
+        sl_address a;
+        open_door(*state, &d, "127.0.0.1:0", &a);
+        int fd = knock(&a);
+        fail_call("accept4", 1, errors[e]);
         sl_loop_turn(*state, false);
-    assert_int_equal(sl_fault_count(SL_FAULT_ACCEPT), 1); /* no spinning */
-    assert_int_equal(d.accepted, 0);
-    turn_at(*state, START + 200 * MS);
-    turn_at(*state, START + 200 * MS);
-    assert_int_equal(d.accepted, 1);
-    sl_fault_arm(SL_FAULT_ACCEPT, 0);
-    sl_listener_stop(&d.listener);
-    close(fd);
+        fail_call(NULL, 0, 0);
+        assert_int_equal(d.accepted, 1);
+        sl_listener_stop(&d.listener);
+        close(fd);
+    }
 }
 
 static int closable; /* connections that can be closed to make room */
@@ -827,6 +968,8 @@ int main(void)
         WITH_LOOP(stop_ends_a_loop_after_what_was_posted),
         cmocka_unit_test(two_loops_throw_a_ball_and_lose_no_wake_up),
         WITH_LOOP(many_threads_post_and_each_one_keeps_its_order),
+        WITH_LOOP(a_loop_that_is_rung_wakes_whatever_interrupts),
+        cmocka_unit_test(a_loop_that_stopped_itself_can_be_freed),
         WITH_LOOP(a_thread_that_cannot_start_is_an_error),
         WITH_LOOP(a_watch_tells_what_is_asked_for_and_nothing_else),
         WITH_LOOP(a_stopped_watch_is_not_told_of_events_already_fetched),
@@ -835,6 +978,7 @@ int main(void)
         WITH_LOOP(a_stopped_timer_does_not_fire),
         WITH_LOOP(a_timer_that_is_started_again_moves),
         WITH_LOOP(a_timer_may_stop_another_that_is_due_in_the_same_slot),
+        WITH_LOOP(a_turn_does_not_wait_for_what_is_due_or_posted),
         WITH_LOOP(a_timer_may_start_itself_again),
         WITH_LOOP(timers_fire_in_time_at_every_distance),
         WITH_LOOP(the_loop_sleeps_until_the_next_timer_and_no_shorter),
@@ -842,11 +986,14 @@ int main(void)
         cmocka_unit_test(addresses_are_parsed),
         cmocka_unit_test(a_port_that_is_taken_is_refused_even_with_reuseport),
         WITH_LOOP(a_connection_is_accepted),
-        WITH_LOOP(without_descriptors_accepting_pauses_and_goes_on),
+        WITH_LOOP(without_descriptors_or_memory_accepting_pauses_and_goes_on),
+        WITH_LOOP(what_befell_one_connection_keeps_no_other_out),
         WITH_LOOP(who_waits_is_accepted_before_the_listener_stops),
         WITH_LOOP(an_armed_fault_fails_reads_and_writes),
         cmocka_unit_test(an_address_of_ip_version_4_in_6_is_written_as_4),
         cmocka_unit_test(without_descriptors_there_is_no_socket_and_no_loop),
+        cmocka_unit_test(whatever_call_fails_nobody_listens_and_nothing_is_left),
+        cmocka_unit_test(whatever_call_fails_there_is_no_loop),
         cmocka_unit_test(a_socket_file_is_taken_over_only_from_the_dead),
         WITH_LOOP(who_makes_room_goes_on_accepting),
         WITH_LOOP(a_crowd_is_accepted_in_several_turns),
