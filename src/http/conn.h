@@ -278,6 +278,8 @@ bool sl_reply_raw(sl_conn *c, const char *p, size_t n);
 bool sl_reply_flush(sl_conn *c);
 /* Sends more of c->out. */
 bool sl_reply_resume(sl_conn *c);
+/* No reply with this status has a body, or a length. */
+bool sl_reply_has_no_body(int status);
 /* The value of the Date field, until the next call. */
 sl_str sl_reply_date(sl_shard *s);
 

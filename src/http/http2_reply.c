@@ -96,11 +96,6 @@ static void add_length(fields *f, uint64_t n)
     add(f, "content-length", 14, d, (size_t)(end - d));
 }
 
-static bool has_no_body(int status)
-{
-    return status == 204 || status == 304 || status < 200;
-}
-
 /* Everything in a head; a reply that is sent in pieces or has trailers has neither date nor length.
  */
 static void make_head(fields *f, sl_h2_stream *s, bool whole)
@@ -116,7 +111,7 @@ static void make_head(fields *f, sl_h2_stream *s, bool whole)
         return;
     sl_str date = sl_reply_date(s->conn->shard);
     add(f, "date", 4, date.p, date.n);
-    if (!has_no_body(call->status))
+    if (!sl_reply_has_no_body(call->status))
         add_length(f, call->reply.size);
 }
 
@@ -219,11 +214,18 @@ static void reset_stream(sl_h2_stream *s, uint32_t code)
     nghttp2_submit_rst_stream(s->conn->h2->session, NGHTTP2_FLAG_NONE, s->id, code);
 }
 
+/* Its body, if the handler made one, stays here. */
+static bool is_silent(const sl_http_call *call)
+{
+    return call->method == SL_HTTP_HEAD || sl_reply_has_no_body(call->status);
+}
+
 static void compress(sl_h2_stream *s)
 {
     sl_http_call *call = &s->call;
     size_t min = s->conn->shard->server->opts.limits.compress_min;
-    if (min == 0 || call->reply.size < min || !s->head.accepts_gzip || has_no_body(call->status))
+    if (min == 0 || call->reply.size < min || !s->head.accepts_gzip ||
+        sl_reply_has_no_body(call->status))
         return;
     if (sl_gzip_chain(&call->reply))
         sl_chain_puts(&call->head, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n");
@@ -251,17 +253,14 @@ static void start(sl_h2_stream *s, bool last)
     if (whole)
         compress(s);
     make_head(&f, s, whole);
-    bool silent = call->method == SL_HTTP_HEAD || has_no_body(call->status);
     /* Nothing but a head and trailers: one HEADERS frame (gRPC's "Trailers-Only"). */
-    bool only = last && (silent || call->reply.size == 0);
+    bool only = last && (is_silent(call) || call->reply.size == 0);
     if (only)
         add_chain(&f, s, &call->trailers);
     if (f.bad || call->reply.failed || (last && call->trailers.failed)) {
         give_500(&f, s);
         only = true;
     }
-    if (silent)
-        sl_chain_reset(&call->reply);
     nghttp2_data_provider data = {.source.ptr = s, .read_callback = read_data};
     s->started = true;
     if (nghttp2_submit_response(s->conn->h2->session, s->id, f.nv, f.n, only ? NULL : &data) != 0)
@@ -279,6 +278,8 @@ void sl_h2_reply_submit(sl_h2_stream *s, bool last)
         reset_stream(s, NGHTTP2_INTERNAL_ERROR);
         return;
     }
+    if (is_silent(call))
+        sl_chain_reset(&call->reply);
     s->conn->h2->unsent += call->reply.size;
     sl_chain_join(&s->out, &call->reply);
     s->all |= last;

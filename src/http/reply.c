@@ -117,7 +117,7 @@ sl_str sl_reply_date(sl_shard *s)
     return (sl_str){s->date + 6, s->date_n - 8}; /* without "Date: " and CRLF */
 }
 
-static bool has_no_body(int status)
+bool sl_reply_has_no_body(int status)
 {
     return status == 204 || status == 304 || status < 200;
 }
@@ -148,7 +148,7 @@ static char *put_head(char *p, sl_conn *c, size_t body)
     p += call->head.size;
     if (!old)
         p = put_date(p, c->shard);
-    if ((!old || h->keep_alive) && !has_no_body(call->status)) {
+    if ((!old || h->keep_alive) && !sl_reply_has_no_body(call->status)) {
         p = put(p, "Content-Length: ", 16);
         p = put_number(p, body);
         p = put(p, "\r\n", 2);
@@ -244,7 +244,8 @@ static void compress(sl_conn *c)
 {
     sl_http_call *call = &c->x->call;
     size_t min = c->shard->server->opts.limits.compress_min;
-    if (min == 0 || call->reply.size < min || !c->x->head.accepts_gzip || has_no_body(call->status))
+    if (min == 0 || call->reply.size < min || !c->x->head.accepts_gzip ||
+        sl_reply_has_no_body(call->status))
         return;
     if (sl_gzip_chain(&call->reply))
         sl_chain_puts(&call->head, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n");
@@ -257,7 +258,7 @@ bool sl_reply_write(sl_conn *c)
     compress(c);
     make_sane(call);
     size_t body = call->reply.size, type = call->content_type ? strlen(call->content_type) : 0;
-    bool silent = call->method == SL_HTTP_HEAD || has_no_body(call->status);
+    bool silent = call->method == SL_HTTP_HEAD || sl_reply_has_no_body(call->status);
     bool copied = silent || body <= COPIED;
     size_t room = HEAD_ROOM + type + call->head.size + (copied && !silent ? body : 0);
     if (room > SL_SCRATCH_SIZE - s->scratch_n && !sl_reply_flush(c))
