@@ -124,8 +124,10 @@ static void report(sl_h2_stream *s)
 void sl_h2_stream_settle(sl_h2_stream *s)
 {
     sl_h2 *h = s->conn->h2;
-    if (!s->closed || s->busy || (s->handed && !s->replied) || s->queued > 0)
+    if (!s->closed || (s->handed && !s->replied) || s->queued > 0)
         return;
+    assert(
+        !s->busy); /* a handler is called from inside: what closes streams waits until it is not */
     report(s);
     if (s->whole)
         sl_h2_count_answer(h);
@@ -141,33 +143,32 @@ void sl_h2_stream_settle(sl_h2_stream *s)
 static void cancel(sl_h2_stream *s)
 {
     sl_http_call *call = &s->call;
-    if (!s->handed || s->replied || atomic_load(&call->cancelled))
+    if (!s->handed || s->replied)
         return;
     atomic_store(&call->cancelled, true);
     if (call->on_cancel == NULL)
         return;
-    bool was = s->busy;
     s->busy = true;
     call->on_cancel(call);
-    s->busy = was;
+    s->busy = false;
 }
 
 static void stop_waiting(sl_h2_stream *s)
 {
     sl_h2 *h = s->conn->h2;
-    for (sl_h2_stream **p = &h->waiting; *p != NULL; p = &(*p)->wait_next)
-        if (*p == s) {
-            *p = s->wait_next;
-            if (*p == NULL)
-                h->waiting_end = p;
-            break;
-        }
+    sl_h2_stream **p = &h->waiting;
+    while (*p != s)
+        p = &(*p)->wait_next;
+    *p = s->wait_next;
+    if (*p == NULL)
+        h->waiting_end = p;
     s->waits = false;
 }
 
 /* nghttp2 knows it no more. What is in frames already still has to be written. */
 void sl_h2_stream_closed(sl_h2_stream *s)
 {
+    assert(!s->closed && !s->busy);
     s->closed = true;
     if (s->queued == 0) {
         sl_h2_stream_sent(s, s->out.size);
@@ -285,9 +286,7 @@ void sl_h2_stream_fail(sl_h2_stream *s, int status, const char *message)
 {
     const sl_http_options *o = sl_conn_options(s->conn);
     sl_http_call *call = &s->call;
-    assert(!s->handed);
-    if (s->failed)
-        return;
+    assert(!s->handed && !s->replied);
     s->failed = s->replied = s->drop = true;
     call->status = status;
     call->content_type = NULL;
