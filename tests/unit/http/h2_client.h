@@ -146,6 +146,19 @@ static inline void h2_turn(client *c)
     }
 }
 
+/* All that waits in the client's session goes out in one piece, so that the server sees all of it in
+ * one turn, which is not made here. */
+static inline void h2_send_at_once(client *c)
+{
+    sl_text t = {0};
+    const uint8_t *p;
+    ssize_t n;
+    while ((n = nghttp2_session_mem_send(c->session, &p)) > 0)
+        sl_text_add(&t, (const char *)p, (size_t)n);
+    assert_int_equal(send(c->fd, t.p, t.n, MSG_NOSIGNAL), t.n);
+    sl_text_fini(&t);
+}
+
 static inline client *h2_new(fixture *f, int fd, const nghttp2_settings_entry *settings, size_t n)
 {
     client *c = calloc(1, sizeof *c);

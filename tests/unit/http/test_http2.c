@@ -90,16 +90,21 @@ static void calls_of_one_connection_are_answered_in_any_order(void **state)
 
 static void a_client_that_takes_large_frames_gets_them(void **state)
 {
-    nghttp2_settings_entry e[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 24},
-                                  {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, 1 << 20}};
-    for (int large = 0; large < 2; large++) {
-        client *c = h2_new(*state, connect_client(*state), e, large ? 2 : 1);
+    static const struct {
+        uint32_t most;
+        int frames; /* of 655360 bytes */
+    } cases[] = {{16384, 40}, {40000, 17}, {1 << 20, 10}};
+    for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
+        nghttp2_settings_entry e[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 24},
+                                      {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, cases[i].most}};
+        client *c = h2_new(*state, connect_client(*state), e, 2);
         nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, 1 << 24);
         h2_turn(c);
         int id = h2_request(c, "GET", "/big?655360", NULL, 0);
         h2_turn(c);
         assert_int_equal(h2_reply(c, id)->body.n, 655360);
-        assert_int_equal(c->data, large ? 10 : 40);
+        assert_int_equal(c->data, cases[i].frames);
+        assert_int_equal(simple(c), 200); /* and small replies are no larger for it */
         h2_close(c);
     }
 }

@@ -11,20 +11,6 @@ static client *connect_wide(fixture *f)
     return c;
 }
 
-/* All that waits in the client's session goes out in one piece, so that the server answers all of
- * it in one turn. */
-static void h2_turn_at_once(client *c)
-{
-    sl_text t = {0};
-    const uint8_t *p;
-    ssize_t n;
-    while ((n = nghttp2_session_mem_send(c->session, &p)) > 0)
-        sl_text_add(&t, (const char *)p, (size_t)n);
-    assert_int_equal(send(c->fd, t.p, t.n, MSG_NOSIGNAL), t.n);
-    sl_text_fini(&t);
-    h2_turn(c);
-}
-
 /* "/own?PIECES,SIZE,TRAILERS": so many pieces of that size, lent; SIZE 0: none. */
 static void answer_in_pieces(fixture *f, sl_http_call *call)
 {
@@ -86,7 +72,8 @@ static void trailers_find_room_behind_however_much_is_copied(void **state)
         for (; n < 29 + last / 4096; n++)
             ids[n] = ask(c, 1, 4096, 0);
         int odd = ask(c, 1, last % 4096 + 1, 0), trailed = ask(c, 1, 10, 300);
-        h2_turn_at_once(c);
+        h2_send_at_once(c);
+        h2_turn(c);
         for (int i = 0; i < n; i++)
             is_whole(c, ids[i], 4096);
         is_whole(c, odd, (size_t)last % 4096 + 1);
@@ -104,7 +91,8 @@ static void trailers_find_a_vector_behind_however_many_pieces(void **state)
     for (int pieces = 140; pieces <= 160; pieces++) {
         client *c = connect_wide(f);
         int one = ask(c, 100, 50, 0), two = ask(c, pieces, 40, 10), three = ask(c, 1, 100, 0);
-        h2_turn_at_once(c);
+        h2_send_at_once(c);
+        h2_turn(c);
         is_whole(c, one, 5000);
         is_whole(c, two, (size_t)pieces * 40);
         is_whole(c, three, 100);

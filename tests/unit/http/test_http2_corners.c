@@ -274,6 +274,110 @@ static void who_reads_slowly_but_enough_is_not_cut_off(void **state)
     h2_close(c);
 }
 
+/* ---- streams ---- */
+
+static void only_so_many_streams_are_kept(void **state)
+{
+    enum { MANY = 300 };
+    fixture *f = *state;
+    sl_shard *s = &f->server->shards[0];
+    int fd = connect_client(f);
+    raw_begin(fd, 0);
+    for (uint32_t i = 0; i < MANY; i++) {
+        raw_frame(fd, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 2 * i + 1, POST_HEAD, 6);
+        turn(f);
+    }
+    assert_int_equal(s->conns->h2->n_streams, MANY);
+    close(fd);
+    turn(f);
+    assert_int_equal(s->n_streams, SL_H2_POOLED);
+    assert_int_equal(f->n_calls, 0);
+}
+
+static void hold_without_a_word(fixture *f, sl_http_call *call)
+{
+    f->held[f->n_held++] = call;
+}
+
+/* A handler that asks for nothing: neither when the client leaves nor what became of its reply. */
+static void what_is_sent_to_who_has_left_is_dropped(void **state)
+{
+    fixture *f = *state;
+    client *c = h2_connect(f);
+    f->own = hold_without_a_word;
+    f->server->opts.on_done = NULL;
+    int id = h2_request(c, "GET", "/own", NULL, 0);
+    h2_turn(c);
+    sl_chain_puts(&f->held[0]->reply, "one");
+    sl_http_send(f->held[0]);
+    h2_turn(c);
+    assert_string_equal(text_of(&h2_reply(c, id)->body), "one");
+    nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+    h2_turn(c);
+    assert_true(atomic_load(&f->held[0]->cancelled));
+    sl_chain_puts(&f->held[0]->reply, "two");
+    sl_http_send(f->held[0]);
+    assert_int_equal(f->held[0]->reply.size, 0);
+    assert_int_equal(sl_http_unsent(f->held[0]), 0);
+    sl_http_reply(f->held[0]);
+    assert_int_equal(simple(c), 200);
+    assert_int_equal(f->n_done, 0);
+    h2_close(c);
+}
+
+static size_t got;
+
+static void take_and_pause(sl_http_call *call, sl_str data, bool end)
+{
+    got += data.n;
+    if (end)
+        sl_http_reply(call);
+    else
+        sl_http_pause(call, true);
+}
+
+static void is_paused(fixture *f, sl_http_call *call)
+{
+    call->on_data = take_and_pause;
+    f->held[0] = call;
+}
+
+static void a_handler_that_pauses_gets_no_more_than_a_window(void **state)
+{
+    static char body[10 << 20];
+    fixture *f = *state;
+    client *c = h2_connect(f);
+    f->peek = is_paused;
+    got = 0;
+    int id = h2_request(c, "POST", "/any", body, sizeof body);
+    h2_turn(c);
+    assert_int_equal(got, 4 << 20);
+    for (int i = 0; i < 2; i++) { /* each time a window more */
+        sl_http_pause(f->held[0], false);
+        h2_turn(c);
+    }
+    assert_int_equal(got, sizeof body);
+    assert_int_equal(h2_reply(c, id)->status, 200);
+    assert_true(h2_reply(c, id)->closed);
+    h2_close(c);
+}
+
+static void an_answer_to_a_ping_that_was_not_sent_means_nothing(void **state)
+{
+    fixture *f = *state;
+    int fd = connect_client(f);
+    raw_begin(fd, 0);
+    raw_frame(fd, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, "goaway\0", 8);
+    raw_frame(fd, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, "alive?\0", 8);
+    raw_frame(fd, NGHTTP2_HEADERS, WHOLE, 1, POST_HEAD, 6);
+    turn(f);
+    receive(f, fd);
+    assert_false(f->eof);
+    assert_int_equal(f->n_calls, 1);
+    assert_false(f->server->shards[0].conns->h2->ending);
+    close(fd);
+}
+
 /* ---- no memory ---- */
 
 static void without_the_library_there_is_no_connection(void **state)
@@ -290,6 +394,22 @@ static void without_the_library_there_is_no_connection(void **state)
         assert_int_equal(connections(f), 0);
         close(fd);
     }
+}
+
+static void without_the_library_a_connection_ends(void **state)
+{
+    fixture *f = *state;
+    int fd = connect_client(f);
+    raw_begin(fd, 0);
+    turn(f);
+    raw_frame(fd, NGHTTP2_HEADERS, WHOLE, 1, POST_HEAD, 6);
+    fail_call("nghttp2_session_mem_send", 1, NGHTTP2_ERR_NOMEM);
+    turn(f);
+    fail_call(NULL, 0, 0);
+    assert_int_equal(f->n_calls, 1);
+    assert_true(f->last_given_up);
+    assert_int_equal(connections(f), 0);
+    close(fd);
 }
 
 /* Not even the reserve: another connection has it. */
@@ -332,13 +452,7 @@ static void when_memory_stays_away_the_connection_ends_and_the_next_is_served(vo
         h2_request(c, "POST", "/stream", body, 5000);
         h2_request(c, "GET", "/big?70000", NULL, 0);
         h2_request(c, "GET", "/hold", NULL, 0);
-        sl_text t = {0};
-        const uint8_t *p;
-        ssize_t n;
-        while ((n = nghttp2_session_mem_send(c->session, &p)) > 0)
-            sl_text_add(&t, (const char *)p, (size_t)n);
-        assert_int_equal(send(c->fd, t.p, t.n, 0), t.n);
-        sl_text_fini(&t);
+        h2_send_at_once(c);
         f->n_held = 0;
         sl_fault_arm_from(SL_FAULT_ALLOC, nth);
         turn(f);
@@ -374,7 +488,12 @@ int main(void)
         cmocka_unit_test(requests_that_are_not_complete_go_with_the_server),
         T(who_reads_slowly_but_enough_is_not_cut_off),
         T(without_the_library_there_is_no_connection),
+        T(without_the_library_a_connection_ends),
         T(without_memory_and_reserve_no_session_begins),
+        T(only_so_many_streams_are_kept),
+        T(what_is_sent_to_who_has_left_is_dropped),
+        T(a_handler_that_pauses_gets_no_more_than_a_window),
+        T(an_answer_to_a_ping_that_was_not_sent_means_nothing),
         T(when_memory_stays_away_the_connection_ends_and_the_next_is_served),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

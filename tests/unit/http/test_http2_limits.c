@@ -299,6 +299,31 @@ static void pings_that_come_too_often_are_too_many(void **state)
     calm(c, "too_many_pings");
 }
 
+/* Five minutes apart while there is a call, two hours otherwise. */
+static void pings_during_a_call_may_come_more_often(void **state)
+{
+    (void)state;
+    client *c = h2_serve(NULL);
+    h2_request(c, "GET", "/hold", NULL, 0);
+    for (int i = 0; i < 6; i++) {
+        nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
+        h2_turn(c);
+        pass_time(c->f, 301 * SECOND);
+    }
+    assert_int_equal(c->goaways, 0);
+    for (int i = 0; i < 3; i++) {
+        nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
+        h2_turn(c);
+        assert_int_equal(c->goaways, 0);
+        pass_time(c->f, 299 * SECOND);
+    }
+    nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
+    h2_turn(c);
+    assert_string_equal(c->goaway_text, "too_many_pings");
+    sl_http_reply(c->f->held[0]);
+    h2_end(c);
+}
+
 static void pings_between_replies_are_welcome(void **state)
 {
     (void)state;
@@ -358,6 +383,34 @@ static void a_body_that_trickles_is_refused_alone(void **state)
     h2_close(c);
 }
 
+static void a_body_that_comes_fast_enough_is_waited_for(void **state)
+{
+    static char some[600];
+    client *c = h2_connect(*state);
+    int id = h2_request_with(c, "POST", "/echo", some, sizeof some, true, NULL);
+    h2_turn(c);
+    for (int i = 0; i < 12; i++) { /* 120 bytes a second */
+        pass_time(c->f, 5 * SECOND);
+        h2_more(c, id, some, sizeof some, i == 11);
+    }
+    assert_int_equal(h2_reply(c, id)->status, 200);
+    assert_int_equal(h2_reply(c, id)->body.n, 13 * sizeof some);
+    h2_close(c);
+}
+
+static void a_stream_that_its_handler_has_may_be_quiet(void **state)
+{
+    client *c = h2_connect(*state);
+    int id = h2_request_with(c, "POST", "/stream", "one", 3, true, NULL);
+    for (int i = 0; i < 6; i++) {
+        h2_turn(c);
+        pass_time(c->f, 11 * SECOND);
+    }
+    h2_more(c, id, "two", 3, true);
+    assert_string_equal(text_of(&h2_reply(c, id)->body), "onetwo");
+    h2_close(c);
+}
+
 static client *with_small_window(fixture *f)
 {
     nghttp2_settings_entry e = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1000};
@@ -367,11 +420,11 @@ static client *with_small_window(fixture *f)
     return c;
 }
 
-static void no_updates(fixture *f, client **c)
+static void no_updates(fixture *f, uint32_t window, client **c)
 {
     nghttp2_session_callbacks *cb;
     nghttp2_option *o;
-    nghttp2_settings_entry e = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1000};
+    nghttp2_settings_entry e = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window};
     *c = h2_new(f, connect_client(f), NULL, 0);
     nghttp2_session_del((*c)->session);
     nghttp2_session_callbacks_new(&cb);
@@ -392,7 +445,7 @@ static void a_client_that_never_opens_its_window_loses_the_stream(void **state)
 {
     fixture *f = *state;
     client *c;
-    no_updates(f, &c);
+    no_updates(f, 1000, &c);
     int id = h2_request(c, "GET", "/big?100000", NULL, 0);
     h2_turn(c);
     assert_int_equal(h2_reply(c, id)->body.n, 1000);
@@ -405,6 +458,68 @@ static void a_client_that_never_opens_its_window_loses_the_stream(void **state)
     assert_int_equal(h2_reply(c, id)->error, NGHTTP2_CANCEL);
     assert_true(f->last_given_up);
     assert_int_equal(simple(c), 200);
+    h2_close(c);
+}
+
+/* Its body has not come to its end, but nobody waits for that any more. */
+static void an_early_answer_that_is_not_taken_is_given_up_in_time(void **state)
+{
+    static const char *const announced[] = {"content-length", "2000000000", NULL};
+    fixture *f = *state;
+    client *c;
+    no_updates(f, 5, &c);
+    int id = h2_request_with(c, "POST", "/echo", "x", 1, true, announced);
+    h2_turn(c);
+    assert_int_equal(h2_reply(c, id)->status, 413);
+    assert_int_equal(h2_reply(c, id)->body.n, 5);
+    pass_time(f, 11 * SECOND);
+    h2_turn(c);
+    assert_false(h2_reply(c, id)->closed);
+    pass_time(f, 11 * SECOND);
+    h2_turn(c);
+    assert_int_equal(h2_reply(c, id)->error, NGHTTP2_CANCEL);
+    assert_int_equal(f->n_errors, 1);
+    h2_close(c);
+}
+
+/* What is on its way is not reset: it has been, by the client. */
+static void frames_of_a_reset_stream_go_on_to_wait_for_a_slow_client(void **state)
+{
+    fixture *f = *state;
+    int small = 1;
+    static char some[10000];
+    nghttp2_settings_entry e[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 24},
+                                  {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, 1 << 16}};
+    client *c = h2_new(f, connect_client(f), e, 2);
+    nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, 1 << 24);
+    h2_turn(c);
+    setsockopt(f->server->shards[0].conns->io.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    c->deaf = true;
+    h2_request(c, "GET", "/big?60000", NULL, 0);
+    int id = h2_request(c, "GET", "/big?60000", NULL, 0);
+    h2_send_at_once(c);
+    h2_turn(c);
+    nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+    h2_turn(c);
+    assert_int_equal(f->n_calls, 2);
+    assert_int_equal(f->n_done, 0); /* there are frames of it */
+    for (int i = 0; i < 3; i++) {
+        pass_time(f, 11 * SECOND);
+        for (size_t n = 0; n < sizeof some;) {
+            ssize_t got = recv(c->fd, some, sizeof some - n, 0);
+            assert_true(got > 0);
+            n += (size_t)got;
+            turn(f);
+        }
+    }
+    assert_int_equal(f->n_done, 0);
+    assert_int_equal(connections(f), 1);
+    for (int i = 0; i < 200; i++) {
+        receive(f, c->fd);
+        turn(f);
+    }
+    assert_int_equal(f->n_done, 2);
+    assert_int_equal(connections(f), 1);
     h2_close(c);
 }
 
@@ -447,9 +562,9 @@ static void requests_wait_while_replies_are_not_taken(void **state)
     (void)state;
     fixture *f = h2_fixture(little_unsent);
     client *c;
-    no_updates(f, &c);
-    int ids[4];
-    for (int i = 0; i < 4; i++)
+    no_updates(f, 1000, &c);
+    int ids[5];
+    for (int i = 0; i < 5; i++)
         ids[i] = h2_request(c, "GET", "/big?40000", NULL, 0);
     h2_turn(c);
     assert_int_equal(f->n_calls, 2);
@@ -459,7 +574,7 @@ static void requests_wait_while_replies_are_not_taken(void **state)
     nghttp2_submit_window_update(c->session, NGHTTP2_FLAG_NONE, ids[0], 60000);
     nghttp2_submit_window_update(c->session, NGHTTP2_FLAG_NONE, 0, 60000);
     h2_turn(c);
-    assert_int_equal(f->n_calls, 3);
+    assert_int_equal(f->n_calls, 3); /* and there is no room for the fifth */
     assert_true(h2_reply(c, ids[0])->closed);
     h2_close(c);
     assert_int_equal(connections(f), 0);
@@ -472,7 +587,7 @@ static void what_a_client_does_not_read_it_cannot_go_on_to_send(void **state)
     fixture *f = *state;
     client *c;
     static char body[20 << 20];
-    no_updates(f, &c);
+    no_updates(f, 1000, &c);
     int id = h2_request(c, "POST", "/stream", body, sizeof body);
     h2_turn(c);
     assert_true(h2_reply(c, id)->send_n > sizeof body - (5 << 20));
@@ -734,10 +849,15 @@ int main(void)
         OWN(a_header_list_that_unpacks_to_megabytes_is_cut_off),
         OWN(a_head_that_does_not_come_to_its_end_is_given_up),
         OWN(pings_that_come_too_often_are_too_many),
+        OWN(pings_during_a_call_may_come_more_often),
         OWN(pings_between_replies_are_welcome),
         T(headers_of_a_stream_that_is_over_end_the_connection),
         T(an_error_of_the_connection_does_not_wait_for_its_calls),
         T(a_body_that_trickles_is_refused_alone),
+        T(a_body_that_comes_fast_enough_is_waited_for),
+        T(a_stream_that_its_handler_has_may_be_quiet),
+        T(an_early_answer_that_is_not_taken_is_given_up_in_time),
+        T(frames_of_a_reset_stream_go_on_to_wait_for_a_slow_client),
         T(a_client_that_never_opens_its_window_loses_the_stream),
         T(a_client_with_a_small_window_gets_everything),
         T(a_client_that_does_not_read_is_cut_off),

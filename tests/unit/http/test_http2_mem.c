@@ -137,6 +137,19 @@ static void a_block_that_grows_keeps_its_bytes_wherever_it_goes(void **state)
     give_back(p, a);
 }
 
+static void a_block_that_shrinks_keeps_what_fits(void **state)
+{
+    place *p = *state;
+    char *a = get(p, 200);
+    memset(a, 'a', 200);
+    memory_runs_out();
+    a = p->m.realloc(a, 10, &p->h2);
+    assert_true(all_are(a, 10, 'a'));
+    a = p->m.realloc(a, 5, &p->h2);
+    assert_true(all_are(a, 5, 'a'));
+    give_back(p, a);
+}
+
 static void a_block_that_cannot_grow_stays_as_it_is(void **state)
 {
     place *p = *state;
@@ -172,6 +185,7 @@ int main(void)
         T(the_reserve_is_whole_again_when_its_last_block_is_back),
         T(what_is_larger_than_the_reserve_is_refused),
         T(a_block_that_grows_keeps_its_bytes_wherever_it_goes),
+        T(a_block_that_shrinks_keeps_what_fits),
         T(a_block_that_cannot_grow_stays_as_it_is),
         cmocka_unit_test(the_reserve_itself_may_not_be_had),
     };
