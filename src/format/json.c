@@ -8,16 +8,16 @@
  */
 #include "format/json.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 static const char invalid_value[] = "Invalid value.";
 
 static bool fail(sl_json *j, const char *error, const char *where)
 {
-    if (j->error == NULL) {
-        j->error = error;
-        j->offset = (size_t)(where - j->begin);
-    }
+    assert(j->error == NULL); /* nothing is read behind the first */
+    j->error = error;
+    j->offset = (size_t)(where - j->begin);
     j->at = where;
     return false;
 }

@@ -69,8 +69,8 @@ static inline bool sl_decimal_to_double(const sl_decimal *d, double *out)
     } else if (q > 0 && q <= 27) {
         unsigned __int128 product = (unsigned __int128)w * sl_pow5_u64[q];
         uint64_t high = (uint64_t)(product >> 64), low = (uint64_t)product;
-        int up = high ? __builtin_clzll(high) : 64;
-        uint64_t m = up == 64 ? low : up == 0 ? high : high << up | low >> (64 - up);
+        int up = high ? __builtin_clzll(high) : 64; /* 1 at least: 5^27 is below 2^63 */
+        uint64_t m = up == 64 ? low : high << up | low >> (64 - up);
         bool rest = up < 64 && (low << up) != 0;
         v = sl_decimal_round(m, rest, q + 64 - up);
     } else {

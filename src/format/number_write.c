@@ -213,14 +213,11 @@ static inline void put9(char *p, unsigned v)
     put8(p + 1, v % 100000000);
 }
 
-/* `all` has `precision` digits or, after rounding up, is one more than that: 10^precision. */
+/* `all` has `precision` digits. (Rounded up to 10^precision it would be within half a unit of that
+ * place of a power of ten, much less than the distance of two values: six digits read back.) */
 static inline char *put_all(char *p, uint64_t all, int precision, int exponent)
 {
     digit_text d;
-    if (all == sl_pow10_u64[precision - 1] * 10) {
-        all /= 10;
-        exponent++;
-    }
     if (precision == 9) {
         put9(d.text + LEAD, (unsigned)all);
     } else {
@@ -340,7 +337,8 @@ static inline bool write_float_fast(char **p, float f, int e)
             precision = 6;
         }
     }
-    if (exponent >= -4 && exponent < precision && whole < 1000000000)
+    /* whole < 10^9: v is below the float next to 10^(exponent + 1) */
+    if (exponent >= -4 && exponent < precision)
         *p = put9_fixed(*p, (unsigned)whole, exponent);
     else if (precision == 6)
         *p = put_six(*p, (uint64_t)whole / 1000, exponent);

@@ -88,7 +88,7 @@ static void put_real(sl_chain *out, double v, bool is_float)
                               : sl_number_write_shortest(end, v);
     if (!finite)
         *end++ = '"';
-    if (end - text > 2 && end[-2] == '.' && end[-1] == '0')
+    if (end[-2] == '.' && end[-1] == '0') /* "0.0" is the shortest */
         end -= 2;
     sl_chain_add(out, text, (size_t)(end - text));
 }
@@ -252,14 +252,20 @@ static sl_code push_message(printer *p, message_type *type, sl_str wire)
     return SL_OK;
 }
 
+static bool ends_in_entry(const char *name)
+{
+    size_t n = strlen(name);
+    return n >= 5 && strcmp(name + n - 5, "Entry") == 0;
+}
+
 static bool is_map(message_type *parent, field_type *f)
 {
     message_type *e = f->descriptor;
-    size_t n = strlen(parent->name), m = strlen(e->name);
+    size_t n = strlen(parent->name);
     return e->n_fields == 2 && e->fields[0].id == 1 && e->fields[1].id == 2 &&
            strcmp(e->fields[0].name, "key") == 0 && strcmp(e->fields[1].name, "value") == 0 &&
-           strncmp(e->name, parent->name, n) == 0 && e->name[n] == '.' && m > 5 &&
-           strcmp(e->name + m - 5, "Entry") == 0;
+           strncmp(e->name, parent->name, n) == 0 && e->name[n] == '.' &&
+           ends_in_entry(e->name + n + 1);
 }
 
 static int by_key(const void *a, const void *b)

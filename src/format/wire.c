@@ -36,6 +36,13 @@ static bool read_fixed(sl_wire *w, size_t n)
     return true;
 }
 
+static bool read_varint(sl_wire *w)
+{
+    if (!sl_wire_varint(&w->at, w->end, &w->value))
+        return fail(w, "truncated or overlong number");
+    return true;
+}
+
 /* A tag or a length: of five bytes at most. */
 static bool read_short(sl_wire *w, uint64_t *out)
 {
@@ -60,7 +67,7 @@ static bool read_field(sl_wire *w)
     w->bytes = (sl_str){"", 0};
     switch (w->type) {
     case SL_WIRE_VARINT:
-        return sl_wire_varint(&w->at, w->end, &w->value) || fail(w, "truncated or overlong number");
+        return read_varint(w);
     case SL_WIRE_FIXED64:
         return read_fixed(w, 8);
     case SL_WIRE_FIXED32:
@@ -124,7 +131,7 @@ bool sl_wire_next_packed(sl_wire *w, unsigned type)
         return false;
     if (type != SL_WIRE_VARINT)
         return read_fixed(w, type == SL_WIRE_FIXED32 ? 4 : 8);
-    return sl_wire_varint(&w->at, w->end, &w->value) || fail(w, "truncated or overlong number");
+    return read_varint(w);
 }
 
 size_t sl_wire_offset(const sl_wire *w)

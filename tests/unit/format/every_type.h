@@ -53,6 +53,10 @@ ENTRY(entry_strings, "Every.F35Entry", "key", 1, STRING, "value", 2, STRING, NUL
 ENTRY(entry_messages, "Every.F36Entry", "key", 1, INT64, "value", 2, MESSAGE, &every_type, 2)
 ENTRY(entry_numbers, "Every.F37Entry", "key", 1, BOOL, "value", 2, FLOAT, NULL, 2)
 ENTRY(entry_ints, "Every.F38Entry", "key", 1, SINT32, "value", 2, UINT64, NULL, 2)
+ENTRY(entry_int32, "Every.F50Entry", "key", 1, INT32, "value", 2, BOOL, NULL, 2)
+ENTRY(entry_sfixed32, "Every.F51Entry", "key", 1, SFIXED32, "value", 2, BOOL, NULL, 2)
+ENTRY(entry_uint32, "Every.F52Entry", "key", 1, UINT32, "value", 2, BOOL, NULL, 2)
+ENTRY(entry_fixed32, "Every.F53Entry", "key", 1, FIXED32, "value", 2, BOOL, NULL, 2)
 ENTRY(entry_one, "Every.AEntry", "key", 1, STRING, "value", 2, STRING, NULL, 1)
 ENTRY(entry_ids, "Every.BEntry", "key", 2, STRING, "value", 3, STRING, NULL, 2)
 ENTRY(entry_second_id, "Every.CEntry", "key", 1, STRING, "value", 3, STRING, NULL, 2)
@@ -61,6 +65,7 @@ ENTRY(entry_value, "Every.EEntry", "key", 1, STRING, "values", 2, STRING, NULL, 
 ENTRY(entry_elsewhere, "Other.FEntry", "key", 1, STRING, "value", 2, STRING, NULL, 2)
 ENTRY(entry_beside, "EveryFEntry", "key", 1, STRING, "value", 2, STRING, NULL, 2)
 ENTRY(entry_named, "Every.Pair", "key", 1, STRING, "value", 2, STRING, NULL, 2)
+ENTRY(entry_sentry, "Every.Sentry", "key", 1, STRING, "value", 2, STRING, NULL, 2)
 
 static const ProtobufCFieldDescriptor every_fields[] = {
     F(1, "f01", NONE, INT32, NULL, ),
@@ -112,11 +117,16 @@ static const ProtobufCFieldDescriptor every_fields[] = {
     F(47, "f47", REPEATED, MESSAGE, &entry_elsewhere, ),
     F(48, "f48", REPEATED, MESSAGE, &entry_beside, ),
     F(49, "f49", REPEATED, MESSAGE, &entry_named, ),
+    F(50, "f50", REPEATED, MESSAGE, &entry_int32, ),
+    F(51, "f51", REPEATED, MESSAGE, &entry_sfixed32, ),
+    F(52, "f52", REPEATED, MESSAGE, &entry_uint32, ),
+    F(53, "f53", REPEATED, MESSAGE, &entry_fixed32, ),
+    F(54, "f54", REPEATED, MESSAGE, &entry_sentry, ),
 };
 static const unsigned every_names[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12,
                                        13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
                                        26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38,
-                                       39, 40, 41, 42, 43, 44, 45, 46, 47, 48};
+                                       39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53};
 static const ProtobufCIntRange every_ranges[] = {{1, 0}, {0, SL_COUNTOF(every_fields)}};
 static const ProtobufCMessageDescriptor every_type = {.magic = PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
                                                       .name = "Every",

@@ -39,6 +39,7 @@ static void syntax_errors_have_the_original_text_and_offset(void **state)
         {"{\"instances\":[.5]}", "Invalid value.", 14},
         {"{'a':1}", "Missing a name for object member.", 1},
         {"{\"instances\":[1],}", "Missing a name for object member.", 17},
+        {"{\"a\\x\":1}", "Invalid escape character in string.", 3},
         {"{\"instances\" [1]}", "Missing a colon after a name of object member.", 13},
         {"{\"instances\":[1,2]", "Missing a comma or '}' after an object member.", 18},
         {"{\"a\":1 \"b\":2}", "Missing a comma or '}' after an object member.", 7},

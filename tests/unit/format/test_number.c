@@ -275,7 +275,9 @@ static void what_is_no_number_is_refused_where_it_stops_being_one(void **state)
                  {"1e", "Miss exponent in number.", 2},
                  {"1e+", "Miss exponent in number.", 3},
                  {"1e309", "Number too big to be stored in double.", 0},
-                 {"-1e400", "Number too big to be stored in double.", 0}};
+                 {"-1e400", "Number too big to be stored in double.", 0},
+                 {"1000000000000000000000000000000000000000.5e309",
+                  "Number too big to be stored in double.", 0}};
     (void)state;
     for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
         sl_number n;
@@ -325,6 +327,9 @@ static void numbers_far_out_are_read_as_strtod_does(void **state)
                                         "0.0000000000000000000000000000000000000001e340",
                                         "0.00000000000000000001e328",
                                         "0.1e309",
+                                        "9.9e+308",
+                                        "18014398509481990e0", /* a tie, from an odd double up */
+                                        "18014398509481986e0", /* from an even one, down */
                                         "0.5E309",
                                         "123.456e306",
                                         "12345678901234567890.12345678901234567890e288",
@@ -402,6 +407,8 @@ static void a_float_is_the_double_rounded_again(void **state)
                                         "1e40",
                                         "-1e40",
                                         "1e-60",
+                                        "1e80",
+                                        "-1e-80",
                                         "-0",
                                         "-0.0",
                                         "1.17549429e-38",

@@ -160,6 +160,10 @@ static char *put_plain(char *p, int style)
         return p + put_tie(p);
     case 5:
         return p + sprintf(p, "%lld", (long long)next_random() >> below(64));
+    case 8:
+        return p + sprintf(p, "%d", (int)below(256) - 128);
+    case 9: /* the shortest */
+        return put_digits(p, 1);
     default: /* digits and a point anywhere */
         if (below(2))
             *p++ = '-';
@@ -274,11 +278,12 @@ static size_t make_text(char *text, size_t count, int style, unsigned oddity, in
                                        "]}",
                                        " ]",
                                        ",",
+                                       ", ",
                                        ", 1",
                                        "}",
                                        "], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 1.5, 2.5]]"
                                        "                                                       "};
-    p += sprintf(p, "%s", ends[below(8)]);
+    p += sprintf(p, "%s", ends[below(9)]);
     return (size_t)(p - text);
 }
 
@@ -288,9 +293,9 @@ static void a_long_run_is_what_its_tokens_are_one_by_one(void **state)
     static const unsigned oddities[] = {0, 0, 300, 30, 5};
     (void)state;
     for (int i = 0; i < 40000; i++) {
-        size_t count = 1 + below(i % 10 ? 60 : 300);
-        size_t n = make_text(text, count, i % 8, oddities[i / 8 % 5], i / 40 % 4);
-        const run_type *t = &types[i / 160 % N_TYPES];
+        size_t count = 1 + below(below(10) ? 60 : 300);
+        size_t n = make_text(text, count, i % 10, oddities[i / 10 % 5], i / 50 % 4);
+        const run_type *t = &types[i / 200 % N_TYPES];
         check_text(t, text, n,
                    below(4) ? MAX_NUMBERS : count - below(count < 6 ? (unsigned)count : 6));
     }
@@ -302,15 +307,17 @@ static void every_odd_token_is_noticed_in_a_long_run(void **state)
     static char text[MAX_TEXT];
     (void)state;
     for (int i = 0; i < 20000; i++) {
+        const run_type *t = &types[i % N_TYPES];
         size_t before = 24 + below(8), n = 0;
         for (size_t k = 0; k < before; k++) {
-            n = (size_t)(put_plain(text + n, below(2) ? 0 : 3) - text);
+            int style = t->least < 0 ? 8 : t->most || below(2) ? 0 : 3; /* what the type takes */
+            n = (size_t)(put_plain(text + n, style) - text);
             n += (size_t)sprintf(text + n, ", ");
         }
         n = (size_t)(put_odd(text + n) - text);
         n += (size_t)sprintf(text + n, ", ");
-        n += make_text(text + n, 40, 0, 0, 0);
-        check_text(&types[i % N_TYPES], text, n, MAX_NUMBERS);
+        n += make_text(text + n, 40, t->least < 0 ? 8 : 0, 0, 0);
+        check_text(t, text, n, MAX_NUMBERS);
     }
 }
 

@@ -124,6 +124,10 @@ static void maps_are_objects_sorted_by_key_and_the_last_value_counts(void **stat
     has(W("\xa2\2\6\x08\2\x12\2\x08\7\xa2\2\2\x08\1\xa2\2\2\x08\2"), "\"f36\":{\"1\":{\"f01\":0,");
     has(W("\xaa\2\7\x08\1\x15\0\0\xc0\x3f\xaa\2\0"), "\"f37\":{\"false\":0,\"true\":1.5}");
     has(W("\xb2\2\4\x08\1\x10\5"), "\"f38\":{\"-1\":\"5\"}");
+    has(W("\x92\3\4\x08\7\x10\1"), "\"f50\":{\"7\":true}");
+    has(W("\x9a\3\7\x0d\xff\xff\xff\xff\x10\1"), "\"f51\":{\"-1\":true}");
+    has(W("\xa2\3\4\x08\7\x10\1"), "\"f52\":{\"7\":true}");
+    has(W("\xaa\3\7\x0d\xff\xff\xff\xff\x10\1"), "\"f53\":{\"4294967295\":true}");
     static const struct {
         sl_str wire;
         const char *member;
@@ -136,6 +140,7 @@ static void maps_are_objects_sorted_by_key_and_the_last_value_counts(void **stat
         {W("\xfa\2\3\x0a\1a"), "\"f47\":[{\"key\":\"a\",\"value\":\"\"}]"},
         {W("\x82\3\3\x0a\1a"), "\"f48\":[{\"key\":\"a\",\"value\":\"\"}]"},
         {W("\x8a\3\3\x0a\1a"), "\"f49\":[{\"key\":\"a\",\"value\":\"\"}]"},
+        {W("\xb2\3\3\x0a\1a"), "\"f54\":[{\"key\":\"a\",\"value\":\"\"}]"},
     };
     for (size_t i = 0; i < SL_COUNTOF(no_maps); i++)
         has(no_maps[i].wire, no_maps[i].member);
@@ -150,7 +155,8 @@ static void of_a_choice_the_last_member_is_there(void **state)
     has_not(W("\xc2\2\1a\xb8\2\1"), "\"f40\"");
     has(W("\xb8\2\1\xc2\2\1a"), "\"f40\":\"a\"");
     has_not(W("\xb8\2\1\xc2\2\1a"), "\"f39\"");
-    has(W("\xb8\2\1\xc0\2\1"), "\"f39\":1"); /* no string: as if it were not there */
+    has(W("\xb8\2\1\xba\2\1a"), "\"f39\":1"); /* no number: likewise */
+    has(W("\xb8\2\1\xc0\2\1"), "\"f39\":1");  /* no string: as if it were not there */
     has(W("\xb8\2\1\xca\2\1a\x08\1\xf8\x07\1"), "\"f39\":1"); /* another choice, none, unknown */
 }
 

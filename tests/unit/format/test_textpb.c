@@ -340,6 +340,8 @@ static void a_wrapper_without_braces_is_explained(void **state)
                 "1",
                 "1:17: expected \"{\", found "
                 "\"111111111111111111111111111111111111111111111111111111111111\"...");
+    refused_for(&tensorflow__serving__model_server_config__descriptor, "model_config_list: 5",
+                "1:20: expected \"{\", found \"5\""); /* whose only field is no value */
     const pb_batching *b = parsed("max_batch_size { value: 128 }",
                                   &tensorflow__serving__batching_parameters__descriptor);
     assert_int_equal(b->max_batch_size->value, 128);
@@ -378,6 +380,8 @@ static void wrong_anys_are_refused(void **state)
     const ProtobufCMessageDescriptor *type = &tensorflow__serving__platform_config__descriptor;
     refused_for(type, "source_adapter_config { [type.googleapis.com/pkg.Msg] {} }",
                 "1:53: there is no message type \"pkg.Msg\" in this server");
+    refused_for(type, "source_adapter_config { [a/b-1] {} }",
+                "1:31: there is no message type \"b-1\" in this server");
     refused_for(type, "source_adapter_config { type_url: 'x' [a/b] {} }",
                 "1:39: field \"type_url\" of message Any is given twice");
     assert_int_equal(parse_bytes("source_adapter_config { [b] {} }", 32, type),

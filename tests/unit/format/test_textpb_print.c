@@ -106,6 +106,7 @@ static void there_are_other_ways_to_write_it(void **state)
          "f15: \"AJB\xc3\xa9\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xe2\x82\xac"
          "A?\"\n"},
         {"f16: '\\0'", "f16: \"\\000\"\n"},
+        {"f01: 1 f41: 'b' f39: 2", "f01: 1\nf41: \"b\"\nf39: 2\n"},
         {"# nothing", ""},
     };
     for (size_t i = 0; i < SL_COUNTOF(cases); i++)
@@ -173,6 +174,8 @@ static void what_is_wrong_is_said(void **state)
         {"f18: [1 2]", "\",\" or \"]\""},
         {"f18: [1,]", "an integer"},
         {"f18: [x]", "an integer"},
+        {"f18: [\1]", "byte 0x01"},
+        {"f34 [{}", "\",\" or \"]\""},
         {"f17: 1", "\"{\""},
         {"f17 {", "opened in line 1"},
         {"f17 { 1 }", "opened in line 1"},
