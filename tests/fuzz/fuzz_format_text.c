@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ready = true;
     base64(text);
     records(text);
-    if (sl_percent_decode(&name, &arena) && name.n > text.n)
+    if (sl_percent_decode(&name, &arena) == SL_OK && name.n > text.n)
         abort();
     sl_arena_reset(&arena);
     return 0;

@@ -227,7 +227,12 @@ static bool route(admin_call *c)
         return false;
     if (path.n > n + 1)
         c->name = (sl_str){path.p + n + 1, path.n - n - 1};
-    if (!sl_percent_decode(&c->name, c->http->arena))
+    sl_code rc = sl_percent_decode(&c->name, c->http->arena);
+    if (rc == SL_RESOURCE_EXHAUSTED) {
+        refuse(c, sl_fail(&c->st, rc, "out of memory: name of a model"));
+        return true;
+    }
+    if (rc)
         return false;
     if (c->http->method == SL_HTTP_GET)
         submit(c, answer_models);

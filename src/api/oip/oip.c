@@ -316,6 +316,9 @@ static void serve(sl_oip_call *c)
         sl_oip_finish(c, sl_fail(&c->st, SL_INVALID_ARGUMENT, "%s is not for this path",
                                  method_names[c->http->method]));
         return;
+    case SL_OIP_NO_MEMORY:
+        sl_oip_finish(c, sl_fail(&c->st, SL_RESOURCE_EXHAUSTED, "out of memory: name of a model"));
+        return;
     case SL_OIP_UNKNOWN:
         sl_oip_finish(c, sl_fail_in(c->http->arena, &c->st, SL_NOT_FOUND,
                                     "there is nothing at %.*s", SL_STR_ARG(c->http->path)));

@@ -79,9 +79,12 @@ void sl_oip_route_parse(sl_http_method method, sl_str path, sl_arena *arena, sl_
     if (!split(path, &p) || !is(&p, 0, "v2"))
         return;
     parse_segments(&p, out);
-    if (!sl_percent_decode(&out->model, arena) || !sl_percent_decode(&out->version, arena))
-        out->kind = SL_OIP_UNKNOWN;
-    if (out->kind == SL_OIP_UNKNOWN)
+    sl_code rc = sl_percent_decode(&out->model, arena);
+    if (rc == SL_OK)
+        rc = sl_percent_decode(&out->version, arena);
+    if (rc)
+        out->kind = rc == SL_RESOURCE_EXHAUSTED ? SL_OIP_NO_MEMORY : SL_OIP_UNKNOWN;
+    if (rc || out->kind == SL_OIP_UNKNOWN)
         return;
     bool post = out->kind >= SL_OIP_INFER;
     bool get = method == SL_HTTP_GET || method == SL_HTTP_HEAD;

@@ -7,6 +7,7 @@
 
 typedef enum sl_oip_kind {
     SL_OIP_UNKNOWN,
+    SL_OIP_NO_MEMORY,    /* to decode a name */
     SL_OIP_WRONG_METHOD, /* there is such a path, for GET or for POST */
     SL_OIP_SERVER,
     SL_OIP_LIVE,

@@ -357,12 +357,15 @@ static void rest(sl_rest *rest_, sl_http_call *call)
     case SL_ROUTE_BAD_VERSION:
         sl_rest_finish(r, sl_fail(&r->st, SL_INVALID_ARGUMENT, "not a version number"));
         return;
-    case SL_ROUTE_MALFORMED:
-        sl_rest_finish(r, sl_fail_in(call->arena, &r->st, SL_INVALID_ARGUMENT,
-                                     "Malformed request: %s %.*s", method_names[call->method],
-                                     (int)SL_MIN(call->target.n, (size_t)65536), call->target.p));
+    case SL_ROUTE_NO_MEMORY:
+        sl_rest_finish(r, sl_fail(&r->st, SL_RESOURCE_EXHAUSTED, "out of memory: name of a model"));
         return;
+    default: /* SL_ROUTE_MALFORMED */
+        break;
     }
+    sl_rest_finish(r, sl_fail_in(call->arena, &r->st, SL_INVALID_ARGUMENT,
+                                 "Malformed request: %s %.*s", method_names[call->method],
+                                 (int)SL_MIN(call->target.n, (size_t)65536), call->target.p));
 }
 
 /* ---- everything outside /v1/ ---- */

@@ -106,8 +106,11 @@ static void finish(match *m, sl_route_kind kind, sl_arena *arena, sl_rest_route 
             return;
         }
     }
-    if (!sl_percent_decode(&m->name, arena) || !sl_percent_decode(&m->label, arena)) {
-        out->kind = SL_ROUTE_BAD_VERSION;
+    sl_code rc = sl_percent_decode(&m->name, arena);
+    if (rc == SL_OK)
+        rc = sl_percent_decode(&m->label, arena);
+    if (rc) {
+        out->kind = rc == SL_RESOURCE_EXHAUSTED ? SL_ROUTE_NO_MEMORY : SL_ROUTE_BAD_VERSION;
         return;
     }
     out->spec.model = m->name;

@@ -16,6 +16,7 @@ typedef enum sl_route_kind {
     SL_ROUTE_MALFORMED,   /* 400 "Malformed request: POST /v1/..." */
     SL_ROUTE_NO_NAME,     /* 400 "Missing model name in request." */
     SL_ROUTE_BAD_VERSION, /* 400, empty body: digits beyond int64, or an escape that is none */
+    SL_ROUTE_NO_MEMORY,   /* to decode a name */
     SL_ROUTE_INFER,       /* POST ...:predict, :classify, :regress */
     SL_ROUTE_STATUS,
     SL_ROUTE_METADATA

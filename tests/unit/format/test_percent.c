@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/fault.h"
 #include "format/percent.h"
 
 static sl_arena arena;
@@ -13,7 +14,7 @@ static sl_arena arena;
 static bool decodes(const char *text, const char *bytes, size_t n)
 {
     sl_str s = sl_str_of(text);
-    return sl_percent_decode(&s, &arena) && sl_str_eq(s, (sl_str){bytes, n});
+    return sl_percent_decode(&s, &arena) == SL_OK && sl_str_eq(s, (sl_str){bytes, n});
 }
 
 static void escapes_are_undone_in_either_case(void **state)
@@ -32,9 +33,19 @@ static void what_is_no_escape_is_refused_and_leaves_the_text(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         sl_str s = sl_str_of(bad[i]);
-        assert_false(sl_percent_decode(&s, &arena));
+        assert_int_equal(sl_percent_decode(&s, &arena), SL_INVALID_ARGUMENT);
         assert_true(sl_str_is(s, bad[i]));
     }
+}
+
+static void without_memory_the_text_is_left(void **state)
+{
+    sl_str s = SL_STR("%41");
+    (void)state;
+    sl_fault_arm(SL_FAULT_ARENA, 1);
+    assert_int_equal(sl_percent_decode(&s, &arena), SL_RESOURCE_EXHAUSTED);
+    sl_fault_arm(SL_FAULT_ARENA, 0);
+    assert_true(sl_str_is(s, "%41"));
 }
 
 static int setup(void **state)
@@ -55,6 +66,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(escapes_are_undone_in_either_case),
         cmocka_unit_test(what_is_no_escape_is_refused_and_leaves_the_text),
+        cmocka_unit_test(without_memory_the_text_is_left),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
