@@ -124,20 +124,19 @@ static sl_code encode_message(infer *i, sl_chain *out)
     sl_predict *p = &i->predict;
     sl_pb_used used = sl_grpc_used(c, p);
     sl_pb_result r = {.used = used};
-    sl_code rc = SL_OK;
+    sl_code rc;
     switch (p->method) {
-    case SL_METHOD_PREDICT:
-        return sl_pb_encode_predict(&used, p->signature, p->run.output_index, p->run.outputs,
-                                    p->run.n_outputs, c->grpc->opt.as_content, out, c->http->arena,
-                                    &c->st);
     case SL_METHOD_CLASSIFY:
         rc = sl_predict_classify_result(p, &r.classes, &r.scores);
         return rc ? rc : sl_pb_encode_classify(&r, out, &c->st);
     case SL_METHOD_REGRESS:
         rc = sl_predict_regress_result(p, &r.values);
         return rc ? rc : sl_pb_encode_regress(&r, out, &c->st);
+    default:
+        return sl_pb_encode_predict(&used, p->signature, p->run.output_index, p->run.outputs,
+                                    p->run.n_outputs, c->grpc->opt.as_content, out, c->http->arena,
+                                    &c->st);
     }
-    return rc;
 }
 
 static sl_code encode(infer *i)

@@ -62,19 +62,18 @@ static sl_code encode(sl_rest_call *r)
     sl_predict *p = &r->predict;
     sl_chain *out = &r->http->reply;
     const sl_tensor *classes, *scores, *values;
-    sl_code rc = SL_OK;
+    sl_code rc;
     switch (p->method) {
-    case SL_METHOD_PREDICT:
-        return sl_json_encode_predict(p->signature, p->run.output_index, p->run.outputs,
-                                      p->run.n_outputs, r->row_format, out, r->http->arena, &r->st);
     case SL_METHOD_CLASSIFY:
         rc = sl_predict_classify_result(p, &classes, &scores);
         return rc ? rc : sl_json_encode_classify(classes, scores, out, &r->st);
     case SL_METHOD_REGRESS:
         rc = sl_predict_regress_result(p, &values);
         return rc ? rc : sl_json_encode_regress(values, out, &r->st);
+    default:
+        return sl_json_encode_predict(p->signature, p->run.output_index, p->run.outputs,
+                                      p->run.n_outputs, r->row_format, out, r->http->arena, &r->st);
     }
-    return rc;
 }
 
 static void ran(sl_predict *p, sl_code rc)

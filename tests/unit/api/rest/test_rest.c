@@ -1,0 +1,697 @@
+/*
+ * test_rest.c - requests of the REST interface, from their head to the reply
+ *
+ * What the answers look like is tested opposite codec/, and in tests/api against TensorFlow
+ * Serving's; here it is that each request ends in the answer that it should get, whatever fails.
+ */
+#include <fcntl.h>
+#include <sched.h>
+
+#include "unit/api/messages.h"
+
+#define ONE "{\"instances\":[1.5]}"
+#define ROW(m) "{\"signature_name\":\"" m "\",\"examples\":[{\"x\":1}]}"
+#define PROTOBUF "content-type: application/x-protobuf\n"
+
+typedef struct row {
+    request q;
+    int status;
+    const char *part; /* of the body */
+} row;
+
+static const row rows[] = {
+    /* status and metadata */
+    {Q(GET, "/v1/models/m", NULL, ""), 200, "\"AVAILABLE\""},
+    {Q(GET, "/v1/models/m/versions/2", NULL, ""), 200, "version 2 is broken"},
+    {Q(GET, "/v1/models/m/versions/7", NULL, ""), 404, "Could not find version 7 of model m"},
+    {Q(GET, "/v1/models/%6d", NULL, ""), 200, "\"AVAILABLE\""},
+    {Q(GET, "/v1/models/m/labels/%6c", NULL, ""), 200,
+     "\"AVAILABLE\""}, /* labels are ignored here */
+    {Q(GET, "/v1/models/none", NULL, ""), 404, "Could not find any versions of model none"},
+    {Q(GET, "/v1/models/m/metadata", NULL, ""), 200, "\"version\": \"1\""},
+    {Q(GET, "/v1/models/d/metadata", NULL, ""), 200, "\"version\": \"1\""},
+    {Q(GET, "/v1/models/none/metadata", NULL, ""), 404,
+     "Servable not found for request: Latest(none)"},
+    /* inference */
+    {Q(POST, "/v1/models/m:predict", NULL, ONE), 200, "\"predictions\": [1.5\n"},
+    {Q(POST, "/v1/models/d:predict", NULL, ONE), 200, "\"predictions\": [1.5\n"},
+    {Q(POST, "/v1/models/m/versions/1:predict", NULL, "{\"inputs\":[2.5]}"), 200,
+     "\"outputs\": [\n        2.5\n"},
+    {Q(POST, "/v1/models/m:classify", NULL, ROW("classify")), 200, "[\"no\", 0.5]"},
+    {Q(POST, "/v1/models/m:regress", NULL, ROW("regress")), 200, "\"results\": [0.5]"},
+    {Q(POST, "/v1/models/none:predict", NULL, ONE), 404, "Servable not found"},
+    {Q(POST, "/v1/models/none:classify", NULL, ROW("classify")), 404, "Servable not found"},
+    {Q(POST, "/v1/models/m/versions/2:predict", NULL, ONE), 404, "Specific(m, 2)"},
+    {Q(POST, "/v1/models/m:predict", NULL, "{\"instances\":"), 400, "JSON"},
+    {Q(POST, "/v1/models/m:classify", NULL, "{"), 400, "JSON"},
+    {Q(POST, "/v1/models/m:regress", NULL, ROW("classify")), 400, "Expected one output"},
+    {Q(POST, "/v1/models/m:predict", NULL, ROW("none")), 400, "none"},
+    {{.method = SL_HTTP_POST, .target = "/v1/models/m:predict", .undecodable = true},
+     400,
+     "cannot be decompressed"},
+    /* what is no such path */
+    {Q(GET, "/v1/models", NULL, ""), 400, "Missing model name in request."},
+    {Q(GET, "/v1/models/m/versions/99999999999999999999", NULL, ""), 400, ""},
+    {Q(GET, "/v1/models/%zz", NULL, ""), 400, ""},
+    {Q(GET, "/v1/nothing?a=b", NULL, ""), 400, "Malformed request: GET /v1/nothing?a=b"},
+    {Q(DELETE, "/v1/models/m", NULL, ""), 400, "Malformed request: DELETE /v1/models/m"},
+    {Q(GET, "/elsewhere", NULL, ""), 404, "the reason"},
+    /* CORS */
+    {Q(OPTIONS, "/v1/models/m", "origin: http://a\n", ""), 200, ""},
+    {Q(OPTIONS, "/v1/models/m", "origin: https://a\n", ""), 200, ""},
+    {Q(OPTIONS, "/v1/models/m", "origin: a\n", ""), 400, ""},
+    {Q(OPTIONS, "/v1/models/m", "origin: \n", ""), 400, ""},
+    {Q(OPTIONS, "/v1/models/m", NULL, ""), 400, ""},
+    /* probes */
+    {Q(GET, "/healthz", NULL, ""), 200, "ok\n"},
+    {Q(GET, "/startupz", NULL, ""), 200, "ok\n"},
+    {Q(GET, "/readyz", NULL, ""), 200, "ok\n"},
+};
+
+static void every_request_gets_its_answer(void **state)
+{
+    world *w = *state;
+    for (size_t i = 0; i < SL_COUNTOF(rows); i++) {
+        ask(w, &rows[i].q);
+        says(w, rows[i].status, rows[i].part);
+    }
+}
+
+static void a_target_is_quoted_but_not_all_of_it(void **state)
+{
+    world *w = *state;
+    enum { LONG = 70000 };
+    char *target = calloc(1, LONG);
+    memset(target, 'x', LONG - 1);
+    memcpy(target, "/v1/", 4);
+    ask(w, &(request){.method = SL_HTTP_GET, .target = target});
+    says(w, 400, "Malformed request: GET /v1/xxx");
+    assert_true(w->a.n > 65536 && w->a.n < 65536 + 100);
+    free(target);
+}
+
+static void an_error_that_http_finds_has_a_reason(void **state)
+{
+    world *w = *state;
+    static const char *const messages[] = {NULL, "", "too large"};
+    for (int i = 0; i < 3; i++) {
+        sl_chain body = {0};
+        const char *type;
+        char text[128] = "";
+        sl_api_on_error(413, messages[i], &body, &type, &w->api);
+        assert_true(body.size < sizeof text);
+        sl_chain_copy(&body, text);
+        sl_chain_reset(&body);
+        assert_non_null(strstr(text, i == 2 ? "\"too large\"" : "\"the reason\""));
+        assert_string_equal(type, "application/json");
+    }
+}
+
+static void an_answer_says_who_gave_it_and_to_which_request(void **state)
+{
+    world *w = *state;
+    const request named = Q(POST, "/v1/models/m:predict", "x-request-id: a-1\n", ONE),
+                  insane = Q(POST, "/v1/models/m:predict", "x-request-id: \x7f\n", ONE);
+    ask(w, &named);
+    assert_true(has_header(w, "x-sluice-version: 1\r\n"));
+    assert_true(has_header(w, "x-request-id: a-1\r\n"));
+    assert_false(has_header(w, "Access-Control"));
+    w->rest.opt.cors = true;
+    ask(w, &insane);
+    assert_true(has_header(w, "x-request-id: "));
+    assert_false(has_header(w, "\x7f"));
+    assert_true(has_header(w, "Access-Control-Allow-Origin: *\r\n"));
+}
+
+static void a_server_that_starts_or_drains_says_so(void **state)
+{
+    world *w = *state;
+    atomic_store(&w->rest.started, false);
+    static const row starting[] = {
+        {Q(GET, "/healthz", NULL, ""), 200, "ok\n"},
+        {Q(GET, "/startupz", NULL, ""), 503, "models are loading\n"},
+        {Q(GET, "/readyz", NULL, ""), 503, "models are loading\n"},
+        {Q(GET, "/v1/models/m", NULL, ""), 200, "AVAILABLE"},
+        {Q(GET, "/v1/models/m/metadata", NULL, ""), 503, "server is starting"},
+        {Q(POST, "/v1/models/m:predict", NULL, ONE), 503, "server is starting"},
+    };
+    for (size_t i = 0; i < SL_COUNTOF(starting); i++) {
+        ask(w, &starting[i].q);
+        says(w, starting[i].status, starting[i].part);
+        assert_int_equal(has_header(w, "Retry-After: 1\r\n"), starting[i].status == 503);
+    }
+    atomic_store(&w->rest.started, true);
+    atomic_store(&w->rest.draining, true);
+    ask(w, &(request)Q(GET, "/readyz", NULL, ""));
+    says(w, 503, "draining\n");
+    ask(w, &(request)Q(GET, "/startupz", NULL, ""));
+    says(w, 200, "ok\n");
+}
+
+static void the_page_of_metrics_has_one_path(void **state)
+{
+    world *w = *state;
+    ask(w, &(request)Q(GET, "/metrics", NULL, ""));
+    says(w, 200, "# TYPE");
+    ask(w, &(request)Q(GET, "/monitoring/page", NULL, ""));
+    says(w, 404, "");
+    w->rest.opt.metrics_path = "/monitoring/page";
+    ask(w, &(request)Q(GET, "/monitoring/page", NULL, ""));
+    says(w, 200, "# TYPE");
+    ask(w, &(request)Q(GET, "/monitoring/page?a", NULL, ""));
+    says(w, 400, "Unexpected path: /monitoring/page?a. Should be /monitoring/page");
+    ask(w, &(request)Q(GET, "/metrics", NULL, ""));
+    says(w, 200, "# TYPE");
+    w->rest.opt.extra_routes = false;
+    ask(w, &(request)Q(GET, "/metrics", NULL, ""));
+    says(w, 404, "");
+    ask(w, &(request)Q(GET, "/v2", NULL, ""));
+    says(w, 404, "");
+    assert_true(w->call.close);
+    w->rest.opt.extra_routes = true;
+    w->rest.opt.oip = NULL;
+    ask(w, &(request)Q(GET, "/v2", NULL, ""));
+    says(w, 404, "");
+}
+
+static void what_the_model_does_wrong_is_the_answer(void **state)
+{
+    world *w = *state;
+    static const struct {
+        sl_code code;
+        int status;
+    } refusals[] = {{SL_INVALID_ARGUMENT, 400},
+                    {SL_RESOURCE_EXHAUSTED, 429},
+                    {SL_UNAVAILABLE, 503},
+                    {SL_DEADLINE_EXCEEDED, 504},
+                    {SL_INTERNAL, 500}};
+    const request q = Q(POST, "/v1/models/m:predict", NULL, ONE);
+    for (size_t i = 0; i < SL_COUNTOF(refusals); i++) {
+        atomic_store(&engine_does.refusal, refusals[i].code);
+        ask(w, &q);
+        says(w, refusals[i].status, "the engine refuses");
+        assert_true(has_header(w, "x-sluice-version: 1\r\n"));
+    }
+    atomic_store(&engine_does.refusal, SL_OK);
+    atomic_store(&engine_does.spoilt, true);
+    ask(w, &(request)Q(POST, "/v1/models/m:classify", NULL, ROW("classify")));
+    says(w, 400, "Expected Tensor shape: [batch_size num_classes] but got");
+    ask(w, &(request)Q(POST, "/v1/models/m:regress", NULL, ROW("regress")));
+    says(w, 400, "Expected output Tensor shape to be either");
+    assert_int_equal(sl_rest_http_status((sl_code)99), 500);
+}
+
+/* ---- protobuf ---- */
+
+typedef enum shape { PREDICT, EXAMPLES, RUBBISH } shape;
+
+typedef struct binary_row {
+    const char *target;
+    shape shape;
+    spec spec;
+    int n, status;
+    const char *part;
+} binary_row;
+
+static const binary_row binaries[] = {
+    {"/v1/models/m:predict", PREDICT, {.model = "m"}, 1, 200, "serving_default"},
+    {"/v1/models/m:predict", PREDICT, {NULL}, 1, 200, "serving_default"},
+    {"/v1/models/m/versions/1:predict", PREDICT, {.version = 1}, 1, 200, "serving_default"},
+    {"/v1/models/m:classify", EXAMPLES, {.signature = "classify"}, 1, 200, "classify"},
+    {"/v1/models/m:regress", EXAMPLES, {.signature = "regress"}, 2, 200, "regress"},
+    {"/v1/models/m:regress", EXAMPLES, {.signature = "regress"}, 0, 400, "Input is empty."},
+    {"/v1/models/m:classify", EXAMPLES, {.signature = "none"}, 1, 400, "No signature was found"},
+    {"/v1/models/m:predict", PREDICT, {.signature = "none"}, 1, 400, "key \\\"none\\\" not found"},
+    {"/v1/models/m/labels/stable:predict", PREDICT, {.label = "stable"}, 1, 200, "serving"},
+    {"/v1/models/m:predict", PREDICT, {.model = "d"}, 1, 400, "model_spec names the model"},
+    {"/v1/models/m:predict", PREDICT, {.version = 1}, 1, 400, "another version or label"},
+    {"/v1/models/m/versions/1:predict", PREDICT, {.version = 2}, 1, 400, "another version"},
+    {"/v1/models/m:predict", PREDICT, {.label = "a"}, 1, 400, "another version or label"},
+    {"/v1/models/m:classify", EXAMPLES, {.label = "a"}, 1, 400, "another version or label"},
+    {"/v1/models/m:predict", RUBBISH, {NULL}, 0, 400, "is not a PredictRequest in protobuf"},
+    {"/v1/models/m:classify", RUBBISH, {NULL}, 0, 400, "is not a ClassificationRequest"},
+    {"/v1/models/m:regress", RUBBISH, {NULL}, 0, 400, "is not a RegressionRequest"},
+};
+
+static sl_text binary_body(const binary_row *r)
+{
+    sl_text rubbish = {0};
+    switch (r->shape) {
+    case PREDICT:
+        return predict_message(r->spec, r->n);
+    case EXAMPLES:
+        return examples_message(r->spec, r->n);
+    default:
+        sl_text_puts(&rubbish, "\xff");
+        return rubbish;
+    }
+}
+
+/* Zeros in an answer hide what follows them. */
+static bool body_has(const world *w, const char *part)
+{
+    return memmem(w->a.body, w->a.n, part, strlen(part)) != NULL;
+}
+
+static void protobuf_is_answered_with_protobuf(void **state)
+{
+    world *w = *state;
+    for (size_t i = 0; i < SL_COUNTOF(binaries); i++) {
+        const binary_row *r = &binaries[i];
+        sl_text t = binary_body(r);
+        ask(w, &(request){.method = SL_HTTP_POST,
+                          .target = r->target,
+                          .headers = PROTOBUF,
+                          .body = as_str(&t)});
+        sl_text_fini(&t);
+        says(w, r->status, "");
+        if (!body_has(w, r->part))
+            fail_msg("%s: %s", r->target, w->a.body);
+        assert_string_equal(w->a.type,
+                            r->status == 200 ? "application/x-protobuf" : "application/json");
+    }
+}
+
+static void the_content_type_says_that_it_is_protobuf(void **state)
+{
+    world *w = *state;
+    static const struct {
+        const char *header;
+        int status;
+    } types[] = {{"content-type: application/x-protobuf\n", 200},
+                 {"content-type: Application/X-Protobuf \t;x=y\n", 200},
+                 {"content-type: application/x-protobufs\n", 400},
+                 {"content-type: ;\n", 400},
+                 {"content-type: application/json\n", 400},
+                 {NULL, 400}};
+    sl_text t = predict_message((spec){NULL}, 1);
+    for (size_t i = 0; i < SL_COUNTOF(types); i++) {
+        ask(w, &(request){.method = SL_HTTP_POST,
+                          .target = "/v1/models/m:predict",
+                          .headers = types[i].header,
+                          .body = as_str(&t)});
+        says(w, types[i].status, "");
+    }
+    w->rest.opt.extra_routes = false;
+    ask(w, &(request){.method = SL_HTTP_POST,
+                      .target = "/v1/models/m:predict",
+                      .headers = PROTOBUF,
+                      .body = as_str(&t)});
+    says(w, 400, "JSON");
+    sl_text_fini(&t);
+}
+
+static void a_protobuf_answer_that_cannot_be_made_is_an_error(void **state)
+{
+    world *w = *state;
+    atomic_store(&engine_does.spoilt, true);
+    static const binary_row rows_[] = {
+        {"/v1/models/m:classify", EXAMPLES, {.signature = "classify"}, 1, 400, "Expected Tensor"},
+        {"/v1/models/m:regress", EXAMPLES, {.signature = "regress"}, 1, 400, "Expected output"}};
+    for (size_t i = 0; i < SL_COUNTOF(rows_); i++) {
+        sl_text t = binary_body(&rows_[i]);
+        ask(w, &(request){.method = SL_HTTP_POST,
+                          .target = rows_[i].target,
+                          .headers = PROTOBUF,
+                          .body = as_str(&t)});
+        says(w, 400, rows_[i].part);
+        sl_text_fini(&t);
+    }
+    w->service.check_method_name = true;
+    sl_text t = predict_message((spec){.signature = "odd"}, 1);
+    ask(w, &(request){.method = SL_HTTP_POST,
+                      .target = "/v1/models/m:predict",
+                      .headers = PROTOBUF,
+                      .body = as_str(&t)});
+    says(w, 500, "Expected prediction signature method_name to be one of");
+    sl_text_fini(&t);
+}
+
+/* ---- where it happens ---- */
+
+static sl_text large_body(void)
+{
+    sl_text t = {0};
+    sl_text_puts(&t, "{\"instances\":[1.5");
+    for (int i = 0; i < 2000; i++)
+        sl_text_puts(&t, ",1.5");
+    sl_text_puts(&t, "]}");
+    return t;
+}
+
+static void a_large_body_is_decoded_on_a_worker(void **state)
+{
+    world *w = *state;
+    sl_text t = large_body();
+    const request q = {.method = SL_HTTP_POST,
+                       .target = "/v1/models/m:predict",
+                       .body = as_str(&t)},
+                  bad = {.method = SL_HTTP_POST,
+                         .target = "/v1/models/m:predict",
+                         .body = {t.p, t.n - 1}},
+                  gone = {.method = SL_HTTP_POST,
+                          .target = "/v1/models/m:predict",
+                          .body = as_str(&t),
+                          .gone = true};
+    ask(w, &q); /* there is none: here, then */
+    says(w, 200, "predictions");
+    employ(w, 1);
+    ask(w, &q);
+    says(w, 200, "predictions");
+    ask(w, &bad);
+    says(w, 400, "JSON");
+    int runs = atomic_load(&engine_does.runs);
+    ask(w, &gone);
+    says(w, 499, "waited too long");
+    assert_int_equal(atomic_load(&engine_does.runs), runs);
+    sl_text_fini(&t);
+}
+
+static void a_model_that_is_not_cheap_runs_on_a_worker(void **state)
+{
+    world *w = *state;
+    const request q = Q(POST, "/v1/models/m:predict", NULL, ONE);
+    w->spent_ns = UINT64_MAX;
+    ask(w, &q); /* there is none */
+    says(w, 200, "predictions");
+    w->spent_ns = 0;
+    atomic_store(&w->spent, 0);
+    employ(w, 1);
+    atomic_store(&engine_does.dear, true);
+    ask(w, &q);
+    says(w, 200, "predictions");
+    atomic_store(&engine_does.dear, false);
+    w->spent_ns = UINT64_MAX; /* so does any, when the loop has done enough */
+    while (!sl_workers_idle(w->service.workers))
+        sched_yield();
+    ask(w, &q);
+    says(w, 200, "predictions");
+    assert_int_equal(atomic_load(&w->spent), 2); /* only the loop's own counts: http/ knows */
+    occupy(w);
+    ask(w, &q); /* nobody is idle: here, then */
+    says(w, 200, "predictions");
+    let_go(w);
+}
+
+static void when_the_queue_is_full_nothing_waits(void **state)
+{
+    world *w = *state;
+    sl_text t = large_body();
+    const request large = {.method = SL_HTTP_POST,
+                           .target = "/v1/models/m:predict",
+                           .body = as_str(&t)},
+                  small = Q(POST, "/v1/models/m:predict", NULL, ONE);
+    employ(w, 1);
+    occupy(w);
+    ask(w, &large);
+    says(w, 503, "overloaded");
+    assert_true(has_header(w, "Retry-After: 1\r\n"));
+    atomic_store(&engine_does.dear, true);
+    ask(w, &small);
+    says(w, 503, "overloaded");
+    let_go(w);
+    sl_text_fini(&t);
+}
+
+/* ---- on demand ---- */
+
+static void a_version_on_demand_is_loaded_by_its_first_request(void **state)
+{
+    world *w = *state;
+    employ(w, 1);
+    ask(w, &(request)Q(POST, "/v1/models/d:predict", NULL, ONE));
+    says(w, 200, "predictions");
+}
+
+static void a_request_that_is_wrong_is_refused_when_its_version_is_there(void **state)
+{
+    world *w = *state;
+    ask(w, &(request)Q(POST, "/v1/models/d:predict", NULL, "{\"instances\":["));
+    says(w, 400, "JSON");
+}
+
+static void what_has_waited_for_a_version_needs_a_place_in_the_queue(void **state)
+{
+    world *w = *state;
+    employ(w, 1);
+    occupy(w);
+    ask(w, &(request)Q(POST, "/v1/models/d:predict", NULL, ONE));
+    says(w, 503, "overloaded");
+    let_go(w);
+}
+
+static void so_do_metadata(void **state)
+{
+    world *w = *state;
+    employ(w, 1);
+    occupy(w);
+    ask(w, &(request)Q(GET, "/v1/models/d/metadata", NULL, ""));
+    says(w, 503, "overloaded");
+    let_go(w);
+}
+
+static void one_that_cannot_be_loaded_is_refused(void **state)
+{
+    world *w = *state;
+    outcome(w->f, 1, SL_INTERNAL);
+    ask(w, &(request)Q(POST, "/v1/models/d:predict", NULL, ONE));
+    says(w, 503, "version 1 is broken");
+    ask(w, &(request)Q(GET, "/v1/models/d/metadata", NULL, ""));
+    says(w, 503, "version 1 is broken");
+}
+
+/* ---- traffic, the log ---- */
+
+static void a_header_chooses_among_the_arms_of_a_split(void **state)
+{
+    world *w = *state;
+    static const sl_split_arm arms[] = {{{NULL, 1}, 1}, {{NULL, 3}, 1}};
+    const sl_traffic_config t = {.arms = arms, .n_arms = 2, .sticky_header = "x-user"};
+    int counts[4] = {0};
+    make_version(w->f, "m", "3");
+    serve(w, &(sl_model_config){.policy = SL_POLICY_ALL, .traffic = &t});
+    until(w->f, "m", 3, SL_STATE_AVAILABLE);
+    for (int i = 0; i < 64; i++) {
+        char header[32];
+        const request q = {.method = SL_HTTP_POST,
+                           .target = "/v1/models/m:predict",
+                           .headers = header,
+                           .body = SL_STR(ONE)};
+        snprintf(header, sizeof header, "x-user: %d\n", i / 2);
+        ask(w, &q);
+        says(w, 200, "predictions");
+        counts[i % 2 + 2 * has_header(w, "x-sluice-version: 3")]++;
+    }
+    assert_int_equal(counts[0], counts[1]); /* the same value, the same version */
+    assert_int_equal(counts[2], counts[3]);
+    assert_true(counts[0] > 0 && counts[2] > 0);
+    ask(w, &(request)Q(POST, "/v1/models/m:predict", NULL, ONE));
+    says(w, 200, "predictions");
+}
+
+static void what_was_answered_is_copied_for_a_shadow(void **state)
+{
+    world *w = *state;
+    sl_status st = {0};
+    static const sl_split_arm arms[] = {{{NULL, 1}, 1}};
+    const sl_traffic_config t = {
+        .arms = arms, .n_arms = 1, .has_shadow = true, .shadow = {NULL, 3}, .shadow_percent = 100};
+    make_version(w->f, "m", "3");
+    serve(w, &(sl_model_config){.policy = SL_POLICY_ALL, .traffic = &t});
+    until(w->f, "m", 3, SL_STATE_AVAILABLE);
+    assert_int_equal(sl_shadows_new(&(sl_shadows_options){0}, &w->service.shadows, &st), SL_OK);
+    ask(w, &(request)Q(POST, "/v1/models/m:predict", NULL, ONE));
+    says(w, 200, "predictions");
+    close_call(w);
+    sl_shadows_free(w->service.shadows);
+    w->service.shadows = NULL;
+    assert_int_equal(atomic_load(&engine_does.runs), 2);
+}
+
+static void a_line_is_logged_for_each_request_that_is_wanted(void **state)
+{
+    world *w = *state;
+    char path[256], text[8192];
+    static sl_tls_peer tls = {.version = "TLSv1.3", .subject = "CN=ann"};
+    static const struct {
+        request q;
+        const char *part;
+    } lines[] = {
+        {Q(POST, "/v1/models/m:predict", NULL, ONE), "model=\"m\" version=1 signature"},
+        {Q(POST, "/v1/models/m:predict", NULL, "{"), "status=400"},
+        {Q(GET, "/v1/models/m/metadata", NULL, ""),
+         "path=\"/v1/models/m/metadata\" model=\"m\" version=1"},
+        {Q(GET, "/v1/models/none/metadata", NULL, ""), "model=\"none\" signature=\"\" status=404"},
+        {Q(GET, "/v1/models/m", NULL, ""),
+         "method=\"GET\" path=\"/v1/models/m\" model=\"m\" signature"},
+    };
+    snprintf(path, sizeof path, "%s/log", w->f->dir);
+    int fd = open(path, O_CREAT | O_RDWR, 0600);
+    assert_true(fd >= 0);
+    w->access.mode = SL_ACCESS_ALL;
+    sl_log_prepare(&(sl_log_options){.level = SL_FATAL, .fd = fd});
+    for (size_t i = 0; i < SL_COUNTOF(lines); i++) {
+        w->tls = i % 2 ? &tls : NULL;
+        ask(w, &lines[i].q);
+        ssize_t n = pread(fd, text, sizeof text - 1, 0);
+        assert_true(n > 0);
+        text[n] = '\0';
+        if (strstr(text, lines[i].part) == NULL || (strstr(text, "TLSv1.3") != NULL) != (i % 2))
+            fail_msg("%s", text);
+        assert_int_equal(ftruncate(fd, 0), 0);
+        lseek(fd, 0, SEEK_SET);
+    }
+    w->access.mode = SL_ACCESS_ERRORS;
+    ask(w, &lines[0].q);
+    w->rest.opt.access = NULL;
+    ask(w, &lines[1].q);
+    assert_int_equal(lseek(fd, 0, SEEK_END), 0);
+    sl_log_prepare(&(sl_log_options){.level = SL_FATAL, .fd = 2});
+    close(fd);
+}
+
+/* ---- the guard ---- */
+
+static void who_may_not_is_told_so(void **state)
+{
+    world *w = *state;
+    static const struct {
+        request q;
+        int status;
+        const char *part;
+    } asked[] = {
+        {Q(POST, "/v1/models/m:predict", NULL, ONE), 401, ""},
+        {Q(POST, "/v1/models/m:predict", STRANGER, ONE), 401, ""},
+        {Q(GET, "/metrics", STRANGER, ""), 401, ""},
+        {Q(POST, "/v1/models/m:predict", BOB, ONE), 403, ""},
+        {Q(POST, "/v1/models/m:predict", ANN, ONE), 200, "predictions"},
+        {Q(GET, "/v1/models/m/metadata", BOB, ""), 200, "metadata"},
+        {Q(GET, "/v1/models/m/metadata", ANN, ""), 403, ""},
+        {Q(GET, "/v1/models/m", ANN, ""), 403, ""},
+        {Q(GET, "/v1/models", ANN, ""), 400, "Missing model name"},
+        {Q(GET, "/v1/models", NULL, ""), 400, "Missing model name"},
+        {Q(OPTIONS, "/v1/models/m", "origin: http://a\n", ""), 200, ""},
+        {Q(GET, "/metrics", NULL, ""), 401, ""},
+        {Q(GET, "/metrics", ANN, ""), 403, ""},
+        {Q(GET, "/metrics", BOB, ""), 200, "# TYPE"},
+        {Q(GET, "/healthz", NULL, ""), 200, "ok"},
+    };
+    guarded(w, "rule { principal: 'token:ann' allow: PREDICT }"
+               "rule { principal: 'token:bob' allow: [METADATA, METRICS] }");
+    for (size_t i = 0; i < SL_COUNTOF(asked); i++) {
+        ask(w, &asked[i].q);
+        says(w, asked[i].status, asked[i].part);
+        assert_int_equal(has_header(w, "WWW-Authenticate: Bearer"), asked[i].status == 401);
+    }
+}
+
+static void who_asks_too_often_is_told_when_to_come_back(void **state)
+{
+    world *w = *state;
+    const request q = Q(POST, "/v1/models/m:predict", ANN, ONE);
+    sl_clock_fake(1000000000000u);
+    guarded(w, "rule { principal: 'token:ann' allow: PREDICT }"
+               "limit { requests_per_second: 0.5 burst: 1 }");
+    ask(w, &q);
+    says(w, 200, "");
+    ask(w, &q);
+    says(w, 429, "");
+    assert_true(has_header(w, "Retry-After: 3\r\n"));
+    ask(w, &(request)Q(GET, "/v1/models", ANN, "")); /* means nothing, so it does not count */
+    says(w, 400, "");
+}
+
+static void a_stranger_is_refused_before_a_large_body_is_read(void **state)
+{
+    world *w = *state;
+    static const struct {
+        request q;
+        bool refused; /* at the head */
+        int status;
+    } asked[] = {
+        {Q(POST, "/v1/models/m:predict", "content-length: 5000\n", ""), true, 401},
+        {Q(POST, "/v1/models/m:predict", BOB "content-length: 5000\n", ""), true, 403},
+        {Q(POST, "/v1/models/m:predict", "transfer-encoding: chunked\n", ""), true, 401},
+        {Q(POST, "/v1/models/m:predict", "content-length: 99999999999999999999\n", ""), true, 401},
+        {Q(POST, "/v1/models/m:predict", ANN "content-length: 5000\n", ""), false, 400},
+        {Q(POST, "/v1/models/m:predict", "content-length: 4096\n", ""), false, 401},
+        {Q(POST, "/v1/models/m:predict", NULL, ""), false, 401},
+        {Q(OPTIONS, "/v1/models/m:predict", "content-length: 5000\n", ""), false, 400},
+        {Q(POST, "/v2/models/m/infer", "content-length: 5000\n", ""), true, 401},
+        {Q(POST, "/v2/models/m/infer", ANN "content-length: 5000\n", ""), false, 400},
+        {Q(POST, "/elsewhere", "content-length: 5000\n", ""), false, 404},
+    };
+    guarded(w, "rule { principal: 'token:ann' allow: PREDICT }");
+    for (size_t i = 0; i < SL_COUNTOF(asked); i++) {
+        ask(w, &asked[i].q);
+        says(w, asked[i].status, "");
+        assert_int_equal(w->a.refused, asked[i].refused);
+    }
+}
+
+/* ---- without memory ---- */
+
+static void every_answer_survives_without_memory(void **state)
+{
+    world *w = *state;
+    request q;
+    w->rest.opt.cors = true;
+    for (size_t i = 0; i < SL_COUNTOF(rows); i++) {
+        q = rows[i].q;
+        char headers[128];
+        snprintf(headers, sizeof headers, "x-request-id: one\n%s", q.headers ? q.headers : "");
+        q.headers = headers;
+        survives_without_memory(w, &q, false);
+    }
+    for (size_t i = 0; i < SL_COUNTOF(binaries); i++) {
+        sl_text t = binary_body(&binaries[i]);
+        q = (request){.method = SL_HTTP_POST,
+                      .target = binaries[i].target,
+                      .headers = PROTOBUF "x-request-id: one\n",
+                      .body = as_str(&t)};
+        survives_without_memory(w, &q, false);
+        sl_text_fini(&t);
+    }
+    survives_without_memory(w, &(request)Q(GET, "/metrics", NULL, ""), true);
+}
+
+static void a_refusal_survives_without_memory(void **state)
+{
+    world *w = *state;
+    const request q = Q(POST, "/v1/models/%6d:predict", BOB "content-length: 5000\n", "");
+    guarded(w, "rule { principal: 'token:ann' allow: PREDICT }");
+    survives_without_memory(w, &q, true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(every_request_gets_its_answer),
+        T(a_target_is_quoted_but_not_all_of_it),
+        T(an_error_that_http_finds_has_a_reason),
+        T(an_answer_says_who_gave_it_and_to_which_request),
+        T(a_server_that_starts_or_drains_says_so),
+        T(the_page_of_metrics_has_one_path),
+        T(what_the_model_does_wrong_is_the_answer),
+        T(protobuf_is_answered_with_protobuf),
+        T(the_content_type_says_that_it_is_protobuf),
+        T(a_protobuf_answer_that_cannot_be_made_is_an_error),
+        T(a_large_body_is_decoded_on_a_worker),
+        T(a_model_that_is_not_cheap_runs_on_a_worker),
+        T(when_the_queue_is_full_nothing_waits),
+        T(a_version_on_demand_is_loaded_by_its_first_request),
+        T(a_request_that_is_wrong_is_refused_when_its_version_is_there),
+        T(what_has_waited_for_a_version_needs_a_place_in_the_queue),
+        T(so_do_metadata),
+        T(one_that_cannot_be_loaded_is_refused),
+        T(a_header_chooses_among_the_arms_of_a_split),
+        T(what_was_answered_is_copied_for_a_shadow),
+        T(a_line_is_logged_for_each_request_that_is_wanted),
+        T(who_may_not_is_told_so),
+        T(who_asks_too_often_is_told_when_to_come_back),
+        T(a_stranger_is_refused_before_a_large_body_is_read),
+        T(every_answer_survives_without_memory),
+        T(a_refusal_survives_without_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
