@@ -87,6 +87,13 @@ sl_code sl_grpc_may(sl_grpc_call *c, sl_permission what, sl_str model, sl_str la
 bool sl_grpc_await(sl_grpc_call *c, sl_predict *p, const sl_model_spec *wanted);
 bool sl_grpc_unwound(sl_grpc_call *c, sl_where where);
 
+/* That is the version which answers: for the reply's metadata and the access log. */
+static inline void sl_grpc_names_version(sl_grpc_call *c, const sl_version *v)
+{
+    c->has_version = true;
+    c->version = v->number;
+}
+
 /* Ends the call: c->st if rc, else what call->reply holds. The call may be gone when it returns. */
 void sl_grpc_finish(sl_grpc_call *c, sl_code rc);
 /* Sends the head, if that has not been done, and the messages in call->reply. On the loop. */

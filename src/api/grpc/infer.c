@@ -72,10 +72,8 @@ static sl_code resolve(infer *i, const sl_pb_model_spec *spec)
     if (rc)
         return rc;
     rc = sl_predict_resolve(&i->predict, &wanted, spec->signature_name);
-    if (i->predict.version != NULL) {
-        i->call.version = i->predict.version->number;
-        i->call.has_version = true;
-    }
+    if (i->predict.version != NULL)
+        sl_grpc_names_version(&i->call, i->predict.version);
     return rc;
 }
 

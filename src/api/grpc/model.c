@@ -28,8 +28,7 @@ static sl_code encode_metadata(metadata *m)
     if (rc)
         return rc;
     const sl_version *v = m->predict.version;
-    c->version = v->number;
-    c->has_version = true;
+    sl_grpc_names_version(c, v);
     sl_chain *out = sl_grpc_reply_begin(c, &r);
     rc = sl_pb_encode_metadata(spec.name, v->number, v->signatures, out, &c->st);
     return sl_grpc_reply_end(c, &r, rc);

@@ -36,8 +36,7 @@ static sl_code prepare(multi *m)
     rc = sl_predict_resolve_version(&m->version, &wanted);
     if (rc)
         return rc;
-    c->version = m->version.version->number;
-    c->has_version = true;
+    sl_grpc_names_version(c, m->version.version);
     sl_multi_task *tasks = sl_arena_try_alloc(c->http->arena, s->n_tasks * sizeof *tasks);
     if (tasks == NULL)
         return sl_fail(&c->st, SL_RESOURCE_EXHAUSTED, "out of memory: %zu tasks", s->n_tasks);

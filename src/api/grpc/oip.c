@@ -10,6 +10,7 @@
 #include "api/grpc/infer.h"
 #include "base/clock.h"
 #include "codec/oip_pb.h"
+#include "service/shadow.h"
 
 /* ---- ModelInfer ---- */
 
@@ -34,13 +35,13 @@ static sl_code decode(infer *i)
     i->decoded = true;
     c->model = r->model;
     c->signature = r->signature;
-    rc = sl_oip_spec(r->model, r->version, &spec, &c->st);
+    rc = sl_oip_spec(r->model, r->version, c->http, &spec, &c->st);
     if (rc == SL_OK)
         rc = sl_grpc_approach(c, &i->predict, SL_MAY_PREDICT, &spec);
     if (rc == SL_OK)
         rc = sl_predict_resolve(&i->predict, &spec, r->signature);
     if (i->predict.version != NULL)
-        c->version = i->predict.version->number;
+        sl_grpc_names_version(c, i->predict.version);
     if (rc == SL_OK)
         rc = sl_oip_match(r, i->predict.signature, c->http->arena, &i->run, &c->st);
     if (rc)
@@ -69,6 +70,7 @@ static sl_code encode(infer *i)
 static void ran(sl_predict *p, sl_code rc)
 {
     infer *i = (infer *)((char *)p - offsetof(infer, predict));
+    sl_http_spend(i->call.http, p->run_ns);
     i->call.queue_ns += p->queue_ns;
     i->call.run_ns = p->run_ns;
     sl_grpc_finish(&i->call, rc ? rc : encode(i));
@@ -89,6 +91,11 @@ static void begin_infer(sl_grpc_call *c, sl_where where)
         sl_grpc_finish(c, rc);
     else
         sl_predict_start(&i->predict, where);
+}
+
+static sl_shadow *copy_infer(sl_grpc_call *c)
+{
+    return sl_shadow_take(&((infer *)c)->predict);
 }
 
 static void release_infer(sl_grpc_call *c)
@@ -138,7 +145,7 @@ static sl_code decode_model(sl_grpc_call *c, sl_model_spec *spec)
     sl_str name, version;
     sl_code rc = sl_oip_pb_decode_model(c->message, &name, &version, &c->st);
     c->model = name;
-    return rc ? rc : sl_oip_spec(name, version, spec, &c->st);
+    return rc ? rc : sl_oip_spec(name, version, c->http, spec, &c->st);
 }
 
 /* A model that nobody knows is not ready, either. */
@@ -179,7 +186,7 @@ static sl_code encode_metadata(metadata *m)
         rc = sl_oip_versions(c->grpc->opt.service, &spec, c->http->arena, &versions, &n, &c->st);
     if (rc)
         return rc;
-    c->version = m->predict.version->number;
+    sl_grpc_names_version(c, m->predict.version);
     sl_chain *out = sl_grpc_reply_begin(c, &r);
     rc = sl_oip_pb_encode_metadata(c->model, versions, n, sl_oip_main_signature(m->predict.version),
                                    out, &c->st);
@@ -276,6 +283,7 @@ const sl_grpc_method sl_grpc_oip_infer = {.path = PATH("ModelInfer"),
                                           .infers = true,
                                           .needs_models = true,
                                           .begin = begin_infer,
+                                          .copy = copy_infer,
                                           .release = release_infer};
 const sl_grpc_method sl_grpc_oip_live = {
     .path = PATH("ServerLive"), .size = sizeof(sl_grpc_call), .open = true, .begin = begin_live};

@@ -74,6 +74,7 @@ static sl_code encode(sl_oip_call *c)
 static void ran(sl_predict *p, sl_code rc)
 {
     sl_oip_call *c = (sl_oip_call *)((char *)p - offsetof(sl_oip_call, predict));
+    sl_http_spend(c->http, p->run_ns);
     sl_oip_finish(c, rc ? rc : encode(c));
 }
 
@@ -107,7 +108,7 @@ void sl_oip_infer(sl_oip_call *c)
     const sl_oip_options *opt = &c->oip->opt;
     sl_http_call *call = c->http;
     sl_workers *workers = opt->service->workers;
-    sl_code rc = sl_oip_spec(c->route.model, c->route.version, &c->spec, &c->st);
+    sl_code rc = sl_oip_spec(c->route.model, c->route.version, call, &c->spec, &c->st);
     c->inferred = true;
     sl_predict_init(&c->predict, opt->service, call->arena, &c->st);
     c->predict.method = SL_METHOD_PREDICT;

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "codec/examples_json.h"
 #include "metrics/metrics.h"
+#include "service/shadow.h"
 #include "sluice/version.h"
 
 static const char *const method_names[] = {"GET",    "HEAD",    "POST", "PUT",
@@ -54,17 +55,19 @@ static void log_access(sl_oip_call *c, sl_code rc, uint64_t total_ns)
     const sl_predict *p = &c->predict;
     sl_access_entry e = {.id = c->id,
                          .peer = call->peer,
+                         .tls = call->tls ? call->tls->version : NULL,
+                         .tls_client = call->tls ? call->tls->subject : NULL,
                          .method = sl_str_of(method_names[call->method]),
                          .target = call->target,
                          .model = c->route.model,
                          .signature = c->request.signature,
-                         .version = c->inferred && p->version ? p->version->number : 0,
+                         .version = p->version ? p->version->number : 0,
                          .status = call->status,
                          .bytes_in = call->wire_bytes,
                          .bytes_out = call->reply.size,
                          .decode_us = c->decode_ns / 1000,
-                         .queue_us = c->inferred ? p->queue_ns / 1000 : 0,
-                         .run_us = c->inferred ? p->run_ns / 1000 : 0,
+                         .queue_us = p->queue_ns / 1000,
+                         .run_us = p->run_ns / 1000,
                          .encode_us = c->encode_ns / 1000,
                          .total_us = total_ns / 1000,
                          .error = rc ? c->st.msg : NULL};
@@ -79,6 +82,10 @@ static void add_headers(sl_oip_call *c)
     sl_rest_add_guard_headers(call, &c->admission);
     if (c->binary && call->status == 200)
         sl_chain_printf(&call->head, "Inference-Header-Content-Length: %zu\r\n", c->json_bytes);
+    if (c->predict.version != NULL)
+        sl_chain_printf(&call->head, "x-sluice-version: %lld\r\n",
+                        (long long)c->predict.version->number);
+    
     sl_chain_puts(&call->head, "x-request-id: ");
     sl_chain_add(&call->head, c->id.p, c->id.n);
     sl_chain_puts(&call->head, "\r\n");
@@ -104,6 +111,7 @@ void sl_oip_finish(sl_oip_call *c, sl_code rc)
         count(c, rc, total_ns);
     if (opt->access != NULL && sl_access_wants(opt->access, call->status))
         log_access(c, rc, total_ns);
+    sl_shadow *copy = rc == SL_OK && c->inferred ? sl_shadow_take(&c->predict) : NULL;
     sl_oip_request_release(&c->request);
     if (c->predict.service != NULL)
         sl_predict_fini(&c->predict);
@@ -113,6 +121,7 @@ void sl_oip_finish(sl_oip_call *c, sl_code rc)
         sl_http_reply(call);
     else
         sl_http_reply_posted(call);
+    sl_shadow_start(copy); /* the answer is on its way */
 }
 
 /* ---- what is asked about ---- */
@@ -146,7 +155,7 @@ static sl_code model_ready(sl_oip_call *c)
 {
     sl_model_spec spec;
     bool ready = false;
-    sl_code rc = sl_oip_spec(c->route.model, c->route.version, &spec, &c->st);
+    sl_code rc = sl_oip_spec(c->route.model, c->route.version, c->http, &spec, &c->st);
     if (rc == SL_OK)
         rc = sl_oip_ready(c->oip->opt.service, &spec, c->http->arena, &ready, &c->st);
     if (rc)
@@ -181,7 +190,7 @@ static void described(sl_predict *p, sl_code rc)
 
 static void model_metadata(sl_oip_call *c)
 {
-    sl_code rc = sl_oip_spec(c->route.model, c->route.version, &c->spec, &c->st);
+    sl_code rc = sl_oip_spec(c->route.model, c->route.version, c->http, &c->spec, &c->st);
     if (rc) {
         sl_oip_finish(c, rc);
         return;
@@ -319,7 +328,7 @@ static void serve(sl_oip_call *c)
     case SL_OIP_NO_MEMORY:
         sl_oip_finish(c, sl_fail(&c->st, SL_RESOURCE_EXHAUSTED, "out of memory: name of a model"));
         return;
-    case SL_OIP_UNKNOWN:
+    default: /* SL_OIP_UNKNOWN */
         sl_oip_finish(c, sl_fail_in(c->http->arena, &c->st, SL_NOT_FOUND,
                                     "there is nothing at %.*s", SL_STR_ARG(c->http->path)));
         return;

@@ -8,9 +8,18 @@
 
 /* ---- versions ---- */
 
-sl_code sl_oip_spec(sl_str model, sl_str version, sl_model_spec *out, sl_status *st)
+/* For a traffic split with a sticky key. */
+static sl_str header_value(const void *call, const char *name)
 {
-    *out = (sl_model_spec){.model = model, .has_version = version.n > 0};
+    const sl_str *value = sl_http_header_find(call, name);
+    return value != NULL ? *value : (sl_str){"", 0};
+}
+
+sl_code sl_oip_spec(sl_str model, sl_str version, const sl_http_call *call, sl_model_spec *out,
+                    sl_status *st)
+{
+    *out = (sl_model_spec){
+        .model = model, .has_version = version.n > 0, .header = header_value, .header_arg = call};
     if (version.n == 0 || sl_str_to_int64(version, &out->version))
         return SL_OK;
     return sl_fail(st, SL_INVALID_ARGUMENT, "\"%.*s\" is no version: versions are numbers",
@@ -131,7 +140,7 @@ static size_t put_model(sl_str name, const sl_version_info *list, int n, bool re
         bool ready = list[i].state == SL_STATE_AVAILABLE;
         if (ready || !ready_only)
             to[count++] = (sl_oip_model){name.p, list[i].number, ready, state_text(list[i].state),
-                                         list[i].message ? list[i].message : ""};
+                                         list[i].message};
     }
     if (n == 0 && !ready_only)
         to[count++] = (sl_oip_model){name.p, -1, false, "UNAVAILABLE", "no version is known"};

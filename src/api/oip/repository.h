@@ -16,9 +16,10 @@
 #include "guard/guard.h"
 #include "service/service.h"
 
-/* The version that is asked for: "" is the one that the server chooses. INVALID_ARGUMENT: the text
- * is no number. */
-sl_code sl_oip_spec(sl_str model, sl_str version, sl_model_spec *out, sl_status *st);
+/* The version that `call` asks for: "" is the one that the server chooses, perhaps by a header.
+ * INVALID_ARGUMENT: the text is no number. */
+sl_code sl_oip_spec(sl_str model, sl_str version, const sl_http_call *call, sl_model_spec *out,
+                    sl_status *st);
 
 /* Numbers of the versions that are available, highest first; the array is in the arena. */
 sl_code sl_oip_versions(sl_service *s, const sl_model_spec *spec, sl_arena *arena, int64_t **out,

@@ -4,9 +4,6 @@
  * What the answers look like is tested opposite codec/, and in tests/api against TensorFlow
  * Serving's; here it is that each request ends in the answer that it should get, whatever fails.
  */
-#include <fcntl.h>
-#include <sched.h>
-
 #include "unit/api/messages.h"
 
 #define ONE "{\"instances\":[1.5]}"
@@ -492,62 +489,27 @@ static void a_header_chooses_among_the_arms_of_a_split(void **state)
 static void what_was_answered_is_copied_for_a_shadow(void **state)
 {
     world *w = *state;
-    sl_status st = {0};
-    static const sl_split_arm arms[] = {{{NULL, 1}, 1}};
-    const sl_traffic_config t = {
-        .arms = arms, .n_arms = 1, .has_shadow = true, .shadow = {NULL, 3}, .shadow_percent = 100};
-    make_version(w->f, "m", "3");
-    serve(w, &(sl_model_config){.policy = SL_POLICY_ALL, .traffic = &t});
-    until(w->f, "m", 3, SL_STATE_AVAILABLE);
-    assert_int_equal(sl_shadows_new(&(sl_shadows_options){0}, &w->service.shadows, &st), SL_OK);
+    cast_a_shadow(w);
     ask(w, &(request)Q(POST, "/v1/models/m:predict", NULL, ONE));
     says(w, 200, "predictions");
-    close_call(w);
-    sl_shadows_free(w->service.shadows);
-    w->service.shadows = NULL;
-    assert_int_equal(atomic_load(&engine_does.runs), 2);
+    assert_int_equal(runs_with_shadows(w), 2);
 }
 
 static void a_line_is_logged_for_each_request_that_is_wanted(void **state)
 {
     world *w = *state;
-    char path[256], text[8192];
-    static sl_tls_peer tls = {.version = "TLSv1.3", .subject = "CN=ann"};
-    static const struct {
-        request q;
-        const char *part;
-    } lines[] = {
+    static const log_row lines[] = {
         {Q(POST, "/v1/models/m:predict", NULL, ONE), "model=\"m\" version=1 signature"},
         {Q(POST, "/v1/models/m:predict", NULL, "{"), "status=400"},
-        {Q(GET, "/v1/models/m/metadata", NULL, ""),
-         "path=\"/v1/models/m/metadata\" model=\"m\" version=1"},
+        {Q(GET, "/v1/models/m/metadata", NULL, ""), "/m/metadata\" model=\"m\" version=1"},
         {Q(GET, "/v1/models/none/metadata", NULL, ""), "model=\"none\" signature=\"\" status=404"},
-        {Q(GET, "/v1/models/m", NULL, ""),
-         "method=\"GET\" path=\"/v1/models/m\" model=\"m\" signature"},
+        {Q(GET, "/v1/models/m", NULL, ""), "path=\"/v1/models/m\" model=\"m\" signature"},
     };
-    snprintf(path, sizeof path, "%s/log", w->f->dir);
-    int fd = open(path, O_CREAT | O_RDWR, 0600);
-    assert_true(fd >= 0);
-    w->access.mode = SL_ACCESS_ALL;
-    sl_log_prepare(&(sl_log_options){.level = SL_FATAL, .fd = fd});
-    for (size_t i = 0; i < SL_COUNTOF(lines); i++) {
-        w->tls = i % 2 ? &tls : NULL;
-        ask(w, &lines[i].q);
-        ssize_t n = pread(fd, text, sizeof text - 1, 0);
-        assert_true(n > 0);
-        text[n] = '\0';
-        if (strstr(text, lines[i].part) == NULL || (strstr(text, "TLSv1.3") != NULL) != (i % 2))
-            fail_msg("%s", text);
-        assert_int_equal(ftruncate(fd, 0), 0);
-        lseek(fd, 0, SEEK_SET);
-    }
+    logs(w, lines, SL_COUNTOF(lines));
     w->access.mode = SL_ACCESS_ERRORS;
     ask(w, &lines[0].q);
     w->rest.opt.access = NULL;
     ask(w, &lines[1].q);
-    assert_int_equal(lseek(fd, 0, SEEK_END), 0);
-    sl_log_prepare(&(sl_log_options){.level = SL_FATAL, .fd = 2});
-    close(fd);
 }
 
 /* ---- the guard ---- */
