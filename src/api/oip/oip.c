@@ -85,7 +85,8 @@ static void add_headers(sl_oip_call *c)
     if (c->predict.version != NULL)
         sl_chain_printf(&call->head, "x-sluice-version: %lld\r\n",
                         (long long)c->predict.version->number);
-    
+    if (call->status == 405)
+        sl_chain_printf(&call->head, "Allow: %s\r\n", c->route.allow);
     sl_chain_puts(&call->head, "x-request-id: ");
     sl_chain_add(&call->head, c->id.p, c->id.n);
     sl_chain_puts(&call->head, "\r\n");
@@ -102,7 +103,7 @@ void sl_oip_finish(sl_oip_call *c, sl_code rc)
         sl_oip_json_encode_error(&c->st, &call->reply);
         call->status = sl_rest_http_status(rc);
     }
-    if (c->route.kind == SL_OIP_WRONG_METHOD)
+    if (c->route.kind == SL_OIP_WRONG_METHOD && rc == SL_INVALID_ARGUMENT) /* not if refused */
         call->status = 405;
     call->content_type = rc == SL_OK && c->binary ? "application/octet-stream" : "application/json";
     add_headers(c);

@@ -167,7 +167,10 @@ sl_code sl_oip_index(sl_service *s, sl_guard *guard, const sl_admission *a, bool
         sizes[i] = -1; /* hidden */
         if (guard != NULL && sl_guard_may(guard, a, SL_MAY_STATUS, x.list[i], SL_STR(""), &ignored))
             continue;
-        if (sl_manager_status(s->manager, &spec, arena, &lists[i], &sizes[i], &ignored))
+        sl_code rc = sl_manager_status(s->manager, &spec, arena, &lists[i], &sizes[i], st);
+        if (rc == SL_RESOURCE_EXHAUSTED)
+            return rc;
+        if (rc)
             sizes[i] = 0; /* configured, and nothing was found */
         all += (size_t)SL_MAX(sizes[i], 1);
     }

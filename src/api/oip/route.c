@@ -88,6 +88,7 @@ void sl_oip_route_parse(sl_http_method method, sl_str path, sl_arena *arena, sl_
         return;
     bool post = out->kind >= SL_OIP_INFER;
     bool get = method == SL_HTTP_GET || method == SL_HTTP_HEAD;
+    out->allow = post ? "POST" : "GET, HEAD";
     if (post ? method != SL_HTTP_POST : !get)
         out->kind = SL_OIP_WRONG_METHOD;
 }

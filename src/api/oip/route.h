@@ -22,6 +22,7 @@ typedef enum sl_oip_kind {
 
 typedef struct sl_oip_route {
     sl_oip_kind kind;
+    const char *allow;     /* the methods of a path that there is */
     sl_str model, version; /* percent-decoded, in the path or in the arena; version n == 0: none */
 } sl_oip_route;
 

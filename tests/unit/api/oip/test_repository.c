@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "api/oip/repository.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/thread.h"
@@ -151,6 +152,35 @@ static void without_a_way_to_change_there_is_none(void **state)
     sl_oip_changer_fini(&f->changer);
 }
 
+static void without_a_thread_nothing_is_changed(void **state)
+{
+    fixture *f = *state;
+    sl_fault_arm(SL_FAULT_THREAD, 1);
+    assert_int_equal(submit(f, 0, "a", true), SL_RESOURCE_EXHAUSTED);
+    sl_fault_arm(SL_FAULT_THREAD, 0);
+    assert_int_equal(submit(f, 1, "b", true), SL_OK); /* the next one tries again */
+    wait_for(f, &f->done, 1);
+    sl_oip_changer_fini(&f->changer);
+    assert_string_equal(f->order, "+b");
+}
+
+static void a_model_is_described_by_its_default_signature_or_the_first(void **state)
+{
+    fixture *f = *state;
+    static const sl_signature list[] = {
+        {.key = "__a"}, {.key = "__b"}, {.key = "c"}, {.key = "serving_default"}};
+    static const struct {
+        int first, count;
+        const char *key;
+    } rows[] = {{0, 4, "serving_default"}, {0, 3, "c"}, {1, 2, "c"}, {0, 2, ""}, {0, 0, ""}};
+    for (size_t i = 0; i < SL_COUNTOF(rows); i++) {
+        const sl_signatures s = {.list = list + rows[i].first, .count = rows[i].count};
+        const sl_version v = {.signatures = &s};
+        assert_string_equal(sl_oip_main_signature(&v)->key, rows[i].key);
+    }
+    sl_oip_changer_fini(&f->changer);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -160,6 +190,8 @@ int main(void)
         T(the_end_waits_for_one_and_refuses_the_others),
         T(only_so_many_wait),
         T(without_a_way_to_change_there_is_none),
+        T(without_a_thread_nothing_is_changed),
+        T(a_model_is_described_by_its_default_signature_or_the_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
