@@ -10,10 +10,12 @@ static int connects, disconnects;
 static char last_peer[64];
 static const char *refused; /* the peer that may not */
 
+static bool believed;
+
 static bool is_proxy(sl_str peer, void *arg)
 {
     (void)peer, (void)arg;
-    return true;
+    return believed;
 }
 
 static bool on_connect(sl_str peer, int listener, void **held, void *arg)
@@ -39,6 +41,7 @@ static int set_up(void **state)
     f->server->opts.on_disconnect = on_disconnect;
     connects = disconnects = 0;
     refused = NULL;
+    believed = true;
     return 0;
 }
 
@@ -46,6 +49,18 @@ static int tear_down(void **state)
 {
     fail_call(NULL, 0, 0);
     return fx_tear_down(state);
+}
+
+static void who_is_not_believed_speaks_for_itself_alone(void **state)
+{
+    fixture *f = *state;
+    believed = false;
+    int fd = connect_client(f);
+    assert_true(begins(exchange_text(f, fd, "GET /a HTTP/1.1\r\n\r\n"), "HTTP/1.1 200 "));
+    assert_string_equal(last_peer, "unix");
+    assert_true(begins(exchange_text(f, fd, HEADER GET), "HTTP/1.1 400 "));
+    assert_string_equal(last_peer, "unix");
+    close(fd);
 }
 
 static bool is_closed(fixture *f, int fd)
@@ -202,6 +217,7 @@ int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        T(who_is_not_believed_speaks_for_itself_alone),
         T(a_proxy_names_its_client_in_however_many_pieces),
         T(a_proxy_without_a_header_is_a_client_itself),
         T(who_may_not_connect_is_closed),

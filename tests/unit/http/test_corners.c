@@ -128,6 +128,20 @@ static void without_memory_a_refusal_is_a_close(void **state)
     fx_free(f);
 }
 
+static void without_memory_who_connects_is_closed(void **state)
+{
+    fixture *f = *state;
+    int fd = connect_tcp(f);
+    sl_fault_arm(SL_FAULT_ALLOC, 1);
+    turn(f);
+    assert_int_equal(sl_fault_count(SL_FAULT_ALLOC), 1);
+    sl_fault_arm(SL_FAULT_ALLOC, 0);
+    receive(f, fd);
+    assert_true(f->eof && f->text_n == 0);
+    assert_int_equal(connections(f), 0);
+    close(fd);
+}
+
 static void far_too_many_are_closed_without_a_word(void **state)
 {
     (void)state;
@@ -433,6 +447,7 @@ int main(void)
         T(a_socket_that_cannot_be_watched_is_closed),
         T(a_loop_that_cannot_listen_says_so_and_the_others_go_on),
         cmocka_unit_test(without_memory_a_refusal_is_a_close),
+        T(without_memory_who_connects_is_closed),
         cmocka_unit_test(far_too_many_are_closed_without_a_word),
         T(a_batch_that_cannot_be_written_ends_the_connection),
         T(only_so_many_exchanges_are_kept),

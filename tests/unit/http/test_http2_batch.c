@@ -100,12 +100,150 @@ static void trailers_find_a_vector_behind_however_many_pieces(void **state)
     }
 }
 
+/* ---- a turn has an end, though there is more ---- */
+
+static const char *flood; /* what the connection is still to read */
+static size_t flood_n, taken;
+
+static ssize_t give_flood(sl_io *io, void *p, size_t n)
+{
+    (void)io;
+    n = SL_MIN(n, flood_n);
+    memcpy(p, flood, n);
+    flood += n;
+    flood_n -= n;
+    errno = EAGAIN;
+    return n > 0 ? (ssize_t)n : -1;
+}
+
+static ssize_t take_all(sl_io *io, const struct iovec *v, int n)
+{
+    ssize_t all = 0;
+    (void)io;
+    for (int i = 0; i < n; i++)
+        all += (ssize_t)v[i].iov_len;
+    taken += (size_t)all;
+    return all;
+}
+
+static size_t flood_left(sl_io *io)
+{
+    (void)io;
+    return flood_n;
+}
+
+static void nothing(sl_io *io)
+{
+    (void)io;
+}
+
+/* Instead of a socket: faster than any. */
+static const sl_io_ops bottomless = {give_flood, take_all, nothing, flood_left, NULL, nothing};
+
+static void who_sends_without_end_leaves_others_their_turn(void **state)
+{
+    enum { FRAME = 16384, FRAMES = 80, ALL = FRAMES * (9 + FRAME), TURN = 16 * SL_SCRATCH_SIZE };
+    static char frames[ALL];
+    fixture *f = *state;
+    int fd = connect_client(f);
+    sl_conn *c = f->server->shards[0].conns;
+    raw_begin(fd, 0);
+    raw_frame(fd, NGHTTP2_SETTINGS, NGHTTP2_FLAG_ACK, 0, "", 0); /* our windows hold */
+    raw_frame(fd, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, POST_HEAD, 6);
+    turn(f);
+    for (int i = 0; i < FRAMES; i++)
+        memcpy(frames + i * (9 + FRAME),
+               i + 1 < FRAMES ? "\0\x40\0\0\0\0\0\0\1" : "\0\x40\0\0\1\0\0\0\1", 9);
+    c->io.ops = &bottomless;
+    flood = frames;
+    flood_n = ALL;
+    c->watch.ready(&c->watch, EPOLLIN);
+    assert_int_equal(flood_n, ALL - TURN);
+    assert_true(c->watch.events & EPOLLOUT); /* which wakes it, as the socket will not */
+    assert_int_equal(f->n_calls, 0);
+    turn(f);
+    assert_int_equal(flood_n, 0);
+    assert_int_equal(f->n_calls, 1);
+    assert_int_equal(f->last_body, FRAMES * FRAME);
+    assert_false(c->watch.events & EPOLLOUT);
+    close(fd);
+}
+
+static void who_takes_without_end_leaves_others_their_turn(void **state)
+{
+    enum { ALL = 15000000, LEAST = 4 << 20, BATCH = SL_H2_VECTORS / 2 * 16384 };
+    fixture *f = *state;
+    client *c = connect_wide(f);
+    sl_conn *conn = f->server->shards[0].conns;
+    h2_request(c, "GET", "/hold", NULL, 0);
+    h2_turn(c);
+    sl_buffer *b = sl_buffer_try_new(ALL);
+    sl_chain_lend(&f->held[0]->reply, b, b->data, ALL);
+    sl_buffer_release(b);
+    conn->io.ops = &bottomless;
+    taken = 0;
+    sl_http_reply(f->held[0]);
+    assert_in_range(taken, LEAST, LEAST + BATCH);
+    assert_true(conn->watch.events & EPOLLOUT);
+    assert_int_equal(f->n_done, 0);
+    turn(f);
+    assert_true(taken > ALL);
+    assert_int_equal(f->n_done, 1);
+    assert_false(f->last_given_up);
+    assert_false(conn->watch.events & EPOLLOUT);
+    h2_close(c);
+}
+
+/* ---- replies that follow from others' ends ---- */
+
+static sl_http_call *to_be_ended;
+
+static void end_another(sl_http_call *call, int status, uint64_t sent, void *arg)
+{
+    sl_http_call *other = to_be_ended;
+    to_be_ended = NULL;
+    if (other != NULL)
+        sl_http_reply(other);
+    fx_done(call, status, sent, arg);
+}
+
+static void send_for_another(fixture *f, sl_http_call *call)
+{
+    sl_buffer *b = sl_buffer_try_new(10000);
+    memset(b->data, 'x', 10000);
+    sl_chain_lend(&f->held[0]->reply, b, b->data, 10000);
+    sl_buffer_release(b);
+    sl_http_send(to_be_ended = f->held[0]);
+    sl_chain_puts(&call->reply, "x");
+    sl_http_reply(call);
+}
+
+/* An end without a byte, while those before it are in the batch and not written yet. */
+static void a_reply_may_end_in_the_turn_that_sends_its_bytes(void **state)
+{
+    fixture *f = *state;
+    client *c = connect_wide(f);
+    f->own = send_for_another;
+    f->server->opts.on_done = end_another;
+    int one = h2_request(c, "GET", "/hold", NULL, 0);
+    h2_turn(c);
+    int two = h2_request(c, "GET", "/own", NULL, 0);
+    h2_turn(c);
+    is_whole(c, one, 10000);
+    is_whole(c, two, 1);
+    assert_int_equal(f->n_done, 2);
+    h2_close(c);
+}
+
 int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, fx_set_up, fx_tear_down)
     const struct CMUnitTest tests[] = {
         T(trailers_find_room_behind_however_much_is_copied),
         T(trailers_find_a_vector_behind_however_many_pieces),
+        T(who_sends_without_end_leaves_others_their_turn),
+        T(who_takes_without_end_leaves_others_their_turn),
+        T(a_reply_may_end_in_the_turn_that_sends_its_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -422,6 +422,30 @@ static void servers_may_share_a_budget_whose_bound_moves(void **state)
     assert_int_equal(atomic_load(&shared.used), 0);
 }
 
+static void a_budget_of_its_owner_goes_before_its_own(void **state)
+{
+    fixture *f = *state;
+    sl_budget shared = {.max = 100000};
+    sl_http_options o = f->server->opts;
+    sl_http_server *v;
+    static char body[200000];
+    o.budget = &shared;
+    assert_int_equal(sl_http_listen(&f->loop, 1, "127.0.0.1:0", &o, &v, NULL, NULL), SL_OK);
+    sl_http_server *first = f->server;
+    f->server = v;
+    int fd = connect_client(f);
+    send_text(f, fd, "POST /echo HTTP/1.1\r\nContent-Length: 200000\r\n\r\n");
+    send_bytes(f, fd, body, 60000);
+    assert_true(atomic_load(&shared.used) >= 60000);
+    send_bytes(f, fd, body, 140000);
+    assert_true(begins(receive(f, fd), "HTTP/1.1 503 "));
+    close(fd);
+    turn(f);
+    assert_int_equal(atomic_load(&shared.used), 0);
+    f->server = first;
+    sl_http_free(v);
+}
+
 static void a_body_beyond_the_whole_budget_is_refused_at_once(void **state)
 {
     (void)state;
@@ -766,6 +790,28 @@ static void drain_closes_idle_connections_and_lets_the_others_finish(void **stat
     close(partial);
 }
 
+static void count_up(void *arg)
+{
+    ++*(int *)arg;
+}
+
+/* One that another loop accepted may still be on its way. */
+static void a_drain_is_done_once_whoever_comes_later(void **state)
+{
+    fixture *f = *state;
+    int done = 0;
+    sl_http_drain(f->server, count_up, &done);
+    turn(f);
+    assert_int_equal(done, 1);
+    int fd = connect_client(f);
+    turn(f);
+    receive(f, fd);
+    assert_true(f->eof);
+    assert_int_equal(connections(f), 0);
+    assert_int_equal(done, 1);
+    close(fd);
+}
+
 static void drain_without_connections_is_done_at_once(void **state)
 {
     fixture *f = *state;
@@ -876,6 +922,7 @@ int main(void)
         cmocka_unit_test(bodies_of_all_connections_share_a_budget),
         cmocka_unit_test(a_ratio_bounds_what_a_body_may_become_beside_the_absolute_bound),
         cmocka_unit_test(servers_may_share_a_budget_whose_bound_moves),
+        T(a_budget_of_its_owner_goes_before_its_own),
         cmocka_unit_test(a_body_beyond_the_whole_budget_is_refused_at_once),
         cmocka_unit_test(one_connection_too_many_is_told_so),
         T(a_gzip_body_is_unpacked),
@@ -891,6 +938,7 @@ int main(void)
         cmocka_unit_test(a_budget_is_never_exceeded),
         T(ten_thousand_idle_connections_cost_less_than_4_kb_each),
         T(drain_closes_idle_connections_and_lets_the_others_finish),
+        T(a_drain_is_done_once_whoever_comes_later),
         T(drain_without_connections_is_done_at_once),
         T(a_request_already_sent_is_answered_in_a_drain),
         T(a_server_can_be_freed_with_everything_in_progress),

@@ -1,4 +1,5 @@
 /* test_tls.c - HTTP inside TLS, and clients that speak the wrong one of the two */
+#include "support/calls.h"
 #include "unit/http/fixture.h"
 #include "unit/net/tls_fixture.h"
 
@@ -256,11 +257,34 @@ static void tls_to_a_plain_port_is_told_so(void **state)
 
 static void noise_is_closed_without_an_answer(void **state)
 {
+    static const char *const noises[] = {"\x01\x02\x03\x04", "get / http/1.1\r\n\r\n", "\xff"};
     fixture *f = ((secure *)*state)->http;
-    int fd = connect_client(f);
-    assert_string_equal(exchange_text(f, fd, "\x01\x02\x03\x04"), "");
-    assert_true(f->eof);
-    close(fd);
+    for (size_t i = 0; i < SL_COUNTOF(noises); i++) {
+        int fd = connect_client(f);
+        assert_string_equal(exchange_text(f, fd, noises[i]), "");
+        assert_true(f->eof);
+        close(fd);
+    }
+}
+
+static void a_first_look_that_finds_nothing_is_not_the_end(void **state)
+{
+    static const struct {
+        int error;
+        bool stays;
+    } cases[] = {{EAGAIN, true}, {EINTR, true}, {ECONNRESET, false}};
+    secure *s = *state;
+    for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
+        client c = dial(s);
+        SSL_do_handshake(c.ssl);
+        fail_call("recv", 1, cases[i].error);
+        turn(s->http);
+        fail_call(NULL, 0, 0);
+        assert_int_equal(connections(s->http), cases[i].stays);
+        if (cases[i].stays)
+            assert_non_null(strstr(ask_text(&c, GET), "\r\n\r\nGET /a"));
+        hang_up(&c);
+    }
 }
 
 static void an_alert_arrives_though_the_client_went_on_sending(void **state)
@@ -382,6 +406,68 @@ static void a_drain_lets_a_request_follow_its_handshake(void **state)
     hang_up(&mute);
 }
 
+static void one_connection(sl_http_limits *l)
+{
+    l->max_connections = 1;
+}
+
+static void one_too_many_is_not_worth_a_handshake(void **state)
+{
+    (void)state;
+    secure *s = make(one_connection);
+    client held = dial(s);
+    ask_text(&held, "GET /hold HTTP/1.1\r\n\r\n");
+    int fd = connect_client(s->http);
+    receive(s->http, fd);
+    assert_true(s->http->eof && s->http->text_n == 0);
+    assert_int_equal(connections(s->http), 1);
+    close(fd);
+    sl_http_reply(s->http->held[0]);
+    collect(&held);
+    assert_non_null(strstr(held.text, "HTTP/1.1 200 "));
+    hang_up(&held);
+    unmake(s);
+}
+
+/* The first request's body is kept by its handler and fills the receive buffer: the next one,
+ * which TLS has read already, needs another. */
+static void without_memory_for_the_next_request_it_is_a_503(void **state)
+{
+    enum { SIZE = SL_RECV_SIZE };
+    static char first[SIZE];
+    secure *s = *state;
+    int refused = 0;
+    memset(first, 'x', sizeof first);
+    enum { HEAD = 46 };
+    assert_int_equal(
+        sprintf(first, "POST /keep HTTP/1.1\r\nContent-Length: %d\r\n\r\n", SIZE - HEAD), HEAD);
+    first[HEAD] = 'x';
+    for (int nth = 1, hit = 1; hit; nth++) {
+        client c = dial(s);
+        assert_non_null(strstr(ask_text(&c, GET), "\r\n\r\nGET /a")); /* pools */
+        assert_int_equal(SSL_write(c.ssl, first, SIZE), SIZE);
+        assert_int_equal(SSL_write(c.ssl, GET, strlen(GET)), strlen(GET));
+        sl_fault_arm(SL_FAULT_ALLOC, nth);
+        turn(s->http);
+        hit = sl_fault_count(SL_FAULT_ALLOC) >= nth;
+        sl_fault_arm(SL_FAULT_ALLOC, 0);
+        c.n = 0;
+        collect(&c);
+        const char *second = strstr(c.text, "\r\n\r\nPOST /keep");
+        if (second != NULL && strstr(second, "HTTP/1.1 503 ") != NULL) {
+            assert_non_null(strstr(second, "Retry-After: 1\r\n"));
+            assert_true(c.eof);
+            refused++;
+        } else {
+            assert_true(hit || (second != NULL && strstr(second, "\r\n\r\nGET /a") != NULL));
+        }
+        hang_up(&c);
+        assert_int_equal(connections(s->http), 0);
+        assert_true(nth < 100);
+    }
+    assert_true(refused > 0);
+}
+
 static void every_failing_call_of_a_connection_is_survived(void **state)
 {
     secure *s = *state;
@@ -412,6 +498,7 @@ int main(void)
         T(plain_http_to_a_tls_port_is_told_so),
         cmocka_unit_test_setup_teardown(tls_to_a_plain_port_is_told_so, fx_set_up, fx_tear_down),
         T(noise_is_closed_without_an_answer),
+        T(a_first_look_that_finds_nothing_is_not_the_end),
         T(an_alert_arrives_though_the_client_went_on_sending),
         T(who_says_nothing_is_closed_in_time),
         T(a_handshake_that_stalls_is_cut_in_time),
@@ -419,6 +506,8 @@ int main(void)
         cmocka_unit_test(a_crowd_of_stalled_handshakes_keeps_nobody_out),
         T(who_says_nothing_costs_no_tls),
         T(a_drain_lets_a_request_follow_its_handshake),
+        cmocka_unit_test(one_too_many_is_not_worth_a_handshake),
+        T(without_memory_for_the_next_request_it_is_a_503),
         T(every_failing_call_of_a_connection_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
