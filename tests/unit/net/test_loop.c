@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,28 +200,6 @@ static void many_threads_post_and_each_one_keeps_its_order(void **state)
     assert_int_equal(c.seen, THROWERS * THROWS);
     assert_true(c.ordered);
     free(throwers);
-}
-
-/* A signal may come while the loop is rung. */
-static void a_loop_that_is_rung_wakes_whatever_interrupts(void **state)
-{
-    count c = {.ordered = true};
-    thrower *t = calloc(1, sizeof *t);
-    t->loop = *state, t->seen = &c.seen, t->ordered = &c.ordered;
-    assert_int_equal(sl_loop_start(*state, "rung", NULL), SL_OK);
-    fail_call("write", 1, EINTR);
-    int n = 0;
-    for (; calls_counted() == 0; n++) { /* until it slept */
-        assert_true(n < THROWS);
-        t->notes[n] = (note){.value = n + 1, .log = (int *)t};
-        sl_loop_post(*state, &t->notes[n].post, see, &t->notes[n]);
-        sched_yield();
-    }
-    sl_loop_stop(*state);
-    fail_call(NULL, 0, 0);
-    assert_int_equal(c.seen, n);
-    assert_true(c.ordered);
-    free(t);
 }
 
 static void stop_here(void *loop)
@@ -968,7 +945,6 @@ int main(void)
         WITH_LOOP(stop_ends_a_loop_after_what_was_posted),
         cmocka_unit_test(two_loops_throw_a_ball_and_lose_no_wake_up),
         WITH_LOOP(many_threads_post_and_each_one_keeps_its_order),
-        WITH_LOOP(a_loop_that_is_rung_wakes_whatever_interrupts),
         cmocka_unit_test(a_loop_that_stopped_itself_can_be_freed),
         WITH_LOOP(a_thread_that_cannot_start_is_an_error),
         WITH_LOOP(a_watch_tells_what_is_asked_for_and_nothing_else),
