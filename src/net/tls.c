@@ -144,8 +144,6 @@ static ssize_t not_now(tls_conn *t, int rc)
         return 0;
     t->broken = true;
     ERR_clear_error();
-    if (e == SSL_ERROR_SYSCALL && t->eof)
-        return 0;
     errno = e == SSL_ERROR_SYSCALL && t->error ? t->error : EPROTO;
     return -1;
 }

@@ -67,10 +67,12 @@ static sl_code read_certificates(sl_str pem, const char *name, int max, STACK_OF
     if (in == NULL || all == NULL)
         rc = sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
     while (rc == SL_OK && (x = PEM_read_bio_X509_AUX(in, NULL, NULL, NULL)) != NULL) {
-        if (sk_X509_num(all) >= max || sk_X509_push(all, x) == 0) {
-            X509_free(x);
+        if (sk_X509_num(all) >= max)
             rc = sl_fail(st, SL_INVALID_ARGUMENT, "%s: more than %d certificates", name, max);
-        }
+        else if (sk_X509_push(all, x) == 0)
+            rc = sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
+        if (rc)
+            X509_free(x);
     }
     if (rc == SL_OK && !at_end())
         rc = sl_fail(st, SL_INVALID_ARGUMENT, "%s: certificate %d cannot be read: %s", name,
@@ -106,8 +108,10 @@ static sl_code read_key(const sl_tls_pair *p, EVP_PKEY **out, sl_status *st)
     bool asked = false;
     char why[256];
     BIO *in = bio_of(p->key);
+    if (in == NULL)
+        return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
     ERR_clear_error();
-    *out = in ? PEM_read_bio_PrivateKey(in, NULL, no_passphrase, &asked) : NULL;
+    *out = PEM_read_bio_PrivateKey(in, NULL, no_passphrase, &asked);
     BIO_free(in);
     if (*out != NULL)
         return SL_OK;

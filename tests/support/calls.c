@@ -202,6 +202,18 @@ CALL(const char *, NULL, archive_entry_pathname, (void *entry), (entry))
 CALL(int, atomic_load(&error_of), archive_read_open_fd, (void *a, int fd, size_t block),
      (a, fd, block))
 CALL(void *, NULL, BIO_new_mem_buf, (const void *p, int n), (p, n))
+CALL(int, 0, OPENSSL_sk_push, (void *stack, const void *p), (stack, p))
+CALL(const char *, NULL, ERR_reason_error_string, (unsigned long e), (e))
+CALL(void *, NULL, SSL_CTX_new, (const void *versions), (versions))
+CALL(int, 0, SSL_CTX_set_cipher_list, (void *c, const char *names), (c, names))
+CALL(int, 0, SSL_CTX_set_session_id_context, (void *c, const unsigned char *id, unsigned n),
+     (c, id, n))
+CALL(int, 0, SSL_CTX_set_ex_data, (void *c, int index, void *p), (c, index, p))
+CALL(int, 0, SSL_CTX_add_client_CA, (void *c, void *x), (c, x))
+CALL(int, 0, X509_STORE_add_cert, (void *s, void *x), (s, x))
+CALL(int, 0, EVP_Digest,
+     (const void *p, size_t n, unsigned char *out, unsigned *out_n, const void *md, void *engine),
+     (p, n, out, out_n, md, engine))
 CALL(void *, NULL, EVP_MD_CTX_new, (void), ())
 CALL(int, 0, EVP_DigestInit_ex, (void *c, const void *md, void *engine), (c, md, engine))
 CALL(int, 0, EVP_DigestFinal_ex, (void *c, unsigned char *out, unsigned *n), (c, out, n))

@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
+#include "support/calls.h"
 
 #define HOUR 3600000000000ull
 
@@ -43,6 +44,7 @@ static int tear_down(void **state)
     free_identity(&f->own);
     free(f);
     sl_clock_fake(0);
+    fail_call(NULL, 0, 0);
     return 0;
 }
 
@@ -749,6 +751,80 @@ static const sl_tls_peer *show(fixture *f, authority *a, GENERAL_NAMES *names, l
     return sl_tls_peer_of(&l->io);
 }
 
+static sl_code make_anew(void *arg, sl_status *st)
+{
+    const fixture *f = arg;
+    sl_tls *tls = NULL;
+    sl_code rc = sl_tls_new(&f->options, &tls, st);
+    assert_int_equal(rc == SL_OK, tls != NULL);
+    sl_tls_release(tls);
+    return rc;
+}
+
+/* Two certificates to show, and two authorities. */
+static void whatever_call_fails_it_is_all_or_nothing_and_said(void **state)
+{
+    static const struct {
+        const char *call, *said;
+        sl_code code;
+    } cases[] = {
+        {"BIO_new_mem_buf", "out of memory", SL_RESOURCE_EXHAUSTED},
+        {"SSL_CTX_new", "OpenSSL cannot be set up: unknown reason", SL_INTERNAL},
+        {"SSL_CTX_set_cipher_list", "OpenSSL cannot be set up: unknown reason", SL_INTERNAL},
+        {"SSL_CTX_set_session_id_context", "OpenSSL cannot be set up: unknown reason", SL_INTERNAL},
+        {"SSL_CTX_set_ex_data", "OpenSSL cannot be set up: unknown reason", SL_INTERNAL},
+        {"EVP_Digest", "OpenSSL cannot be set up: unknown reason", SL_INTERNAL},
+        {"X509_STORE_add_cert", "ca.pem: out of memory", SL_RESOURCE_EXHAUSTED},
+        {"SSL_CTX_add_client_CA", "ca.pem: out of memory", SL_RESOURCE_EXHAUSTED},
+    };
+    fixture *f = *state;
+    authority a = make_authority(NULL), b = make_authority(NULL);
+    sl_tls_pair pairs[] = {f->pair, f->pair};
+    char *both = malloc(strlen(a.ca.cert_pem) + strlen(b.ca.cert_pem) + 1);
+    strcat(strcpy(both, a.ca.cert_pem), b.ca.cert_pem);
+    demand(f, &a, SL_TLS_VERIFY_REQUIRED);
+    f->options.client_ca = sl_str_of(both);
+    f->options.pairs = pairs;
+    f->options.n_pairs = 2;
+    for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
+        sl_status st = {0};
+        fail_call(cases[i].call, 1, 0);
+        assert_int_equal(make_anew(f, &st), cases[i].code);
+        assert_string_equal(st.msg, cases[i].said);
+        assert_true(fail_each_call(cases[i].call, 0, make_anew, f) >= 2);
+        ERR_clear_error();
+    }
+    free(both);
+    free_authority(&a);
+    free_authority(&b);
+}
+
+/* The list of certificates, behind those that the library makes of one. */
+static void a_list_that_cannot_grow_is_no_list_that_is_too_long(void **state)
+{
+    fixture *f = *state;
+    sl_status st = {0};
+    fail_call("OPENSSL_sk_push", 1 << 30, 0);
+    BIO *in = BIO_new_mem_buf(f->own.cert_pem, -1);
+    X509_free(PEM_read_bio_X509(in, NULL, NULL, NULL));
+    BIO_free(in);
+    fail_call("OPENSSL_sk_push", calls_counted() + 1, 0);
+    assert_int_equal(make_anew(f, &st), SL_RESOURCE_EXHAUSTED);
+    assert_string_equal(st.msg, "out of memory");
+}
+
+static void a_failure_without_a_reason_is_told_as_that(void **state)
+{
+    fixture *f = *state;
+    link_ l;
+    SSL_CTX_set_alpn_protos(f->client, (const unsigned char *)"\x04spdy", 5);
+    open_link(&l, f->tls, f->client);
+    fail_call("ERR_reason_error_string", 1, 0);
+    assert_int_equal(shake(&l), SL_TLS_FAILED);
+    assert_string_equal(sl_tls_failure(), "no reason");
+    close_link(&l);
+}
+
 static void names_that_could_deceive_do_not_count(void **state)
 {
     fixture *f = *state;
@@ -1188,6 +1264,9 @@ int main(void)
         T(a_resumed_client_is_the_same_client),
         T(a_session_does_not_outlive_a_change_of_the_authority),
         T(a_session_of_a_client_whose_certificate_expired_is_refused),
+        T(whatever_call_fails_it_is_all_or_nothing_and_said),
+        T(a_list_that_cannot_grow_is_no_list_that_is_too_long),
+        T(a_failure_without_a_reason_is_told_as_that),
         T(names_that_could_deceive_do_not_count),
         T(a_client_that_leaves_or_is_not_one_fails_the_handshake),
         T(every_failing_read_write_and_allocation_is_survived),

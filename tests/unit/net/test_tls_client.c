@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "net/tls_client.h"
+#include "support/calls.h"
 
 /* ---- a server on a thread of its own ---- */
 
@@ -17,6 +18,7 @@ typedef struct server {
     bool asks;             /* for a client's certificate */
     const identity *trust; /* ... that this one signed */
     bool only_h2;
+    bool old;  /* speaks TLS 1.2 at most */
     bool deaf; /* reads nothing after the handshake, until the client leaves */
     int fd;
     pthread_t thread;
@@ -36,6 +38,8 @@ static SSL_CTX *server_context(const server *s)
     SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_use_certificate(ctx, s->own->cert);
     SSL_CTX_use_PrivateKey(ctx, s->own->key);
+    if (s->old)
+        SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
     if (s->above != NULL)
         SSL_CTX_add1_chain_cert(ctx, s->above);
     if (s->asks)
@@ -331,6 +335,25 @@ static void a_connection_that_is_reset_is_told_by_its_errno(void **state)
     close(fd[0]);
 }
 
+static void a_reset_in_the_middle_is_told_by_its_errno(void **state)
+{
+    fixture *f = *state;
+    server s = {.own = &f->own, .old = true, .deaf = true}; /* it reads nothing at the same time */
+    const sl_tls_client_options o = {.host = "localhost", .ca_file = f->ca_file};
+    sl_tls_fault fault;
+    sl_status st = {0};
+    sl_io io;
+    char byte;
+    assert_int_equal(reach(&s, &o, &io, &fault, &st), SL_OK);
+    fail_call("read", 1, ECONNRESET);
+    assert_int_equal(sl_io_read(&io, &byte, 1), -1);
+    fail_call(NULL, 0, 0);
+    assert_int_equal(errno, ECONNRESET);
+    assert_int_equal(sl_tls_client_fault(&io, &st), SL_TLS_OTHER);
+    assert_string_equal(st.msg, strerror(ECONNRESET));
+    leave(&s, &io);
+}
+
 static void a_server_that_does_not_read_is_not_waited_for(void **state)
 {
     fixture *f = *state;
@@ -391,6 +414,7 @@ int main(void)
         T(a_server_that_wants_a_certificate_says_so_at_the_first_read),
         T(what_speaks_something_else_or_nothing_is_told_apart),
         T(a_connection_that_is_reset_is_told_by_its_errno),
+        T(a_reset_in_the_middle_is_told_by_its_errno),
         T(a_server_that_does_not_read_is_not_waited_for),
         T(a_file_that_cannot_be_read_is_named),
     };
