@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "format/utf8.h"
 #include "savedmodel/files.h"
 #include "savedmodel/model.h"
 
@@ -36,44 +37,16 @@ sl_code sl_model_no_memory(const sl_saved_model *m, sl_status *st)
 
 void *sl_model_try_array(sl_saved_model *m, size_t count, size_t size)
 {
-    size_t bytes;
-    if (!sl_mul_size(SL_MAX(count, 1), size, &bytes))
-        return NULL;
+    size_t bytes = sl_mul_capped(SL_MAX(count, 1), size);
     void *p = sl_arena_try_alloc(&m->arena, bytes);
     if (p != NULL)
         memset(p, 0, bytes);
     return p;
 }
 
-/* Bytes of the UTF-8 character at p, at most n; 0 if there is none: overlong forms, surrogates and
- * what lies beyond U+10FFFF are none. */
-static size_t character(const unsigned char *p, size_t n)
-{
-    unsigned c = p[0];
-    size_t size = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-    if (size > n)
-        return 0;
-    for (size_t i = 1; i < size; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f) || (c == 0xf0 && p[1] < 0x90) ||
-        (c == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return size;
-}
-
-/* As protobuf demands of a string field: such a name would break the JSON that shows it. */
-static bool is_utf8(sl_str s)
-{
-    size_t n = 1;
-    for (size_t i = 0; n && i < s.n; i += n)
-        n = character((const unsigned char *)s.p + i, s.n - i);
-    return n != 0;
-}
-
 sl_code sl_model_text(sl_saved_model *m, sl_str s, const char **out, sl_status *st)
 {
-    if (!is_utf8(s))
+    if (!sl_utf8_ok(s)) /* such a name would break the JSON that shows it */
         return sl_model_bad(m, s.p, "name that is not UTF-8", st);
     if (s.n && memchr(s.p, 0, s.n) != NULL)
         return sl_model_bad(m, s.p, "name with a zero byte", st);

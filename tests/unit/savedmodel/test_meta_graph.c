@@ -564,8 +564,8 @@ static void without_a_restore_op_the_object_graph_says_the_same(void **state)
 
 /* ---- restore ops that were made to harm ---- */
 
-/* Opens the meta graph with the variables of another model. */
-static void restores_nothing(sl_text meta)
+/* Opens the meta graph with the variables of another model: so many are restored. */
+static void restores(sl_text meta, int wanted)
 {
     sl_text file = within(2, meta);
     sl_buffer *index = read_file("linear", "variables/variables.index");
@@ -577,12 +577,17 @@ static void restores_nothing(sl_text meta)
     memcpy(pb->data, file.p, file.n);
     assert_int_equal(sl_model_open_bytes("m", pb, index, data, &m, NULL), SL_OK);
     sl_saved_model_restored(m, &count);
-    assert_int_equal(count, 0);
+    assert_int_equal(count, wanted);
     sl_saved_model_close(m);
     sl_buffer_release(pb);
     sl_buffer_release(index);
     sl_buffer_release(data);
     sl_text_fini(&file);
+}
+
+static void restores_nothing(sl_text meta)
+{
+    restores(meta, 0);
 }
 
 /* A call of function "f", as a node. */
@@ -730,10 +735,10 @@ static sl_code open_files(void *arg, sl_status *st)
     return rc;
 }
 
-static void memory_that_ends_on_the_way_through_many_calls_is_an_error(void **state)
+/* Each allocation of opening the meta graph fails in turn. */
+static void fails_without_memory(sl_text meta)
 {
-    (void)state;
-    sl_text file = within(2, calls(0, 1, 100));
+    sl_text file = within(2, meta);
     files f = {sl_buffer_try_new(file.n), read_file("linear", "variables/variables.index"),
                read_file("linear", "variables/variables.data-00000-of-00001")};
     assert_non_null(f.pb);
@@ -743,6 +748,74 @@ static void memory_that_ends_on_the_way_through_many_calls_is_an_error(void **st
     sl_buffer_release(f.index);
     sl_buffer_release(f.data);
     sl_text_fini(&file);
+}
+
+static sl_text node_of(const char *name, const char *op, const char *first, const char *second)
+{
+    return join(node(name, op), join(bytes(3, first), bytes(3, second)));
+}
+
+/* A Const of n strings, all `value`. */
+static sl_text strings(const char *name, const char *value, int n)
+{
+    sl_text tensor = {0}, dim = {0};
+    sl_wire_put_varint(&tensor, 1, SL_DT_STRING);
+    sl_wire_put_varint(&dim, 1, (uint64_t)n);
+    put(&tensor, 2, within(2, dim));
+    for (int i = 0; i < n; i++)
+        put(&tensor, 8, bytes(1, value));
+    return join(node(name, "Const"), within(5, map_entry("value", within(8, tensor))));
+}
+
+/* Eight copies of variables, each restored once: two ways lead to each assignment. And `more` of
+ * them are what initialises an original. */
+static sl_text eight_copies(int more)
+{
+    enum { COPIES = 8 };
+    sl_text graph = {0}, a = node("a", "NoOp"), b = node("b", "NoOp");
+    char copy[16], assign[16], control[24], value[16];
+    for (int i = 0; i < COPIES; i++) {
+        snprintf(copy, sizeof copy, "copy%d", i);
+        snprintf(assign, sizeof assign, "assign%d", i);
+        snprintf(control, sizeof control, "^assign%d", i);
+        snprintf(value, sizeof value, "r:%d", i);
+        put(&graph, 1, node(copy, "VarHandleOp"));
+        put(&graph, 1, node_of(assign, "AssignVariableOp", copy, value));
+        sl_wire_put_bytes(&a, 3, control, strlen(control));
+        sl_wire_put_bytes(&b, 3, control, strlen(control));
+    }
+    put(&graph, 1, a);
+    put(&graph, 1, b);
+    put(&graph, 1, node_of("restore", "NoOp", "^a", "^b"));
+    put(&graph, 1, strings("names", "key", COPIES));
+    put(&graph, 1, strings("slices", "", COPIES));
+    put(&graph, 1, join(node_of("r", "RestoreV2", "file", "names"), bytes(3, "slices")));
+    for (int i = 0; i < more; i++) {
+        char original[16], read[16], fill[16];
+        snprintf(original, sizeof original, "original%d", i);
+        snprintf(read, sizeof read, "read%d", i);
+        snprintf(fill, sizeof fill, "fill%d", i);
+        snprintf(copy, sizeof copy, "copy%d", i);
+        put(&graph, 1, node(original, "VarHandleOp"));
+        put(&graph, 1, join(node(read, "ReadVariableOp"), bytes(3, original)));
+        put(&graph, 1, node_of(fill, "AssignVariableOp", copy, read));
+    }
+    sl_text meta = join(join(meta_graph(), within(2, graph)), within(3, bytes(3, "restore")));
+    return join(meta, within(7, within(1, bytes(9, ""))));
+}
+
+static void memory_that_ends_on_the_way_through_a_restore_op_is_an_error(void **state)
+{
+    (void)state;
+    fails_without_memory(calls(0, 1, 100));
+    fails_without_memory(eight_copies(1));
+}
+
+static void each_assignment_counts_once_and_fills_the_original_of_a_copy(void **state)
+{
+    (void)state;
+    restores(eight_copies(0), 8);
+    restores(eight_copies(3), 11);
 }
 
 /* A call with fewer inputs than its function has arguments. */
@@ -789,7 +862,8 @@ int main(void)
         cmocka_unit_test(an_argument_that_no_caller_gives_is_not_followed),
         cmocka_unit_test(what_a_function_assigns_to_its_own_is_not_restored),
         cmocka_unit_test(what_is_almost_a_copy_fills_nothing),
-        cmocka_unit_test(memory_that_ends_on_the_way_through_many_calls_is_an_error),
+        cmocka_unit_test(each_assignment_counts_once_and_fills_the_original_of_a_copy),
+        cmocka_unit_test(memory_that_ends_on_the_way_through_a_restore_op_is_an_error),
         cmocka_unit_test(identities_in_a_circle_come_to_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
