@@ -1,6 +1,7 @@
 /* test_files.c - objects and archives into files, from a server that breaks off and lies */
 #include <errno.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -636,6 +637,38 @@ static void a_part_of_an_unknown_whole_is_taken_as_it_comes(void **state)
     expect_file("archive", hello);
 }
 
+static sem_t go_on;
+static bool told; /* how much is to come, before all of it was there */
+
+static void hear_of_the_whole(fetch_op *o)
+{
+    told |= o->total == N && o->done < N;
+    if (told || ++turns > 1000)
+        sem_post(&go_on);
+}
+
+static void the_rest_when_the_whole_is_known(web_request *r)
+{
+    half_of(r, "");
+    sem_wait(&go_on);
+    web_put(r, hello + HALF, N - HALF);
+}
+
+static void how_much_is_to_come_is_known_while_it_comes(void **state)
+{
+    (void)state;
+    told = false;
+    atomic_store(&hurry.stop, true); /* no clock is needed, nor is its haste */
+    assert_int_equal(sem_init(&go_on, 0, 0), 0);
+    web_start(the_rest_when_the_whole_is_known);
+    op = new_op();
+    op.progress = hear_of_the_whole;
+    assert_int_equal(fetch_one_file(&op, fd, "archive", build, NULL, N, &reply, &st), SL_OK);
+    assert_true(told);
+    expect_file("archive", hello);
+    sem_destroy(&go_on);
+}
+
 static void fails_always(web_request *r)
 {
     web_send(r, 500, "", "", 0);
@@ -704,6 +737,7 @@ int main(void)
         T(half_an_archive_is_never_taken_for_the_whole),
         T(parts_make_a_whole_only_when_all_are_there),
         T(a_part_of_an_unknown_whole_is_taken_as_it_comes),
+        T(how_much_is_to_come_is_known_while_it_comes),
         T(an_archive_is_asked_for_five_times),
         T(an_archive_that_finds_no_memory_says_so),
     };
