@@ -123,7 +123,8 @@ static void set(int fd, int level, int option, int value)
 /* A socket file that nobody listens on is left over from a process that was killed. */
 static void remove_stale(const sl_address *a)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* Nonblocking: somebody who does not accept is somebody, and is not waited for. */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
     if (connect(fd, &a->any, a->len) != 0 && errno == ECONNREFUSED)

@@ -661,6 +661,31 @@ static void a_socket_file_is_taken_over_only_from_the_dead(void **state)
     assert_int_equal(sl_listen_sockets(&a, 1, &alive, &st), SL_UNAVAILABLE);
 }
 
+static void a_socket_whose_owner_does_not_accept_is_not_waited_for(void **state)
+{
+    (void)state;
+    char path[64];
+    sl_address a;
+    sl_status st = {0};
+    int fds[10], n = 0, other[1];
+    snprintf(path, sizeof path, "unix:/tmp/sluice-test-busy-%d.sock", (int)getpid());
+    assert_int_equal(sl_address_parse(path, &a, &st), SL_OK);
+    int busy = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(busy, &a.any, a.len), 0);
+    assert_int_equal(listen(busy, 0), 0);
+    do {
+        assert_true(n < 10);
+        fds[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    } while (connect(fds[n++], &a.any, a.len) == 0);
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(sl_listen_sockets(&a, 1, other, &st), SL_UNAVAILABLE);
+    assert_non_null(strstr(st.msg, strerror(EADDRINUSE)));
+    while (n > 0)
+        close(fds[--n]);
+    close(busy);
+    sl_address_remove(&a);
+}
+
 static void a_port_that_is_taken_is_refused_even_with_reuseport(void **state)
 {
     (void)state;
@@ -971,6 +996,7 @@ int main(void)
         cmocka_unit_test(whatever_call_fails_nobody_listens_and_nothing_is_left),
         cmocka_unit_test(whatever_call_fails_there_is_no_loop),
         cmocka_unit_test(a_socket_file_is_taken_over_only_from_the_dead),
+        cmocka_unit_test(a_socket_whose_owner_does_not_accept_is_not_waited_for),
         WITH_LOOP(who_makes_room_goes_on_accepting),
         WITH_LOOP(a_crowd_is_accepted_in_several_turns),
         WITH_LOOP(a_listener_that_was_never_started_can_be_stopped),
