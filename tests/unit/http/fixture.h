@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -232,6 +233,20 @@ static inline int connections(const fixture *f)
 static inline bool begins(const char *text, const char *with_this)
 {
     return strncmp(text, with_this, strlen(with_this)) == 0;
+}
+
+/* n bytes as gzip, at `out`; returns how many these are. */
+static inline size_t gzip(const char *p, size_t n, char *out, size_t cap)
+{
+    z_stream z = {0};
+    deflateInit2(&z, 9, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY);
+    z.next_in = (unsigned char *)p;
+    z.avail_in = (unsigned)n;
+    z.next_out = (unsigned char *)out;
+    z.avail_out = (unsigned)cap;
+    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+    deflateEnd(&z);
+    return cap - z.avail_out;
 }
 
 /* Enough rounds for all that follows from what has been sent. */

@@ -176,6 +176,18 @@ static inline client *h2_new(fixture *f, int fd, const nghttp2_settings_entry *s
     return c;
 }
 
+/* One that has room for all that comes (`window`: of the connection and each stream), in frames of
+ * at most that size. */
+static inline client *h2_connect_wide(fixture *f, int32_t window, uint32_t frame)
+{
+    nghttp2_settings_entry e[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, (uint32_t)window},
+                                  {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, frame}};
+    client *c = h2_new(f, connect_client(f), e, 2);
+    nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, window);
+    h2_turn(c);
+    return c;
+}
+
 static inline client *h2_connect(fixture *f)
 {
     client *c = h2_new(f, connect_client(f), NULL, 0);
@@ -223,6 +235,16 @@ static inline void h2_end(client *c)
     h2_close(c);
     assert_int_equal(connections(f), 0);
     fx_free(f);
+}
+
+/* The same for one whose calls may be held: they are answered then. */
+static inline void h2_leave(client *c)
+{
+    fixture *f = c->f;
+    h2_close(c);
+    for (int i = 0; i < f->n_held; i++)
+        sl_http_reply(f->held[i]);
+    assert_int_equal(connections(f), 0);
 }
 
 /* Header pairs end with NULL. `body` NULL: none; it must stay. */
@@ -277,7 +299,7 @@ static inline void h2_more(client *c, int id, const char *p, size_t n, bool end)
 #define POST_HEAD          \
     "\x83\x84\x86\x41\x01" \
     "a"
-enum { WHOLE = NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM };
+enum { OPEN = NGHTTP2_FLAG_END_HEADERS, WHOLE = OPEN | NGHTTP2_FLAG_END_STREAM };
 
 static inline void raw_frame(int fd, int type, int flags, uint32_t id, const void *p, size_t n)
 {
@@ -288,12 +310,29 @@ static inline void raw_frame(int fd, int type, int flags, uint32_t id, const voi
     assert_int_equal(send(fd, frame, 9 + n, MSG_NOSIGNAL), 9 + n);
 }
 
+static inline void raw_post(int fd, uint32_t id, int flags)
+{
+    raw_frame(fd, NGHTTP2_HEADERS, flags, id, POST_HEAD, 6);
+}
+
 /* The preface from its byte `at` on. */
 static inline void raw_begin(int fd, size_t at)
 {
     assert_int_equal(send(fd, NGHTTP2_CLIENT_MAGIC + at, NGHTTP2_CLIENT_MAGIC_LEN - at, 0),
                      NGHTTP2_CLIENT_MAGIC_LEN - at);
     raw_frame(fd, NGHTTP2_SETTINGS, 0, 0, "", 0);
+}
+
+/* Takes n bytes off the socket, and no more. */
+static inline void raw_read(fixture *f, int fd, size_t n)
+{
+    char some[4096];
+    while (n > 0) {
+        ssize_t got = recv(fd, some, SL_MIN(n, sizeof some), 0);
+        assert_true(got > 0);
+        n -= (size_t)got;
+        turn(f);
+    }
 }
 
 static inline const char *text_of(const sl_text *t)

@@ -95,11 +95,7 @@ static void a_client_that_takes_large_frames_gets_them(void **state)
         int frames; /* of 655360 bytes */
     } cases[] = {{16384, 40}, {40000, 17}, {1 << 20, 10}};
     for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
-        nghttp2_settings_entry e[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 24},
-                                      {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, cases[i].most}};
-        client *c = h2_new(*state, connect_client(*state), e, 2);
-        nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, 1 << 24);
-        h2_turn(c);
+        client *c = h2_connect_wide(*state, 1 << 24, cases[i].most);
         int id = h2_request(c, "GET", "/big?655360", NULL, 0);
         h2_turn(c);
         assert_int_equal(h2_reply(c, id)->body.n, 655360);

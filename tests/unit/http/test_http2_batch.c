@@ -1,16 +1,6 @@
 /* test_http2_batch.c - what leaves in one turn: many replies, each kind of frame behind each other */
 #include "unit/http/h2_client.h"
 
-/* A client that has room for all that comes. */
-static client *connect_wide(fixture *f)
-{
-    nghttp2_settings_entry e = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 24};
-    client *c = h2_new(f, connect_client(f), &e, 1);
-    nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, 1 << 24);
-    h2_turn(c);
-    return c;
-}
-
 /* "/own?PIECES,SIZE,TRAILERS": so many pieces of that size, lent; SIZE 0: none. */
 static void answer_in_pieces(fixture *f, sl_http_call *call)
 {
@@ -67,7 +57,7 @@ static void trailers_find_room_behind_however_much_is_copied(void **state)
     fixture *f = *state;
     f->own = answer_in_pieces;
     for (int last = 0; last < 4 * 4096; last += 256) {
-        client *c = connect_wide(f);
+        client *c = h2_connect_wide(f, 1 << 24, 16384);
         int ids[50], n = 0;
         for (; n < 29 + last / 4096; n++)
             ids[n] = ask(c, 1, 4096, 0);
@@ -89,7 +79,7 @@ static void trailers_find_a_vector_behind_however_many_pieces(void **state)
     fixture *f = *state;
     f->own = answer_in_pieces;
     for (int pieces = 140; pieces <= 160; pieces++) {
-        client *c = connect_wide(f);
+        client *c = h2_connect_wide(f, 1 << 24, 16384);
         int one = ask(c, 100, 50, 0), two = ask(c, pieces, 40, 10), three = ask(c, 1, 100, 0);
         h2_send_at_once(c);
         h2_turn(c);
@@ -149,7 +139,7 @@ static void who_sends_without_end_leaves_others_their_turn(void **state)
     sl_conn *c = f->server->shards[0].conns;
     raw_begin(fd, 0);
     raw_frame(fd, NGHTTP2_SETTINGS, NGHTTP2_FLAG_ACK, 0, "", 0); /* our windows hold */
-    raw_frame(fd, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, POST_HEAD, 6);
+    raw_post(fd, 1, OPEN);
     turn(f);
     for (int i = 0; i < FRAMES; i++)
         memcpy(frames + i * (9 + FRAME),
@@ -173,7 +163,7 @@ static void who_takes_without_end_leaves_others_their_turn(void **state)
 {
     enum { ALL = 15000000, LEAST = 4 << 20, BATCH = SL_H2_VECTORS / 2 * 16384 };
     fixture *f = *state;
-    client *c = connect_wide(f);
+    client *c = h2_connect_wide(f, 1 << 24, 16384);
     sl_conn *conn = f->server->shards[0].conns;
     h2_request(c, "GET", "/hold", NULL, 0);
     h2_turn(c);
@@ -222,7 +212,7 @@ static void send_for_another(fixture *f, sl_http_call *call)
 static void a_reply_may_end_in_the_turn_that_sends_its_bytes(void **state)
 {
     fixture *f = *state;
-    client *c = connect_wide(f);
+    client *c = h2_connect_wide(f, 1 << 24, 16384);
     f->own = send_for_another;
     f->server->opts.on_done = end_another;
     int one = h2_request(c, "GET", "/hold", NULL, 0);

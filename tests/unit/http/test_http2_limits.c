@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <malloc.h>
 #include <sys/resource.h>
-#include <zlib.h>
 
 /* ---- sizes ---- */
 
@@ -487,12 +486,7 @@ static void frames_of_a_reset_stream_go_on_to_wait_for_a_slow_client(void **stat
 {
     fixture *f = *state;
     int small = 1;
-    static char some[10000];
-    nghttp2_settings_entry e[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 24},
-                                  {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, 1 << 16}};
-    client *c = h2_new(f, connect_client(f), e, 2);
-    nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, 1 << 24);
-    h2_turn(c);
+    client *c = h2_connect_wide(f, 1 << 24, 1 << 16);
     setsockopt(f->server->shards[0].conns->io.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
     c->deaf = true;
     h2_request(c, "GET", "/big?60000", NULL, 0);
@@ -505,12 +499,7 @@ static void frames_of_a_reset_stream_go_on_to_wait_for_a_slow_client(void **stat
     assert_int_equal(f->n_done, 0); /* there are frames of it */
     for (int i = 0; i < 3; i++) {
         pass_time(f, 11 * SECOND);
-        for (size_t n = 0; n < sizeof some;) {
-            ssize_t got = recv(c->fd, some, sizeof some - n, 0);
-            assert_true(got > 0);
-            n += (size_t)got;
-            turn(f);
-        }
+        raw_read(f, c->fd, 10000);
     }
     assert_int_equal(f->n_done, 0);
     assert_int_equal(connections(f), 1);
@@ -536,10 +525,7 @@ static void a_client_with_a_small_window_gets_everything(void **state)
 static void a_client_that_does_not_read_is_cut_off(void **state)
 {
     fixture *f = *state;
-    client *c = h2_connect(f);
-    nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, 1 << 30);
-    nghttp2_settings_entry e = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 30};
-    nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, &e, 1);
+    client *c = h2_connect_wide(f, 1 << 30, 16384);
     h2_request(c, "GET", "/big?20000000", NULL, 0);
     c->deaf = true;
     h2_turn(c);
@@ -796,10 +782,7 @@ static void whatever_allocation_fails_nothing_is_lost(void **state)
         h2_turn(c);
         done = sl_fault_count(SL_FAULT_ALLOC) < nth;
         sl_fault_arm(SL_FAULT_ALLOC, 0);
-        h2_close(c);
-        for (int i = 0; i < f->n_held; i++)
-            sl_http_reply(f->held[i]);
-        assert_int_equal(connections(f), 0);
+        h2_leave(c);
         assert_int_equal(atomic_load(&f->server->budget.used), 0);
         fx_free(f);
         assert_true(nth < 1000);
@@ -821,10 +804,7 @@ static void whatever_read_or_write_fails_nothing_is_lost(void **state)
             h2_turn(c);
             done = sl_fault_count((sl_fault)kind) < nth;
             sl_fault_arm((sl_fault)kind, 0);
-            h2_close(c);
-            for (int i = 0; i < f->n_held; i++)
-                sl_http_reply(f->held[i]);
-            assert_int_equal(connections(f), 0);
+            h2_leave(c);
             fx_free(f);
             assert_true(nth < 1000);
         }

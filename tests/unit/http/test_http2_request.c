@@ -1,8 +1,6 @@
 /* test_http2_request.c - HTTP/2: what of a request gets to the handler, and what is refused on the way */
 #include "unit/http/h2_client.h"
 
-#include <zlib.h>
-
 /* ---- heads ---- */
 
 static char seen[400]; /* "name=value;" of the last request's fields */
@@ -137,19 +135,6 @@ static void the_body_of_a_get_is_read_over(void **state)
     h2_close(c);
 }
 
-static size_t gzip(const char *p, size_t n, char *out, size_t cap)
-{
-    z_stream z = {0};
-    deflateInit2(&z, 9, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY);
-    z.next_in = (unsigned char *)p;
-    z.avail_in = (unsigned)n;
-    z.next_out = (unsigned char *)out;
-    z.avail_out = (unsigned)cap;
-    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
-    deflateEnd(&z);
-    return cap - z.avail_out;
-}
-
 static void a_gzip_body_is_unpacked_if_there_is_room(void **state)
 {
     static const char *const packed[] = {"content-encoding", "gzip", NULL};
@@ -244,43 +229,18 @@ static void a_small_body_that_is_kept_is_not_written_over(void **state)
 
 /* ---- what comes for a stream that is over ---- */
 
-static void one_stream(sl_http_options *o)
-{
-    o->limits.max_streams = 1;
-}
-
-static void data_of_a_refused_stream_is_read_over(void **state)
-{
-    (void)state;
-    fixture *f = h2_fixture(one_stream);
-    int fd = connect_client(f);
-    raw_begin(fd, 0);
-    raw_frame(fd, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, POST_HEAD, 6);
-    raw_frame(fd, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 3, POST_HEAD, 6);
-    raw_frame(fd, NGHTTP2_DATA, 0, 3, "abc", 3); /* all of it at once */
-    raw_frame(fd, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 3, "abc", 3);
-    raw_frame(fd, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, "abc", 3);
-    turn(f);
-    receive(f, fd);
-    assert_false(f->eof);
-    assert_int_equal(f->n_calls, 1);
-    assert_int_equal(f->last_body, 3);
-    close(fd);
-    fx_free(f);
-}
-
 static void data_behind_an_early_answer_is_read_over(void **state)
 {
     fixture *f = *state;
     int fd = connect_client(f);
     f->refuse = 403;
     raw_begin(fd, 0);
-    raw_frame(fd, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, POST_HEAD, 6);
+    raw_post(fd, 1, OPEN);
     raw_frame(fd, NGHTTP2_DATA, 0, 1, "abc", 3);
     raw_frame(fd, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, "abc", 3);
     turn(f);
     f->refuse = 0;
-    raw_frame(fd, NGHTTP2_HEADERS, WHOLE, 3, POST_HEAD, 6);
+    raw_post(fd, 3, WHOLE);
     turn(f);
     receive(f, fd);
     assert_false(f->eof);
@@ -302,7 +262,6 @@ int main(void)
         cmocka_unit_test(a_body_that_would_not_fit_is_refused_when_it_is_announced),
         T(a_body_that_outgrows_its_small_buffer_is_whole_or_a_503),
         T(a_small_body_that_is_kept_is_not_written_over),
-        cmocka_unit_test(data_of_a_refused_stream_is_read_over),
         T(data_behind_an_early_answer_is_read_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,6 @@
 
 #include <malloc.h>
 #include <sys/resource.h>
-#include <zlib.h>
 
 #define GET "GET /a HTTP/1.1\r\n\r\n"
 
@@ -487,19 +486,6 @@ static void one_connection_too_many_is_told_so(void **state)
 }
 
 /* ---- gzip ---- */
-
-static size_t gzip(const char *p, size_t n, char *out, size_t cap)
-{
-    z_stream z = {0};
-    deflateInit2(&z, 9, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY);
-    z.next_in = (unsigned char *)p;
-    z.avail_in = (unsigned)n;
-    z.next_out = (unsigned char *)out;
-    z.avail_out = (unsigned)cap;
-    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
-    deflateEnd(&z);
-    return cap - z.avail_out;
-}
 
 static void post_gzip(fixture *f, const char *p, size_t n)
 {

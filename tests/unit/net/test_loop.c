@@ -756,16 +756,22 @@ static void a_connection_is_accepted(void **state)
     assert_int_equal(access(path + 5, F_OK), -1);
 }
 
+/* Somebody comes, and the first time that he is to be accepted that fails. */
+static int knock_in_vain(sl_loop *l, door *d, int error)
+{
+    sl_address a;
+    open_door(l, d, "127.0.0.1:0", &a);
+    fail_call("accept4", 1, error);
+    return knock(&a);
+}
+
 static void without_descriptors_or_memory_accepting_pauses_and_goes_on(void **state)
 {
     static const int errors[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
     uint64_t now = START;
     for (size_t e = 0; e < SL_COUNTOF(errors); e++) {
         door d;
-        sl_address a;
-        open_door(*state, &d, "127.0.0.1:0", &a);
-        int fd = knock(&a);
-        fail_call("accept4", 1, errors[e]);
+        int fd = knock_in_vain(*state, &d, errors[e]);
         for (int i = 0; i < 10; i++)
             sl_loop_turn(*state, false);
         assert_int_equal(calls_counted(), 1); /* no spinning */
@@ -789,10 +795,7 @@ static void what_befell_one_connection_keeps_no_other_out(void **state)
     static const int errors[] = {ECONNABORTED, EPROTO, EINTR};
     for (size_t e = 0; e < SL_COUNTOF(errors); e++) {
         door d;
-        sl_address a;
-        open_door(*state, &d, "127.0.0.1:0", &a);
-        int fd = knock(&a);
-        fail_call("accept4", 1, errors[e]);
+        int fd = knock_in_vain(*state, &d, errors[e]);
         sl_loop_turn(*state, false);
         fail_call(NULL, 0, 0);
         assert_int_equal(d.accepted, 1);
