@@ -163,8 +163,21 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
     return 0;
 }
 
+/* nghttp2 refuses a stream without opening it (the client does not know our SETTINGS yet): what else
+ * the client has sent of it may be here before our RST_STREAM is out. */
+static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error,
+                            void *arg)
+{
+    sl_h2 *h = arg;
+    (void)session, (void)error;
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        h->last_reset = SL_MAX(h->last_reset, frame->hd.stream_id);
+    return 0;
+}
+
 void sl_h2_guard_callbacks(nghttp2_session_callbacks *cb)
 {
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb, on_invalid_frame);
     nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
 }
 

@@ -116,7 +116,7 @@ static void one_stream(sl_http_options *o)
 static void what_comes_for_a_stream_that_we_refused_may_have_been_on_its_way(void **state)
 {
     (void)state;
-    for (int at_once = 0; at_once < 1; at_once++) {
+    for (int at_once = 0; at_once < 2; at_once++) {
         fixture *f = h2_fixture(one_stream);
         int fd = connect_client(f);
         raw_begin(fd, 0);
