@@ -1,6 +1,8 @@
 /* call.c - see call.h */
 #include "api/grpc/call.h"
 
+#include <assert.h>
+
 #include "api/grpc/status.h"
 #include "api/rest/rest.h"
 #include "base/clock.h"
@@ -140,10 +142,9 @@ void sl_grpc_finish(sl_grpc_call *c, sl_code rc)
 {
     sl_http_call *call = c->http;
     sl_grpc *g = c->grpc;
-    if (rc == SL_OK && call->reply.failed)
-        rc = sl_fail(&c->st, SL_RESOURCE_EXHAUSTED, "out of memory: the reply does not fit");
-    if (rc && !c->opened)
+    if (rc) /* of a stream: what has not been sent, which may be a part of a message */
         sl_chain_reset(&call->reply);
+    assert(!call->reply.failed); /* sl_grpc_reply_end has looked */
     c->ended = true;
     write_status(c, rc);
     uint64_t total_ns = sl_now_ns() - call->started_ns;
@@ -151,7 +152,7 @@ void sl_grpc_finish(sl_grpc_call *c, sl_code rc)
     if (g->opt.access != NULL && sl_access_wants(g->opt.access, sl_rest_http_status(rc)))
         log_access(c, rc, total_ns);
     sl_shadow *copy = NULL;
-    if (rc == SL_OK && c->method != NULL && c->method->copy != NULL)
+    if (rc == SL_OK && c->method->copy != NULL) /* there is one, then */
         copy = c->method->copy(c);
     if (c->method != NULL && c->method->release != NULL)
         c->method->release(c);

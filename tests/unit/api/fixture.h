@@ -140,6 +140,8 @@ typedef struct request {
     int version;      /* of HTTP; 0: 11 */
     bool undecodable; /* the body was said to be gzip */
     bool stays;       /* a stream: ask() does not wait for its end, and `body` comes in pieces */
+    bool later;       /* ask() does not wait for the reply */
+    int takes_s;      /* so long, by the fake clock, until the body is there */
     bool gone;        /* the client has left before the work begins */
     const char *peer; /* NULL: 127.0.0.1:5 */
 } request;
@@ -181,7 +183,7 @@ typedef struct world {
 
     pthread_mutex_t lock; /* guards the next two, a.replied and what is written with it */
     bool occupied;        /* the worker */
-    int begun;
+    int begun, to_begin;
     sl_cond moved;
     answer a, usual; /* usual: see survives_without_memory */
     sl_http_call call;
@@ -194,6 +196,7 @@ typedef struct world {
     uint64_t spent_ns;  /* what the loop is said to have spent */
     atomic_ulong spent; /* what it was told */
     size_t unsent;
+    bool leaves; /* the client does, when it is sent something */
 } world;
 
 /* ---- http/, as far as it is called ---- */
@@ -229,6 +232,8 @@ void sl_http_send(sl_http_call *call)
     w->a.failed |= call->reply.failed || call->head.failed;
     w->a.n = take_chain(&call->reply, &w->a.body, w->a.n);
     w->a.sends++;
+    if (w->leaves)
+        call->on_cancel(call);
 }
 
 static inline void reply(world *w)
@@ -416,10 +421,12 @@ static inline void ask(world *w, const request *q)
         refuse(w, status, message);
         return;
     }
+    if (q->takes_s)
+        sl_clock_fake(sl_now_ns() + (uint64_t)q->takes_s * 1000000000u);
     sl_api_on_call(&w->call, &w->api);
     if (w->call.on_data != NULL && q->body.n > 0 && !is_replied(w))
         w->call.on_data(&w->call, q->body, !q->stays);
-    if (!q->stays)
+    if (!q->stays && !q->later)
         await_reply(w);
 }
 
@@ -618,6 +625,22 @@ static inline int set_up(void **state)
     return 0;
 }
 
+/* Takes all models out of the configuration, and waits until they are gone. */
+static inline void clear(world *w)
+{
+    sl_manager *m = w->f->m;
+    static const char *const names[] = {"m", "d"};
+    sl_status st;
+    assert_int_equal(sl_manager_configure(m, NULL, 0, &st), SL_OK);
+    pthread_mutex_lock(&m->lock);
+    for (int i = 0; i < 2; i++) {
+        const sl_managed *v;
+        while ((v = managed(w->f, names[i], 1)) != NULL && v->state != SL_STATE_END)
+            sl_cond_wait(&m->changed, &m->lock);
+    }
+    pthread_mutex_unlock(&m->lock);
+}
+
 /* Workers of `n` threads; without them everything happens on the loop. */
 static inline void employ(world *w, int n)
 {
@@ -642,13 +665,14 @@ static inline void wait_for_leave(sl_job *job, sl_code verdict)
     free(job);
 }
 
-/* The worker gets something to do until let_go, and its queue is full. */
-static inline void occupy(world *w)
+/* The worker gets something to do until let_go, `n` times. */
+static inline void hold_worker(world *w, int n)
 {
     sl_status st;
     w->occupied = true;
     w->begun = 0;
-    for (int i = 0; i <= MOST_WAITING_JOBS; i++) {
+    w->to_begin = n;
+    for (int i = 0; i < n; i++) {
         sl_job *job = calloc(1, sizeof *job + sizeof w);
         *(world **)(job + 1) = w;
         job->run = wait_for_leave;
@@ -660,11 +684,19 @@ static inline void occupy(world *w)
     }
 }
 
+/* ... and its queue is full. */
+static inline void occupy(world *w)
+{
+    hold_worker(w, MOST_WAITING_JOBS + 1);
+}
+
 static inline void let_go(world *w)
 {
     pthread_mutex_lock(&w->lock);
     w->occupied = false;
     sl_cond_broadcast(&w->moved);
+    while (w->begun < w->to_begin) /* until then the queue is not empty */
+        sl_cond_wait(&w->moved, &w->lock);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -713,41 +745,58 @@ typedef struct log_row {
     const char *part; /* of its line */
 } log_row;
 
-/* Each request gets its line; every second one comes over TLS. */
-static inline void logs(world *w, const log_row *rows, size_t n)
+/* The log is a file now; what is in it is read, and away. */
+static inline int open_log(const world *w)
 {
-    char path[256], text[8192];
-    static sl_tls_peer tls = {.version = "TLSv1.3", .subject = "CN=ann"};
+    char path[256];
     snprintf(path, sizeof path, "%s/log", w->f->dir);
     int fd = open(path, O_CREAT | O_RDWR, 0600);
     assert_true(fd >= 0);
-    w->access.mode = SL_ACCESS_ALL;
     sl_log_prepare(&(sl_log_options){.level = SL_FATAL, .fd = fd});
-    for (size_t i = 0; i < n; i++) {
-        w->tls = i % 2 ? &tls : NULL;
-        ask(w, &rows[i].q);
-        ssize_t got = pread(fd, text, sizeof text - 1, 0);
-        assert_true(got > 0);
-        text[got] = '\0';
-        if (strstr(text, rows[i].part) == NULL ||
-            (strstr(text, "tls=\"TLSv1.3\" tls_client=\"CN=ann\"") != NULL) != (i % 2))
-            fail_msg("%s", text);
-        assert_int_equal(ftruncate(fd, 0), 0);
-        lseek(fd, 0, SEEK_SET);
-    }
-    w->tls = NULL;
+    return fd;
+}
+
+static inline const char *read_log(int fd, char *text, size_t size)
+{
+    ssize_t n = pread(fd, text, size - 1, 0);
+    assert_true(n >= 0 && ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0);
+    text[n] = '\0';
+    return text;
+}
+
+static inline void close_log(int fd)
+{
     sl_log_prepare(&(sl_log_options){.level = SL_FATAL, .fd = 2});
     close(fd);
 }
 
-/* A guard with these rules, and the tokens slt_ann and slt_bob of ann and bob. */
+/* Each request gets its line; every second one comes over TLS. */
+static inline void logs(world *w, const log_row *rows, size_t n)
+{
+    static sl_tls_peer tls = {.version = "TLSv1.3", .subject = "CN=ann"};
+    char text[8192];
+    int fd = open_log(w);
+    w->access.mode = SL_ACCESS_ALL;
+    for (size_t i = 0; i < n; i++) {
+        w->tls = i % 2 ? &tls : NULL;
+        ask(w, &rows[i].q);
+        if (strstr(read_log(fd, text, sizeof text), rows[i].part) == NULL ||
+            (strstr(text, "tls=\"TLSv1.3\" tls_client=\"CN=ann\"") != NULL) != (i % 2))
+            fail_msg("%s", text);
+    }
+    w->tls = NULL;
+    close_log(fd);
+}
+
+/* A guard with these rules, and the tokens slt_ann, slt_bob, slt_eve of ann, bob, eve. */
 static inline void guarded(world *w, const char *rules)
 {
     char text[1024], path[256];
     sl_text wire = {0}, tokens = {0};
     sl_status st = {0};
-    static const char *const names[] = {"ann", "bob"}, *const secrets[] = {"slt_ann", "slt_bob"};
-    for (int i = 0; i < 2; i++) {
+    static const char *const names[] = {"ann", "bob", "eve"}, *const secrets[] = {
+                                                                  "slt_ann", "slt_bob", "slt_eve"};
+    for (int i = 0; i < 3; i++) {
         sl_token_line(names[i], secrets[i], 0, &tokens);
         sl_text_putc(&tokens, '\n');
     }
@@ -770,7 +819,8 @@ static inline void guarded(world *w, const char *rules)
     w->rest.opt.guard = w->oip.opt.guard = w->grpc.opt.guard = w->guard;
 }
 #define ANN "authorization: Bearer slt_ann\n"
-#define STRANGER "authorization: Bearer slt_eve\n"
+#define EVE "authorization: Bearer slt_eve\n"
+#define STRANGER "authorization: Bearer slt_mallory\n"
 #define BOB "authorization: Bearer slt_bob\n"
 
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
