@@ -16,11 +16,10 @@ bool sl_access_wants(sl_access_log *log, int status)
         return status >= 400;
     case SL_ACCESS_ALL:
         return true;
-    case SL_ACCESS_SAMPLED:
+    default: /* SL_ACCESS_SAMPLED */
         return status >= 400 || log->every <= 1 ||
                atomic_fetch_add_explicit(&log->count, 1, memory_order_relaxed) % log->every == 0;
     }
-    return false;
 }
 
 /* A value between quotes: JSON's escapes, which suit the text form too; cut at 256 bytes. */

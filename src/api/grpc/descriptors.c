@@ -3,10 +3,12 @@
  *
  * A name is looked for component by component: the package must be its beginning, then at each
  * level the next component must name something that is defined there. Levels are a loop, not a
- * recursion, and lookups are rare, so there is no index.
+ * recursion, and lookups are rare, so there is no index. The bytes are ours: a field is of the type
+ * that descriptor.proto says.
  */
 #include "api/grpc/descriptors.h"
 
+#include <assert.h>
 #include <pthread.h>
 
 #include "format/wire.h"
@@ -40,7 +42,7 @@ static sl_str get(sl_str message, unsigned field)
     sl_wire w = sl_wire_open(message);
     sl_str found = {"", 0};
     while (sl_wire_next(&w))
-        if (w.field == field && w.type == SL_WIRE_BYTES)
+        if (w.field == field)
             found = w.bytes;
     return found;
 }
@@ -48,10 +50,11 @@ static sl_str get(sl_str message, unsigned field)
 static void load(void)
 {
     sl_wire w = sl_wire_open((sl_str){(const char *)sl_descriptors, sl_descriptors_size});
-    while (sl_wire_next(&w) && n_files < SL_DESCRIPTORS_MAX)
-        if (w.field == SET_FILE && w.type == SL_WIRE_BYTES)
-            files[n_files++] =
-                (sl_descriptor_file){w.bytes, get(w.bytes, FILE_NAME), get(w.bytes, FILE_PACKAGE)};
+    while (sl_wire_next(&w)) { /* the set has no other field */
+        assert(w.field == SET_FILE && n_files < SL_DESCRIPTORS_MAX);
+        files[n_files++] =
+            (sl_descriptor_file){w.bytes, get(w.bytes, FILE_NAME), get(w.bytes, FILE_PACKAGE)};
+    }
 }
 
 int sl_descriptor_count(void)
@@ -171,9 +174,7 @@ void sl_descriptor_closure(int number, bool marked[SL_DESCRIPTORS_MAX])
             continue;
         sl_wire w = sl_wire_open(files[i].bytes);
         while (sl_wire_next(&w)) {
-            int import = w.field == FILE_DEPENDENCY && w.type == SL_WIRE_BYTES
-                             ? sl_descriptor_by_name(w.bytes)
-                             : -1;
+            int import = w.field == FILE_DEPENDENCY ? sl_descriptor_by_name(w.bytes) : -1;
             if (import >= 0)
                 marked[import] = true;
         }

@@ -146,7 +146,7 @@ sl_grpc_frame sl_grpc_frame_begin(sl_chain *out)
 sl_code sl_grpc_frame_end(sl_chain *out, const sl_grpc_frame *f, sl_status *st)
 {
     size_t n = out->size - f->begin;
-    if (out->failed || f->prefix == NULL)
+    if (out->failed)
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: the reply does not fit");
     if (n > UINT32_MAX)
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "the reply has %zu bytes: a message cannot", n);

@@ -30,7 +30,7 @@ bool sl_grpc_encoding_accepted(sl_str list, sl_grpc_encoding e);
 
 typedef struct sl_grpc_frame_limits {
     size_t max_message;      /* of a message as sent */
-    size_t max_decompressed; /* of one that was compressed, afterwards */
+    size_t max_decompressed; /* of one that was compressed, afterwards; at least 1 */
     int64_t max_ratio;       /* how many times larger it may become; 0: any */
 } sl_grpc_frame_limits;
 
@@ -42,7 +42,7 @@ typedef struct sl_grpc_frame_limits {
 sl_code sl_grpc_unframe(sl_str body, const sl_grpc_frame_limits *l, bool *compressed, sl_str *out,
                         sl_status *st);
 
-/* Unpacks a message. sl_body_reset gives it back.
+/* Unpacks a message: there is a buffer, also if it is empty. sl_body_reset gives it back.
  *   INTERNAL            damaged, or marked as compressed without a grpc-encoding
  *   RESOURCE_EXHAUSTED  no memory, or larger than the limits allow */
 sl_code sl_grpc_decompress(sl_grpc_encoding e, sl_str message, const sl_grpc_frame_limits *l,

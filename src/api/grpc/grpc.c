@@ -248,7 +248,7 @@ static sl_code unpack(sl_grpc_call *c)
         return SL_OK;
     sl_code rc = sl_grpc_decompress(c->in, c->message, &c->grpc->opt.frame, &c->unpacked, &c->st);
     if (rc == SL_OK) {
-        c->message = (sl_str){c->unpacked.buffer ? c->unpacked.buffer->data : "", c->unpacked.n};
+        c->message = (sl_str){c->unpacked.buffer->data, c->unpacked.n};
         c->message_buffer = c->unpacked.buffer;
     }
     return rc;

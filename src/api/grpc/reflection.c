@@ -150,7 +150,7 @@ static sl_code answer_packed(reflection *r, sl_str message)
     sl_grpc_frame_limits l = {.max_decompressed = MOST_MESSAGE};
     sl_code rc = sl_grpc_decompress(c->in, message, &l, &unpacked, &c->st);
     if (rc == SL_OK)
-        rc = answer(r, (sl_str){unpacked.buffer ? unpacked.buffer->data : "", unpacked.n});
+        rc = answer(r, (sl_str){unpacked.buffer->data, unpacked.n});
     sl_body_reset(&unpacked);
     return rc;
 }

@@ -704,6 +704,7 @@ static inline int tear_down(void **state)
 {
     world *w = *state;
     void *f = w->f;
+    sl_manager_stop_waiting(w->f->m); /* as the server does, before its workers go */
     sl_workers_free(w->service.workers);
     sl_grpc_fini(&w->grpc);
     sl_oip_fini(&w->oip);

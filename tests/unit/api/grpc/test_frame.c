@@ -145,6 +145,8 @@ static void a_bomb_stops_at_the_size_or_at_the_ratio(void **state)
                         "the message is damaged, or larger than 100000 bytes when decompressed");
     l.max_ratio = 10;
     assert_int_equal(unpack_zeros(100000, &l, &st), SL_RESOURCE_EXHAUSTED);
+    l.max_ratio = INT64_MAX; /* is none */
+    assert_int_equal(unpack_zeros(100000, &l, &st), SL_OK);
 }
 
 static void a_compressed_message_needs_an_encoding(void **state)
