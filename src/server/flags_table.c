@@ -242,7 +242,7 @@ const sl_flag sl_flag_table[] = {
     ROW(INT32, num_request_iterations_for_warmup, LOADING, "0",
         "how often each warm-up request runs; 0 or less: once"),
     ROW(BOOL, synthetic_warmup, LOADING, "true",
-        "where there are no warm-up requests, run each signature once with zeros before a version "
+        "where there are no warm-up requests, run each signature with zeros before a version "
         "becomes available, if it takes no strings and changes nothing",
         OURS),
     ROW(BOOL, remove_unused_fields_from_bundle_metagraph, LOADING, "true",

@@ -16,12 +16,19 @@ typedef struct request {
     sl_tensor *inputs, *outputs;
 } request;
 
-static sl_code make_input(const sl_tensor_info *info, sl_tensor *out, sl_status *st)
+static bool has_rows(const sl_tensor_info *info)
 {
-    int64_t dims[SL_MAX_RANK] = {1};
+    return info->rank < 0 || (info->rank > 0 && info->dims[0] < 0);
+}
+
+static sl_code make_input(const sl_tensor_info *info, int rows, sl_tensor *out, sl_status *st)
+{
+    int64_t dims[SL_MAX_RANK];
     int rank = info->rank < 0 ? 1 : info->rank;
     for (int i = 0; i < info->rank; i++)
         dims[i] = info->dims[i] < 0 ? 1 : info->dims[i];
+    if (has_rows(info))
+        dims[0] = rows;
     sl_dtype dtype = sl_dtype_base(info->dtype);
     int64_t count = sl_shape_count(dims, rank, SL_MAX(sl_dtype_size(dtype), 1));
     if (count < 0 || (uint64_t)count * sl_dtype_size(dtype) > MOST_BYTES)
@@ -37,8 +44,13 @@ static sl_code no_memory(sl_status *st)
     return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
 }
 
+static bool is_given(const sl_signature *sig, int input)
+{
+    return sig->defaults != NULL && sig->defaults[input].dtype != SL_DT_INVALID;
+}
+
 /* Inputs with a default are left to it, as clients do. */
-static sl_code make(const sl_signature *sig, request *r, sl_status *st)
+static sl_code make(const sl_signature *sig, int rows, request *r, sl_status *st)
 {
     size_t in = (size_t)sig->n_inputs, n = in + (size_t)sig->n_outputs;
     sl_code rc = SL_OK;
@@ -48,12 +60,11 @@ static sl_code make(const sl_signature *sig, request *r, sl_status *st)
         return no_memory(st);
     r->outputs = r->inputs + in;
     for (int i = 0; i < sig->n_inputs && rc == SL_OK; i++) {
-        const sl_tensor *usual = sig->defaults != NULL ? &sig->defaults[i] : NULL;
         r->index[i] = i;
-        if (usual != NULL && usual->dtype != SL_DT_INVALID)
-            sl_tensor_share(usual, &r->inputs[i]);
+        if (is_given(sig, i))
+            sl_tensor_share(&sig->defaults[i], &r->inputs[i]);
         else
-            rc = make_input(&sig->inputs[i], &r->inputs[i], st);
+            rc = make_input(&sig->inputs[i], rows, &r->inputs[i], st);
     }
     for (int i = 0; i < sig->n_outputs; i++)
         r->index[sig->n_inputs + i] = i;
@@ -87,16 +98,31 @@ static bool is_wanted(const sl_version *v, int i)
     return v->engine->pure != NULL && v->engine->pure(v->session, i);
 }
 
-static sl_code run(const sl_version *v, int i, const sl_warmup_options *o, sl_status *st)
+static sl_code run(const sl_version *v, int i, int rows, const sl_warmup_options *o, sl_status *st)
 {
     const sl_signature *sig = &v->signatures->list[i];
     request r = {.run = {.signature = i, .threads = SL_MAX(o->threads, 1)}};
-    sl_code rc = make(sig, &r, st);
+    sl_code rc = make(sig, rows, &r, st);
     r.run.deadline_ns = sl_now_ns() + LIMIT_NS;
     if (rc == SL_OK)
         rc = v->engine->run(v->session, &r.run, st);
     fini(&r, sig);
     return rc;
+}
+
+/* Several rows take other ways than one does: a matrix product for that of a matrix and a vector,
+ * which costs TensorFlow as much again the first time. A signature that takes one only may refuse. */
+static void run_rows(const sl_version *v, int i, const sl_warmup_options *o)
+{
+    const sl_signature *sig = &v->signatures->list[i];
+    sl_status st = {0};
+    for (int k = 0; k < sig->n_inputs; k++)
+        if (has_rows(&sig->inputs[k]) && !is_given(sig, k)) {
+            if (run(v, i, 2, o, &st))
+                sl_log(SL_DEBUG, "signature %s of {name: %s version: %lld} refused two rows: %s",
+                       sig->key, v->model, (long long)v->number, st.msg);
+            return;
+        }
 }
 
 int sl_warmup_synthetic(const sl_version *v, const sl_warmup_options *o)
@@ -107,13 +133,15 @@ int sl_warmup_synthetic(const sl_version *v, const sl_warmup_options *o)
         sl_status st = {0};
         if (!is_wanted(v, i))
             continue;
-        if (run(v, i, o, &st) == SL_OK)
+        if (run(v, i, 1, o, &st) == SL_OK) {
+            run_rows(v, i, o);
             done++;
-        else
+        } else {
             sl_log(SL_INFO,
                    "signature %s of {name: %s version: %lld} was not warmed up: it refused a "
                    "request of zeros, which means nothing for real ones: %s",
                    v->signatures->list[i].key, v->model, (long long)v->number, st.msg);
+        }
     }
     if (done)
         sl_log(SL_INFO,

@@ -2,8 +2,9 @@
  * synthetic.h - warms up a version that brings no requests of its own
  *
  * One request for each signature, made from the declared dtypes and shapes: zeros, unknown
- * dimensions 1, an unknown rank as a vector of one element. So the first request of a client finds
- * plans made, code loaded and variables read.
+ * dimensions 1, an unknown rank as a vector of one element; and where the first dimension is
+ * unknown, a second one with two rows. So the first request of a client finds plans made, code
+ * loaded and variables read.
  *
  * Only for signatures that leave everything as it was (sl_engine.pure) and take no strings, whose
  * meaning nobody can guess. A signature that refuses zeros is no reason not to load the version:

@@ -164,7 +164,7 @@ def test_a_thousand_records_are_not_too_many(start, with_warmup):
 
 # ---- versions that bring no requests ----
 
-def test_without_recorded_requests_each_signature_is_run_with_zeros_once(start, tmp_path):
+def test_without_recorded_requests_each_signature_is_run_with_zeros(start, tmp_path):
     shutil.copytree(HALF, tmp_path / "half")
     server = start(config=model_config(("m", tmp_path / "half")))
     # serving_default and regress_x2_to_y3; the others take strings.

@@ -46,13 +46,15 @@ static int teardown(void **state)
     return 0;
 }
 
-static void each_signature_without_strings_is_run_once_with_zeros(void **state)
+static void each_signature_without_strings_is_run_with_zeros(void **state)
 {
     (void)state;
     infos[0].rank = 3;
-    infos[0].dims[0] = -1;
+    infos[0].dims[0] = 1;
     infos[0].dims[1] = 2;
     infos[0].dims[2] = -1;
+    infos[1].rank = 1;
+    infos[1].dims[0] = -1; /* has a default */
     assert_int_equal(sl_warmup_synthetic(&f.version, &options), 1);
     assert_int_equal(f.runs, 1);
     assert_int_equal(f.signature, 2);
@@ -66,14 +68,52 @@ static void each_signature_without_strings_is_run_once_with_zeros(void **state)
     assert_true(*(const float *)b->data == 0.5f); /* its default */
 }
 
-static void an_unknown_rank_becomes_a_vector_of_one(void **state)
+static void where_the_first_dimension_is_unknown_two_rows_follow(void **state)
+{
+    (void)state;
+    infos[0].rank = 3;
+    infos[0].dims[0] = -1;
+    infos[0].dims[1] = 2;
+    infos[0].dims[2] = -1;
+    assert_int_equal(sl_warmup_synthetic(&f.version, &options), 1);
+    assert_int_equal(f.runs, 2);
+    const sl_tensor *a = &f.inputs[0]; /* of the second run */
+    assert_int_equal(a->dims[0], 2);
+    assert_int_equal(a->dims[1], 2);
+    assert_int_equal(a->dims[2], 1);
+    for (int i = 0; i < 4; i++)
+        assert_true(((const float *)a->data)[i] == 0);
+}
+
+/* One that runs one row and no more. */
+static sl_code one_row(sl_session *s, sl_run *run, sl_status *st)
+{
+    if (run->inputs[0].dims[0] > 1)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "one row");
+    return fake_run(s, run, st);
+}
+
+static void a_signature_may_refuse_two_rows(void **state)
+{
+    (void)state;
+    static const sl_engine narrow = {
+        .abi = SL_ENGINE_ABI, .name = "fake", .run = one_row, .pure = fake_pure};
+    f.version.engine = &narrow;
+    infos[0].rank = 1;
+    infos[0].dims[0] = -1;
+    assert_int_equal(sl_warmup_synthetic(&f.version, &options), 1);
+    assert_int_equal(f.runs, 1);
+}
+
+static void an_unknown_rank_becomes_a_vector(void **state)
 {
     (void)state;
     infos[0].rank = -1;
     infos[0].dtype = SL_DT_REF + SL_DT_INT64;
     assert_int_equal(sl_warmup_synthetic(&f.version, &options), 1);
     assert_int_equal(f.inputs[0].rank, 1);
-    assert_int_equal(f.inputs[0].dims[0], 1);
+    assert_int_equal(f.runs, 2);
+    assert_int_equal(f.inputs[0].dims[0], 2);
     assert_int_equal(f.inputs[0].dtype, SL_DT_INT64);
 }
 
@@ -129,8 +169,10 @@ static void without_memory_nothing_is_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(each_signature_without_strings_is_run_once_with_zeros),
-        TEST(an_unknown_rank_becomes_a_vector_of_one),
+        TEST(each_signature_without_strings_is_run_with_zeros),
+        TEST(where_the_first_dimension_is_unknown_two_rows_follow),
+        TEST(a_signature_may_refuse_two_rows),
+        TEST(an_unknown_rank_becomes_a_vector),
         TEST(what_may_write_or_takes_strings_is_not_run),
         TEST(a_refusal_is_no_failure),
         TEST(a_shape_that_is_too_large_is_not_made),
