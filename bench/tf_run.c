@@ -168,6 +168,7 @@ int main(int argc, char **argv)
                                   &st) ||
         sl_tensorflow_find(&o, library, sizeof library, version, sizeof version, NULL, &st))
         die(st.msg);
+    sl_engine_tensorflow.serve(session);
     const sl_signatures *all = sl_saved_model_signatures(model);
     signature = sl_signatures_find(all, (sl_str){"serving_default", 15});
     if (signature < 0)

@@ -201,6 +201,8 @@ static sl_code attempt(sl_managed *v, const sl_model_config *config, const char 
     const sl_engine *e = rc == SL_OK ? v->version.engine : NULL;
     t->us = (sl_now_ns() - start) / 1000;
     t->bytes = e != NULL && e->memory != NULL ? e->memory(v->version.session) : 0;
+    if (e != NULL && e->serve != NULL)
+        e->serve(v->version.session);
     st->code = rc; /* also of a loader that gave no reason */
     return rc;
 }

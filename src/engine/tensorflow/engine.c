@@ -282,4 +282,5 @@ const sl_engine sl_engine_tensorflow = {
     .describe = tf_describe,
     .pure = tf_pure,
     .unites = tf_unites,
+    .serve = tf_serve_from_now,
 };

@@ -120,6 +120,7 @@ struct sl_session {
     sl_session *next;
     tf_session_state state;
     bool loaded_once;
+    bool serving;    /* clients' requests come, or have come: its processes need not hold back */
     tf_child *child; /* the process, loading or ready */
     tf_lines lines;
     uint64_t due_ns, backoff_ns;
@@ -211,6 +212,8 @@ void tf_host_end(tf_engine *e);
 
 /* watch.c: the engine's thread. */
 void *tf_watch(void *engine);
+/* engine->lock held: its process, which has loaded, no longer holds back. */
+void tf_let_go(sl_session *s);
 
 /* stderr.c: reads what is there and logs whole lines as "<label>: <line>". False at the end. */
 bool tf_lines_read(tf_lines *l, const char *label);
@@ -241,6 +244,7 @@ sl_code tf_load(void *self, const sl_saved_model *model, const sl_load_options *
                 sl_session **out, sl_status *st);
 void tf_close(sl_session *s);
 uint64_t tf_memory(sl_session *s);
+void tf_serve_from_now(sl_session *s);
 const char *tf_describe(sl_session *s);
 bool tf_pure(sl_session *s, int signature);
 bool tf_unites(sl_session *s);

@@ -22,7 +22,8 @@
  *                            UINT64_MAX: the library could not be asked
  *   server -> host   LOAD    session + 4 descriptors: session socket, load parameters, control
  *                            region, the child's stderr; value: as of PACE, to begin with
- *                    KILL    session: SIGKILL, if it still lives
+ *                    KILL    session: SIGKILL, if it still lives after `value` nanoseconds, for which
+ *                            it gets the smallest share of the processors
  *                    PACE    session: stopped for `value` nanoseconds after each millisecond that it
  *                            has worked, a second at most; 0: not
  *                    OPS     session = caller's number + 1 memfd: names of ops, one a line; the
@@ -32,6 +33,8 @@
  *                    MEMORY  value = bytes
  *   server -> child  REGION  slot, generation, value = size + 1 descriptor: the slot's new memory
  *                    MEMORY  please say
+ *                    SERVE   clients wait for answers now: no more giving way
+ *                    END     no request will come: give the memory back and exit
  *
  * THE CONTROL REGION is one memfd of SL_TF_SLOTS records, made by the server, sealed against any
  * change of size. A slot is where one request at a time is handed over:
@@ -73,7 +76,7 @@
 #include "sluice/tensor.h"
 
 enum {
-    SL_TF_PROTOCOL = 4,
+    SL_TF_PROTOCOL = 5,
     SL_TF_CONTROL_FD = 3, /* where the host finds its socket */
     SL_TF_SLOTS = 64,     /* requests of one session that can be inside TensorFlow at once */
     SL_TF_ALIGN = 64,     /* what TensorFlow wants, lest it copies */
@@ -93,7 +96,9 @@ typedef enum sl_tf_kind {
     SL_TF_LOADED,
     SL_TF_FAILED,
     SL_TF_REGION,
-    SL_TF_MEMORY
+    SL_TF_MEMORY,
+    SL_TF_SERVE,
+    SL_TF_END
 } sl_tf_kind;
 
 typedef struct sl_tf_msg {

@@ -14,7 +14,9 @@
 #include "engine/tensorflow/ipc.h"
 #include "savedmodel/savedmodel.h"
 
-static const uint64_t END_PATIENCE_NS = 10000000000u, MEMORY_PATIENCE_NS = 200000000u;
+static const uint64_t END_PATIENCE_NS = 10000000000u, KILL_PATIENCE_NS = 5000000000u,
+                      MEMORY_PATIENCE_NS = 200000000u,
+                      MEMORY_PATIENCE_PACED_NS = 2000000000u; /* for one that holds back */
 
 sl_code tf_host_wait(tf_engine *e, sl_status *st)
 {
@@ -154,15 +156,28 @@ bool tf_unites(sl_session *s)
     return s->signatures->has_union;
 }
 
+/* Runs that nobody waits for any more. engine->lock held. */
+static bool is_running(sl_session *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool any = s->child->n_abandoned > 0;
+    pthread_mutex_unlock(&s->lock);
+    return any;
+}
+
 void tf_close(sl_session *s)
 {
     tf_engine *e = s->engine;
     uint64_t until = sl_now_ns() + END_PATIENCE_NS;
     pthread_mutex_lock(&e->lock);
+    bool calm = s->state == TF_READY && !is_running(s);
     s->state = TF_CLOSING;
     if (s->child != NULL) {
-        sl_tf_msg m = {.kind = SL_TF_KILL, .session = s->id};
+        sl_tf_msg end = {.kind = SL_TF_END};
+        sl_tf_msg m = {.kind = SL_TF_KILL, .session = s->id, .value = calm ? KILL_PATIENCE_NS : 0};
         sl_tf_send(e->host_socket, &m, NULL, 0);
+        if (calm)
+            sl_tf_send(s->child->socket, &end, NULL, 0);
         tf_wake(e);
     }
     while (s->child != NULL && sl_cond_wait_until(&e->changed, &e->lock, until))
@@ -176,11 +191,20 @@ void tf_close(sl_session *s)
     free_session(s);
 }
 
+void tf_serve_from_now(sl_session *s)
+{
+    pthread_mutex_lock(&s->engine->lock);
+    s->serving = true;
+    if (s->state == TF_READY)
+        tf_let_go(s);
+    pthread_mutex_unlock(&s->engine->lock);
+}
+
 uint64_t tf_memory(sl_session *s)
 {
     tf_engine *e = s->engine;
-    uint64_t until = sl_now_ns() + MEMORY_PATIENCE_NS;
     pthread_mutex_lock(&e->lock);
+    uint64_t until = sl_now_ns() + (s->serving ? MEMORY_PATIENCE_NS : MEMORY_PATIENCE_PACED_NS);
     uint64_t seen = s->memory_answers;
     sl_tf_msg m = {.kind = SL_TF_MEMORY};
     /* A process that is closed to the others can only be asked itself. */

@@ -25,7 +25,7 @@
 static const uint64_t HOST_PATIENCE_NS = 120000000000u; /* opening from a slow disk takes a while */
 static const uint64_t SECOND_NS = 1000000000u;
 static const uint64_t PACE_NS = 10000000u; /* how often processes that load hear how busy it is */
-enum { TURN = 64 }; /* messages */
+enum { TURN = 64 };                        /* messages */
 
 /* ---- children ---- */
 
@@ -38,8 +38,21 @@ static void set_pace(sl_session *s, uint64_t rest_ns)
     sl_tf_send(s->engine->host_socket, &m, NULL, 0);
 }
 
-/* Processes that load rest as long as threads that load would. This thread sees to it, for it is
- * not nice: on a busy machine one that is comes too late. */
+/* It loads, or is warmed up: nobody waits for its answers. */
+static bool holds_back(const sl_session *s)
+{
+    return s->child != NULL && (s->state == TF_LOADING || !s->serving);
+}
+
+void tf_let_go(sl_session *s)
+{
+    sl_tf_msg m = {.kind = SL_TF_SERVE};
+    sl_tf_send(s->child->socket, &m, NULL, 0);
+    set_pace(s, 0);
+}
+
+/* Processes that hold back rest as long as threads that load would. This thread sees to it, for it
+ * is not nice: on a busy machine one that is comes too late. */
 static void set_paces(tf_engine *e, uint64_t now)
 {
     const uint64_t turn_ns = 1000000;
@@ -48,7 +61,7 @@ static void set_paces(tf_engine *e, uint64_t now)
     e->pace_due_ns = now + PACE_NS;
     e->rest_ns = sl_rest_ns(turn_ns, sl_busy_percent(&e->busy));
     for (sl_session *s = e->sessions; s != NULL; s = s->next)
-        if (s->state == TF_LOADING && s->child != NULL)
+        if (holds_back(s))
             set_pace(s, e->rest_ns);
 }
 
@@ -76,10 +89,10 @@ static void hear_child(sl_session *s)
         if (got <= 0)
             break;
         if (m.kind == SL_TF_LOADED && s->state == TF_LOADING) {
-            set_pace(s, 0);
+            if (s->serving)
+                tf_let_go(s);
             tf_child_publish(s);
-        }
-        else if (m.kind == SL_TF_FAILED && s->state == TF_LOADING)
+        } else if (m.kind == SL_TF_FAILED && s->state == TF_LOADING)
             hear_failure(s, &m);
         else if (m.kind == SL_TF_MEMORY) {
             s->memory = m.value;
@@ -274,7 +287,7 @@ static uint64_t tend_session(sl_session *s, uint64_t now)
         sl_tf_msg m = {.kind = SL_TF_KILL, .session = s->id};
         sl_tf_send(e->host_socket, &m, NULL, 0);
     }
-    return now + 2 * SECOND_NS;
+    return holds_back(s) ? e->pace_due_ns : now + 2 * SECOND_NS;
 }
 
 /* Does what is due; returns when there will be more. */

@@ -1,6 +1,7 @@
 /* What happens when things go wrong: crashes, kills, deadlines, cancellation, and a hostile model.
  */
 #include <fcntl.h>
+#include <sched.h>
 #include <time.h>
 
 #include "base/fault.h"
@@ -387,6 +388,43 @@ static int open_descriptors(void)
     return n;
 }
 
+static void a_process_gives_way_until_it_serves(void **state)
+{
+    (void)state;
+    served s = serve("half_plus_two");
+    pid_t pid = pid_of(&s);
+    assert_int_equal(sched_getscheduler(pid), SCHED_BATCH);
+    assert_true(E.memory(s.session) > 0); /* also while it gives way */
+    call c = {.to = &s, .n_in = 1, .in = {floats(3, 1)}};
+    assert_int_equal(run_call(&c), SL_OK);
+    end_call(&c);
+    E.serve(s.session);
+    for (uint64_t until = sl_now_ns() + 60000000000u; sched_getscheduler(pid) != SCHED_OTHER;) {
+        assert_true(sl_now_ns() < until);
+        usleep(1000);
+    }
+    unserve(&s);
+    assert_int_equal(kill(pid, 0), -1); /* its memory went with it */
+}
+
+/* The process that takes the place of one that serves must not hold back. */
+static void one_that_is_started_again_serves_at_once(void **state)
+{
+    (void)state;
+    served s = serve("custom");
+    E.serve(s.session);
+    pid_t pid = pid_of(&s);
+    kill(pid, SIGKILL);
+    expect_back(&s);
+    assert_true(pid_of(&s) != pid);
+    for (uint64_t until = sl_now_ns() + 60000000000u;
+         sched_getscheduler(pid_of(&s)) != SCHED_OTHER;) {
+        assert_true(sl_now_ns() < until);
+        usleep(1000);
+    }
+    unserve(&s);
+}
+
 static void loading_and_closing_leaks_no_descriptor(void **state)
 {
     (void)state;
@@ -436,6 +474,8 @@ int main(void)
         cmocka_unit_test(when_memory_runs_out_a_request_fails_politely),
         cmocka_unit_test(a_model_can_read_its_directory_and_nothing_of_the_system),
         cmocka_unit_test(a_hostile_op_finds_all_doors_closed),
+        cmocka_unit_test(a_process_gives_way_until_it_serves),
+        cmocka_unit_test(one_that_is_started_again_serves_at_once),
         cmocka_unit_test(loading_and_closing_leaks_no_descriptor),
         cmocka_unit_test(without_the_host_program_loading_says_so),
     };

@@ -1,7 +1,9 @@
-/* host/pace.c, host/autogroup.c and host/read.c: what keeps a process that loads from taking the
- * processors. */
+/* host/pace.c, autogroup.c, turns.c, read.c and give_back.c: what keeps a process that loads, or ends, from
+ * taking the processors. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -18,7 +20,9 @@
 #include <cmocka.h>
 
 #include "engine/tensorflow/host/autogroup.h"
+#include "engine/tensorflow/host/give_back.h"
 #include "engine/tensorflow/host/pace.h"
+#include "engine/tensorflow/host/turns.h"
 
 enum { MS = 1000000 };
 
@@ -223,6 +227,28 @@ static void who_has_a_pace_has_the_smallest_share_until_it_is_free_again(void **
         close(p.autogroup);
 }
 
+static void who_is_to_end_has_the_smallest_share_and_is_not_stopped(void **state)
+{
+    (void)state;
+    pid_t pid = start_leader();
+    tf_pace p = {.autogroup = tf_autogroup_open(pid)};
+    bool there = p.autogroup != 0;
+    tf_pace_set(&p, pid, 10 * MS, 0);
+    kill(pid, SIGSTOP);
+    becomes_stopped(pid);
+    p.stopped = true;
+    tf_pace_end(&p, pid, 0);
+    goes_on(pid);
+    if (there)
+        until_share_is(&p, pid, true);
+    tf_pace_set(&p, pid, 10 * MS, 0); /* nobody paces it any more */
+    assert_true(p.rest_ns == 0 && tf_pace_keep(&p, pid, 1000 * MS) == UINT64_MAX);
+    assert_int_equal(share_of(pid), there ? TF_NICEST : -1);
+    end_worker(pid);
+    if (there)
+        close(p.autogroup);
+}
+
 static void the_share_of_a_session_is_its_leaders(void **state)
 {
     (void)state;
@@ -254,6 +280,126 @@ static void giving_way_is_having_the_smallest_share(void **state)
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
+}
+
+/* ---- turns ---- */
+
+typedef struct waiting {
+    int ends[2];
+    _Atomic pid_t tid;
+} waiting;
+
+static void *waits(void *arg)
+{
+    waiting *w = arg;
+    char c;
+    w->tid = gettid();
+    return read(w->ends[0], &c, 1) < 0 ? w : NULL;
+}
+
+/* In a process of its own, whose threads are few. */
+static int change_turns(void)
+{
+    waiting w = {.tid = 0};
+    pthread_t thread;
+    tf_turns_short();
+    if (sched_getscheduler(0) != SCHED_BATCH || pipe(w.ends) != 0 ||
+        pthread_create(&thread, NULL, waits, &w) != 0)
+        return 1;
+    while (w.tid == 0)
+        usleep(100);
+    if (sched_getscheduler(w.tid) != SCHED_BATCH)
+        return 2;
+    tf_turns_usual();
+    if (sched_getscheduler(w.tid) != SCHED_OTHER || sched_getscheduler(0) != SCHED_OTHER)
+        return 3;
+    close(w.ends[1]);
+    pthread_join(thread, NULL);
+    return 0;
+}
+
+static int in_another_process(int (*what)(void))
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(what());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void short_turns_are_inherited_and_taken_back_from_all(void **state)
+{
+    (void)state;
+    assert_int_equal(in_another_process(change_turns), 0);
+}
+
+/* ---- give_back.c ---- */
+
+enum { LARGE = 40 << 20, SMALL = 1 << 20 };
+
+static unsigned char *memory(size_t n, int flags)
+{
+    unsigned char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        _exit(10);
+    memset(p, 7, n);
+    return p;
+}
+
+static size_t pages_held(void *p, size_t n)
+{
+    static unsigned char held[LARGE / 4096];
+    size_t sum = 0;
+    if (mincore(p, n, held) != 0)
+        _exit(11);
+    for (size_t i = 0; i < n / 4096; i++)
+        sum += held[i] & 1;
+    return sum;
+}
+
+/* What it gives back and what it leaves; the process can do little else afterwards. */
+static int give_all_back(void)
+{
+    unsigned char *large = memory(LARGE, MAP_PRIVATE), *shared = memory(LARGE, MAP_SHARED);
+    unsigned char *gap = memory(SMALL, MAP_PRIVATE);
+    mprotect(gap, 4096, PROT_NONE); /* keeps the kernel from joining it with a neighbour */
+    mprotect(gap + SMALL - 4096, 4096, PROT_NONE);
+    int maps = open("/proc/self/maps", O_RDONLY);
+    size_t done = tf_give_back(maps);
+    if (done < LARGE - (4 << 20)) /* a stack may be near its end */
+        return 1;
+    if (pages_held(large, LARGE) > (4 << 20) / 4096)
+        return 2;
+    if (pages_held(shared, LARGE) != LARGE / 4096 || shared[LARGE / 2] != 7)
+        return 3;
+    return gap[SMALL / 2] == 7 ? 0 : 4;
+}
+
+static void large_memory_goes_back_and_the_rest_stays(void **state)
+{
+    (void)state;
+    assert_int_equal(in_another_process(give_all_back), 0);
+}
+
+/* A file that only looks like maps. */
+static int give_back_nonsense(void)
+{
+    int fd = memfd_create("maps", 0);
+    static char line[20000];
+    memset(line, 'x', sizeof line - 1);
+    line[sizeof line - 2] = '\n';
+    dprintf(fd, "\n-\nffff\n10-5 rw-p 0 0:0 0\n10-20 rw\n10-20\n%s", line);
+    dprintf(fd, "0-ffffffffffffffff rw-p 00000000 00:00 0\n7000-8000 rw-p 00000000 00:00 0 [heap]");
+    lseek(fd, 0, SEEK_SET);
+    return tf_give_back(fd) == 0 && tf_give_back(-1) == 0 ? 0 : 1;
+}
+
+static void what_is_no_list_of_memory_is_passed_over(void **state)
+{
+    (void)state;
+    assert_int_equal(in_another_process(give_back_nonsense), 0);
 }
 
 /* ---- read.c, which this program has in place of the C library's ---- */
@@ -304,8 +450,12 @@ int main(void)
         cmocka_unit_test(who_does_not_work_is_not_stopped),
         cmocka_unit_test(a_process_that_has_ended_does_no_harm),
         cmocka_unit_test(who_has_a_pace_has_the_smallest_share_until_it_is_free_again),
+        cmocka_unit_test(who_is_to_end_has_the_smallest_share_and_is_not_stopped),
         cmocka_unit_test(the_share_of_a_session_is_its_leaders),
         cmocka_unit_test(giving_way_is_having_the_smallest_share),
+        cmocka_unit_test(short_turns_are_inherited_and_taken_back_from_all),
+        cmocka_unit_test(large_memory_goes_back_and_the_rest_stays),
+        cmocka_unit_test(what_is_no_list_of_memory_is_passed_over),
         cmocka_unit_test(reading_in_pieces_is_reading),
         cmocka_unit_test(what_cannot_be_read_says_why),
     };

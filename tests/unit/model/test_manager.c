@@ -422,6 +422,48 @@ static void version_ends_with_its_error_when_retries_are_exhausted(void **state)
     assert_int_equal(count_of(f, &f->started[1]), 4);
 }
 
+/* An engine that notes what it is told, in the order of it: 'm'emory, 's'erve. */
+static char order[8];
+
+static uint64_t is_asked(sl_session *s)
+{
+    (void)s;
+    strcat(order, "m");
+    return 1;
+}
+
+static void is_told(sl_session *s)
+{
+    (void)s;
+    strcat(order, "s");
+}
+
+static sl_code load_with_engine(void *arg, const sl_model_config *config, sl_version *v,
+                                sl_text *why, sl_status *status)
+{
+    static const sl_engine e = {
+        .abi = SL_ENGINE_ABI, .name = "fake", .memory = is_asked, .serve = is_told};
+    sl_code rc = fake_load(arg, config, v, why, status);
+    v->engine = rc ? NULL : &e;
+    return rc;
+}
+
+static void the_engine_is_told_when_all_that_goes_before_serving_is_done(void **state)
+{
+    fixture *f = *state;
+    order[0] = '\0';
+    f->opts.load = load_with_engine;
+    make_version(f, "m", "1");
+    outcome(f, 1, SL_DATA_LOSS);
+    configure(f, "m", (sl_model_config){0}, &st);
+    assert_int_equal(sl_manager_wait(f->m, 0, &st), SL_UNKNOWN);
+    assert_string_equal(order, "");
+    make_version(f, "m", "2");
+    sl_manager_look(f->m);
+    until(f, "m", 2, SL_STATE_AVAILABLE);
+    assert_string_equal(order, "ms");
+}
+
 static void nobody_waits_for_the_second_attempt_unless_asked_to(void **state)
 {
     fixture *f = *state;
@@ -886,6 +928,7 @@ int main(void)
         TEST(old_version_goes_first_where_memory_is_short),
         TEST(version_that_ended_is_forgotten_after_a_while_and_so_is_its_model),
         TEST(version_ends_with_its_error_when_retries_are_exhausted),
+        TEST(the_engine_is_told_when_all_that_goes_before_serving_is_done),
         TEST(nobody_waits_for_the_second_attempt_unless_asked_to),
         TEST(retries_end_when_the_version_is_no_longer_wanted),
         TEST(load_that_ends_after_nobody_wants_it_is_unloaded_at_once),

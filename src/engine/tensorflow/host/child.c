@@ -6,9 +6,7 @@
  */
 #include "engine/tensorflow/host/child.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,15 +15,14 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/thread.h"
+#include "engine/tensorflow/host/give_back.h"
 #include "engine/tensorflow/host/sandbox.h"
+#include "engine/tensorflow/host/turns.h"
 #include "engine/tensorflow/ipc.h"
-
-enum { LOADING_TURN_NS = 100000 }; /* the shortest there is, where the kernel knows of turns */
 
 static tf_child child;
 
@@ -54,7 +51,8 @@ static void take_descriptors(const int fds[4], pid_t host)
     dup2(fds[3], 1);
     dup2(fds[3], 2);
     child.smaps = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
-    tf_close_others((int[]){fds[0], fds[1], fds[2], child.smaps}, 4);
+    child.maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    tf_close_others((int[]){fds[0], fds[1], fds[2], child.smaps, child.maps}, 5);
     struct stat s;
     void *blob = fstat(fds[1], &s) == 0 ? map(fds[1], (size_t)s.st_size, PROT_READ) : NULL;
     child.control = map(fds[2], sizeof *child.control, PROT_READ | PROT_WRITE);
@@ -182,31 +180,14 @@ _Noreturn static void listen_to_server(void)
         } else if (m.kind == SL_TF_MEMORY) {
             sl_tf_msg reply = {.kind = SL_TF_MEMORY, .value = memory_used()};
             sl_tf_send(child.socket, &reply, NULL, 0);
+        } else if (m.kind == SL_TF_SERVE) {
+            tf_turns_usual();
+        } else if (m.kind == SL_TF_END) {
+            tf_turns_short();
+            tf_give_back(child.maps);
+            _exit(0);
         }
     }
-}
-
-/* While it loads, the process gives way to those that answer requests: its threads, TensorFlow's
- * pools among them, run as batch work in short turns. A nice value would do more, but could not be
- * taken back without privileges. Threads that have ended meanwhile, or a kernel that refuses, do
- * not matter. */
-static void schedule(int policy, uint64_t turn_ns)
-{
-    struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } attr = {.size = 48, .policy = (uint32_t)policy, .runtime = turn_ns};
-    DIR *tasks = opendir("/proc/self/task");
-    for (struct dirent *t; tasks != NULL && (t = readdir(tasks)) != NULL;) {
-        int tid = atoi(t->d_name);
-        if (tid > 0 && getpriority(PRIO_PROCESS, (id_t)tid) == 0)
-            syscall(SYS_sched_setattr, tid, &attr, 0);
-    }
-    if (tasks != NULL)
-        closedir(tasks);
 }
 
 _Noreturn void tf_child_main(const int fds[4], pid_t host)
@@ -221,9 +202,10 @@ _Noreturn void tf_child_main(const int fds[4], pid_t host)
     sl_cond_init(&child.arrived);
     for (int i = 0; i < SL_TF_SLOTS; i++)
         child.workers[i].next_fd = -1;
-    schedule(SCHED_BATCH, LOADING_TURN_NS);
+    /* Until SERVE, TensorFlow's own threads included. A nice value would do more, but could not be
+     * taken back without privileges. */
+    tf_turns_short();
     load();
-    schedule(SCHED_OTHER, 0);
     for (int i = 0; i < child.params.n_signatures; i++)
         resolve(&child.params.signatures[i]);
     child.run_options = make_run_options();

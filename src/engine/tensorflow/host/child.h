@@ -69,7 +69,7 @@ typedef struct tf_worker {
 typedef struct tf_child {
     tf_params params;
     int socket;
-    int smaps; /* /proc/self/smaps_rollup, opened before the sandbox */
+    int smaps, maps; /* /proc/self/smaps_rollup and /proc/self/maps, opened before the sandbox */
     sl_tf_control *control;
     TF_Session *session;
     TF_Graph *graph;

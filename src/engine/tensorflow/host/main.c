@@ -46,7 +46,11 @@ typedef struct entry {
     pid_t pid;
     uint64_t session;
     tf_pace pace;
+    uint64_t kill_due_ns; /* 0: it is to live */
+    uint64_t reap_due_ns; /* 0: it lives */
 } entry;
+
+static const uint64_t SECOND_NS = 1000000000u, REAP_AFTER_NS = 20000000u;
 
 static entry *entries;
 static size_t n_entries, cap_entries;
@@ -151,10 +155,9 @@ static void close_all(const int *fds, int n)
 
 static void pace_session(uint64_t session, uint64_t rest_ns)
 {
-    const uint64_t second = 1000000000u;
     for (size_t i = 0; i < n_entries; i++)
         if (entries[i].session == session)
-            tf_pace_set(&entries[i].pace, entries[i].pid, SL_MIN(rest_ns, second), sl_now_ns());
+            tf_pace_set(&entries[i].pace, entries[i].pid, SL_MIN(rest_ns, SECOND_NS), sl_now_ns());
 }
 
 static void fork_version(const sl_tf_msg *m, int *fds, int n)
@@ -206,40 +209,90 @@ static void answer_ops(const sl_tf_msg *m, const int *fds, int n)
     close_all(fds, n);
 }
 
-/* Giving much memory back is work, which falls to the thread that ends last. */
-static void be_nice(pid_t pid)
+/* Giving much memory back is work, for which it gets the smallest share, whoever does it: the
+ * process itself (child.c, END) or the kernel. */
+static void kill_session(uint64_t session, uint64_t patience_ns)
 {
-    enum { NICE = 10 };
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-    DIR *tasks = opendir(path);
-    for (struct dirent *t; tasks != NULL && (t = readdir(tasks)) != NULL;)
-        if (atoi(t->d_name) > 0)
-            setpriority(PRIO_PROCESS, (id_t)atoi(t->d_name), NICE);
-    if (tasks != NULL)
-        closedir(tasks);
-}
-
-static void kill_session(uint64_t session)
-{
+    uint64_t now = sl_now_ns();
     for (size_t i = 0; i < n_entries; i++)
         if (entries[i].session == session) {
-            be_nice(entries[i].pid);
-            if (entries[i].pace.autogroup != 0)
-                tf_autogroup_nice(entries[i].pace.autogroup, entries[i].pid, TF_NICEST);
-            kill(entries[i].pid, SIGKILL); /* not reaped yet, so the number is still its own */
+            tf_pace_end(&entries[i].pace, entries[i].pid, now);
+            entries[i].kill_due_ns = now + SL_MIN(patience_ns, 60 * SECOND_NS);
         }
 }
 
-/* How long until the next one is to be stopped or let go: for ppoll(). */
-static struct timespec *keep_pace(struct timespec *wait)
+/* True: it is gone, and its place taken by the last one. */
+static bool bury(entry *e)
+{
+    int status;
+    if (waitpid(e->pid, &status, WNOHANG) != e->pid)
+        return false;
+    tell(SL_TF_ENDED, e->session, (uint64_t)status, "");
+    if (e->pace.autogroup != 0)
+        close(e->pace.autogroup);
+    *e = entries[--n_entries];
+    return true;
+}
+
+static bool has_ended(pid_t pid)
+{
+    siginfo_t info = {.si_pid = 0};
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
+}
+
+/*
+ * One that was to end has the smallest share, and its last thread may not be done with it when this
+ * process hears of it: both then clear what /proc has of it, and this one would turn round and round, at
+ * full share, until the other has gone on (Linux, shrink_dcache_parent; up to 30 ms). So it is left alone
+ * for a while.
+ */
+static void reap(int signals)
+{
+    struct signalfd_siginfo info;
+    while (read(signals, &info, sizeof info) > 0)
+        continue;
+    int status;
+    if (known.pid > 0 && waitpid(known.pid, &status, WNOHANG) == known.pid)
+        library_answered(status);
+    for (size_t i = 0; i < n_entries;) {
+        entry *e = &entries[i];
+        if (e->kill_due_ns == 0 && bury(e))
+            continue;
+        if (e->kill_due_ns != 0 && e->reap_due_ns == 0 && has_ended(e->pid))
+            e->reap_due_ns = sl_now_ns() + REAP_AFTER_NS;
+        i++;
+    }
+}
+
+/* Does what is due with it; when there is more. */
+static uint64_t keep_end(const entry *e, uint64_t now)
+{
+    if (e->reap_due_ns != 0)
+        return e->reap_due_ns;
+    if (e->kill_due_ns == 0)
+        return UINT64_MAX;
+    if (now < e->kill_due_ns)
+        return e->kill_due_ns;
+    kill(e->pid, SIGKILL); /* not reaped yet, so the number is still its own */
+    return now + SECOND_NS;
+}
+
+/* How long until something is due: for ppoll(). */
+static struct timespec *keep_all(struct timespec *wait)
 {
     uint64_t now = sl_now_ns(), next = UINT64_MAX;
-    for (size_t i = 0; i < n_entries; i++)
-        next = SL_MIN(next, tf_pace_keep(&entries[i].pace, entries[i].pid, now));
+    for (size_t i = 0; i < n_entries;) {
+        entry *e = &entries[i];
+        if (e->reap_due_ns != 0 && now >= e->reap_due_ns && bury(e))
+            continue;
+        next = SL_MIN(next, keep_end(e, now));
+        if (e->reap_due_ns == 0)
+            next = SL_MIN(next, tf_pace_keep(&e->pace, e->pid, now));
+        i++;
+    }
     if (next == UINT64_MAX)
         return NULL;
-    *wait = (struct timespec){.tv_nsec = (long)SL_MIN(next - now, 999999999u)};
+    *wait = (struct timespec){.tv_nsec = next > now ? (long)SL_MIN(next - now, 999999999u) : 0};
     return wait;
 }
 
@@ -255,30 +308,10 @@ static bool handle_message(void)
     else if (m.kind == SL_TF_OPS)
         answer_ops(&m, fds, n);
     else if (m.kind == SL_TF_KILL)
-        kill_session(m.session);
+        kill_session(m.session, m.value);
     else if (m.kind == SL_TF_PACE)
         pace_session(m.session, m.value);
     return true;
-}
-
-static void reap(int signals)
-{
-    struct signalfd_siginfo info;
-    while (read(signals, &info, sizeof info) > 0)
-        continue;
-    int status;
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-        if (pid == known.pid)
-            library_answered(status);
-        for (size_t i = 0; i < n_entries; i++)
-            if (entries[i].pid == pid) {
-                tell(SL_TF_ENDED, entries[i].session, (uint64_t)status, "");
-                if (entries[i].pace.autogroup != 0)
-                    close(entries[i].pace.autogroup);
-                entries[i] = entries[--n_entries];
-                break;
-            }
-    }
 }
 
 static int watch_children(void)
@@ -323,7 +356,7 @@ int main(int argc, char **argv)
     /* The end of the socket is the end of the server: the children go with this process. */
     for (bool open = true; open;) {
         struct timespec wait;
-        if (ppoll(p, 2, keep_pace(&wait), NULL) < 0)
+        if (ppoll(p, 2, keep_all(&wait), NULL) < 0)
             continue;
         if (p[1].revents)
             reap(signals);

@@ -32,7 +32,7 @@ static void begin_turn(tf_pace *p, pid_t pid, uint64_t now_ns)
 /* When to call again. */
 static uint64_t keep_share(tf_pace *p, pid_t pid, uint64_t now_ns)
 {
-    bool wanted = p->rest_ns != 0;
+    bool wanted = p->rest_ns != 0 || p->ending;
     if (p->lowered == wanted || p->autogroup == 0)
         return UINT64_MAX;
     if (now_ns < p->share_due_ns)
@@ -48,10 +48,16 @@ static uint64_t keep_share(tf_pace *p, pid_t pid, uint64_t now_ns)
 void tf_pace_set(tf_pace *p, pid_t pid, uint64_t rest_ns, uint64_t now_ns)
 {
     bool was_free = p->rest_ns == 0;
-    p->rest_ns = rest_ns;
-    if (was_free != (rest_ns == 0))
+    p->rest_ns = p->ending ? 0 : rest_ns;
+    if (was_free != (p->rest_ns == 0))
         begin_turn(p, pid, now_ns);
     keep_share(p, pid, now_ns);
+}
+
+void tf_pace_end(tf_pace *p, pid_t pid, uint64_t now_ns)
+{
+    p->ending = true;
+    tf_pace_set(p, pid, 0, now_ns);
 }
 
 static uint64_t keep_turns(tf_pace *p, pid_t pid, uint64_t now_ns)

@@ -22,10 +22,14 @@ typedef struct tf_pace {
     int autogroup; /* the file of autogroup.h; 0: its share cannot be changed. The caller's */
     bool stopped;
     bool lowered; /* its session's share, see autogroup.h */
+    bool ending;
 } tf_pace;
 
 /* From now on at this pace; 0 lets it go at once. */
 void tf_pace_set(tf_pace *p, pid_t pid, uint64_t rest_ns, uint64_t now_ns);
+
+/* It is to end, and has the smallest share from now on; it is not stopped any more. */
+void tf_pace_end(tf_pace *p, pid_t pid, uint64_t now_ns);
 
 /* Stops it or lets it go, if that is due. When to call again; UINT64_MAX: when it has another pace.
  * */

@@ -1,0 +1,123 @@
+/* give_back.c - see give_back.h */
+#include "engine/tensorflow/host/give_back.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+enum {
+    PIECE = 512 * 1024,  /* some 50 us */
+    LARGE = 16 << 20,    /* no stack of a thread is */
+    AROUND = 1024 * 1024 /* of what the calling thread needs: its stack, and what errno is in */
+};
+/* Who reserves more than that hardly uses it: a sanitizer. */
+static const uint64_t LARGEST = UINT64_C(1) << 40;
+
+/* A line of maps: "55d0-55e0 rw-p 00000000 00:00 0      [heap]". */
+typedef struct mapping {
+    uint64_t begin, end, inode;
+    char rights[4];
+    const char *name;
+} mapping;
+
+static uint64_t number(const char **at, unsigned base)
+{
+    uint64_t n = 0;
+    for (;; (*at)++) {
+        char c = **at;
+        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10)
+                                                : 16;
+        if (digit >= base)
+            return n;
+        n = n * base + digit;
+    }
+}
+
+static void skip(const char **at, char c)
+{
+    while (**at == c)
+        (*at)++;
+}
+
+/* The line ends with a zero. */
+static bool parse(const char *at, mapping *m)
+{
+    m->begin = number(&at, 16);
+    skip(&at, '-');
+    m->end = number(&at, 16);
+    skip(&at, ' ');
+    if (strlen(at) < sizeof m->rights || m->end <= m->begin)
+        return false;
+    memcpy(m->rights, at, sizeof m->rights);
+    at += sizeof m->rights;
+    skip(&at, ' ');
+    number(&at, 16); /* offset */
+    skip(&at, ' ');
+    number(&at, 16); /* device */
+    skip(&at, ':');
+    number(&at, 16);
+    skip(&at, ' ');
+    m->inode = number(&at, 10);
+    skip(&at, ' ');
+    m->name = at;
+    return true;
+}
+
+static bool is_wanted(const mapping *m)
+{
+    uint64_t size = m->end - m->begin;
+    if (m->rights[3] != 'p' || size > LARGEST)
+        return false;
+    if (m->inode != 0) /* its code can be had again; data could not */
+        return memcmp(m->rights, "r-x", 3) == 0;
+    return memcmp(m->rights, "rw", 2) == 0 &&
+           (strcmp(m->name, "[heap]") == 0 || (m->name[0] == '\0' && size >= LARGE));
+}
+
+static bool is_near(uint64_t at, const void *what)
+{
+    uint64_t p = (uintptr_t)what;
+    return p + AROUND >= at && p < at + PIECE + AROUND;
+}
+
+static size_t give_back(const mapping *m)
+{
+    size_t done = 0;
+    for (uint64_t at = m->begin; at < m->end; at += PIECE) {
+        size_t n = (size_t)SL_MIN(m->end - at, (uint64_t)PIECE);
+        if (is_near(at, &errno) || is_near(at, &n) ||
+            madvise((void *)(uintptr_t)at, n, MADV_DONTNEED))
+            continue;
+        done += n;
+    }
+    return done;
+}
+
+size_t tf_give_back(int maps)
+{
+    char text[8192]; /* a line has at most a path, of which no more is needed than that it is one */
+    size_t have = 0, done = 0;
+    for (;;) {
+        ssize_t got = read(maps, text + have, sizeof text - have);
+        if (got <= 0)
+            return done;
+        have += (size_t)got;
+        char *line = text, *end;
+        for (; (end = memchr(line, '\n', have)) != NULL; line = end + 1) {
+            mapping m;
+            *end = '\0';
+            have -= (size_t)(end + 1 - line);
+            if (parse(line, &m) && is_wanted(&m))
+                done += give_back(&m);
+        }
+        if (have == sizeof text)
+            have = 0; /* longer than any line: not one of these */
+        memmove(text, line, have);
+    }
+}
