@@ -2,8 +2,8 @@
  * replay.c - runs a fuzz target over every file of its corpus: arguments are files or folders
  *
  * Each is run as it is, then with its first allocation failing, its second, and so on, up to a
- * bound (what an input needs most often it needs alike), and the same with what it takes from
- * arenas. That nothing crashes or leaks is for the sanitizer to see.
+ * bound (what an input needs most often it needs alike), alone and with all that follow, and the
+ * same with what it takes from arenas. That nothing crashes or leaks is for the sanitizer to see.
  */
 #include <dirent.h>
 #include <stdint.h>
@@ -20,12 +20,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int ran;
 
-static void replay_failing(sl_fault kind, const uint8_t *data, size_t size)
+static void replay_failing(sl_fault kind, void (*arm)(sl_fault kind, int nth), const uint8_t *data,
+                           size_t size)
 {
     memory_fails = true;
     bool hit = true;
     for (int nth = 1; hit && nth <= MOST_FAULTS; nth++) {
-        sl_fault_arm(kind, nth);
+        arm(kind, nth);
         LLVMFuzzerTestOneInput(data, size);
         hit = sl_fault_count(kind) >= nth; /* a run that fails may end with the call that did */
         sl_fault_arm(kind, 0);
@@ -50,8 +51,10 @@ static void replay_file(const char *path)
     }
     fclose(f);
     LLVMFuzzerTestOneInput(data, (size_t)size);
-    replay_failing(SL_FAULT_ALLOC, data, (size_t)size);
-    replay_failing(SL_FAULT_ARENA, data, (size_t)size);
+    replay_failing(SL_FAULT_ALLOC, sl_fault_arm, data, (size_t)size);
+    replay_failing(SL_FAULT_ALLOC, sl_fault_arm_from, data, (size_t)size);
+    replay_failing(SL_FAULT_ARENA, sl_fault_arm, data, (size_t)size);
+    replay_failing(SL_FAULT_ARENA, sl_fault_arm_from, data, (size_t)size);
     free(data);
     ran++;
 }

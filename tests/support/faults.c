@@ -12,12 +12,12 @@
 
 enum { MOST = 100000 };
 
-static int fail_each(sl_fault kind, sl_code usual, sl_code (*attempt)(void *arg, sl_status *st),
-                     void *arg)
+static int fail_each(sl_fault kind, void (*arm)(sl_fault kind, int nth), sl_code usual,
+                     sl_code (*attempt)(void *arg, sl_status *st), void *arg)
 {
     for (int nth = 1; nth < MOST; nth++) {
         sl_status st = {0};
-        sl_fault_arm(kind, nth);
+        arm(kind, nth);
         sl_code rc = attempt(arg, &st);
         int calls = sl_fault_count(kind);
         sl_fault_arm(kind, 0);
@@ -38,6 +38,8 @@ int fail_each_allocation(sl_code (*attempt)(void *arg, sl_status *st), void *arg
 {
     sl_status st = {0};
     sl_code usual = attempt(arg, &st);
-    return fail_each(SL_FAULT_ALLOC, usual, attempt, arg) +
-           fail_each(SL_FAULT_ARENA, usual, attempt, arg);
+    (void)fail_each(SL_FAULT_ALLOC, sl_fault_arm_from, usual, attempt, arg);
+    (void)fail_each(SL_FAULT_ARENA, sl_fault_arm_from, usual, attempt, arg);
+    return fail_each(SL_FAULT_ALLOC, sl_fault_arm, usual, attempt, arg) +
+           fail_each(SL_FAULT_ARENA, sl_fault_arm, usual, attempt, arg);
 }

@@ -11,7 +11,7 @@
 
 /*
  * Calls `attempt` as it is, then with its first allocation failing, its second, and so on until one
- * needs fewer; the same with what it takes from arenas. What comes back must be what came back at
+ * needs fewer: once alone, and once with all that follow; the same with what it takes from arenas. What comes back must be what came back at
  * first, or RESOURCE_EXHAUSTED with a message; that nothing leaks is for the sanitizer to see.
  * Returns how many allocations there were to fail.
  */

@@ -320,6 +320,8 @@ static void dtypes_without_a_value_are_refused(void **state)
     fails(&t, SL_INVALID_ARGUMENT, "number 101");
     t = begin(SL_DT_RESOURCE, 0, NULL);
     fails(&t, SL_UNIMPLEMENTED, "resource");
+    t = begin(SL_DT_VARIANT, 0, NULL);
+    fails(&t, SL_UNIMPLEMENTED, "variant");
 }
 
 static void a_few_bytes_cannot_ask_for_gigabytes(void **state)
