@@ -185,13 +185,14 @@ void sl_h2_streams_gone(sl_h2 *h)
     sl_h2_stream *s = h->streams;
     while (s != NULL) {
         sl_h2_stream *next = s->next;
-        if (s->closed) {
+        bool closed = s->closed;
+        int n = h->n_streams;
+        if (closed)
             sl_h2_stream_settle(s); /* what waited to be written does not any more */
-            s = next;
-        } else {
+        else
             sl_h2_stream_closed(s);
-            s = h->streams; /* the handler may have answered others, too */
-        }
+        /* Who hears of it may have answered others, too, and `next` be gone. */
+        s = closed && h->n_streams == n ? next : h->streams;
     }
 }
 
@@ -243,7 +244,10 @@ void sl_h2_reply(sl_http_call *call)
     s->replied = true;
     if (s->busy)
         return;
+    bool inside = c->h2->inside;
+    c->h2->inside = true; /* who hears of the end may answer others: they leave with this one */
     sl_h2_stream_finish(s);
+    c->h2->inside = inside;
     advance(c);
 }
 

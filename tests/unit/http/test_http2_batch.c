@@ -225,6 +225,48 @@ static void a_reply_may_end_in_the_turn_that_sends_its_bytes(void **state)
     h2_close(c);
 }
 
+/* Of two streams that the client has reset the newer one has frames that wait for the socket. */
+static void a_reply_may_follow_from_the_end_of_a_connection(void **state)
+{
+    static const char *const paths[] = {"/hold", "/big?60000"};
+    fixture *f = *state;
+    int small = 1, ids[2];
+    client *c = h2_connect_wide(f, 1 << 24, 16384);
+    setsockopt(f->server->shards[0].conns->io.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    c->deaf = true;
+    for (int i = 0; i < 2; i++)
+        ids[i] = h2_request(c, "GET", paths[i], NULL, 0);
+    h2_turn(c);
+    for (int i = 0; i < 2; i++)
+        nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, ids[i], NGHTTP2_CANCEL);
+    h2_turn(c);
+    assert_int_equal(f->server->shards[0].conns->h2->n_streams, 2);
+    f->server->opts.on_done = end_another;
+    to_be_ended = f->held[0];
+    h2_close(c);
+    assert_null(to_be_ended);
+    assert_int_equal(f->n_done, 2);
+    assert_int_equal(connections(f), 0);
+}
+
+/* And from the end of a call whose client has left. */
+static void a_reply_may_follow_from_that_of_another_whose_client_has_left(void **state)
+{
+    fixture *f = *state;
+    client *c = h2_connect(f);
+    for (int i = 0; i < 2; i++)
+        h2_request(c, "GET", "/hold", NULL, 0);
+    h2_turn(c);
+    h2_close(c);
+    assert_int_equal(f->n_cancelled, 2);
+    f->server->opts.on_done = end_another;
+    to_be_ended = f->held[1];
+    sl_http_reply(f->held[0]);
+    assert_null(to_be_ended);
+    assert_int_equal(f->n_done, 2);
+    assert_int_equal(connections(f), 0);
+}
+
 int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, fx_set_up, fx_tear_down)
@@ -234,6 +276,8 @@ int main(void)
         T(who_sends_without_end_leaves_others_their_turn),
         T(who_takes_without_end_leaves_others_their_turn),
         T(a_reply_may_end_in_the_turn_that_sends_its_bytes),
+        T(a_reply_may_follow_from_the_end_of_a_connection),
+        T(a_reply_may_follow_from_that_of_another_whose_client_has_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
