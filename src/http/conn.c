@@ -94,6 +94,7 @@ void sl_conn_close(sl_conn *c)
     sl_timer_stop(&c->timer);
     sl_conn_handshake_over(c);
     sl_ring_leave(&c->crowd);
+    sl_ring_leave(&c->later);
     sl_crowd_forgive(c);
     sl_conn_let_out(c);
     sl_chain_reset(&c->out);
@@ -261,6 +262,45 @@ static void advance(sl_conn *c)
         sl_conn_close(c);
 }
 
+/* ---- turns ---- */
+
+static void go_on(sl_conn *c)
+{
+    if (c->h2 != NULL) {
+        sl_h2_advance(c);
+    } else {
+        c->busy = true;
+        advance(c);
+    }
+}
+
+void sl_turn_begin(sl_shard *s)
+{
+    assert(!s->in_turn); /* the loop tells one thing after the other */
+    s->in_turn = true;
+}
+
+void sl_turn_end(sl_shard *s)
+{
+    for (sl_ring *r; (r = sl_ring_first(&s->later)) != NULL;) {
+        sl_ring_leave(r);
+        go_on(SL_OF(sl_conn, later, r));
+    }
+    s->in_turn = false;
+}
+
+void sl_conn_go_on(sl_conn *c)
+{
+    sl_shard *s = c->shard;
+    if (s->in_turn) {
+        sl_ring_join(&s->later, &c->later);
+        return;
+    }
+    sl_turn_begin(s);
+    go_on(c);
+    sl_turn_end(s);
+}
+
 void sl_http_reply(sl_http_call *call)
 {
     if (call->version == 20) {
@@ -271,10 +311,8 @@ void sl_http_reply(sl_http_call *call)
     sl_conn *c = x->conn;
     assert(c->state == SL_CONN_CALL && !x->replied && sl_loop_is_mine(c->shard->loop));
     x->replied = true;
-    if (c->busy)
-        return;
-    c->busy = true;
-    advance(c);
+    if (!c->busy)
+        sl_conn_go_on(c);
 }
 
 bool sl_http_charge(sl_http_call *call, size_t bytes)
@@ -322,6 +360,8 @@ static void output(sl_conn *c)
 static void ready(sl_watch *w, uint32_t events)
 {
     sl_conn *c = (sl_conn *)((char *)w - offsetof(sl_conn, watch));
+    sl_shard *s = c->shard;
+    sl_turn_begin(s);
     c->busy = true;
     if (c->out.size > 0)
         output(c);
@@ -336,6 +376,7 @@ static void ready(sl_watch *w, uint32_t events)
     if (c->state == SL_CONN_CALL)
         with_handler(c, events);
     advance(c);
+    sl_turn_end(s);
 }
 
 /* Output waits for the client, or a head or a body does not come. */
@@ -365,9 +406,12 @@ static void due(sl_timer *t)
     sl_conn *c = sl_conn_due(t);
     if (c == NULL)
         return;
+    sl_shard *s = c->shard;
+    sl_turn_begin(s);
     c->busy = true;
     timed_out(c);
     advance(c);
+    sl_turn_end(s);
 }
 
 void sl_conn_cut(sl_conn *c)

@@ -102,6 +102,7 @@ struct sl_conn {
     uint64_t debt_ns;  /* when it moved last */
     size_t owes;       /* bytes held because the client is slow */
     size_t weighs;     /* bytes of its TLS and HTTP/2 sessions */
+    sl_ring later;     /* among those whose reply came in the turn of another */
     sl_conn_state state;
     bool grace;    /* the first window of the rate */
     bool heavy;    /* has a TLS or HTTP/2 session: when it began to wait */
@@ -137,6 +138,9 @@ struct sl_shard {
     uint64_t tell_ns;      /* when the next line about a client may be logged */
     unsigned untold;
     bool draining;
+    /* A turn of a connection has scratch and batch for itself, and handlers are called in it. */
+    bool in_turn;
+    sl_ring later;    /* connections for which there was a reply meanwhile: theirs come next */
     size_t scratch_n; /* bytes of the present connection's reply that wait in scratch */
     char *scratch;
     uint64_t date_until_ns;
@@ -192,6 +196,11 @@ sl_conn *sl_conn_due(sl_timer *t);
 void sl_conn_begin(sl_conn *c);
 void sl_conn_drain(sl_conn *c);
 void sl_conn_close(sl_conn *c); /* frees it */
+/* A turn of one of the shard's connections begins, or ends. */
+void sl_turn_begin(sl_shard *s);
+void sl_turn_end(sl_shard *s);
+/* There is a reply: the connection's turn, or when that of another is over. */
+void sl_conn_go_on(sl_conn *c);
 /* All has been sent: reads on for a while, so that the client sees it, and closes. */
 void sl_conn_linger(sl_conn *c);
 /* Answers with an error and ends the connection. c->busy is set; whoever set it goes on. */

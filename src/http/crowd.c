@@ -67,9 +67,11 @@ static size_t weight(const sl_conn *c)
     return (c->io.ops != NULL ? TLS_BYTES : 0) + (c->h2 != NULL ? H2_BYTES : 0);
 }
 
-/* Is control in here? */
+/* Is control in here, or will it be at once? */
 static bool is_busy(const sl_conn *c)
 {
+    if (sl_ring_is_in(&c->later))
+        return true;
     return c->h2 != NULL ? c->h2->inside : c->busy;
 }
 

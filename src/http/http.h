@@ -111,9 +111,10 @@ typedef struct sl_http_call {
 /* The first header with that name (ASCII case ignored), or NULL. */
 const sl_str *sl_http_header_find(const sl_http_call *call, const char *name);
 
-/* Hands the reply to the connection. Exactly once per call, on the call's loop; the call must not
- * be touched afterwards. Date, Content-Length, Connection are added here; a HEAD reply sends no
- * body. */
+/* Hands the reply to the connection. Exactly once per call, on the call's loop, another call's
+ * handler (or on_done) included: then it leaves when that one's connection has had its turn. The
+ * call must not be touched afterwards. Date, Content-Length, Connection are added here; a HEAD
+ * reply sends no body. */
 void sl_http_reply(sl_http_call *call);
 
 /* The same from any thread: the reply is handed over on the call's loop (post.c). */

@@ -154,8 +154,11 @@ static void due(sl_timer *t)
     sl_conn *c = sl_conn_due(t);
     if (c == NULL)
         return;
+    sl_shard *s = c->shard;
+    sl_turn_begin(s);
     check_times(c->h2);
     sl_h2_advance(c);
+    sl_turn_end(s);
 }
 
 /* ---- turns ---- */
@@ -202,6 +205,8 @@ static void ready(sl_watch *w, uint32_t events)
 {
     sl_conn *c = (sl_conn *)((char *)w - offsetof(sl_conn, watch));
     sl_h2 *h = c->h2;
+    sl_shard *s = c->shard;
+    sl_turn_begin(s);
     h->inside = true;
     if (h->pending != NULL && events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
         h->gone |= !sl_h2_out_resume(c);
@@ -209,6 +214,7 @@ static void ready(sl_watch *w, uint32_t events)
         input(c);
     h->inside = false;
     sl_h2_advance(c);
+    sl_turn_end(s);
 }
 
 /* The peer is gone. The connection stays until the handlers have answered what they hold. */
@@ -333,6 +339,9 @@ void sl_h2_drain(sl_conn *c)
     if (h->ending || h->gone)
         return;
     assert(!h->inside); /* a turn of its own */
+    sl_shard *s = c->shard;
+    sl_turn_begin(s);
     sl_h2_goaway(h);
     sl_h2_advance(c);
+    sl_turn_end(s);
 }

@@ -219,7 +219,7 @@ void sl_h2_stream_sent(sl_h2_stream *s, size_t n)
 static void advance(sl_conn *c)
 {
     if (!c->h2->inside)
-        sl_h2_advance(c);
+        sl_conn_go_on(c);
 }
 
 /* The handler, or we in its place, has said what there is to say. The client may be slow to take

@@ -266,6 +266,7 @@ static sl_code init_shards(sl_http_server *v, struct sl_loop *const *loops, cons
         s->listener =
             (sl_listener){.fd = fds[i], .accepted = accepted, .crowded = crowded, .shared = shared};
         sl_ring_init(&s->shakes);
+        sl_ring_init(&s->later);
         sl_crowd_init(s);
         s->scratch = sl_try_malloc(SL_SCRATCH_SIZE);
         if (s->scratch == NULL)

@@ -190,6 +190,66 @@ static void a_batch_that_cannot_be_written_ends_the_connection(void **state)
     assert_int_equal(f->n_done, f->n_calls);
 }
 
+static void answer_the_held(fixture *f, sl_http_call *call)
+{
+    sl_chain_puts(&f->held[0]->reply, "for another");
+    sl_http_reply(f->held[0]);
+    sl_chain_puts(&call->reply, "second");
+    sl_http_reply(call);
+}
+
+/* Between two others of its connection: replies of a batch that wait to leave together, or frames
+ * that are being read. */
+static void ask_for_three(fixture *f, bool http2)
+{
+    if (!http2) {
+        int fd = connect_client(f);
+        const char *text = exchange_text(f, fd, GET "GET /own HTTP/1.1\r\n\r\n" GET);
+        const char *first = strstr(text, "\r\n\r\nGET /a"),
+                   *second = strstr(text, "\r\n\r\nsecond");
+        assert_true(first != NULL && second != NULL && first < second);
+        assert_non_null(strstr(second, "\r\n\r\nGET /a"));
+        close(fd);
+        return;
+    }
+    client *c = h2_connect(f);
+    int ids[3];
+    for (int i = 0; i < 3; i++)
+        ids[i] = h2_request(c, "GET", i == 1 ? "/own" : "/a", NULL, 0);
+    h2_send_at_once(c);
+    h2_turn(c);
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(text_of(&h2_reply(c, ids[i])->body), i == 1 ? "second" : "GET /a");
+    h2_close(c);
+}
+
+static void a_handler_may_answer_another_connections_call(void **state)
+{
+    fixture *f = *state;
+    f->own = answer_the_held;
+    for (int http2 = 0; http2 < 2; http2++) {
+        f->n_held = 0;
+        int fd = connect_client(f);
+        send_text(f, fd, HOLD);
+        ask_for_three(f, http2);
+        const char *text = receive(f, fd);
+        assert_true(begins(text, "HTTP/1.1 200 "));
+        assert_null(strstr(text, "GET /a"));
+        assert_non_null(strstr(text, "\r\n\r\nfor another"));
+        close(fd);
+        f->n_held = 0;
+        client *c = h2_connect(f);
+        int id = h2_request(c, "GET", "/hold", NULL, 0);
+        h2_turn(c);
+        ask_for_three(f, http2);
+        h2_turn(c);
+        assert_string_equal(text_of(&h2_reply(c, id)->body), "for another");
+        assert_true(h2_reply(c, id)->closed);
+        h2_close(c);
+    }
+    assert_int_equal(connections(f), 0);
+}
+
 /* ---- pools ---- */
 
 static void only_so_many_exchanges_are_kept(void **state)
@@ -450,6 +510,7 @@ int main(void)
         T(without_memory_who_connects_is_closed),
         cmocka_unit_test(far_too_many_are_closed_without_a_word),
         T(a_batch_that_cannot_be_written_ends_the_connection),
+        T(a_handler_may_answer_another_connections_call),
         T(only_so_many_exchanges_are_kept),
         cmocka_unit_test(what_hundreds_of_fields_took_is_given_back),
         T(replies_without_a_body_have_no_length),

@@ -544,6 +544,34 @@ static void a_debtor_with_a_call_hears_that_it_is_cancelled(void **state)
     fx_free(f);
 }
 
+static void answer_another_and_then_much(fixture *f, sl_http_call *call)
+{
+    sl_http_reply(f->held[0]);
+    char *p = sl_chain_reserve(&call->reply, 6000000);
+    memset(p, 'x', 6000000);
+    sl_chain_commit(&call->reply, 6000000);
+    sl_http_reply(call);
+}
+
+/* ... unless it has been answered, in the very turn in which room is made. */
+static void a_debtor_that_is_answered_is_not_cancelled(void **state)
+{
+    (void)state;
+    fixture *f = fx_with(ten_megabytes);
+    int fd = hold_behind_a_reply(f), other = connect_client(f);
+    f->own = answer_another_and_then_much;
+    send_text(f, other, "GET /own HTTP/1.1\r\n\r\n");
+    assert_int_equal(f->n_cancelled, 0);
+    receive(f, fd);
+    turn(f);
+    receive(f, fd);
+    assert_true(is_served(f, fd));
+    close(fd), close(other);
+    turn(f);
+    assert_int_equal(connections(f), 0);
+    fx_free(f);
+}
+
 /* The budget is shared with other loops. */
 static void who_has_the_only_session_of_a_loop_keeps_it_until_another_comes(void **state)
 {
@@ -679,6 +707,7 @@ int main(void)
         cmocka_unit_test(a_debtor_that_is_alone_is_left_in_peace),
         cmocka_unit_test(a_debtor_in_whose_handler_we_are_is_not_cut),
         cmocka_unit_test(a_debtor_with_a_call_hears_that_it_is_cancelled),
+        cmocka_unit_test(a_debtor_that_is_answered_is_not_cancelled),
         cmocka_unit_test(who_has_the_only_session_of_a_loop_keeps_it_until_another_comes),
         cmocka_unit_test(slow_heads_are_cut_before_they_fill_the_memory),
         cmocka_unit_test(idle_sessions_are_bounded_by_the_budget),

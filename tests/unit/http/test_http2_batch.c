@@ -267,6 +267,30 @@ static void a_reply_may_follow_from_that_of_another_whose_client_has_left(void *
     assert_int_equal(connections(f), 0);
 }
 
+/* From another connection's end, while that one's frames are gathered. */
+static void a_reply_may_follow_from_one_that_another_connection_gets(void **state)
+{
+    fixture *f = *state;
+    client *one = h2_connect(f), *other = h2_connect(f);
+    int held = h2_request(other, "GET", "/hold", NULL, 0);
+    h2_turn(other);
+    f->server->opts.on_done = end_another;
+    to_be_ended = f->held[0];
+    sl_chain_puts(&f->held[0]->reply, "x");
+    int ids[3];
+    for (int i = 0; i < 3; i++)
+        ids[i] = h2_request(one, "GET", "/a", NULL, 0);
+    h2_send_at_once(one);
+    h2_turn(one);
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(text_of(&h2_reply(one, ids[i])->body), "GET /a");
+    h2_turn(other);
+    is_whole(other, held, 1);
+    assert_int_equal(f->n_done, 4);
+    h2_close(one);
+    h2_close(other);
+}
+
 int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, fx_set_up, fx_tear_down)
@@ -278,6 +302,7 @@ int main(void)
         T(a_reply_may_end_in_the_turn_that_sends_its_bytes),
         T(a_reply_may_follow_from_the_end_of_a_connection),
         T(a_reply_may_follow_from_that_of_another_whose_client_has_left),
+        T(a_reply_may_follow_from_one_that_another_connection_gets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
