@@ -2,6 +2,7 @@
 #include "api/admin/admin.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <stdio.h>
 
 #include "base/log.h"
@@ -141,11 +142,16 @@ static sl_code answer_reload(admin_call *c)
     sl_log(SL_INFO, "configuration posted by %s", c->who[0] ? c->who : "the admin interface");
     sl_code rc = is_binary(call) ? o->reload_wire(o->arg, call->body, &report, &c->st)
                                  : o->reload_text(o->arg, call->body, &report, &c->st);
+    bool whole = !report.failed;
     call->status = sl_rest_http_status(rc);
     call->content_type = "application/json";
     sl_chain_add(&call->reply, report.n ? report.p : "", report.n);
     sl_text_fini(&report);
-    return SL_OK;
+    if (whole)
+        return SL_OK;
+    return rc ? rc
+              : sl_fail(&c->st, SL_RESOURCE_EXHAUSTED,
+                        "the configuration is applied; out of memory: the report");
 }
 
 /* ---- the way of a call ---- */
@@ -169,8 +175,9 @@ static void refuse(admin_call *c, sl_code rc)
 static void answer(sl_job *job, sl_code verdict)
 {
     admin_call *c = (admin_call *)((char *)job - offsetof(admin_call, job));
+    assert(verdict == SL_OK); /* the job has no deadline, and nobody who could leave */
     c->http->status = 200;
-    sl_code rc = verdict ? sl_fail(&c->st, verdict, "the request waited too long") : c->answer(c);
+    sl_code rc = c->answer(c);
     if (rc == SL_OK && c->http->reply.failed)
         rc = sl_fail(&c->st, SL_RESOURCE_EXHAUSTED, "out of memory: the reply does not fit");
     if (rc)

@@ -95,11 +95,18 @@ static inline bool engine_pure(sl_session *s, int signature)
     return true;
 }
 
+static inline uint64_t engine_memory(sl_session *s)
+{
+    (void)s;
+    return 4096;
+}
+
 static const sl_engine the_engine = {.abi = SL_ENGINE_ABI,
                                      .name = "fake",
                                      .run = engine_run,
                                      .cost = engine_cost,
-                                     .pure = engine_pure};
+                                     .pure = engine_pure,
+                                     .memory = engine_memory};
 
 #define INFO(k, t, r, second)                                                      \
     {                                                                              \
