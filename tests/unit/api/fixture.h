@@ -508,12 +508,28 @@ static inline sl_code try_once(void *arg, sl_status *st)
     return judge(t->w, t->any_body, st);
 }
 
+/* The same when memory is short for a while: all allocations fail from some one on. */
+static inline void survives_a_drought(attempt *t, sl_fault kind)
+{
+    sl_status st = {0};
+    for (int nth = 1, calls = nth; calls >= nth; nth++) {
+        sl_fault_arm_from(kind, nth);
+        sl_code rc = try_once(t, &st);
+        calls = sl_fault_count(kind);
+        sl_fault_arm(kind, 0);
+        if (rc != SL_OK && rc != SL_RESOURCE_EXHAUSTED)
+            fail_msg("%d, from %d on: code %d, \"%s\"", kind, nth, rc, st.msg);
+    }
+}
+
 /* The request gets its usual answer, or a clean error, whichever of its allocations fails. */
 static inline void survives_without_memory(world *w, const request *q, bool any_body)
 {
     attempt t = {w, q, any_body};
     ask(w, q); /* what is made once, by the first: metrics */
     fail_each_allocation(try_once, &t);
+    survives_a_drought(&t, SL_FAULT_ALLOC);
+    survives_a_drought(&t, SL_FAULT_ARENA);
     close_call(w);
     forget(&w->usual);
 }
@@ -572,6 +588,7 @@ static inline void set_up_handlers(world *w)
                          .frame = {.max_message = 1 << 20, .max_decompressed = 1 << 20},
                          .oip = &w->oip,
                          .guard = w->guard,
+                         .max_calls = 100,
                          .here_bytes = r.here_bytes,
                          .here_round_ns = r.here_round_ns,
                          .access = r.access,
@@ -713,6 +730,7 @@ static inline int tear_down(void **state)
     void *f = w->f;
     sl_manager_stop_waiting(w->f->m); /* as the server does, before its workers go */
     sl_workers_free(w->service.workers);
+    assert_int_equal(atomic_load(&w->grpc.running), 0); /* each call gave its place back */
     sl_grpc_fini(&w->grpc);
     sl_oip_fini(&w->oip);
     close_call(w);

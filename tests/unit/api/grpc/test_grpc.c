@@ -527,6 +527,10 @@ static void only_so_many_calls_run_at_once(void **state)
     call(w, row_of(HEALTH, ""), TYPE);
     ends(w, 0, "");
     assert_int_equal(atomic_load(&w->grpc.running), 1);
+    atomic_store(&w->grpc.running, 0);
+    w->grpc.opt.max_calls = 0; /* any number */
+    call(w, row_of(PREDICTION "Predict", NULL), TYPE);
+    ends(w, 0, "");
 }
 
 static void what_the_model_does_wrong_is_the_status(void **state)
@@ -578,6 +582,23 @@ static void a_version_on_demand_is_loaded_by_its_first_call(void **state)
         clear(w);
         serve(w, NULL);
     }
+}
+
+static void who_leaves_while_a_version_is_loaded_is_not_served(void **state)
+{
+    world *w = *state;
+    sl_text t = message_of(row_of(PREDICTION "Predict", "d"));
+    put_in_frame(&t, false);
+    employ(w, 1);
+    ask(w, &(request){.method = SL_HTTP_POST,
+                      .target = PREDICTION "Predict",
+                      .headers = TYPE,
+                      .body = as_str(&t),
+                      .version = 20,
+                      .gone = true});
+    ends(w, 1, "");
+    assert_int_equal(atomic_load(&engine_does.runs), 0);
+    sl_text_fini(&t);
 }
 
 /* A method that unwinds only when its wait has ended. */
@@ -705,7 +726,8 @@ static void who_may_not_is_told_so(void **state)
         {MODELS "HandleReloadConfigRequest", NULL, TYPE EVE, 0},
         {INFERENCE "RepositoryModelLoad", "m", TYPE EVE, 0},
     };
-    guarded(w, "rule { principal: 'token:ann' allow: PREDICT }"
+    guarded(w, "limit { concurrent: 1 }" /* whoever is not let go keeps the next one out */
+               "rule { principal: 'token:ann' allow: PREDICT }"
                "rule { principal: 'token:bob' allow: [METADATA, STATUS] }"
                "rule { principal: 'token:eve' allow: ADMIN }");
     for (size_t i = 0; i < SL_COUNTOF(asked); i++) {
@@ -810,6 +832,7 @@ int main(void)
         T(only_so_many_calls_run_at_once),
         T(what_the_model_does_wrong_is_the_status),
         T(a_version_on_demand_is_loaded_by_its_first_call),
+        T(who_leaves_while_a_version_is_loaded_is_not_served),
         T(whoever_comes_second_goes_on),
         T(metadata_choose_among_the_arms_of_a_split),
         T(what_was_answered_is_copied_for_a_shadow),

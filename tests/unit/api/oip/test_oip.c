@@ -287,6 +287,17 @@ static void what_has_waited_for_a_version_needs_a_place_in_the_queue(void **stat
     let_go(w);
 }
 
+static void who_leaves_while_a_version_is_loaded_is_not_served(void **state)
+{
+    world *w = *state;
+    request q = Q(POST, "/v2/models/d/infer", NULL, ONE);
+    q.gone = true;
+    employ(w, 1);
+    ask(w, &q);
+    says(w, 499, "waited too long");
+    assert_int_equal(atomic_load(&engine_does.runs), 0);
+}
+
 static void so_do_metadata(void **state)
 {
     world *w = *state;
@@ -402,7 +413,8 @@ static void who_may_not_is_told_so(void **state)
         {Q(PUT, "/v2", STRANGER, ""), 401, ""},
         {Q(PUT, "/v2", ANN, ""), 405, ""},
     };
-    guarded(w, "rule { principal: 'token:ann' allow: PREDICT }"
+    guarded(w, "limit { concurrent: 1 }" /* whoever is not let go keeps the next one out */
+               "rule { principal: 'token:ann' allow: PREDICT }"
                "rule { principal: 'token:bob' allow: [METADATA, STATUS] }");
     for (size_t i = 0; i < SL_COUNTOF(asked); i++) {
         ask(w, &asked[i].q);
@@ -488,6 +500,7 @@ int main(void)
         T(a_version_on_demand_is_loaded_by_its_first_request),
         T(a_request_that_is_wrong_is_refused_when_its_version_is_there),
         T(what_has_waited_for_a_version_needs_a_place_in_the_queue),
+        T(who_leaves_while_a_version_is_loaded_is_not_served),
         T(so_do_metadata),
         T(a_change_that_fails_is_the_answer),
         T(a_header_chooses_among_the_arms_of_a_split),

@@ -437,6 +437,17 @@ static void what_has_waited_for_a_version_needs_a_place_in_the_queue(void **stat
     let_go(w);
 }
 
+static void who_leaves_while_a_version_is_loaded_is_not_served(void **state)
+{
+    world *w = *state;
+    request q = Q(POST, "/v1/models/d:predict", NULL, ONE);
+    q.gone = true;
+    employ(w, 1);
+    ask(w, &q);
+    says(w, 499, "waited too long");
+    assert_int_equal(atomic_load(&engine_does.runs), 0);
+}
+
 static void so_do_metadata(void **state)
 {
     world *w = *state;
@@ -538,7 +549,8 @@ static void who_may_not_is_told_so(void **state)
         {Q(GET, "/metrics", BOB, ""), 200, "# TYPE"},
         {Q(GET, "/healthz", NULL, ""), 200, "ok"},
     };
-    guarded(w, "rule { principal: 'token:ann' allow: PREDICT }"
+    guarded(w, "limit { concurrent: 1 }" /* whoever is not let go keeps the next one out */
+               "rule { principal: 'token:ann' allow: PREDICT }"
                "rule { principal: 'token:bob' allow: [METADATA, METRICS] }");
     for (size_t i = 0; i < SL_COUNTOF(asked); i++) {
         ask(w, &asked[i].q);
@@ -644,6 +656,7 @@ int main(void)
         T(a_version_on_demand_is_loaded_by_its_first_request),
         T(a_request_that_is_wrong_is_refused_when_its_version_is_there),
         T(what_has_waited_for_a_version_needs_a_place_in_the_queue),
+        T(who_leaves_while_a_version_is_loaded_is_not_served),
         T(so_do_metadata),
         T(one_that_cannot_be_loaded_is_refused),
         T(a_header_chooses_among_the_arms_of_a_split),
