@@ -255,6 +255,7 @@ static void begin_change(sl_grpc_call *c, bool load)
     change *x = (change *)c;
     sl_str name;
     sl_code rc = sl_oip_pb_decode_change(c->message, &name, &c->st);
+    c->model = name; /* for the access log */
     if (rc == SL_OK)
         rc = sl_grpc_may(c, SL_MAY_ADMIN, name, SL_STR(""));
     x->change = (sl_oip_change){.model = name, .load = load, .st = &c->st, .done = changed};

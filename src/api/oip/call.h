@@ -26,6 +26,9 @@ typedef struct sl_oip_call {
 
 void sl_oip_infer(sl_oip_call *c);
 
+/* INVALID_ARGUMENT: the body was said to be gzip, and is not. */
+sl_code sl_oip_check_body(sl_oip_call *c);
+
 /* Ends the request: c->st as an error if rc; counts, logs, replies. Any thread; the call may be
  * gone when it returns. */
 void sl_oip_finish(sl_oip_call *c, sl_code rc);

@@ -7,6 +7,15 @@
 #include "api/oip/call.h"
 #include "base/clock.h"
 
+sl_code sl_oip_check_body(sl_oip_call *c)
+{
+    if (!c->http->body_undecodable)
+        return SL_OK;
+    return sl_fail(&c->st, SL_INVALID_ARGUMENT,
+                   "the gzip body cannot be decompressed: it is damaged, cut off, or larger than "
+                   "the limit");
+}
+
 /* How many bytes of the body are JSON. */
 static sl_code json_bytes(sl_oip_call *c, size_t *out)
 {
@@ -26,11 +35,9 @@ static sl_code read_body(sl_oip_call *c)
 {
     sl_http_call *call = c->http;
     size_t json;
-    if (call->body_undecodable)
-        return sl_fail(&c->st, SL_INVALID_ARGUMENT,
-                       "the gzip body cannot be decompressed: it is damaged, cut off, or larger "
-                       "than the limit");
-    sl_code rc = json_bytes(c, &json);
+    sl_code rc = sl_oip_check_body(c);
+    if (rc == SL_OK)
+        rc = json_bytes(c, &json);
     if (rc == SL_OK)
         rc = sl_oip_json_decode(call->body, json, call->body_buffer, c->oip->opt.max_depth,
                                 call->arena, &c->request, &c->st);

@@ -207,7 +207,9 @@ static sl_code index_of_models(sl_oip_call *c)
     sl_oip_model *models;
     size_t n;
     bool ready;
-    sl_code rc = sl_oip_json_decode_index(c->http->body, c->http->arena, &ready, &c->st);
+    sl_code rc = sl_oip_check_body(c);
+    if (rc == SL_OK)
+        rc = sl_oip_json_decode_index(c->http->body, c->http->arena, &ready, &c->st);
     if (rc == SL_OK)
         rc = sl_oip_index(o->service, o->guard, &c->admission, ready, c->http->arena, &models, &n,
                           &c->st);

@@ -674,8 +674,10 @@ static void what_was_answered_is_copied_for_a_shadow(void **state)
 static void a_line_is_logged_for_each_call_that_is_wanted(void **state)
 {
     world *w = *state;
-    sl_text predict = message_of(row_of(PREDICTION "Predict", "m"));
+    sl_text predict = message_of(row_of(PREDICTION "Predict", "m")),
+            load = message_of(row_of(INFERENCE "RepositoryModelLoad", "m"));
     put_in_frame(&predict, false);
+    put_in_frame(&load, false);
     const log_row lines[] = {
         {{.method = SL_HTTP_POST,
           .target = PREDICTION "Predict",
@@ -685,12 +687,19 @@ static void a_line_is_logged_for_each_call_that_is_wanted(void **state)
          "model=\"m\" version=1 signature=\"\" status=200 grpc_status=\"OK\""},
         {{.method = SL_HTTP_POST, .target = "/a.B/C", .headers = TYPE, .version = 20},
          "grpc_status=\"UNIMPLEMENTED\""},
+        {{.method = SL_HTTP_POST,
+          .target = INFERENCE "RepositoryModelLoad",
+          .headers = TYPE,
+          .body = as_str(&load),
+          .version = 20},
+         "model=\"m\" signature=\"\" status=200 grpc_status=\"OK\""},
     };
     logs(w, lines, SL_COUNTOF(lines));
     w->access.mode = SL_ACCESS_ERRORS;
     ask(w, &lines[0].q);
     w->grpc.opt.access = NULL;
     ask(w, &lines[1].q);
+    sl_text_fini(&load);
     sl_text_fini(&predict);
 }
 
