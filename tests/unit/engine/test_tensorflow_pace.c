@@ -407,7 +407,7 @@ static void what_is_no_list_of_memory_is_passed_over(void **state)
 static void reading_in_pieces_is_reading(void **state)
 {
     (void)state;
-    const size_t size = 1000000;
+    const size_t size = 9000000; /* enough for large pages */
     char *in = malloc(size), *out = malloc(size + 10);
     int fd = memfd_create("x", 0);
     assert_true(in != NULL && out != NULL && fd >= 0);
@@ -433,6 +433,8 @@ static void what_cannot_be_read_says_why(void **state)
     char c;
     errno = 0;
     assert_int_equal(pread(-1, &c, 1, 0), -1);
+    assert_int_equal(errno, EBADF);
+    assert_int_equal(pread(-1, (void *)4096, LARGE, 0), -1); /* no place for large pages, either */
     assert_int_equal(errno, EBADF);
     int fd = memfd_create("x", 0);
     assert_int_equal(pread(fd, &c, 1, -1), -1);

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 
 enum {
-    PIECE = 512 * 1024,  /* some 50 us */
+    PIECE = 2 << 20,     /* a large page, which is not to be split; up to 200 us in small ones */
     LARGE = 16 << 20,    /* no stack of a thread is */
     AROUND = 1024 * 1024 /* of what the calling thread needs: its stack, and what errno is in */
 };
@@ -89,8 +89,9 @@ static bool is_near(uint64_t at, const void *what)
 static size_t give_back(const mapping *m)
 {
     size_t done = 0;
-    for (uint64_t at = m->begin; at < m->end; at += PIECE) {
-        size_t n = (size_t)SL_MIN(m->end - at, (uint64_t)PIECE);
+    size_t n;
+    for (uint64_t at = m->begin; at < m->end; at += n) {
+        n = (size_t)SL_MIN(m->end - at, PIECE - at % PIECE);
         if (is_near(at, &errno) || is_near(at, &n) ||
             madvise((void *)(uintptr_t)at, n, MADV_DONTNEED))
             continue;
