@@ -170,6 +170,7 @@ static void a_model_without_versions_is_in_the_index(void **state)
         snprintf(names[i], sizeof names[i], "m%d", i);
         many[i] = (sl_model_config){.name = names[i], .base_path = "/nowhere"};
     }
+    clear(w);
     assert_int_equal(sl_manager_configure(w->f->m, many, MANY, &st), SL_OK);
     ask(w, &(request)Q(POST, "/v2/repository/index", NULL, ""));
     for (int i = 0; i < MANY; i++) {
