@@ -163,8 +163,8 @@ static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, 
     return 0;
 }
 
-/* nghttp2 refuses a stream without opening it (the client does not know our SETTINGS yet): what else
- * the client has sent of it may be here before our RST_STREAM is out. */
+/* nghttp2 refuses a stream without opening it (the client does not know our SETTINGS yet): what
+ * else the client has sent of it may be here before our RST_STREAM is out. */
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error,
                             void *arg)
 {

@@ -126,8 +126,7 @@ void sl_h2_stream_settle(sl_h2_stream *s)
     sl_h2 *h = s->conn->h2;
     if (!s->closed || (s->handed && !s->replied) || s->queued > 0)
         return;
-    assert(
-        !s->busy); /* a handler is called from inside: what closes streams waits until it is not */
+    assert(!s->busy); /* handlers are called from inside: what closes streams waits for that */
     report(s);
     if (s->whole)
         sl_h2_count_answer(h);

@@ -146,8 +146,8 @@ static inline void h2_turn(client *c)
     }
 }
 
-/* All that waits in the client's session goes out in one piece, so that the server sees all of it in
- * one turn, which is not made here. */
+/* All that waits in the client's session goes out in one piece, so that the server sees all of it
+ * in one turn, which is not made here. */
 static inline void h2_send_at_once(client *c)
 {
     sl_text t = {0};

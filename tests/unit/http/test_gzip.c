@@ -73,7 +73,8 @@ static void what_was_packed_comes_back(void **state)
         }
 }
 
-/* What zlib keeps back until the end is up to 16 KiB of what did not pack: a step of output or two. */
+/* What zlib keeps back until the end is up to 16 KiB of what did not pack: a step of output or
+ * two. */
 static void however_much_is_left_for_the_end_comes_back(void **state)
 {
     static char text[16400];

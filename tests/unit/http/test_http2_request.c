@@ -1,4 +1,4 @@
-/* test_http2_request.c - HTTP/2: what of a request gets to the handler, and what is refused on the way */
+/* test_http2_request.c - HTTP/2: what of a request gets to the handler, and what is refused */
 #include "unit/http/h2_client.h"
 
 /* ---- heads ---- */

@@ -734,8 +734,8 @@ static void add_name(GENERAL_NAMES *names, int type, const char *p, int n)
     sk_GENERAL_NAME_push(names, g);
 }
 
-/* Alice's certificate as the test has changed it, signed anew and shown: what the server says of it.
- * `names`, if there are any, go into it, and are freed. */
+/* Alice's certificate as the test has changed it, signed anew and shown: what the server says of
+ * it. `names`, if there are any, go into it, and are freed. */
 static const sl_tls_peer *show(fixture *f, authority *a, GENERAL_NAMES *names, link_ *l)
 {
     X509 *x = a->alice.cert;
