@@ -1,6 +1,7 @@
 /* infer.c - see infer.h */
 #include "api/grpc/infer.h"
 
+#include "api/rest/rest.h"
 #include "base/clock.h"
 #include "service/shadow.h"
 
@@ -17,20 +18,13 @@ static infer *of(sl_predict *p)
     return (infer *)((char *)p - offsetof(infer, predict));
 }
 
-/* For a traffic split with a sticky key: the metadata are headers. */
-static sl_str metadata(const void *call, const char *name)
-{
-    const sl_str *value = sl_http_header_find(call, name);
-    return value != NULL ? *value : (sl_str){"", 0};
-}
-
 sl_model_spec sl_grpc_spec(const sl_grpc_call *c, const sl_pb_model_spec *spec)
 {
     return (sl_model_spec){.model = spec->name,
                            .has_version = spec->has_version,
                            .version = spec->version,
                            .label = spec->label,
-                           .header = metadata,
+                           .header = sl_rest_header_value, /* metadata are headers */
                            .header_arg = c->http};
 }
 

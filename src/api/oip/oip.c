@@ -83,8 +83,7 @@ static void add_headers(sl_oip_call *c)
     if (c->binary && call->status == 200)
         sl_chain_printf(&call->head, "Inference-Header-Content-Length: %zu\r\n", c->json_bytes);
     if (c->predict.version != NULL)
-        sl_chain_printf(&call->head, "x-sluice-version: %lld\r\n",
-                        (long long)c->predict.version->number);
+        sl_rest_add_version(call, c->predict.version->number);
     if (call->status == 405)
         sl_chain_printf(&call->head, "Allow: %s\r\n", c->route.allow);
     sl_chain_puts(&call->head, "x-request-id: ");

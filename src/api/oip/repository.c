@@ -3,23 +3,19 @@
 
 #include <string.h>
 
+#include "api/rest/rest.h"
 #include "base/mem.h"
 #include "base/thread.h"
 
 /* ---- versions ---- */
 
-/* For a traffic split with a sticky key. */
-static sl_str header_value(const void *call, const char *name)
-{
-    const sl_str *value = sl_http_header_find(call, name);
-    return value != NULL ? *value : (sl_str){"", 0};
-}
-
 sl_code sl_oip_spec(sl_str model, sl_str version, const sl_http_call *call, sl_model_spec *out,
                     sl_status *st)
 {
-    *out = (sl_model_spec){
-        .model = model, .has_version = version.n > 0, .header = header_value, .header_arg = call};
+    *out = (sl_model_spec){.model = model,
+                           .has_version = version.n > 0,
+                           .header = sl_rest_header_value,
+                           .header_arg = call};
     if (version.n == 0 || sl_str_to_int64(version, &out->version))
         return SL_OK;
     return sl_fail(st, SL_INVALID_ARGUMENT, "\"%.*s\" is no version: versions are numbers",

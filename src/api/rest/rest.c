@@ -60,7 +60,7 @@ static bool has_version(const sl_rest_call *r)
            r->predict.version != NULL;
 }
 
-static void add_version(sl_http_call *call, int64_t number)
+void sl_rest_add_version(sl_http_call *call, int64_t number)
 {
     static const char name[] = "x-sluice-version: ";
     char *to = sl_chain_reserve(&call->head, sizeof name + SL_NUMBER_ROOM), *at = to;
@@ -84,7 +84,7 @@ static void add_headers(sl_rest_call *r)
         sl_chain_puts(&call->head, "Retry-After: 1\r\n");
     sl_rest_add_guard_headers(call, &r->admission);
     if (has_version(r))
-        add_version(call, r->predict.version->number);
+        sl_rest_add_version(call, r->predict.version->number);
     char *to = sl_chain_reserve(&call->head, r->id.n + 16);
     if (to == NULL)
         return;
@@ -232,8 +232,7 @@ static void options(sl_rest_call *r)
     sl_http_reply(call);
 }
 
-/* For a traffic split with a sticky key. */
-static sl_str header_value(const void *call, const char *name)
+sl_str sl_rest_header_value(const void *call, const char *name)
 {
     const sl_str *value = sl_http_header_find(call, name);
     return value != NULL ? *value : (sl_str){"", 0};
@@ -326,7 +325,7 @@ static void rest(sl_rest *rest_, sl_http_call *call)
         return;
     }
     sl_route_parse(call->method, call->target, call->arena, &r->route);
-    r->route.spec.header = header_value;
+    r->route.spec.header = sl_rest_header_value;
     r->route.spec.header_arg = call;
     sl_code refused = admit(r);
     if (refused) {

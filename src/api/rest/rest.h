@@ -52,6 +52,10 @@ void sl_rest_on_error(int status, const char *message, sl_chain *body, const cha
 /* Answers /healthz, /readyz, /startupz and /metrics; false: it is another path. */
 bool sl_rest_probe(sl_rest *r, sl_http_call *call);
 
+/* For sl_model_spec.header, with an sl_http_call: a traffic split may have a sticky header. */
+sl_str sl_rest_header_value(const void *call, const char *name);
+/* x-sluice-version: which version has answered. */
+void sl_rest_add_version(sl_http_call *call, int64_t number);
 /* WWW-Authenticate with 401, Retry-After with 429. */
 void sl_rest_add_guard_headers(sl_http_call *call, const sl_admission *a);
 
