@@ -105,15 +105,13 @@ static void jpeg_progressed(j_common_ptr d)
         jpeg_failed(d);
 }
 
-static void jpeg_open(jpeg *j, sl_str file, size_t may_take)
+static void jpeg_open(jpeg *j, sl_str file)
 {
     j->d.err = jpeg_std_error(&j->errors);
     j->errors.error_exit = jpeg_failed;
     j->errors.emit_message = jpeg_says;
     j->errors.output_message = jpeg_message;
     jpeg_create_decompress(&j->d);
-    if (may_take)
-        j->d.mem->max_memory_to_use = (long)SL_MIN(may_take, (size_t)LONG_MAX);
     j->source = (struct jpeg_source_mgr){
         .next_input_byte = (const JOCTET *)file.p,
         .bytes_in_buffer = file.n,
@@ -151,6 +149,16 @@ static bool jpeg_choose(jpeg *j, const sl_picture_how *how)
            j->size.height * j->size.width < too_large / j->d.num_components;
 }
 
+/* What the picture will take is not the decoder's. Where nothing is left for that, one that needs
+ * none finds out with `make`. */
+static void jpeg_bound(jpeg *j, int bytes, size_t may_take)
+{
+    size_t result = (size_t)(j->size.height * j->size.width * j->size.channels) * (size_t)bytes;
+    size_t left = may_take > result ? may_take - result : 1;
+    if (may_take)
+        j->d.mem->max_memory_to_use = (long)SL_MIN(left, (size_t)LONG_MAX);
+}
+
 /* A scanner's inks, which Adobe's programs write the other way round. */
 static void from_cmyk(const jpeg *j, unsigned char *to)
 {
@@ -184,9 +192,10 @@ static bool jpeg_run(jpeg *j, sl_str file, const sl_picture_how *how, size_t may
 {
     if (setjmp(j->out))
         return false;
-    jpeg_open(j, file, may_take);
+    jpeg_open(j, file);
     if (jpeg_read_header(&j->d, TRUE) != JPEG_HEADER_OK || !jpeg_choose(j, how))
         return false;
+    jpeg_bound(j, how->bytes, may_take);
     if (!jpeg_start_decompress(&j->d))
         return false;
     unsigned char *to = make(arg, &j->size);

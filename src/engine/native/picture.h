@@ -4,8 +4,8 @@
  * By libjpeg-turbo and libpng, the libraries that TensorFlow has, set as it sets them, so that the
  * bytes are the same. Only where both were there when this was built (SLUICE_PICTURES).
  *
- * Pictures come from anybody. What a decoder takes beside the result is bounded by what the caller
- * allows; a progressive JPEG of more than SL_JPEG_MOST_SCANS scans is refused, since each costs as
+ * Pictures come from anybody. What a decoder and its result take together is bounded by what the
+ * caller allows; a progressive JPEG of more than SL_JPEG_MOST_SCANS scans is refused, since each costs as
  * much as a picture of its own and takes a few bytes of the file (real ones have ten or so).
  */
 #ifndef SL_ENGINE_NATIVE_PICTURE_H
@@ -37,6 +37,7 @@ typedef struct sl_picture_how {
     int ratio;                      /* JPEG: made smaller by 1, 2, 4 or 8 */
     bool fancy_upscaling, accurate; /* JPEG: smooth colours; the slower transform */
     bool wide;                      /* PNG: 16 bits a sample */
+    int bytes;                      /* JPEG: that a sample will take of `may_take` */
 } sl_picture_how;
 
 typedef struct sl_picture {
@@ -46,8 +47,8 @@ typedef struct sl_picture {
 /*
  * Calls `make` once when the size is known; it gives memory for height * width * channels samples,
  * or NULL to give up. Then writes rows from the top, channels side by side: bytes, or uint16_t if
- * `wide`. `may_take` bytes beside that for the decoder; 0: as many as it wants. False: no picture,
- * or `make` gave up; what was written is then undefined.
+ * `wide`. `may_take` bytes for the decoder and what `make` gives together; 0: as many as they want.
+ * False: no picture, or `make` gave up; what was written is then undefined.
  */
 typedef void *sl_picture_make(void *arg, const sl_picture *p);
 bool sl_jpeg_decode(sl_str file, const sl_picture_how *how, size_t may_take, sl_picture_make *make,

@@ -113,6 +113,27 @@ static void what_a_progressive_picture_takes_is_bounded(void **state)
     assert_int_equal(r.asked, 0);
 }
 
+/* The decoder would have room for all parts, and so would the picture, but not both. */
+static void the_decoder_and_its_picture_share_what_they_may_take(void **state)
+{
+    (void)state;
+    static room r;
+    sl_picture_how how = AS_IT_IS;
+    sl_str file = read_file("jpeg_progressive");
+    unsigned char *size = frame_of(file);
+    size[0] = size[2] = 1000 >> 8;
+    size[1] = size[3] = 1000 & 255;
+    r = (room){.none = true};
+    assert_false(sl_jpeg_decode(file, &how, 9000000, make, &r));
+    assert_int_equal(r.asked, 1);
+    assert_int_equal(r.size.height * r.size.width * r.size.channels, 3000000);
+    for (how.bytes = 2; how.bytes <= 4; how.bytes++) {
+        r = (room){.none = true};
+        assert_false(sl_jpeg_decode(file, &how, 9000000, make, &r));
+        assert_int_equal(r.asked, 0);
+    }
+}
+
 static sl_str with_scans(sl_str file, int times)
 {
     static char out[1 << 20];
@@ -169,6 +190,7 @@ int main(void)
 #ifdef SLUICE_PICTURES
         cmocka_unit_test(who_has_no_room_gets_no_picture),
         cmocka_unit_test(what_a_progressive_picture_takes_is_bounded),
+        cmocka_unit_test(the_decoder_and_its_picture_share_what_they_may_take),
         cmocka_unit_test(a_picture_has_no_more_than_a_hundred_scans),
         cmocka_unit_test(a_file_that_ends_early_is_no_picture),
 #endif

@@ -29,6 +29,7 @@ static sl_code decode_configure(sl_op_node *n, sl_status *st)
     n->out_types[0] = jpeg ? SL_DT_UINT8 : sl_node_type(n->source, "dtype", SL_DT_UINT8);
     n->config = how;
     how->wide = n->out_types[0] != SL_DT_UINT8;
+    how->bytes = (int)sl_dtype_size(n->out_types[0]);
     if (how->channels != 0 && how->channels != 1 && how->channels != 3 && how->channels != 4)
         return sl_fail(st, SL_INVALID_ARGUMENT, "`channels` must be 0, 1, 3 or 4 but got %d",
                        how->channels);
