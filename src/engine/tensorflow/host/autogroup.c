@@ -8,6 +8,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+void tf_let_look(bool may)
+{
+    prctl(PR_SET_DUMPABLE, may, 0, 0, 0);
+}
+
 int tf_autogroup_open(pid_t pid)
 {
     char path[64];
@@ -27,11 +32,10 @@ int tf_autogroup_nice(int file, pid_t pid, int nice)
 
 void tf_give_way(void)
 {
-    int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
     setsid();
-    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    tf_let_look(true);
     int file = tf_autogroup_open(getpid());
-    prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0);
+    tf_let_look(false);
     if (file != 0) {
         tf_autogroup_nice(file, getpid(), TF_NICEST);
         close(file);

@@ -12,13 +12,18 @@
 #ifndef SL_TF_HOST_AUTOGROUP_H
 #define SL_TF_HOST_AUTOGROUP_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 enum { TF_NICEST = 19 };
 
+/* May others look into the calling process, and into those that it forks from here on? Only for the
+ * moment that tf_autogroup_open needs. */
+void tf_let_look(bool may);
+
 /* Opens what says of which session `pid` is, for the next one; 0: that cannot be had. Without
- * privileges it can only while that process may be looked into (PR_SET_DUMPABLE). The caller closes
- * it, if it is not 0. */
+ * privileges it can only while that process lets itself be looked into. The caller closes it, if it
+ * is not 0. */
 int tf_autogroup_open(pid_t pid);
 
 /* Sets the nice value of the session that `pid` leads. 0 or an errno: EAGAIN when it does not lead
@@ -27,7 +32,7 @@ int tf_autogroup_open(pid_t pid);
 int tf_autogroup_nice(int file, pid_t pid, int nice);
 
 /* For good: the calling process, which has one thread and lives a moment, leaves the processors to
- * others. */
+ * others. Nobody may look into it afterwards. */
 void tf_give_way(void);
 
 #endif

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -27,7 +26,7 @@
 #include "base/mem.h"
 #include "engine/tensorflow/host/autogroup.h"
 #include "engine/tensorflow/host/child.h"
-#include "engine/tensorflow/host/ops.h"
+#include "engine/tensorflow/host/listing.h"
 #include "engine/tensorflow/host/pace.h"
 #include "engine/tensorflow/host/sandbox.h"
 #include "engine/tensorflow/ipc.h"
@@ -107,42 +106,9 @@ static void open_everything(int n, char **libraries)
                 threads - 1);
 }
 
-/* The process that finds out what the library knows: the version at once, the ops, which take
- * longer, until it ends. */
-static struct {
-    pid_t pid; /* 0: it has ended */
-    int fd;
-    tf_ops ops;
-} known;
-
-static uint64_t ask_library(void)
+static void answer_ops(uint64_t question, uint64_t bytes)
 {
-    int ends[2];
-    uint64_t version = 0;
-    known.fd = memfd_create("ops", MFD_CLOEXEC);
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return 0;
-    known.pid = fork();
-    if (known.pid == 0) {
-        version = tf_graph_version();
-        if (write(ends[1], &version, sizeof version) != sizeof version)
-            _exit(1);
-        tf_give_way();
-        _exit(tf_write_ops(known.fd) ? 0 : 1);
-    }
-    close(ends[1]);
-    if (known.pid < 0 || read(ends[0], &version, sizeof version) != sizeof version)
-        version = 0;
-    close(ends[0]);
-    return version;
-}
-
-static void library_answered(int status)
-{
-    known.pid = 0;
-    if (status == 0)
-        tf_read_ops(&known.ops, known.fd);
-    close(known.fd);
+    tell(SL_TF_OPS, question, bytes, "");
 }
 
 /* ---- what the server asks for ---- */
@@ -170,7 +136,7 @@ static void fork_version(const sl_tf_msg *m, int *fds, int n)
     pid_t host = getpid(), pid = -1;
     int go[2] = {-1, -1}, autogroup = 0;
     if (pipe2(go, O_CLOEXEC) == 0) {
-        prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* for tf_autogroup_open */
+        tf_let_look(true); /* also into the child, until its file is open */
         pid = fork();
     }
     if (pid == 0) {
@@ -178,7 +144,7 @@ static void fork_version(const sl_tf_msg *m, int *fds, int n)
         close(go[1]);
         while (read(go[0], &none, 1) < 0) /* until the host has opened it, and closes */
             continue;
-        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+        tf_let_look(false);
         close(go[0]);
         sigprocmask(SIG_SETMASK, &inherited_mask, NULL);
         tf_child_main(fds, host);
@@ -186,7 +152,7 @@ static void fork_version(const sl_tf_msg *m, int *fds, int n)
     int e = errno;
     if (pid > 0)
         autogroup = tf_autogroup_open(pid);
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    tf_let_look(false);
     close_all(go, 2);
     close_all(fds, n);
     if (pid < 0) {
@@ -199,14 +165,12 @@ static void fork_version(const sl_tf_msg *m, int *fds, int n)
     tell(SL_TF_FORKED, m->session, (uint64_t)pid, "");
 }
 
-static void answer_ops(const sl_tf_msg *m, const int *fds, int n)
+static void ask_library(const sl_tf_msg *m, const int *fds, int n)
 {
-    int status;
-    if (known.pid > 0 && waitpid(known.pid, &status, 0) == known.pid)
-        library_answered(status);
     if (n == 1)
-        tell(SL_TF_OPS, m->session, tf_strike_out(&known.ops, fds[0]), "");
-    close_all(fds, n);
+        tf_listing_ask(m->session, fds[0]);
+    else
+        close_all(fds, n);
 }
 
 /* Giving much memory back is work, for which it gets the smallest share, whoever does it: the
@@ -251,9 +215,7 @@ static void reap(int signals)
     struct signalfd_siginfo info;
     while (read(signals, &info, sizeof info) > 0)
         continue;
-    int status;
-    if (known.pid > 0 && waitpid(known.pid, &status, WNOHANG) == known.pid)
-        library_answered(status);
+    tf_listing_reap();
     for (size_t i = 0; i < n_entries;) {
         entry *e = &entries[i];
         if (e->kill_due_ns == 0 && bury(e))
@@ -280,7 +242,7 @@ static uint64_t keep_end(const entry *e, uint64_t now)
 /* How long until something is due: for ppoll(). */
 static struct timespec *keep_all(struct timespec *wait)
 {
-    uint64_t now = sl_now_ns(), next = UINT64_MAX;
+    uint64_t now = sl_now_ns(), next = tf_listing_keep(now);
     for (size_t i = 0; i < n_entries;) {
         entry *e = &entries[i];
         if (e->reap_due_ns != 0 && now >= e->reap_due_ns && bury(e))
@@ -306,7 +268,7 @@ static bool handle_message(void)
     if (m.kind == SL_TF_LOAD)
         fork_version(&m, fds, n);
     else if (m.kind == SL_TF_OPS)
-        answer_ops(&m, fds, n);
+        ask_library(&m, fds, n);
     else if (m.kind == SL_TF_KILL)
         kill_session(m.session, m.value);
     else if (m.kind == SL_TF_PACE)
@@ -350,7 +312,7 @@ int main(int argc, char **argv)
     settle_down();
     int signals = watch_children();
     open_everything(argc - 1, argv + 1);
-    tell(SL_TF_HELLO, 0, ask_library(), TF.Version());
+    tell(SL_TF_HELLO, 0, tf_listing_begin(answer_ops), TF.Version());
     struct pollfd p[2] = {{.fd = SL_TF_CONTROL_FD, .events = POLLIN},
                           {.fd = signals, .events = POLLIN}};
     /* The end of the socket is the end of the server: the children go with this process. */
