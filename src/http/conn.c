@@ -102,6 +102,8 @@ void sl_conn_close(sl_conn *c)
     if (c->h2 != NULL)
         sl_h2_free(c);
     sl_io_close(&c->io);
+    if (s->to_drain == c)
+        s->to_drain = c->next;
     *c->prev = c->next;
     if (c->next != NULL)
         c->next->prev = c->prev;

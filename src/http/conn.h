@@ -138,6 +138,7 @@ struct sl_shard {
     uint64_t tell_ns;      /* when the next line about a client may be logged */
     unsigned untold;
     bool draining;
+    sl_conn *to_drain; /* the next one to be told of it */
     /* A turn of a connection has scratch and batch for itself, and handlers are called in it. */
     bool in_turn;
     sl_ring later;    /* connections for which there was a reply meanwhile: theirs come next */

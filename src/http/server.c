@@ -354,8 +354,9 @@ static void drain_here(void *arg)
     sl_shard *s = arg;
     s->draining = true;
     sl_listener_stop(&s->listener);
-    for (sl_conn *c = s->conns, *next; c != NULL; c = next) {
-        next = c->next;
+    s->to_drain = s->conns;
+    for (sl_conn *c; (c = s->to_drain) != NULL;) {
+        s->to_drain = c->next; /* which may end in the turn of `c` */
         sl_conn_drain(c);
     }
     atomic_fetch_add(&s->server->n_drained, 1);

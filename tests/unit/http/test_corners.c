@@ -250,6 +250,33 @@ static void a_handler_may_answer_another_connections_call(void **state)
     assert_int_equal(connections(f), 0);
 }
 
+static void ask_for_own(void *fd)
+{
+    static const char own[] = "GET /own HTTP/1.1\r\n\r\n";
+    assert_int_equal(write(*(int *)fd, own, sizeof own - 1), sizeof own - 1);
+}
+
+/* Of two that are told of the drain, the first one's turn ends the second. */
+static void who_is_drained_may_end_the_next_one(void **state)
+{
+    fixture *f = *state;
+    f->own = answer_the_held;
+    int second = connect_client(f);
+    send_text(f, second, HOLD);
+    int first = connect_client(f);
+    exchange_text(f, first, GET);
+    sl_post ask;
+    sl_loop_post(f->loop, &ask, ask_for_own, &first); /* too late for the events of this turn */
+    sl_http_drain(f->server, fx_drained, f);
+    turn(f);
+    assert_non_null(strstr(receive(f, first), "\r\n\r\nsecond"));
+    assert_true(f->eof);
+    assert_non_null(strstr(receive(f, second), "\r\n\r\nfor another"));
+    assert_true(f->eof && f->drained);
+    close(first);
+    close(second);
+}
+
 /* ---- pools ---- */
 
 static void only_so_many_exchanges_are_kept(void **state)
@@ -511,6 +538,7 @@ int main(void)
         cmocka_unit_test(far_too_many_are_closed_without_a_word),
         T(a_batch_that_cannot_be_written_ends_the_connection),
         T(a_handler_may_answer_another_connections_call),
+        T(who_is_drained_may_end_the_next_one),
         T(only_so_many_exchanges_are_kept),
         cmocka_unit_test(what_hundreds_of_fields_took_is_given_back),
         T(replies_without_a_body_have_no_length),
