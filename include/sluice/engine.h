@@ -112,9 +112,9 @@ typedef struct sl_engine {
      */
     bool (*unites)(sl_session *s);
 
-    /* (optional) From here on clients' requests come: load() and what warms the session up are over.
-     * Until then an engine may hold back, so as not to disturb those that answer. Once; load thread;
-     * returns at once. */
+    /* (optional) From here on clients' requests come: load() and what warms the session up are
+     * over. Until then an engine may hold back, so as not to disturb those that answer. Once; load
+     * thread; returns at once. */
     void (*serve)(sl_session *s);
 } sl_engine;
 

@@ -70,8 +70,8 @@ static inline bool sl_wire_next(sl_wire *w)
 /* Offset of the field that was read last, from the beginning of the message. */
 size_t sl_wire_offset(const sl_wire *w);
 
-/* One varint at *p; false if it is truncated or longer than ten bytes. What the tenth says beyond 64
- * bits is dropped, as protobuf does. */
+/* One varint at *p; false if it is truncated or longer than ten bytes. What the tenth says beyond
+ * 64 bits is dropped, as protobuf does. */
 bool sl_wire_varint(const unsigned char **p, const unsigned char *end, uint64_t *out);
 
 /* The next number of a packed list, opened as a message is, whose numbers are of this wire type:

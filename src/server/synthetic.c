@@ -111,7 +111,8 @@ static sl_code run(const sl_version *v, int i, int rows, const sl_warmup_options
 }
 
 /* Several rows take other ways than one does: a matrix product for that of a matrix and a vector,
- * which costs TensorFlow as much again the first time. A signature that takes one only may refuse. */
+ * which costs TensorFlow as much again the first time. A signature that takes one only may refuse.
+ */
 static void run_rows(const sl_version *v, int i, const sl_warmup_options *o)
 {
     const sl_signature *sig = &v->signatures->list[i];

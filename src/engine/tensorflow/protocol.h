@@ -22,10 +22,10 @@
  *                            UINT64_MAX: the library could not be asked
  *   server -> host   LOAD    session + 4 descriptors: session socket, load parameters, control
  *                            region, the child's stderr; value: as of PACE, to begin with
- *                    KILL    session: SIGKILL, if it still lives after `value` nanoseconds, for which
- *                            it gets the smallest share of the processors
- *                    PACE    session: stopped for `value` nanoseconds after each millisecond that it
- *                            has worked, a second at most; 0: not
+ *                    KILL    session: SIGKILL, if it still lives after `value` nanoseconds, for
+ *                            which it gets the smallest share of the processors
+ *                    PACE    session: stopped for `value` nanoseconds after each millisecond that
+ *                            it has worked, a second at most; 0: not
  *                    OPS     session = caller's number + 1 memfd: names of ops, one a line; the
  *                            host writes those that the library lacks over it
  *   child -> server  LOADED  the session can run

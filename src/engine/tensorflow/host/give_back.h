@@ -1,10 +1,10 @@
 /*
  * give_back.h - giving the memory of a process back before it ends, in pieces
  *
- * The kernel frees the memory of a process that ends in one go, and takes a processor for it at which
- * it looks for others that are due only with the next tick (PREEMPT_LAZY, up to 4 ms), however nice the
- * process is: half a gigabyte makes requests wait for 50 to 100 ms, a few milliseconds each. Between
- * two system calls it looks at once.
+ * The kernel frees the memory of a process that ends in one go, and takes a processor for it at
+ * which it looks for others that are due only with the next tick (PREEMPT_LAZY, up to 4 ms), however
+ * nice the process is: half a gigabyte makes requests wait for 50 to 100 ms, a few milliseconds
+ * each. Between two system calls it looks at once.
  */
 #ifndef SL_TF_HOST_GIVE_BACK_H
 #define SL_TF_HOST_GIVE_BACK_H
@@ -12,9 +12,9 @@
 #include <stddef.h>
 
 /*
- * Gives back the pages of the heap, of other large private memory and of code that is read from files.
- * What was in the first two is zeros afterwards: the caller has to do with nothing but its stack from
- * here on, and then _exit(). Other threads of the process must not wake up any more.
+ * Gives back the pages of the heap, of other large private memory and of code that is read from
+ * files. What was in the first two is zeros afterwards: the caller has to do with nothing but its
+ * stack from here on, and then _exit(). Other threads of the process must not wake up any more.
  *
  * `maps` is /proc/self/maps, newly opened. How many bytes of address space that was.
  */

@@ -206,9 +206,9 @@ static bool has_ended(pid_t pid)
 
 /*
  * One that was to end has the smallest share, and its last thread may not be done with it when this
- * process hears of it: both then clear what /proc has of it, and this one would turn round and round, at
- * full share, until the other has gone on (Linux, shrink_dcache_parent; up to 30 ms). So it is left alone
- * for a while.
+ * process hears of it: both then clear what /proc has of it, and this one would turn round and
+ * round, at full share, until the other has gone on (Linux, shrink_dcache_parent; up to 30 ms). So
+ * it is left alone for a while.
  */
 static void reap(int signals)
 {

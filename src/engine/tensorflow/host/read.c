@@ -1,13 +1,13 @@
 /*
  * read.c - the reading that TensorFlow does, in pieces
  *
- * TensorFlow reads a variable with one call, whatever its size. A process that is in such a call is not
- * stopped before it ends (pace.c): a quarter of a second for half a gigabyte, in which it
- * keeps a processor from those that answer requests. So the program defines the calls itself; a library
+ * TensorFlow reads a variable with one call, whatever its size. A process that is in such a call is
+ * not stopped before it ends (pace.c): a quarter of a second for half a gigabyte, in which it keeps
+ * a processor from those that answer requests. So the program defines the calls itself; a library
  * that it has opened finds these before the C library's.
  *
- * And what so much is read into gets large pages where it may: a fault for 2 MB instead of 512, which
- * is a good part of what loading costs, as giving them back is of unloading.
+ * And what so much is read into gets large pages where it may: a fault for 2 MB instead of 512,
+ * which is a good part of what loading costs, as giving them back is of unloading.
  */
 #include <errno.h>
 #include <stdint.h>
