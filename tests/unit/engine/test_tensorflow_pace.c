@@ -368,6 +368,9 @@ static int give_all_back(void)
     mprotect(gap + SMALL - 4096, 4096, PROT_NONE);
     int maps = open("/proc/self/maps", O_RDONLY);
     size_t done = tf_give_back(maps);
+#ifdef __SANITIZE_THREAD__
+    return done == 0 ? 0 : 1; /* it leaves everything as it is there */
+#endif
     if (done < LARGE - (4 << 20)) /* a stack may be near its end */
         return 1;
     if (pages_held(large, LARGE) > (4 << 20) / 4096)
