@@ -27,7 +27,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 
-enum { LOOK_MS = 100, PIECE = 4 << 20, SMALL = 64 << 10 };
+enum { LOOK_MS = 100, PIECE = 256 << 10, LARGE = 4 << 20, SMALL = 64 << 10 };
 
 typedef struct held {
     struct held *next;
@@ -88,7 +88,7 @@ static void unmap_weights(sl_buffer *b)
 
 sl_buffer *sl_buffer_try_new_weights(size_t size)
 {
-    if (size < (size_t)PIECE)
+    if (size < (size_t)LARGE)
         return sl_buffer_try_new(size);
     void *at = sl_fault_hit(SL_FAULT_ALLOC)
                    ? MAP_FAILED

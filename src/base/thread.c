@@ -51,9 +51,7 @@ sl_code sl_thread_start(pthread_t *out, const char *name, void *(*fn)(void *), v
     return sl_fail(st, SL_RESOURCE_EXHAUSTED, "cannot start thread \"%s\": %s", name, strerror(e));
 }
 
-/* The scheduler lets a thread that runs finish its turn, 3 ms or so, before one that wakes up gets
- * the processor, however nice it is. From Linux 6.12 on a thread may ask for shorter turns; where
- * the kernel knows nothing of that, it makes no difference. */
+/* glibc has neither the struct nor the call. */
 static void take_short_turns(void)
 {
     struct {
@@ -62,7 +60,9 @@ static void take_short_turns(void)
         int32_t nice;
         uint32_t priority;
         uint64_t runtime, deadline, period;
-    } attr = {.size = 48, .nice = NICE, .runtime = 100000 /* ns, the least there is */};
+    } attr = {.size = 48,
+              .nice = getpriority(PRIO_PROCESS, (id_t)gettid()),
+              .runtime = 100000 /* ns, the least there is */};
     syscall(SYS_sched_setattr, 0, &attr, 0);
 }
 
@@ -76,6 +76,7 @@ static int n_prompt;
 void sl_thread_be_prompt(void)
 {
     clockid_t mine;
+    take_short_turns();
     pthread_mutex_lock(&prompt_lock);
     if (n_prompt < MOST_PROMPT && pthread_getcpuclockid(pthread_self(), &mine) == 0)
         prompt[n_prompt++] = mine;
@@ -144,9 +145,14 @@ static _Thread_local bool nice_one;
 static _Thread_local uint64_t turn_began_ns; /* in processor time */
 static _Thread_local sl_busy since_turn;
 
+bool sl_thread_is_nice(void)
+{
+    return nice_one;
+}
+
 void sl_thread_rest(void)
 {
-    const uint64_t turn_ns = 500000;
+    const uint64_t turn_ns = 100000;
     uint64_t work;
     if (!nice_one || (work = read_ns(CLOCK_THREAD_CPUTIME_ID)) - turn_began_ns < turn_ns)
         return;
@@ -166,7 +172,6 @@ void sl_thread_be_nice(void)
      * Failing costs nothing but politeness. */
     enum { WHO_PROCESS = 1, CLASS_IDLE = 3, CLASS_SHIFT = 13 };
     syscall(SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE << CLASS_SHIFT);
-    take_short_turns();
     if (setpriority(PRIO_PROCESS, (id_t)gettid(), NICE))
         return;
 }

@@ -19,11 +19,17 @@ sl_code sl_thread_start(pthread_t *out, const char *name, void *(*fn)(void *), v
 void sl_thread_be_nice(void);
 
 /* The calling thread answers requests, from here until it says that it ends: while such threads are
- * at work, those that are nice rest. */
+ * at work, those that are nice rest. It asks for short turns (sched_setattr(2), sched_runtime; Linux
+ * 6.12), so that it gets the processor when it wakes up, also from a thread that has just begun a turn
+ * of the usual 3 ms. */
 void sl_thread_be_prompt(void);
 void sl_thread_end_prompt(void);
 
-/* A thread that has been nice and works through much memory calls this every megabyte or so. It
+/* Has the calling thread been nice? */
+bool sl_thread_is_nice(void);
+
+/* A thread that has been nice calls this often, a tenth of a millisecond apart or so: no priority keeps
+ * others from waiting for it, on kernels that look only with the next tick. It
  * rests in proportion to how busy those are that answer requests, fifteen times as long as it works
  * at most: what it reads pushes what requests need out of the caches that all processors share, and
  * no priority helps against that. Where nobody asks it does not rest. Nothing for other threads. */

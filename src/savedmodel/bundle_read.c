@@ -60,7 +60,7 @@ static sl_code read_bytes(const sl_bundle *b, const sl_bundle_entry *e, const sl
 /* In pieces: the whole may be gigabytes. */
 static uint32_t checksum(const char *bytes, size_t n)
 {
-    const size_t piece = 1 << 20;
+    const size_t piece = 128 << 10;
     uint32_t crc = 0;
     for (size_t done = 0; done < n; done += SL_MIN(piece, n - done)) {
         crc = sl_crc32c(crc, bytes + done, SL_MIN(piece, n - done));

@@ -2,8 +2,12 @@
 #include "native_model.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 
+#include "base/mem.h"
+#include "base/thread.h"
 #include "engine/native/exec.h"
+#include "engine/native/ops/matmul.h"
 
 enum { THREADS = 8, RUNS = 400, SHAPES = 3 * SL_CACHE_SLOTS / 2 };
 
@@ -140,12 +144,92 @@ static void no_increment_of_a_variable_is_lost(void **state)
     unload(&m);
 }
 
+/* ---- products of a thread that rests now and then ---- */
+
+enum { MOST = 5, WIDE = 3000, DEEP = 200 }; /* WIDE x DEEP: several pieces */
+
+typedef struct product {
+    sl_gemm g;
+    sl_dtype t;
+    const void *a, *b;
+    void *c, *scratch;
+} product;
+
+static void *multiply_nicely(void *arg)
+{
+    const product *p = arg;
+    sl_thread_be_nice();
+    sl_matmul_run(&p->g, p->t, p->a, p->b, p->c, p->scratch);
+    return sl_thread_is_nice() ? arg : NULL;
+}
+
+/* Whole numbers, small enough to be exact in each dtype. */
+static void fill(void *to, sl_dtype t, int n)
+{
+    for (int i = 0; i < n; i++) {
+        int v = i * 7 % 5 - 2;
+        if (t == SL_DT_FLOAT)
+            ((float *)to)[i] = (float)v;
+        else if (t == SL_DT_DOUBLE)
+            ((double *)to)[i] = v;
+        else if (t == SL_DT_INT32)
+            ((int32_t *)to)[i] = v;
+        else if (t == SL_DT_INT64)
+            ((int64_t *)to)[i] = v;
+        else
+            ((uint16_t *)to)[i] = (uint16_t)(v < 0 ? 0xbc00 : v ? 0x3c00 : 0); /* -1, 0, 1 */
+    }
+}
+
+static void who_rests_multiplies_in_pieces_to_the_same_numbers(void **state)
+{
+    static const sl_dtype types[] = {SL_DT_FLOAT, SL_DT_DOUBLE, SL_DT_INT32, SL_DT_INT64,
+                                     SL_DT_HALF};
+    (void)state;
+    assert_false(sl_thread_is_nice());
+    for (size_t k = 0; k < SL_COUNTOF(types) * 4; k++) {
+        sl_dtype t = types[k / 4];
+        bool across = k & 1; /* B is given by columns */
+        int m = k & 2 ? MOST : 1;
+        size_t size = sl_dtype_size(t), scratch;
+        product p = {.t = t,
+                     .g = {.m = m,
+                           .n = WIDE,
+                           .k = DEEP,
+                           .a_row = DEEP,
+                           .a_col = 1,
+                           .b_row = across ? 1 : WIDE,
+                           .b_col = across ? DEEP : 1,
+                           .c_row = WIDE}};
+        pthread_t thread;
+        void *nice, *a = sl_malloc(MOST * DEEP * size), *b = sl_malloc(WIDE * DEEP * size);
+        void *whole = sl_malloc(MOST * WIDE * size), *pieces = sl_calloc(MOST * WIDE, size);
+        assert_int_equal(sl_matmul_scratch(&p.g, t, &scratch, NULL), SL_OK);
+        void *room = aligned_alloc(64, (scratch + 63) & ~(size_t)63);
+        assert_non_null(room);
+        fill(a, t, MOST * DEEP);
+        fill(b, t, WIDE * DEEP);
+        sl_matmul_run(&p.g, t, a, b, whole, room);
+        p.a = a, p.b = b, p.c = pieces, p.scratch = room;
+        assert_int_equal(pthread_create(&thread, NULL, multiply_nicely, &p), 0);
+        pthread_join(thread, &nice);
+        assert_ptr_equal(nice, &p);
+        assert_memory_equal(whole, pieces, (size_t)m * WIDE * size);
+        sl_free(a);
+        sl_free(b);
+        sl_free(whole);
+        sl_free(pieces);
+        free(room);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_of_many_shapes_all_get_their_own_answers),
         cmocka_unit_test(a_plan_that_was_pushed_out_is_made_again),
         cmocka_unit_test(no_increment_of_a_variable_is_lost),
+        cmocka_unit_test(who_rests_multiplies_in_pieces_to_the_same_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -310,7 +310,7 @@ static int change_turns(void)
         usleep(100);
     if (sched_getscheduler(w.tid) != SCHED_BATCH)
         return 2;
-    tf_turns_usual();
+    tf_turns_prompt();
     if (sched_getscheduler(w.tid) != SCHED_OTHER || sched_getscheduler(0) != SCHED_OTHER)
         return 3;
     close(w.ends[1]);

@@ -4,6 +4,7 @@
  * A product of float or double goes to kernels/gemm.h. half and bfloat16 are widened into scratch
  * and summed in float, integers are plain loops.
  */
+#include "base/thread.h"
 #include "engine/native/kernels/gemm.h"
 #include "engine/native/kernels/half.h"
 #include "engine/native/ops/matmul.h"
@@ -63,8 +64,8 @@ static void run_half(const sl_gemm *g, sl_dtype t, const void *a, const void *b,
 INT_GEMM(gemm_i32, int32_t, uint32_t)
 INT_GEMM(gemm_i64, int64_t, uint64_t)
 
-void sl_matmul_run(const sl_gemm *g, sl_dtype t, const void *a, const void *b, void *c,
-                   void *scratch)
+static void multiply(const sl_gemm *g, sl_dtype t, const void *a, const void *b, void *c,
+                     void *scratch)
 {
     switch (t) {
     case SL_DT_FLOAT:
@@ -83,6 +84,31 @@ void sl_matmul_run(const sl_gemm *g, sl_dtype t, const void *a, const void *b, v
         run_half(g, t, a, b, c, scratch);
         break;
     }
+}
+
+/* For a thread that is to rest now and then: so many columns at a time. What they cost is little, and the
+ * sums are the same but for their rounding at the right edge. */
+static void multiply_in_pieces(const sl_gemm *g, sl_dtype t, const char *a, const char *b, char *c,
+                               void *scratch)
+{
+    enum { PIECE = 1 << 20, FEWEST = 32 }; /* bytes of B; columns */
+    int64_t size = (int64_t)sl_dtype_size(t), rows = SL_MAX(g->k, 1);
+    int64_t most = SL_MAX(PIECE / size / rows, (int64_t)FEWEST);
+    for (int64_t j = 0; j < g->n; j += most) {
+        sl_gemm piece = *g;
+        piece.n = SL_MIN(g->n - j, most);
+        multiply(&piece, t, a, b + j * g->b_col * size, c + j * size, scratch);
+        sl_thread_rest();
+    }
+}
+
+void sl_matmul_run(const sl_gemm *g, sl_dtype t, const void *a, const void *b, void *c,
+                   void *scratch)
+{
+    if (sl_thread_is_nice() && !is_half(t))
+        multiply_in_pieces(g, t, a, b, c, scratch);
+    else
+        multiply(g, t, a, b, c, scratch);
 }
 
 /* ---- MatMul ---- */

@@ -181,7 +181,7 @@ _Noreturn static void listen_to_server(void)
             sl_tf_msg reply = {.kind = SL_TF_MEMORY, .value = memory_used()};
             sl_tf_send(child.socket, &reply, NULL, 0);
         } else if (m.kind == SL_TF_SERVE) {
-            tf_turns_usual();
+            tf_turns_prompt();
         } else if (m.kind == SL_TF_END) {
             tf_turns_short();
             tf_give_back(child.maps);

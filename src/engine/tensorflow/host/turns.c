@@ -36,12 +36,12 @@ void tf_turns_short(void)
     set(0, SCHED_BATCH, SHORTEST_NS);
 }
 
-void tf_turns_usual(void)
+void tf_turns_prompt(void)
 {
     DIR *tasks = opendir("/proc/self/task");
     for (struct dirent *t; tasks != NULL && (t = readdir(tasks)) != NULL;)
         if (atoi(t->d_name) > 0) /* it may have ended meanwhile */
-            set(atoi(t->d_name), SCHED_OTHER, 0);
+            set(atoi(t->d_name), SCHED_OTHER, SHORTEST_NS);
     if (tasks != NULL)
         closedir(tasks);
 }
