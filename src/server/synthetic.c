@@ -8,7 +8,7 @@
 #include "base/mem.h"
 
 enum { MOST_BYTES = 64 << 20 }; /* of one input; a larger one tells nothing more */
-#define LIMIT_NS 60000000000u
+#define LIMIT_NS 600000000000u
 
 typedef struct request {
     sl_run run;

@@ -15,7 +15,8 @@
 
 #include "server/warmup.h"
 
-/* How many signatures were run with success. Load thread; each run has a limit of 60 s. */
+/* How many signatures were run with success. Load thread; each run has a limit of ten minutes:
+ * whoever is warmed up rests while others are busy, up to fifteen times as long as it works. */
 int sl_warmup_synthetic(const sl_version *v, const sl_warmup_options *o);
 
 #endif
