@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "engine/native/picture.h"
+#include "support/op_harness.h"
 
 static void the_first_bytes_say_what_it_is(void **state)
 {
@@ -134,6 +135,27 @@ static void the_decoder_and_its_picture_share_what_they_may_take(void **state)
     }
 }
 
+/* The same of the op, whose elements may be larger than the samples. */
+static void what_the_op_takes_is_bounded_by_what_a_run_may(void **state)
+{
+    (void)state;
+    static const char *const dtypes[] = {"\x30\x04", "\x30\x01"}; /* uint8, float */
+    sl_str file = read_file("jpeg_progressive");
+    unsigned char *size = frame_of(file);
+    size[0] = size[2] = 1000 >> 8;
+    size[1] = size[3] = 1000 & 255;
+    for (int i = 0; i < 2; i++) {
+        op_call c;
+        sl_status st = {0};
+        op_call_init(&c, sl_op_find(SL_STR("DecodeImage")), 1);
+        op_call_attr(&c, SL_STR("dtype"), (sl_str){dtypes[i], 2});
+        *(sl_str *)op_call_input(&c, SL_DT_STRING, NULL, 0)->data = file;
+        c.arena.limit = 14000000; /* 3 for the decoder; 3, or 12 */
+        assert_int_equal(op_call_run(&c, -1, &st), i == 0 ? SL_OK : SL_INVALID_ARGUMENT);
+        op_call_fini(&c);
+    }
+}
+
 static sl_str with_scans(sl_str file, int times)
 {
     static char out[1 << 20];
@@ -191,6 +213,7 @@ int main(void)
         cmocka_unit_test(who_has_no_room_gets_no_picture),
         cmocka_unit_test(what_a_progressive_picture_takes_is_bounded),
         cmocka_unit_test(the_decoder_and_its_picture_share_what_they_may_take),
+        cmocka_unit_test(what_the_op_takes_is_bounded_by_what_a_run_may),
         cmocka_unit_test(a_picture_has_no_more_than_a_hundred_scans),
         cmocka_unit_test(a_file_that_ends_early_is_no_picture),
 #endif
