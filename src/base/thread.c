@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,19 +52,19 @@ sl_code sl_thread_start(pthread_t *out, const char *name, void *(*fn)(void *), v
     return sl_fail(st, SL_RESOURCE_EXHAUSTED, "cannot start thread \"%s\": %s", name, strerror(e));
 }
 
-/* glibc has neither the struct nor the call. */
-static void take_short_turns(void)
+void sl_thread_short_turns(pid_t tid, int policy)
 {
-    struct {
+    struct { /* glibc has neither this nor the call */
         uint32_t size, policy;
         uint64_t flags;
         int32_t nice;
         uint32_t priority;
         uint64_t runtime, deadline, period;
     } attr = {.size = 48,
-              .nice = getpriority(PRIO_PROCESS, (id_t)gettid()),
+              .policy = (uint32_t)policy,
+              .nice = getpriority(PRIO_PROCESS, (id_t)(tid ? tid : gettid())),
               .runtime = 100000 /* ns, the least there is */};
-    syscall(SYS_sched_setattr, 0, &attr, 0);
+    syscall(SYS_sched_setattr, tid, &attr, 0);
 }
 
 /* ---- who answers requests, and who rests for them ---- */
@@ -76,7 +77,7 @@ static int n_prompt;
 void sl_thread_be_prompt(void)
 {
     clockid_t mine;
-    take_short_turns();
+    sl_thread_short_turns(0, SCHED_OTHER);
     pthread_mutex_lock(&prompt_lock);
     if (n_prompt < MOST_PROMPT && pthread_getcpuclockid(pthread_self(), &mine) == 0)
         prompt[n_prompt++] = mine;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "sluice/status.h"
 
@@ -17,6 +18,11 @@ sl_code sl_thread_start(pthread_t *out, const char *name, void *(*fn)(void *), v
  * What it starts (threads, processes) inherits that, and an unprivileged process cannot take it
  * back. */
 void sl_thread_be_nice(void);
+
+/* This thread (0: the calling one) has the shortest turns there are, as nice as it is: it gives the
+ * processor up sooner, and gets it sooner when it wakes up. A kernel that knows nothing of turns
+ * (before 6.12), or refuses, does not matter: only `policy` (sched_setattr(2)) counts then. */
+void sl_thread_short_turns(pid_t tid, int policy);
 
 /* The calling thread answers requests, from here until it says that it ends: while such threads are
  * at work, those that are nice rest. It asks for short turns (sched_setattr(2), sched_runtime; Linux
