@@ -128,6 +128,8 @@ static void write_status(sl_grpc_call *c, sl_code rc)
     if (c->http_status) { /* not understood as gRPC at all: answered in HTTP's terms */
         call->status = c->http_status;
         call->content_type = NULL;
+        if (c->http_status == 405)
+            sl_chain_puts(&call->head, "Allow: POST\r\n"); /* RFC 9110, 15.5.6 */
         return;
     }
     if (!c->opened)

@@ -237,6 +237,7 @@ static void what_is_not_spoken_is_refused_in_the_words_of_http(void **state)
         {SL_HTTP_POST, HEALTH, "content-type: application/json\n", 415},
         {SL_HTTP_POST, HEALTH, NULL, 415},
         {SL_HTTP_GET, HEALTH, TYPE, 405},
+        {SL_HTTP_PUT, HEALTH, TYPE, 405},
         {SL_HTTP_POST, "/a.B/C", TYPE, 0},
     };
     for (size_t i = 0; i < SL_COUNTOF(heads); i++) {
@@ -246,6 +247,7 @@ static void what_is_not_spoken_is_refused_in_the_words_of_http(void **state)
                           .body = SL_STR("\0\0\0\0\0"),
                           .version = 20});
         assert_int_equal(w->a.status, heads[i].status > 1 ? heads[i].status : 200);
+        assert_int_equal(has_header(w, "Allow: POST\r\n"), heads[i].status == 405);
         if (heads[i].status > 1)
             assert_string_equal(w->a.trailers, "");
         else
