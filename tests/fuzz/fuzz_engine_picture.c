@@ -44,8 +44,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sl_str file = {(const char *)data + 1, size - 1};
     bool is_png = sl_picture_kind_of(file) == SL_PICTURE_PNG;
     room r = {.sample = is_png && how.wide ? 2 : 1};
-    bool ok = is_png ? sl_png_decode(file, &how, make, &r)
-                     : sl_jpeg_decode(file, &how, 16 << 20, make, &r);
+    size_t needs;
+    bool ok = (is_png ? sl_png_decode(file, &how, make, &r)
+                      : sl_jpeg_decode(file, &how, 16 << 20, make, &r, &needs)) == SL_OK;
     unsigned sum = 0;
     for (size_t i = 0; ok && i < r.n; i++)
         sum += r.p[i];

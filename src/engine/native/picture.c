@@ -46,6 +46,8 @@ const char *sl_picture_kind_name(sl_picture_kind kind)
 #include <stdio.h>
 
 #include <jpeglib.h>
+/* behind it */
+#include <jerror.h>
 #include <png.h>
 
 /* ---- JPEG ---- */
@@ -57,7 +59,8 @@ typedef struct jpeg {
     struct jpeg_progress_mgr progress;
     jmp_buf out;
     sl_picture size;
-    JSAMPLE *row; /* CMYK; its own memory */
+    size_t result; /* bytes that the picture takes */
+    JSAMPLE *row;  /* CMYK; its own memory */
 } jpeg;
 
 static void jpeg_failed(j_common_ptr d)
@@ -153,10 +156,41 @@ static bool jpeg_choose(jpeg *j, const sl_picture_how *how)
  * none finds out with `make`. */
 static void jpeg_bound(jpeg *j, int bytes, size_t may_take)
 {
-    size_t result = (size_t)(j->size.height * j->size.width * j->size.channels) * (size_t)bytes;
-    size_t left = may_take > result ? may_take - result : 1;
+    j->result = (size_t)(j->size.height * j->size.width * j->size.channels) * (size_t)bytes;
+    size_t left = may_take > j->result ? may_take - j->result : 1;
     if (may_take)
         j->d.mem->max_memory_to_use = (long)SL_MIN(left, (size_t)LONG_MAX);
+}
+
+static size_t rounded_up(JDIMENSION n, int to)
+{
+    return ((size_t)n + (size_t)to - 1) / (size_t)to * (size_t)to;
+}
+
+/* All coefficients of a picture of several scans, and the picture. */
+static size_t jpeg_needs(const jpeg *j)
+{
+    size_t n = j->result;
+    for (int i = 0; i < j->d.num_components; i++) {
+        const jpeg_component_info *c = &j->d.comp_info[i];
+        n += rounded_up(c->width_in_blocks, c->h_samp_factor) *
+             rounded_up(c->height_in_blocks, c->v_samp_factor) * sizeof(JBLOCK);
+    }
+    return n;
+}
+
+/* The library has given up: why? */
+static sl_code jpeg_verdict(const jpeg *j, size_t *needs)
+{
+    switch (j->errors.msg_code) {
+    case JERR_NO_BACKING_STORE: /* it would put on disk what is beyond its bound */
+        *needs = jpeg_needs(j);
+        return SL_RESOURCE_EXHAUSTED;
+    case JERR_OUT_OF_MEMORY:
+        return SL_RESOURCE_EXHAUSTED;
+    default:
+        return SL_INVALID_ARGUMENT;
+    }
 }
 
 /* A scanner's inks, which Adobe's programs write the other way round. */
@@ -171,51 +205,50 @@ static void from_cmyk(const jpeg *j, unsigned char *to)
     }
 }
 
-static bool jpeg_rows(jpeg *j, unsigned char *to)
+static sl_code jpeg_rows(jpeg *j, unsigned char *to)
 {
     bool cmyk = j->d.out_color_space == JCS_CMYK;
     if (cmyk && (j->row = sl_try_malloc((size_t)j->size.width * 4)) == NULL)
-        return false;
+        return SL_RESOURCE_EXHAUSTED;
     while (j->d.output_scanline < j->d.output_height) {
         JSAMPLE *row = cmyk ? j->row : to;
         if (jpeg_read_scanlines(&j->d, &row, 1) != 1)
-            return false; /* the file ends here */
+            return SL_INVALID_ARGUMENT; /* the file ends here */
         if (cmyk)
             from_cmyk(j, to);
         to += j->size.width * j->size.channels;
     }
-    return true;
+    jpeg_finish_decompress(&j->d); /* what comes behind the last row may be missing */
+    return SL_OK;
 }
 
-static bool jpeg_run(jpeg *j, sl_str file, const sl_picture_how *how, size_t may_take,
-                     sl_picture_make *make, void *arg)
+static sl_code jpeg_run(jpeg *j, sl_str file, const sl_picture_how *how, size_t may_take,
+                        sl_picture_make *make, void *arg, size_t *needs)
 {
     if (setjmp(j->out))
-        return false;
+        return jpeg_verdict(j, needs);
     jpeg_open(j, file);
     if (jpeg_read_header(&j->d, TRUE) != JPEG_HEADER_OK || !jpeg_choose(j, how))
-        return false;
+        return SL_INVALID_ARGUMENT;
     jpeg_bound(j, how->bytes, may_take);
     if (!jpeg_start_decompress(&j->d))
-        return false;
+        return SL_INVALID_ARGUMENT;
     unsigned char *to = make(arg, &j->size);
-    if (to == NULL || !jpeg_rows(j, to))
-        return false;
-    jpeg_finish_decompress(&j->d); /* what comes behind the last row may be missing */
-    return true;
+    return to ? jpeg_rows(j, to) : SL_INVALID_ARGUMENT;
 }
 
-bool sl_jpeg_decode(sl_str file, const sl_picture_how *how, size_t may_take, sl_picture_make *make,
-                    void *arg)
+sl_code sl_jpeg_decode(sl_str file, const sl_picture_how *how, size_t may_take,
+                       sl_picture_make *make, void *arg, size_t *needs)
 {
     jpeg *j = sl_try_calloc(1, sizeof *j);
+    *needs = 0;
     if (j == NULL)
-        return false;
-    bool ok = jpeg_run(j, file, how, may_take, make, arg);
+        return SL_RESOURCE_EXHAUSTED;
+    sl_code rc = jpeg_run(j, file, how, may_take, make, arg, needs);
     jpeg_destroy_decompress(&j->d); /* also of one that was not created yet: all zeros */
     sl_free(j->row);
     sl_free(j);
-    return ok;
+    return rc;
 }
 
 /* ---- PNG ---- */
@@ -226,7 +259,22 @@ typedef struct png {
     sl_str left;
     sl_picture size;
     int depth, colours, passes;
+    bool starved; /* an allocation failed */
 } png;
+
+static png_voidp png_alloc(png_structp read, png_alloc_size_t n)
+{
+    void *p = sl_try_malloc(n);
+    if (p == NULL)
+        ((png *)png_get_mem_ptr(read))->starved = true;
+    return p;
+}
+
+static void png_give_back(png_structp read, png_voidp p)
+{
+    (void)read;
+    sl_free(p);
+}
 
 static void png_failed(png_structp read, png_const_charp why)
 {
@@ -321,14 +369,15 @@ static bool png_run(png *p, const sl_picture_how *how, sl_picture_make *make, vo
     return true;
 }
 
-bool sl_png_decode(sl_str file, const sl_picture_how *how, sl_picture_make *make, void *arg)
+sl_code sl_png_decode(sl_str file, const sl_picture_how *how, sl_picture_make *make, void *arg)
 {
     png p = {.left = file};
-    p.read = png_create_read_struct(PNG_LIBPNG_VER_STRING, NULL, png_failed, png_warns);
+    p.read = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, NULL, png_failed, png_warns, &p,
+                                      png_alloc, png_give_back);
     p.info = p.read ? png_create_info_struct(p.read) : NULL;
     bool ok = p.info != NULL && png_run(&p, how, make, arg);
     png_destroy_read_struct(&p.read, &p.info, NULL); /* NULL: it does nothing */
-    return ok;
+    return ok ? SL_OK : p.starved ? SL_RESOURCE_EXHAUSTED : SL_INVALID_ARGUMENT;
 }
 
 #endif

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sluice/status.h"
 #include "sluice/tensor.h"
 
 enum { SL_JPEG_MOST_SCANS = 100 };
@@ -47,13 +48,16 @@ typedef struct sl_picture {
 /*
  * Calls `make` once when the size is known; it gives memory for height * width * channels samples,
  * or NULL to give up. Then writes rows from the top, channels side by side: bytes, or uint16_t if
- * `wide`. `may_take` bytes for the decoder and what `make` gives together; 0: as many as they want.
- * False: no picture, or `make` gave up; what was written is then undefined.
+ * `wide`. INVALID_ARGUMENT: no picture, or `make` gave up; RESOURCE_EXHAUSTED: no memory. What was
+ * written is undefined then.
  */
 typedef void *sl_picture_make(void *arg, const sl_picture *p);
-bool sl_jpeg_decode(sl_str file, const sl_picture_how *how, size_t may_take, sl_picture_make *make,
-                    void *arg);
-/* Calls `make` also for sizes that TensorFlow refuses, with its own words: the caller checks. */
-bool sl_png_decode(sl_str file, const sl_picture_how *how, sl_picture_make *make, void *arg);
+/* `may_take` bytes for the decoder and what `make` gives together; 0: as many as they want. Where
+ * they want more, RESOURCE_EXHAUSTED and in *needs how many, at least; otherwise that is 0. */
+sl_code sl_jpeg_decode(sl_str file, const sl_picture_how *how, size_t may_take,
+                       sl_picture_make *make, void *arg, size_t *needs);
+/* Takes a few rows for itself. Calls `make` also for sizes that TensorFlow refuses, with its own
+ * words: the caller checks. */
+sl_code sl_png_decode(sl_str file, const sl_picture_how *how, sl_picture_make *make, void *arg);
 
 #endif

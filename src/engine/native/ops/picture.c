@@ -55,6 +55,21 @@ static int64_t samples(const sl_picture *p)
     return p->height * p->width * p->channels;
 }
 
+/* What the run's late steps may still take; 0: as much as they like. */
+static size_t left(const result *r)
+{
+    const sl_arena *a = r->call->arena;
+    return a->limit ? a->limit - SL_MIN(a->used, a->limit - 1) : 0;
+}
+
+static sl_code needs_more(const result *r, size_t needs)
+{
+    return sl_fail(r->st, SL_RESOURCE_EXHAUSTED,
+                   "decoding this %s needs at least %zu bytes of memory: %zu of the %zu that a run "
+                   "may take are left",
+                   sl_picture_kind_name(r->kind), needs, left(r), r->call->arena->limit);
+}
+
 static void *make(void *arg, const sl_picture *p)
 {
     const int64_t longest = INT64_C(1) << 27, largest = INT64_C(1) << 29;
@@ -71,6 +86,8 @@ static void *make(void *arg, const sl_picture *p)
     out->dims[1] = p->width;
     out->dims[2] = p->channels;
     r->rc = sl_ops_make(r->call, 0, r->st);
+    if (r->rc == SL_RESOURCE_EXHAUSTED && left(r) > 0 && out->size > left(r))
+        r->rc = needs_more(r, out->size);
     if (r->rc)
         return NULL;
     /* Samples are decoded where they end up; those that become larger into the end of that. */
@@ -98,29 +115,43 @@ static void scale(const result *r)
     }
 }
 
-static sl_code decode_one(result *r, sl_str file)
+static sl_code decode_jpeg(result *r, sl_str file)
 {
     const sl_picture_how *how = r->call->node->config;
-    const sl_arena *a = r->call->arena;
+    size_t needs;
+    if (how->channels == 4)
+        return sl_fail(r->st, SL_INVALID_ARGUMENT, "JPEG does not support 4 channels");
+    sl_code rc = sl_jpeg_decode(file, how, left(r), make, r, &needs);
+    if (rc == SL_OK || r->rc)
+        return r->rc;
+    if (needs > 0)
+        return needs_more(r, needs);
+    if (rc == SL_RESOURCE_EXHAUSTED)
+        return sl_ops_no_memory(r->st);
+    return sl_fail(r->st, rc, "jpeg::Uncompress failed. Invalid JPEG data or crop window.");
+}
+
+static sl_code decode_png(result *r, sl_str file)
+{
+    sl_code rc = sl_png_decode(file, r->call->node->config, make, r);
+    if (rc == SL_OK || r->rc)
+        return r->rc;
+    if (rc == SL_RESOURCE_EXHAUSTED)
+        return sl_ops_no_memory(r->st);
+    if (r->call->out[0].data == NULL)
+        return sl_fail(r->st, rc, "Invalid PNG. Failed to initialize decoder.");
+    return sl_fail(r->st, rc, "Invalid PNG data, size %zu", file.n);
+}
+
+static sl_code decode_one(result *r, sl_str file)
+{
     sl_status *st = r->st;
     r->kind = sl_picture_kind_of(file);
     switch (r->kind) {
     case SL_PICTURE_JPEG:
-        if (how->channels == 4)
-            return sl_fail(st, SL_INVALID_ARGUMENT, "JPEG does not support 4 channels");
-        if (sl_jpeg_decode(file, how, a->limit ? a->limit - SL_MIN(a->used, a->limit - 1) : 0, make,
-                           r))
-            return SL_OK;
-        return r->rc ? r->rc
-                     : sl_fail(st, SL_INVALID_ARGUMENT,
-                               "jpeg::Uncompress failed. Invalid JPEG data or crop window.");
+        return decode_jpeg(r, file);
     case SL_PICTURE_PNG:
-        if (sl_png_decode(file, how, make, r))
-            return SL_OK;
-        return r->rc ? r->rc
-               : r->call->out[0].data == NULL
-                   ? sl_fail(st, SL_INVALID_ARGUMENT, "Invalid PNG. Failed to initialize decoder.")
-                   : sl_fail(st, SL_INVALID_ARGUMENT, "Invalid PNG data, size %zu", file.n);
+        return decode_png(r, file);
     case SL_PICTURE_UNKNOWN:
         return sl_fail(st, SL_INVALID_ARGUMENT,
                        "Unknown image file format. One of JPEG, JPEG XL, PNG, GIF, BMP, WebP "
