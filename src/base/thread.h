@@ -51,6 +51,12 @@ unsigned sl_busy_percent(sl_busy *b);
 /* How long to rest after so much work, of which no more than 2 ms count. */
 uint64_t sl_rest_ns(uint64_t worked_ns, unsigned busy_percent);
 
+/* A thread that computes calls this often, 50 us apart or so: whoever was woken meanwhile and waits for
+ * this processor comes first, if he should. Kernels that preempt lazily (6.13 and later) look only
+ * with the next tick, up to 4 ms later, or when a thread enters the kernel; so this does, for a tenth
+ * of a microsecond. */
+void sl_thread_step_aside(void);
+
 /*
  * A condition variable, on the monotonic clock; all zeros is a good one, and nothing is to be
  * freed.

@@ -14,7 +14,7 @@
 
 #include "base/mem.h"
 #include "http/conn.h"
-#include "http/gzip.h"
+#include "http/packed.h"
 
 enum {
     ENOUGH = 4096
@@ -228,23 +228,6 @@ void sl_body1_arrived(sl_exchange *x, size_t n)
 
 /* ---- finish ---- */
 
-static int unpack(sl_exchange *x, const sl_http_limits *l, const char **error)
-{
-    sl_http_call *call = &x->call;
-    sl_code rc = sl_gunzip(call->body, sl_unzip_max(call->body.n, l->max_decoded, l->max_ratio),
-                           &x->decoded);
-    *error = no_memory;
-    if (rc == SL_RESOURCE_EXHAUSTED)
-        return 503;
-    call->body_undecodable = rc != SL_OK;
-    call->body_buffer = x->decoded.buffer;
-    call->body = (sl_str){"", 0};
-    if (x->decoded.n > 0)
-        call->body = (sl_str){x->decoded.buffer->data, x->decoded.n};
-    sl_body_reset(&x->body);
-    return 0;
-}
-
 int sl_body1_finish(sl_exchange *x, const sl_http_limits *l, const char **error)
 {
     sl_http_call *call = &x->call;
@@ -260,5 +243,6 @@ int sl_body1_finish(sl_exchange *x, const sl_http_limits *l, const char **error)
         call->body = (sl_str){x->body.buffer->data, x->body.n};
         call->body_buffer = x->body.buffer;
     }
-    return x->head.gzip ? unpack(x, l, error) : 0;
+    *error = no_memory;
+    return x->head.gzip && !sl_packed_arrived(call, &x->body, &x->decoded, l) ? 503 : 0;
 }

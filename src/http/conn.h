@@ -133,6 +133,8 @@ struct sl_shard {
     struct sl_h2_reserve *reserve;
     sl_ring shakes;
     int n_shakes;
+    uint64_t shake_turn;   /* of the loop, in which handshakes were gone on with last */
+    int n_shaken;          /* ... how many */
     sl_ring waiting[2][2]; /* [known][heavy]: connections that may be closed, by age (crowd.c) */
     sl_ring debtors;       /* the one that has not moved for longest first */
     uint64_t tell_ns;      /* when the next line about a client may be logged */
@@ -289,7 +291,10 @@ bool sl_reply_flush(sl_conn *c);
 /* Sends more of c->out. */
 bool sl_reply_resume(sl_conn *c);
 /* No reply with this status has a body, or a length. */
-bool sl_reply_has_no_body(int status);
+static inline bool sl_reply_has_no_body(int status)
+{
+    return status == 204 || status == 304 || status < 200;
+}
 /* The value of the Date field, until the next call. */
 sl_str sl_reply_date(sl_shard *s);
 

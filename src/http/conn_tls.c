@@ -7,7 +7,9 @@
  *
  * Handshakes that do not come to an end are limited in time, and in number: when there are too many
  * the oldest is cut. An honest one takes two round trips, so among the oldest are those that stall,
- * and a crowd of them does not keep anybody out.
+ * and a crowd of them does not keep anybody out. A step of one costs a quarter of a millisecond: there are
+ * few in a turn of the loop, so that many who come at once do not hold up all others until the last of
+ * them is served. What is left is reported again with the next turn.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -17,6 +19,7 @@
 #include "base/mem.h"
 #include "http/conn.h"
 
+enum { STEPS_A_TURN = 2 };
 #define TELL_EVERY_NS 1000000000u
 
 /* ---- the log: at most a line a second and loop ---- */
@@ -75,6 +78,17 @@ static void cut_oldest(sl_shard *s)
 
 /* ---- the handshake ---- */
 
+/* Its bytes are still with the kernel, which tells of them again. */
+static bool must_wait(sl_shard *s)
+{
+    uint64_t turn = sl_loop_turn_number(s->loop);
+    if (s->shake_turn != turn) {
+        s->shake_turn = turn;
+        s->n_shaken = 0;
+    }
+    return s->n_shaken++ >= STEPS_A_TURN;
+}
+
 static void die(sl_conn *c, const char *counted)
 {
     sl_tls_count_failure(counted);
@@ -99,6 +113,8 @@ static bool begin(sl_conn *c)
     if (n <= 0) {
         die(c, "closed");
     } else if (sl_tls_looks_like(p, (size_t)n)) {
+        if (must_wait(c->shard))
+            return false;
         cut_oldest(c->shard);
         if (sl_tls_open(c->shard->server->opts.tls, &c->io)) {
             join(c);
@@ -126,7 +142,7 @@ static sl_log_level level_of(const char *why)
 void sl_conn_handshake(sl_conn *c)
 {
     const char *why = "";
-    if (c->io.ops == NULL && !begin(c))
+    if (c->io.ops == NULL ? !begin(c) : must_wait(c->shard))
         return;
     sl_tls_step step = sl_tls_handshake(&c->io, &why);
     if (step == SL_TLS_AGAIN)

@@ -5,6 +5,7 @@
 #include <zlib.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 
 enum { WINDOW = 15, FAST = 1 };
 
@@ -27,10 +28,11 @@ static void z_free(void *unused, void *p)
     sl_free(p);
 }
 
-/* zlib counts in unsigned int: it gets no more than that at once. */
+/* zlib counts in unsigned int, and others want the processor, too: it gets no more than that at
+ * once. */
 static unsigned bite(size_t n)
 {
-    enum { MOST = 1 << 20 };
+    enum { MOST = 32 * 1024 }; /* 60 us of unpacking */
     return (unsigned)SL_MIN(n, (size_t)MOST);
 }
 
@@ -38,7 +40,7 @@ static sl_code inflate_all(z_stream *z, sl_str in, size_t max, sl_body *out)
 {
     const char *end = in.p + in.n;
     z->next_in = (unsigned char *)in.p;
-    for (;;) {
+    for (;; sl_thread_step_aside()) {
         unsigned char beyond; /* at the limit: is there one more byte? */
         bool full = out->n == max;
         if (!full && !sl_body_grow(out, max))
@@ -50,7 +52,7 @@ static sl_code inflate_all(z_stream *z, sl_str in, size_t max, sl_body *out)
         int rc = inflate(z, Z_NO_FLUSH);
         unsigned made = room - z->avail_out;
         if (full && made > 0)
-            return SL_DATA_LOSS;
+            return SL_OUT_OF_RANGE;
         out->n += made;
         if (rc == Z_STREAM_END)
             return (const char *)z->next_in == end ? SL_OK : SL_DATA_LOSS;
@@ -90,6 +92,7 @@ static bool deflate_piece(z_stream *z, sl_str in, int flush, sl_chain *out)
         int rc = deflate(z, flush);
         left -= give - z->avail_in;
         sl_chain_commit(out, STEP - z->avail_out);
+        sl_thread_step_aside();
         if (rc != Z_OK)
             return rc == Z_STREAM_END;
         if (flush == Z_NO_FLUSH && left == 0 && z->avail_out > 0)

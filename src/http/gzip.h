@@ -2,7 +2,8 @@
  * gzip.h - bodies unpacked and packed
  *
  * Memory grows with what comes out, never with what a header claims; deflate cannot expand more
- * than 1032-fold, so a short body cannot even ask for much.
+ * than 1032-fold, so a short body cannot even ask for much. Unpacking makes half a gigabyte a second:
+ * a loop does it only where little comes out (packed.h).
  */
 #ifndef SL_HTTP_GZIP_H
 #define SL_HTTP_GZIP_H
@@ -16,8 +17,8 @@ typedef enum sl_zip {
 } sl_zip;
 
 /* Unpacks exactly one gzip member, or zlib stream, that fills `in`. SL_DATA_LOSS: it is none, is
- * cut, is followed by something, or would become more than `max` bytes. SL_RESOURCE_EXHAUSTED: no
- * memory, or no room in the budget. On failure *out holds nothing. */
+ * cut, or is followed by something. SL_OUT_OF_RANGE: it would become more than `max` bytes.
+ * SL_RESOURCE_EXHAUSTED: no memory, or no room in the budget. On failure *out holds nothing. */
 sl_code sl_unzip(sl_zip how, sl_str in, size_t max, sl_body *out);
 /* What n bytes may become at most: `max`, or `ratio` (0: any) times n. */
 static inline size_t sl_unzip_max(size_t n, size_t max, size_t ratio)

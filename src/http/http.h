@@ -78,6 +78,9 @@ typedef struct sl_http_call {
     sl_str body;            /* decoded (chunked, gzip); n == 0 if there is none */
     sl_buffer *body_buffer; /* holds body, or NULL; acquire it to keep the bytes */
     bool body_undecodable;  /* content-encoding was gzip and could not be undone: body is empty */
+    bool
+        body_packed; /* it is gzip and not undone yet, for that takes longer than a loop has: body is
+                         as received. sl_http_unpack(call) comes before anybody looks into it */
     uint64_t wire_bytes;    /* of the request as received, head and body */
     uint64_t started_ns;    /* when its first byte was read */
     uint64_t complete_ns;   /* when its last byte was */
@@ -103,13 +106,18 @@ typedef struct sl_http_call {
     bool close;        /* end the connection after this reply; nothing with HTTP/2, where
                           others share it */
 
-    void *user;        /* the handler's own */
+    size_t pack_min; /* the connection's own: the reply is packed if it has so many bytes; 0: not */
+    void *user;      /* the handler's own */
     void *reserved[4]; /* the connection's own */
     void *post[3];     /* sl_http_reply_posted's own: room for an sl_post */
 } sl_http_call;
 
 /* The first header with that name (ASCII case ignored), or NULL. */
 const sl_str *sl_http_header_find(const sl_http_call *call, const char *name);
+
+/* Undoes call->body_packed, if it is set; any thread, before the reply. False: there is no memory or
+ * no budget for it, and the answer should be 503, SL_HTTP_NO_ROOM. */
+bool sl_http_unpack(sl_http_call *call) SL_MUST_CHECK;
 
 /* Hands the reply to the connection. Exactly once per call, on the call's loop, another call's
  * handler (or on_done) included: then it leaves when that one's connection has had its turn. The

@@ -256,6 +256,7 @@ static void hand_over(sl_conn *c)
     c->due_ns = UINT64_MAX;
     c->listens = SL_LISTEN_EVENTS;
     x->call.complete_ns = sl_loop_now(s->loop);
+    x->call.pack_min = x->head.accepts_gzip ? o->limits.compress_min : 0;
     atomic_store_explicit(&s->n_calls, atomic_load_explicit(&s->n_calls, memory_order_relaxed) + 1,
                           memory_order_relaxed);
     o->on_call(&x->call, o->arg);

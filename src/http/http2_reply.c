@@ -9,8 +9,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "http/gzip.h"
 #include "http/http2.h"
+#include "http/packed.h"
 
 enum { MAX_FIELDS = 64 };
 
@@ -220,17 +220,6 @@ static bool is_silent(const sl_http_call *call)
     return call->method == SL_HTTP_HEAD || sl_reply_has_no_body(call->status);
 }
 
-static void compress(sl_h2_stream *s)
-{
-    sl_http_call *call = &s->call;
-    size_t min = s->conn->shard->server->opts.limits.compress_min;
-    if (min == 0 || call->reply.size < min || !s->head.accepts_gzip ||
-        sl_reply_has_no_body(call->status))
-        return;
-    if (sl_gzip_chain(&call->reply))
-        sl_chain_puts(&call->head, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n");
-}
-
 /* A reply that could not be written for lack of memory, or with an impossible head, is a 500. */
 static void give_500(fields *f, sl_h2_stream *s)
 {
@@ -251,7 +240,7 @@ static void start(sl_h2_stream *s, bool last)
     fields f;
     bool whole = last && call->trailers.size == 0;
     if (whole)
-        compress(s);
+        sl_packed_reply(call);
     make_head(&f, s, whole);
     /* Nothing but a head and trailers: one HEADERS frame (gRPC's "Trailers-Only"). */
     bool only = last && (is_silent(call) || call->reply.size == 0);

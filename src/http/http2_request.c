@@ -14,8 +14,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "http/gzip.h"
 #include "http/http2.h"
+#include "http/packed.h"
 
 /* ---- to the handler ---- */
 
@@ -27,6 +27,7 @@ static void hand_over(sl_h2_stream *s)
     s->conn->h2->n_handed++;
     sl_crowd_serve(s->conn);
     s->call.complete_ns = sl_loop_now(shard->loop);
+    s->call.pack_min = s->head.accepts_gzip ? o->limits.compress_min : 0;
     atomic_store_explicit(&shard->n_calls,
                           atomic_load_explicit(&shard->n_calls, memory_order_relaxed) + 1,
                           memory_order_relaxed);
@@ -45,25 +46,6 @@ static void pass_on(sl_h2_stream *s, sl_str data, bool end)
     s->busy = false;
     if (s->replied)
         sl_h2_stream_finish(s);
-}
-
-/* 0, or a status. */
-static int unpack(sl_h2_stream *s)
-{
-    sl_http_call *call = &s->call;
-    sl_code rc = sl_gunzip(call->body,
-                           sl_unzip_max(call->body.n, sl_conn_limits(s->conn)->max_decoded,
-                                        sl_conn_limits(s->conn)->max_ratio),
-                           &s->decoded);
-    if (rc == SL_RESOURCE_EXHAUSTED)
-        return 503;
-    call->body_undecodable = rc != SL_OK;
-    call->body_buffer = s->decoded.buffer;
-    call->body = (sl_str){"", 0};
-    if (s->decoded.n > 0)
-        call->body = (sl_str){s->decoded.buffer->data, s->decoded.n};
-    sl_body_reset(&s->body);
-    return 0;
 }
 
 /* A client that does not take its replies could make us hold as many as it has streams. */
@@ -113,9 +95,9 @@ static void complete(sl_h2_stream *s)
         call->body = (sl_str){s->small->data, s->received};
         call->body_buffer = s->small;
     }
-    int status = s->head.gzip && !s->drop ? unpack(s) : 0;
-    if (status != 0)
-        sl_h2_stream_fail(s, status, SL_HTTP_NO_ROOM);
+    if (s->head.gzip && !s->drop &&
+        !sl_packed_arrived(call, &s->body, &s->decoded, sl_conn_limits(s->conn)))
+        sl_h2_stream_fail(s, 503, SL_HTTP_NO_ROOM);
     else if (must_wait(s->conn->h2))
         wait_for_turn(s);
     else

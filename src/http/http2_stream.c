@@ -259,6 +259,7 @@ void sl_http_send(sl_http_call *call)
         sl_chain_reset(&call->reply);
         return;
     }
+    call->pack_min = 0;
     sl_h2_reply_submit(s, false);
     advance(s->conn);
 }

@@ -1,5 +1,5 @@
 /* post.c - replies from other threads: a hop to the loop that owns the connection */
-#include "http/http.h"
+#include "http/packed.h"
 #include "net/loop.h"
 
 _Static_assert(sizeof(sl_post) <= sizeof(((sl_http_call *)0)->post),
@@ -12,6 +12,8 @@ static void reply(void *call)
 
 void sl_http_reply_posted(sl_http_call *call)
 {
+    if (call->trailers.size == 0)
+        sl_packed_reply(call); /* here, where it holds up nobody */
     sl_loop_post(call->loop, (sl_post *)call->post, reply, call);
 }
 

@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/conn.h"
-#include "http/gzip.h"
+#include "http/packed.h"
 
 enum {
     COPIED = 4096,        /* bodies up to this are copied */
@@ -115,11 +115,6 @@ sl_str sl_reply_date(sl_shard *s)
 {
     renew_date(s);
     return (sl_str){s->date + 6, s->date_n - 8}; /* without "Date: " and CRLF */
-}
-
-bool sl_reply_has_no_body(int status)
-{
-    return status == 204 || status == 304 || status < 200;
 }
 
 static char *put_status(char *p, int version, int status)
@@ -240,22 +235,11 @@ static void make_sane(sl_http_call *call)
     call->content_type = NULL;
 }
 
-static void compress(sl_conn *c)
-{
-    sl_http_call *call = &c->x->call;
-    size_t min = c->shard->server->opts.limits.compress_min;
-    if (min == 0 || call->reply.size < min || !c->x->head.accepts_gzip ||
-        sl_reply_has_no_body(call->status))
-        return;
-    if (sl_gzip_chain(&call->reply))
-        sl_chain_puts(&call->head, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n");
-}
-
 bool sl_reply_write(sl_conn *c)
 {
     sl_shard *s = c->shard;
     sl_http_call *call = &c->x->call;
-    compress(c);
+    sl_packed_reply(call);
     make_sane(call);
     size_t body = call->reply.size, type = call->content_type ? strlen(call->content_type) : 0;
     bool silent = call->method == SL_HTTP_HEAD || sl_reply_has_no_body(call->status);

@@ -30,7 +30,7 @@ enum { MAX_EVENTS = 256 };
 
 struct sl_loop {
     int epoll_fd, event_fd;
-    uint64_t now_ns, spent_ns;
+    uint64_t now_ns, spent_ns, turn;
     sl_wheel wheel;
     struct epoll_event events[MAX_EVENTS];
     int at, n_events; /* which event of this round is being told */
@@ -158,6 +158,7 @@ void sl_loop_turn(sl_loop *l, bool wait)
     l->n_events = wait_for_events(l, wait);
     l->now_ns = sl_now_ns();
     l->spent_ns = 0;
+    l->turn++;
     for (l->at = 0; l->at < l->n_events; l->at++) {
         sl_watch *w = l->events[l->at].data.ptr;
         if (w != NULL)
@@ -166,6 +167,11 @@ void sl_loop_turn(sl_loop *l, bool wait)
     l->n_events = 0;
     sl_wheel_advance(&l->wheel, l->now_ns);
     run_posted(l);
+}
+
+uint64_t sl_loop_turn_number(const sl_loop *l)
+{
+    return l->turn;
 }
 
 void sl_loop_run(sl_loop *l)

@@ -28,6 +28,8 @@ sl_code sl_loop_start(sl_loop *l, const char *name, sl_status *st);
 void sl_loop_run(sl_loop *l);
 /* For tests, instead of run: one round on this thread. Waits for an event only if `wait`. */
 void sl_loop_turn(sl_loop *l, bool wait);
+/* Its number, from 1; the loop's thread. */
+uint64_t sl_loop_turn_number(const sl_loop *l);
 /* Any thread. Ends the loop after what is posted so far has run; joins the thread, if it has one
  * (and is not the caller). */
 void sl_loop_stop(sl_loop *l);

@@ -137,6 +137,8 @@ static sl_code answer_reload(admin_call *c)
     const sl_admin_options *o = &c->admin->opt;
     sl_http_call *call = c->http;
     sl_text report = {0};
+    if (!sl_http_unpack(call))
+        return sl_fail(&c->st, SL_UNAVAILABLE, SL_HTTP_NO_ROOM);
     if (call->body_undecodable)
         return sl_fail(&c->st, SL_INVALID_ARGUMENT, "the gzip body cannot be decompressed");
     sl_log(SL_INFO, "configuration posted by %s", c->who[0] ? c->who : "the admin interface");

@@ -96,6 +96,7 @@ sl_code sl_grpc_decompress(sl_grpc_encoding e, sl_str message, const sl_grpc_fra
     case SL_OK:
         return SL_OK;
     case SL_DATA_LOSS:
+    case SL_OUT_OF_RANGE:
         return too_large(max, st);
     default:
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: a compressed message");

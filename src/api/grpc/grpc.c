@@ -310,7 +310,7 @@ static sl_code take_place(sl_grpc_call *c)
 static void unary(sl_grpc_call *c)
 {
     /* Beyond it, what is packed may become more than a loop should unpack. */
-    enum { PACKED = 1024 };
+    enum { PACKED = 128 };
     sl_http_call *call = c->http;
     sl_grpc_options *o = &c->grpc->opt;
     sl_code rc = take_place(c);

@@ -26,7 +26,14 @@ typedef struct sl_oip_call {
 
 void sl_oip_infer(sl_oip_call *c);
 
-/* INVALID_ARGUMENT: the body was said to be gzip, and is not. */
+/* If the body is more than a loop should decode: hands the call to a worker, where run(&c->job,
+ * verdict) is called, or ends it. False: go on here. */
+bool sl_oip_hand_over(sl_oip_call *c, void (*run)(sl_job *job, sl_code verdict));
+/* For a verdict that is none of SL_OK. */
+sl_code sl_oip_too_late(sl_oip_call *c, sl_code verdict);
+
+/* Before the body is looked at. INVALID_ARGUMENT: it was said to be gzip, and is not. UNAVAILABLE:
+ * there is no room for what it becomes. */
 sl_code sl_oip_check_body(sl_oip_call *c);
 
 /* Ends the request: c->st as an error if rc; counts, logs, replies. Any thread; the call may be

@@ -9,11 +9,32 @@
 
 sl_code sl_oip_check_body(sl_oip_call *c)
 {
+    if (!sl_http_unpack(c->http))
+        return sl_fail(&c->st, SL_UNAVAILABLE, SL_HTTP_NO_ROOM);
     if (!c->http->body_undecodable)
         return SL_OK;
     return sl_fail(&c->st, SL_INVALID_ARGUMENT,
                    "the gzip body cannot be decompressed: it is damaged, cut off, or larger than "
                    "the limit");
+}
+
+bool sl_oip_hand_over(sl_oip_call *c, void (*run)(sl_job *job, sl_code verdict))
+{
+    const sl_oip_options *opt = &c->oip->opt;
+    sl_http_call *call = c->http;
+    sl_workers *workers = opt->service->workers;
+    if (workers == NULL || (!call->body_packed && call->body.n <= opt->here_bytes))
+        return false;
+    c->job = (sl_job){.run = run, .bytes = call->body.n, .cancelled = &call->cancelled};
+    sl_code rc = sl_workers_submit(workers, &c->job, &c->st);
+    if (rc)
+        sl_oip_finish(c, rc);
+    return true;
+}
+
+sl_code sl_oip_too_late(sl_oip_call *c, sl_code verdict)
+{
+    return sl_fail(&c->st, verdict, "the request waited too long and was not started");
 }
 
 /* How many bytes of the body are JSON. */
@@ -89,9 +110,7 @@ static void decode_on_worker(sl_job *job, sl_code verdict)
 {
     sl_oip_call *c = (sl_oip_call *)((char *)job - offsetof(sl_oip_call, job));
     c->predict.queue_ns = sl_now_ns() - job->queued_ns;
-    sl_code rc = verdict
-                     ? sl_fail(&c->st, verdict, "the request waited too long and was not started")
-                     : decode(c);
+    sl_code rc = verdict ? sl_oip_too_late(c, verdict) : decode(c);
     if (rc)
         sl_oip_finish(c, rc);
     else
@@ -129,14 +148,8 @@ void sl_oip_infer(sl_oip_call *c)
     }
     if (sl_predict_await(&c->predict, &c->spec, loaded))
         return;
-    if (call->body.n > opt->here_bytes && workers != NULL) {
-        c->job =
-            (sl_job){.run = decode_on_worker, .bytes = call->body.n, .cancelled = &call->cancelled};
-        rc = sl_workers_submit(workers, &c->job, &c->st);
-        if (rc)
-            sl_oip_finish(c, rc);
+    if (sl_oip_hand_over(c, decode_on_worker))
         return;
-    }
     rc = decode(c);
     if (rc) {
         sl_oip_finish(c, rc);

@@ -217,6 +217,12 @@ static sl_code index_of_models(sl_oip_call *c)
     return rc;
 }
 
+static void index_on_worker(sl_job *job, sl_code verdict)
+{
+    sl_oip_call *c = (sl_oip_call *)((char *)job - offsetof(sl_oip_call, job));
+    sl_oip_finish(c, verdict ? sl_oip_too_late(c, verdict) : index_of_models(c));
+}
+
 static void changed(sl_oip_change *change, sl_code rc)
 {
     sl_oip_finish((sl_oip_call *)((char *)change - offsetof(sl_oip_call, change)), rc);
@@ -317,7 +323,8 @@ static void serve(sl_oip_call *c)
         sl_oip_infer(c);
         return;
     case SL_OIP_INDEX:
-        sl_oip_finish(c, index_of_models(c));
+        if (!sl_oip_hand_over(c, index_on_worker))
+            sl_oip_finish(c, index_of_models(c));
         return;
     case SL_OIP_LOAD:
     case SL_OIP_UNLOAD:

@@ -42,6 +42,8 @@ static sl_code decode_examples(sl_rest_call *r)
 static sl_code decode(sl_rest_call *r)
 {
     uint64_t begin = sl_now_ns();
+    if (!sl_http_unpack(r->http))
+        return sl_fail(&r->st, SL_UNAVAILABLE, SL_HTTP_NO_ROOM);
     /* The original goes on with an empty body, and its client is told that "the document is
      * empty". */
     if (r->http->body_undecodable)
@@ -127,7 +129,7 @@ void sl_rest_infer(sl_rest_call *r)
     r->predict.done = ran;
     if (sl_predict_await(&r->predict, &r->route.spec, loaded))
         return;
-    bool small = call->body.n <= opt->here_bytes;
+    bool small = !call->body_packed && call->body.n <= opt->here_bytes;
     if (!small && opt->service->workers != NULL) {
         r->decode_job =
             (sl_job){.run = decode_on_worker, .bytes = call->body.n, .cancelled = &call->cancelled};

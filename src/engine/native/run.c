@@ -15,7 +15,7 @@
 #include "engine/native/control.h"
 #include "engine/native/list.h"
 
-enum { ALIGN = 64, POLL_NS = 20000 };
+enum { ALIGN = 64, POLL_NS = 20000, ASIDE_NS = 50000 };
 
 static sl_code no_memory(sl_status *st)
 {
@@ -162,6 +162,7 @@ static sl_code run_steps(sl_context *c, const sl_run_args *args, sl_status *st)
 {
     const sl_plan *p = c->plan;
     int64_t since = POLL_NS;         /* the first step looks at the clock */
+    int64_t computed = 0;            /* about, since others were let go first */
     bool nice = sl_thread_is_nice(); /* the version is being warmed up */
     for (int i = 0; i < p->n_steps; i++) {
         const sl_plan_step *s = &p->steps[i];
@@ -169,7 +170,9 @@ static sl_code run_steps(sl_context *c, const sl_run_args *args, sl_status *st)
         sl_code rc = poll(args, &since, st);
         if (rc)
             return rc;
-        since += s->mode == SL_STEP_FIXED ? s->cost : POLL_NS;
+        int64_t cost = s->mode == SL_STEP_FIXED ? s->cost : POLL_NS;
+        since += cost;
+        computed += cost;
         if (s->mode != SL_STEP_FIXED)
             rc = run_late(c, s, call, args, st);
         else if (s->node->op->run != NULL)
@@ -180,6 +183,10 @@ static sl_code run_steps(sl_context *c, const sl_run_args *args, sl_status *st)
             sl_epilogue_run(&s->after, &call->out[0]);
         if (nice)
             sl_thread_rest();
+        else if (computed >= ASIDE_NS) {
+            computed = 0;
+            sl_thread_step_aside();
+        }
     }
     return SL_OK;
 }

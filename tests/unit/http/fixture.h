@@ -43,7 +43,7 @@ typedef struct fixture {
     int port;
     sl_http_call *held[MAX_HELD];
     int n_held, n_calls, n_cancelled, n_done, n_done_without_call, n_errors, last_status;
-    bool last_given_up, undecodable, drained;
+    bool last_given_up, packed, undecodable, drained;
     uint64_t last_sent, total_sent, last_wire;
     size_t last_body;
     sl_buffer *kept; /* the body of the last /keep */
@@ -98,10 +98,16 @@ static inline void fx_call(sl_http_call *call, void *arg)
     fixture *f = arg;
     static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"};
     f->n_calls++;
+    call->user = f;
+    f->packed = call->body_packed;
+    if (!sl_http_unpack(call)) {
+        call->status = 503;
+        sl_http_reply(call);
+        return;
+    }
     f->undecodable = call->body_undecodable;
     f->last_wire = call->wire_bytes;
     f->last_body = call->body.n;
-    call->user = f;
     call->content_type = "text/plain";
     if (call->on_data != NULL) {
         call->on_cancel = fx_cancel;

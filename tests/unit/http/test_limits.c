@@ -401,7 +401,7 @@ static void a_ratio_bounds_what_a_body_may_become_beside_the_absolute_bound(void
     assert_int_equal(sl_gunzip(in, sl_unzip_max(n, 1 << 20, ratio), &out), SL_OK);
     assert_int_equal(out.n, sizeof zeros);
     sl_body_reset(&out);
-    assert_int_equal(sl_gunzip(in, sl_unzip_max(n, 1 << 20, ratio - 1), &out), SL_DATA_LOSS);
+    assert_int_equal(sl_gunzip(in, sl_unzip_max(n, 1 << 20, ratio - 1), &out), SL_OUT_OF_RANGE);
     sl_chain_reset(&c);
 }
 
@@ -557,6 +557,47 @@ static void a_gzip_body_may_unpack_to_its_limit_and_no_further(void **state)
     fx_free(f);
 }
 
+/* A loop unpacks what comes to little, and what only says so as far as that. */
+static void what_becomes_large_is_left_to_the_handler(void **state)
+{
+    static const struct {
+        size_t size;
+        bool lies, packed;
+    } cases[] = {{0, false, false},    {32768, false, false}, {32769, false, true},
+                 {32769, true, true},  {32768, true, true}, /* says that it is 4 GiB */
+                 {200000, true, true}, {200000, false, true}};
+    fixture *f = *state;
+    char *text = calloc(1, 200000), packed[1000];
+    memset(text, 'x', 200000);
+    for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
+        size_t n = gzip(text, cases[i].size, packed, sizeof packed);
+        if (cases[i].lies)
+            memset(packed + n - 4, cases[i].size == 32768 ? 0xff : 0, 4);
+        post_gzip(f, packed, n);
+        assert_int_equal(f->packed, cases[i].packed);
+        assert_int_equal(f->undecodable, cases[i].lies);
+        assert_int_equal(f->last_body, cases[i].lies ? 0 : cases[i].size);
+        assert_int_equal(atomic_load(&f->server->budget.used), 0);
+    }
+    free(text);
+}
+
+static void little_room(sl_http_limits *l)
+{
+    l->max_inflight = 20000;
+}
+
+static void a_small_gzip_body_needs_room_too(void **state)
+{
+    (void)state;
+    fixture *f = fx_with(little_room);
+    static char zeros[30000], packed[200];
+    post_gzip(f, packed, gzip(zeros, sizeof zeros, packed, sizeof packed));
+    assert_non_null(strstr(f->text, "HTTP/1.1 503 "));
+    assert_int_equal(f->n_calls, 0);
+    fx_free(f);
+}
+
 static void compress_from_1000(sl_http_limits *l)
 {
     l->compress_min = 1000;
@@ -583,6 +624,31 @@ static void large_replies_are_packed_for_who_accepts_it(void **state)
     assert_null(strstr(f->text, "Content-Encoding"));
     exchange_text(f, fd, "GET /big?9000 HTTP/1.1\r\n\r\n");
     assert_null(strstr(f->text, "Content-Encoding"));
+    close(fd);
+    fx_free(f);
+}
+
+static void answer_posted(fixture *f, sl_http_call *call)
+{
+    char *p = sl_chain_reserve(&call->reply, 9000);
+    memset(p, 'b', 9000);
+    sl_chain_commit(&call->reply, 9000);
+    sl_http_reply_posted(call);
+    f->last_body = call->reply.size; /* it has not been sent yet */
+}
+
+static void a_reply_from_elsewhere_is_packed_there(void **state)
+{
+    (void)state;
+    fixture *f = fx_with(compress_from_1000);
+    f->own = answer_posted;
+    int fd = connect_client(f);
+    exchange_text(f, fd, "GET /own HTTP/1.1\r\nAccept-Encoding: gzip\r\n\r\n");
+    assert_non_null(strstr(f->text, "\r\nContent-Encoding: gzip\r\nVary: Accept-Encoding\r\n"));
+    assert_in_range(f->last_body, 1, 200);
+    exchange_text(f, fd, "GET /own HTTP/1.1\r\n\r\n");
+    assert_null(strstr(f->text, "Content-Encoding"));
+    assert_int_equal(f->last_body, 9000);
     close(fd);
     fx_free(f);
 }
@@ -914,7 +980,10 @@ int main(void)
         T(a_gzip_body_is_unpacked),
         T(a_spoilt_gzip_body_is_empty_and_said_to_be),
         cmocka_unit_test(a_gzip_body_may_unpack_to_its_limit_and_no_further),
+        T(what_becomes_large_is_left_to_the_handler),
+        cmocka_unit_test(a_small_gzip_body_needs_room_too),
         cmocka_unit_test(large_replies_are_packed_for_who_accepts_it),
+        cmocka_unit_test(a_reply_from_elsewhere_is_packed_there),
         T(a_client_that_leaves_cancels_its_call),
         T(a_client_that_only_ends_its_output_is_still_answered),
         T(a_call_may_be_answered_while_it_is_cancelled),

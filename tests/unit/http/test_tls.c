@@ -158,6 +158,36 @@ static void requests_are_served_on_one_connection(void **state)
     hang_up(&c);
 }
 
+static int answered(client *c, int n)
+{
+    int count = 0;
+    char byte;
+    for (int i = 0; i < n; i++)
+        count += recv(c[i].fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+    return count;
+}
+
+/* Requests of others are looked at in between. */
+static void of_many_handshakes_a_turn_has_two_steps(void **state)
+{
+    enum { N = 7 };
+    secure *s = *state;
+    client c[N];
+    for (int i = 0; i < N; i++)
+        c[i] = dial(s);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(SSL_do_handshake(c[i].ssl), -1);
+    for (int turns = 1; turns <= 4; turns++) {
+        sl_loop_turn(s->http->loop, false);
+        assert_int_equal(answered(c, N), turns < 4 ? 2 * turns : N);
+    }
+    for (int i = 0; i < N; i++) {
+        assert_true(shake(&c[i]));
+        assert_non_null(strstr(ask_text(&c[i], GET), "\r\n\r\nGET /a"));
+        hang_up(&c[i]);
+    }
+}
+
 static void requests_sent_ahead_are_answered_in_their_order(void **state)
 {
     client c = dial(*state);
@@ -490,6 +520,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         T(requests_are_served_on_one_connection),
+        T(of_many_handshakes_a_turn_has_two_steps),
         T(requests_sent_ahead_are_answered_in_their_order),
         T(large_bodies_go_both_ways),
         T(a_request_in_single_bytes_is_served),
