@@ -7,8 +7,8 @@
  *
  * Handshakes that do not come to an end are limited in time, and in number: when there are too many
  * the oldest is cut. An honest one takes two round trips, so among the oldest are those that stall,
- * and a crowd of them does not keep anybody out. A step of one costs a quarter of a millisecond: there are
- * few in a turn of the loop, so that many who come at once do not hold up all others until the last of
+ * and a crowd of them does not keep anybody out. A step of one costs a quarter of a millisecond: there is
+ * one in a turn of the loop, so that many who come at once do not hold up all others until the last of
  * them is served. What is left is reported again with the next turn.
  */
 #include <errno.h>
@@ -19,7 +19,7 @@
 #include "base/mem.h"
 #include "http/conn.h"
 
-enum { STEPS_A_TURN = 2 };
+enum { STEPS_A_TURN = 1 };
 #define TELL_EVERY_NS 1000000000u
 
 /* ---- the log: at most a line a second and loop ---- */
