@@ -178,7 +178,8 @@ typedef struct sl_http_limits {
     int max_resets;    /* streams that the client ended before their reply, or that it made us end,
                           beyond those that were answered: at once, then in 10 s; default 1000 */
     int max_useless; /* frames that ask for nothing (PING, SETTINGS, empty DATA, WINDOW_UPDATE ...)
-                        beyond those that our own frames give reason for: the same; default 10000 */
+                        beyond those that our own frames give reason for, and HEADERS of streams
+                        that are refused: the same; default 10000 */
 } sl_http_limits;
 void sl_http_limits_default(sl_http_limits *l);
 /* What a client is told with 503 when its body has no place: memory or the budget has run out. */

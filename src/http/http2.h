@@ -193,6 +193,7 @@ void sl_h2_calm_down(sl_h2 *h, const char *why);
 void sl_h2_goaway(sl_h2 *h);
 void sl_h2_count_reset(sl_h2 *h);
 void sl_h2_count_answer(sl_h2 *h);
+void sl_h2_count_refused(sl_h2 *h); /* a stream, for there are as many as may be */
 void sl_h2_frame_sent(sl_h2 *h); /* HEADERS or DATA */
 void sl_h2_goaway_sent(sl_h2 *h);
 void sl_h2_ping_acked(sl_h2 *h, const uint8_t *data);

@@ -9,7 +9,9 @@
  *     resets    streams ended before their reply (CVE-2023-44487), or that a client's mistakes made
  *               us end (CVE-2025-8671). That such a stream's handler still counts as a stream
  *               (on_begin_headers) is the other half of the answer.
- *     useless   PING, SETTINGS, PRIORITY, WINDOW_UPDATE, DATA without data, CONTINUATION
+ *     useless   PING, SETTINGS, PRIORITY, WINDOW_UPDATE, DATA without data, CONTINUATION; HEADERS of
+ *               streams that are refused: a client may open them until it has acknowledged our
+ *               SETTINGS, which is its own choice, and none of them is ever there to be counted
  *
  * A header block is bounded in bytes, frames and time (CVE-2024-28182).
  *
@@ -77,6 +79,11 @@ static void count_useless(sl_h2 *h)
 {
     if (one_more(&h->useless, sl_conn_limits(h->conn)->max_useless, now_of(h)))
         sl_h2_calm_down(h, "too_many_frames");
+}
+
+void sl_h2_count_refused(sl_h2 *h)
+{
+    count_useless(h);
 }
 
 void sl_h2_frame_sent(sl_h2 *h)
@@ -169,9 +176,11 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
                             void *arg)
 {
     sl_h2 *h = arg;
-    (void)session, (void)error;
+    (void)session;
     if (frame->hd.type == NGHTTP2_HEADERS)
         h->last_reset = SL_MAX(h->last_reset, frame->hd.stream_id);
+    if (error == NGHTTP2_ERR_REFUSED_STREAM)
+        sl_h2_count_refused(h);
     return 0;
 }
 

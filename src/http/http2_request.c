@@ -261,6 +261,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (h->last_words || h->n_streams >= sl_conn_limits(h->conn)->max_streams) {
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
                                   NGHTTP2_REFUSED_STREAM);
+        sl_h2_count_refused(h);
         return 0;
     }
     sl_h2_stream *s = sl_h2_stream_open(h, frame->hd.stream_id);

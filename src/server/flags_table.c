@@ -367,8 +367,8 @@ const sl_flag sl_flag_table[] = {
         "more: GOAWAY",
         OURS, .min = 1),
     ROW(INT32, max_useless_frames, LIMITS, "10000",
-        "HTTP/2 frames that ask for nothing (PING, SETTINGS, empty DATA ...), at once and in 10 "
-        "seconds; more: GOAWAY",
+        "HTTP/2 frames that ask for nothing (PING, SETTINGS, empty DATA ...) or for streams beyond "
+        "--max_concurrent_streams, at once and in 10 seconds; more: GOAWAY",
         OURS, .min = 1),
     ROW(INT64, idle_timeout_s, LIMITS, "600", "a connection that is silent for so long is closed",
         OURS, .min = 1),

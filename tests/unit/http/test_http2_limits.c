@@ -242,6 +242,50 @@ static void empty_data_frames_are_counted(void **state)
     raw_calm(f, fd, "too_many_frames");
 }
 
+/* Until it does, our limit of streams does not bind it (RFC 9113, 6.5.3). */
+static void a_client_that_never_acknowledges_our_settings_is_bounded_all_the_same(void **state)
+{
+    (void)state;
+    fixture *f = h2_fixture(tight);
+    int fd = raw_connect(f);
+    uint32_t id = 1;
+    for (; id < 2 * 40; id += 2)
+        raw_send(f, fd, NGHTTP2_HEADERS, OPEN, id, POST_HEAD, 6);
+    receive(f, fd);
+    assert_false(f->eof);
+    assert_int_equal(f->server->shards[0].conns->h2->n_streams, 2);
+    assert_int_equal(
+        nghttp2_session_get_outbound_queue_size(f->server->shards[0].conns->h2->session), 0);
+    for (; id < 2 * 60; id += 2)
+        raw_send(f, fd, NGHTTP2_HEADERS, OPEN, id, POST_HEAD, 6);
+    raw_calm(f, fd, "too_many_frames");
+}
+
+/* The streams that count are those which it has reset and their handlers still have. */
+static void a_client_that_goes_on_when_its_streams_are_refused_is_told_to_calm_down(void **state)
+{
+    (void)state;
+    client *c = h2_serve(tight);
+    fixture *f = c->f;
+    for (int i = 0; i < 2; i++) {
+        int id = h2_request(c, "GET", "/hold", NULL, 0);
+        h2_turn(c);
+        nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+        h2_turn(c);
+    }
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(simple(c), 0);
+    assert_int_equal(c->goaways, 0);
+    for (int i = 0; i < 20; i++)
+        h2_request(c, "GET", "/a", NULL, 0);
+    h2_turn(c);
+    assert_string_equal(c->goaway_text, "too_many_frames");
+    assert_int_equal(f->n_calls, 2);
+    sl_http_reply(f->held[0]);
+    sl_http_reply(f->held[1]);
+    h2_end(c);
+}
+
 static void a_header_block_without_end_is_cut_off(void **state)
 {
     (void)state;
@@ -825,6 +869,8 @@ int main(void)
         OWN(a_reset_call_counts_as_a_stream_while_its_handler_has_it),
         OWN(frames_that_ask_for_nothing_are_counted),
         OWN(empty_data_frames_are_counted),
+        OWN(a_client_that_never_acknowledges_our_settings_is_bounded_all_the_same),
+        OWN(a_client_that_goes_on_when_its_streams_are_refused_is_told_to_calm_down),
         OWN(a_header_block_without_end_is_cut_off),
         OWN(a_header_list_that_unpacks_to_megabytes_is_cut_off),
         OWN(a_head_that_does_not_come_to_its_end_is_given_up),
