@@ -18,9 +18,10 @@
 enum {
     STREAM_WINDOW = 4 << 20,
     CONNECTION_WINDOW = 16 << 20,
-    READS = 16,         /* of the scratch buffer's size, before others have their turn */
-    MOVED_ON = 512,     /* bytes read at once: more than a trickle */
-    MAX_ANSWERS = 20000 /* frames of control that wait for a client that does not read */
+    READS = 16,          /* of the scratch buffer's size, before others have their turn */
+    MOVED_ON = 512,      /* bytes read at once: more than a trickle */
+    MAX_ANSWERS = 20000, /* frames of control that wait for a client that does not read */
+    ANSWER = 176         /* bytes that nghttp2 takes for each */
 };
 
 static uint64_t now_of(const sl_h2 *h)
@@ -240,13 +241,13 @@ void sl_h2_cut(sl_conn *c)
     leave(c);
 }
 
-/* As a resting connection it may be closed; what its client does not take is owed, and what it has
- * begun and does not send. */
+/* As a resting connection it may be closed; what its client does not take is owed, answers to its
+ * frames among it, and what it has begun and does not send. */
 static void join_the_crowd(sl_conn *c)
 {
     sl_h2 *h = c->h2;
-    bool begun = h->n_streams > 0 && h->n_handed == 0;
-    size_t held = h->unsent + (begun ? sizeof(sl_h2_stream) + SL_H2_SMALL : 0);
+    size_t held =
+        h->unsent + h->owed + nghttp2_session_get_outbound_queue_size(h->session) * (size_t)ANSWER;
     if (h->n_streams == 0)
         sl_crowd_wait(c);
     else

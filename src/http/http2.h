@@ -48,6 +48,7 @@ struct sl_h2_stream {
     sl_buffer *small; /* where a small body comes */
     sl_body body, decoded;
     size_t unconsumed; /* bytes for which the client gets no new window yet */
+    size_t owes;       /* of h->owed */
 
     /* The reply. */
     sl_piece *spare;    /* what the next call.reply begins with, or NULL */
@@ -89,7 +90,7 @@ struct sl_h2 {
     sl_conn *conn;
     sl_h2_stream *streams;
     int n_streams; /* in the list, closed ones that the handler still has included */
-    int n_handed;  /* of them: that a handler has, or had */
+    size_t owed;   /* what they hold (s->owes), but for those that a handler has */
     struct sl_h2_pending *pending;        /* what the socket did not take, or NULL */
     size_t unsent;                        /* bytes of replies that the client has not taken */
     sl_h2_stream *waiting, **waiting_end; /* complete requests, while that is too much */
@@ -151,6 +152,10 @@ void sl_h2_streams_resume(sl_h2 *h);
 sl_h2_stream *sl_h2_stream_open(sl_h2 *h, int32_t id);
 /* nghttp2 knows it no more. What is in frames already still has to be written. */
 void sl_h2_stream_closed(sl_h2_stream *s);
+/* Its client is waited for, for the request or to take the reply: what the stream holds meanwhile
+ * is a debt (crowd.c); not while a handler has it. */
+void sl_h2_stream_owe(sl_h2_stream *s);
+void sl_h2_stream_forgive(sl_h2_stream *s);
 /* The handler, or we in its place, has said what there is to say: s->replied. */
 void sl_h2_stream_finish(sl_h2_stream *s);
 /* The client may send again what the handler of on_data has done with, unless it does not read. */
@@ -194,7 +199,7 @@ void sl_h2_goaway(sl_h2 *h);
 void sl_h2_count_reset(sl_h2 *h);
 void sl_h2_count_answer(sl_h2 *h);
 void sl_h2_count_refused(sl_h2 *h); /* a stream, for there are as many as may be */
-void sl_h2_frame_sent(sl_h2 *h); /* HEADERS or DATA */
+void sl_h2_frame_sent(sl_h2 *h);    /* HEADERS or DATA */
 void sl_h2_goaway_sent(sl_h2 *h);
 void sl_h2_ping_acked(sl_h2 *h, const uint8_t *data);
 

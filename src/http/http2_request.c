@@ -24,7 +24,7 @@ static void hand_over(sl_h2_stream *s)
     const sl_http_options *o = sl_conn_options(s->conn);
     sl_shard *shard = s->conn->shard;
     s->handed = s->busy = true;
-    s->conn->h2->n_handed++;
+    sl_h2_stream_forgive(s);
     sl_crowd_serve(s->conn);
     s->call.complete_ns = sl_loop_now(shard->loop);
     s->call.pack_min = s->head.accepts_gzip ? o->limits.compress_min : 0;
@@ -174,6 +174,7 @@ static void head_complete(sl_h2_stream *s, bool end)
     s->end_in = end;
     int status = check_head(s, &error);
     fill_call(s);
+    sl_h2_stream_owe(s);
     if (status == 0 && o->on_head != NULL)
         status = o->on_head(&s->call, &error, o->arg);
     if (status != 0) {

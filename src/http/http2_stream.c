@@ -12,6 +12,7 @@
 
 enum {
     ARENA_RESERVE = 4096,
+    OF_NGHTTP2 = 512,   /* its stream, and where that is found */
     UNSENT = 256 * 1024 /* of a stream: beyond it, its client gets no new window */
 };
 
@@ -78,6 +79,23 @@ static void give(sl_shard *shard, sl_h2_stream *s)
     shard->n_streams++;
 }
 
+/* The client's part of it decides: a head of 64 KB may come as twenty bytes. Bodies have a budget
+ * of their own, and replies are in h->unsent. */
+void sl_h2_stream_owe(sl_h2_stream *s)
+{
+    size_t bytes = sizeof *s + SL_SPARE_PIECE + SL_H2_SMALL + OF_NGHTTP2 +
+                   SL_MAX(s->arena.used, (size_t)ARENA_RESERVE) +
+                   (size_t)s->head.cap * sizeof *s->head.headers;
+    s->conn->h2->owed += bytes - s->owes;
+    s->owes = bytes;
+}
+
+void sl_h2_stream_forgive(sl_h2_stream *s)
+{
+    s->conn->h2->owed -= s->owes;
+    s->owes = 0;
+}
+
 /* ---- begin and end ---- */
 
 sl_h2_stream *sl_h2_stream_open(sl_h2 *h, int32_t id)
@@ -109,6 +127,7 @@ sl_h2_stream *sl_h2_stream_open(sl_h2 *h, int32_t id)
         s->next->prev = &s->next;
     h->streams = s;
     h->n_streams++;
+    sl_h2_stream_owe(s);
     return s;
 }
 
@@ -134,7 +153,7 @@ void sl_h2_stream_settle(sl_h2_stream *s)
     if (s->next != NULL)
         s->next->prev = s->prev;
     h->n_streams--;
-    h->n_handed -= s->handed;
+    sl_h2_stream_forgive(s);
     h->active_ns = sl_loop_now(s->conn->shard->loop);
     give(s->conn->shard, s);
 }
@@ -241,6 +260,7 @@ void sl_h2_reply(sl_http_call *call)
     sl_conn *c = s->conn;
     assert(s->handed && !s->replied && sl_loop_is_mine(c->shard->loop));
     s->replied = true;
+    sl_h2_stream_owe(s);
     if (s->busy)
         return;
     bool inside = c->h2->inside;

@@ -644,6 +644,103 @@ static void replies_that_an_http2_client_has_no_window_for_are_owed(void **state
     fx_free(f);
 }
 
+/* POST / with the field that entered the table last, 4000 bytes, so often. */
+static void begin_stream(fixture *f, int fd, uint32_t id, int times)
+{
+    char block[64] = "\x83\x84\x86\x01\x01"
+                     "a";
+    memset(block + 6, 0x80 | 62, (size_t)times);
+    raw_frame(fd, NGHTTP2_HEADERS, OPEN, id, block, 6 + (size_t)times);
+    turn(f);
+}
+
+static int begin_with_large_field(fixture *f)
+{
+    static char block[4096] = "\x83\x84\x86\x01\x01"
+                              "a\x40\x01x\x7f\xa1\x1e"; /* 127 + 33 + 30 * 128 */
+    int fd = connect_client(f);
+    memset(block + 12, 'v', 4000);
+    raw_begin(fd, 0);
+    raw_frame(fd, NGHTTP2_HEADERS, OPEN, 1, block, 4012);
+    turn(f);
+    return fd;
+}
+
+static void streams_that_an_http2_client_only_begins_are_owed_with_their_heads(void **state)
+{
+    (void)state;
+    fixture *f = fx_with(ten_megabytes);
+    int a = begin_with_large_field(f);
+    int64_t first = owed(f);
+    assert_true(first > 4000 + SL_H2_SMALL);
+    begin_stream(f, a, 3, 0);
+    int64_t small = owed(f) - first;
+    assert_true(small > SL_H2_SMALL && small < 20000);
+    begin_stream(f, a, 5, 10);
+    assert_true(owed(f) > first + small + 40000);
+    raw_frame(a, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 5, "", 0); /* it is answered */
+    turn(f);
+    assert_int_equal(owed(f), first + small);
+    raw_frame(a, NGHTTP2_RST_STREAM, 0, 3, "\0\0\0\x8", 4);
+    turn(f);
+    assert_int_equal(owed(f), first);
+    int b = begin_with_large_field(f);
+    uint32_t id = 7;
+    for (; owed(f) < (5 << 20) - 60000; id += 2)
+        begin_stream(f, a, id, 10);
+    assert_true(id < 250); /* a hundred suffice */
+    assert_false(is_closed(f, b));
+    for (int i = 0; i < 2; i++)
+        begin_stream(f, a, id + 2 * (uint32_t)i, 10);
+    assert_true(is_closed(f, b)); /* who stood still for longest */
+    assert_false(is_closed(f, a));
+    close(a), close(b);
+    turn(f);
+    assert_int_equal(owed(f), 0);
+    fx_free(f);
+}
+
+static void a_call_that_its_handler_has_is_not_owed_and_its_reply_is(void **state)
+{
+    (void)state;
+    fixture *f = fx_with(ten_megabytes);
+    client *c = h2_connect(f);
+    int id = h2_request(c, "GET", "/hold", NULL, 0);
+    h2_turn(c);
+    assert_int_equal(owed(f), 0);
+    c->deaf = true;
+    sl_chain_printf(&f->held[0]->reply, "%1000000s", "x");
+    sl_http_reply(f->held[0]);
+    turn(f);
+    assert_true(owed(f) > SL_H2_SMALL);
+    c->deaf = false;
+    h2_turn(c);
+    assert_int_equal(h2_reply(c, id)->body.n, 1000000);
+    assert_int_equal(owed(f), 0);
+    h2_close(c);
+    fx_free(f);
+}
+
+static void answers_to_frames_that_an_http2_client_does_not_take_are_owed(void **state)
+{
+    (void)state;
+    fixture *f = fx_with(ten_megabytes);
+    client *c = h2_connect(f);
+    f->server->opts.h2.max_ping_strikes = 0;
+    c->deaf = true;
+    h2_request(c, "GET", "/big?3000000", NULL, 0);
+    h2_turn(c);
+    int64_t before = owed(f);
+    for (int i = 0; i < 1000; i++)
+        nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
+    h2_turn(c);
+    assert_true(owed(f) >= before + 100000);
+    h2_close(c);
+    turn(f);
+    assert_int_equal(owed(f), 0);
+    fx_free(f);
+}
+
 /* Sessions of HTTP/2 that say nothing. */
 static void idle_sessions_are_bounded_by_the_budget(void **state)
 {
@@ -712,6 +809,9 @@ int main(void)
         cmocka_unit_test(slow_heads_are_cut_before_they_fill_the_memory),
         cmocka_unit_test(idle_sessions_are_bounded_by_the_budget),
         cmocka_unit_test(replies_that_an_http2_client_has_no_window_for_are_owed),
+        cmocka_unit_test(streams_that_an_http2_client_only_begins_are_owed_with_their_heads),
+        cmocka_unit_test(a_call_that_its_handler_has_is_not_owed_and_its_reply_is),
+        cmocka_unit_test(answers_to_frames_that_an_http2_client_does_not_take_are_owed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
