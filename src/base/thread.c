@@ -70,32 +70,50 @@ void sl_thread_short_turns(pid_t tid, int policy)
 /* ---- who answers requests, and who rests for them ---- */
 
 enum { MOST_PROMPT = 256 };
+typedef struct prompt_thread {
+    _Alignas(64) atomic_bool awake; /* its thread writes it all the time: a cache line of its own */
+    clockid_t clock;                /* of its processor time */
+    bool used;
+} prompt_thread;
 static pthread_mutex_t prompt_lock = PTHREAD_MUTEX_INITIALIZER;
-static clockid_t prompt[MOST_PROMPT]; /* the clocks of their processor time */
-static int n_prompt;
+static prompt_thread prompt[MOST_PROMPT];
+static _Atomic int n_prompt; /* places that are, or were, used: the first ones */
+static _Thread_local prompt_thread *my_place;
 
 void sl_thread_be_prompt(void)
 {
     clockid_t mine;
     sl_thread_short_turns(0, SCHED_OTHER);
+    if (pthread_getcpuclockid(pthread_self(), &mine) != 0)
+        return;
     pthread_mutex_lock(&prompt_lock);
-    if (n_prompt < MOST_PROMPT && pthread_getcpuclockid(pthread_self(), &mine) == 0)
-        prompt[n_prompt++] = mine;
+    int i = 0, n = n_prompt;
+    while (i < n && prompt[i].used)
+        i++;
+    if (i < MOST_PROMPT) {
+        prompt[i].clock = mine;
+        prompt[i].used = true;
+        my_place = &prompt[i];
+        n_prompt = SL_MAX(n, i + 1);
+    }
     pthread_mutex_unlock(&prompt_lock);
+    sl_thread_waits(false);
 }
 
 void sl_thread_end_prompt(void)
 {
-    clockid_t mine;
-    if (pthread_getcpuclockid(pthread_self(), &mine) != 0)
-        return;
+    sl_thread_waits(true);
     pthread_mutex_lock(&prompt_lock);
-    for (int i = 0; i < n_prompt; i++)
-        if (prompt[i] == mine) {
-            prompt[i] = prompt[--n_prompt];
-            break;
-        }
+    if (my_place != NULL)
+        my_place->used = false;
     pthread_mutex_unlock(&prompt_lock);
+    my_place = NULL;
+}
+
+void sl_thread_waits(bool waits)
+{
+    if (my_place != NULL)
+        atomic_store_explicit(&my_place->awake, !waits, memory_order_relaxed);
 }
 
 static uint64_t read_ns(clockid_t clock)
@@ -119,7 +137,7 @@ static uint64_t prompt_ns(void)
     uint64_t sum = 0;
     pthread_mutex_lock(&prompt_lock);
     for (int i = 0; i < n_prompt; i++)
-        sum += read_ns(prompt[i]);
+        sum += prompt[i].used ? read_ns(prompt[i].clock) : 0;
     pthread_mutex_unlock(&prompt_lock);
     return sum;
 }
@@ -153,7 +171,7 @@ bool sl_thread_is_nice(void)
 
 void sl_thread_rest(void)
 {
-    const uint64_t turn_ns = 100000;
+    const uint64_t turn_ns = 50000;
     uint64_t work;
     if (!nice_one || (work = read_ns(CLOCK_THREAD_CPUTIME_ID)) - turn_began_ns < turn_ns)
         return;
@@ -166,7 +184,13 @@ void sl_thread_rest(void)
 
 void sl_thread_step_aside(void)
 {
-    syscall(SYS_gettid);
+    uint64_t awake = 0;
+    for (int i = 0, n = n_prompt; i < n; i++)
+        awake += atomic_load_explicit(&prompt[i].awake, memory_order_relaxed);
+    if (awake > processors())
+        sched_yield();
+    else
+        syscall(SYS_gettid);
 }
 
 void sl_thread_be_nice(void)
@@ -199,7 +223,9 @@ static void wait_for(sl_cond *c, pthread_mutex_t *m, uint64_t for_ns)
     atomic_fetch_add(&c->waiting, 1);
     uint32_t seen = atomic_load(&c->count);
     pthread_mutex_unlock(m);
+    sl_thread_waits(true);
     syscall(SYS_futex, &c->count, FUTEX_WAIT_PRIVATE, seen, for_ns ? &ts : NULL, NULL, 0);
+    sl_thread_waits(false);
     pthread_mutex_lock(m);
     atomic_fetch_sub(&c->waiting, 1);
 }

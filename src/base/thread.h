@@ -34,7 +34,7 @@ void sl_thread_end_prompt(void);
 /* Has the calling thread been nice? */
 bool sl_thread_is_nice(void);
 
-/* A thread that has been nice calls this often, a tenth of a millisecond apart or so: no priority keeps
+/* A thread that has been nice calls this often, 50 us apart or so: no priority keeps
  * others from waiting for it, on kernels that look only with the next tick. It
  * rests in proportion to how busy those are that answer requests, fifteen times as long as it works
  * at most: what it reads pushes what requests need out of the caches that all processors share, and
@@ -51,10 +51,15 @@ unsigned sl_busy_percent(sl_busy *b);
 /* How long to rest after so much work, of which no more than 2 ms count. */
 uint64_t sl_rest_ns(uint64_t worked_ns, unsigned busy_percent);
 
-/* A thread that computes calls this often, 50 us apart or so: whoever was woken meanwhile and waits for
- * this processor comes first, if he should. Kernels that preempt lazily (6.13 and later) look only
- * with the next tick, up to 4 ms later, or when a thread enters the kernel; so this does, for a tenth
- * of a microsecond. */
+/* A prompt thread is about to wait for something else than an sl_cond, or does so no more. Costs
+ * next to nothing. */
+void sl_thread_waits(bool waits);
+
+/* A thread that computes calls this often, 50 us apart or so: others that answer requests, and wait for
+ * this processor, come first. Kernels that preempt lazily (6.13 and later) look only with the next
+ * tick, up to 4 ms later, whether somebody was woken, or when a thread enters the kernel; so this
+ * does, for a tenth of a microsecond. If more prompt threads are awake than there are
+ * processors, it yields: who was sent away in the middle of something is not one that was woken. */
 void sl_thread_step_aside(void);
 
 /*

@@ -147,7 +147,9 @@ static int wait_for_events(sl_loop *l, bool wait)
         if (atomic_load(&l->posted) != NULL)
             timeout = 0;
     }
+    sl_thread_waits(timeout != 0);
     int n = epoll_wait(l->epoll_fd, l->events, MAX_EVENTS, timeout);
+    sl_thread_waits(false);
     atomic_store_explicit(&l->sleeps, false, memory_order_relaxed);
     return n < 0 ? 0 : n; /* EINTR: a round without events */
 }

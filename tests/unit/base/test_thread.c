@@ -1,8 +1,10 @@
 /* thread.h: how long who loads rests for those who answer; and waiting. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -57,6 +59,47 @@ static void only_threads_that_answer_count_as_busy(void **state)
     assert_int_equal(sl_busy_percent(&b), 0); /* the sum has become less */
     burn();
     assert_int_equal(sl_busy_percent(&b), 0);
+}
+
+/* As many as there are places, and some for whom there is none; whoever steps aside meanwhile, and
+ * whether more are awake than there are processors or not, goes on in the end. */
+static atomic_int here;
+static atomic_bool over;
+
+static void *be_awake(void *arg)
+{
+    (void)arg;
+    sl_thread_be_prompt();
+    here++;
+    while (!over) {
+        sl_thread_waits(true);
+        sl_thread_waits(false);
+        sl_thread_step_aside();
+        usleep(1000);
+    }
+    sl_thread_end_prompt();
+    return NULL;
+}
+
+static void who_steps_aside_goes_on(void **state)
+{
+    enum { N = 260 };
+    pthread_t threads[N];
+    sl_busy b = {0};
+    (void)state;
+    sl_thread_step_aside(); /* nobody is awake */
+    for (int i = 0; i < N; i++)
+        assert_int_equal(sl_thread_start(&threads[i], "awake", be_awake, NULL, NULL), SL_OK);
+    while (here < N)
+        usleep(1000);
+    sl_thread_step_aside();
+    sl_busy_percent(&b);
+    over = true;
+    for (int i = 0; i < N; i++)
+        pthread_join(threads[i], NULL);
+    sl_busy_percent(&b);
+    assert_int_equal(b.answered_ns, 0); /* all places are free again */
+    sl_thread_step_aside();
 }
 
 /* ---- waiting ---- */
@@ -135,6 +178,7 @@ int main(void)
         cmocka_unit_test(the_rest_is_in_proportion_to_what_is_answered),
         cmocka_unit_test(the_rest_is_fifteen_times_the_work_at_most),
         cmocka_unit_test(only_threads_that_answer_count_as_busy),
+        cmocka_unit_test(who_steps_aside_goes_on),
         cmocka_unit_test(no_signal_is_lost_among_several_who_wait),
         cmocka_unit_test(who_waits_until_a_time_that_has_come_does_not_wait),
     };

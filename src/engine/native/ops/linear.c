@@ -91,7 +91,7 @@ static void multiply(const sl_gemm *g, sl_dtype t, const void *a, const void *b,
 static void multiply_in_pieces(const sl_gemm *g, sl_dtype t, const char *a, const char *b, char *c,
                                void *scratch)
 {
-    enum { PIECE = 1 << 20, FEWEST = 32 }; /* bytes of B; columns */
+    enum { PIECE = 512 << 10, FEWEST = 32 }; /* bytes of B; columns */
     int64_t size = (int64_t)sl_dtype_size(t), rows = SL_MAX(g->k, 1);
     int64_t most = SL_MAX(PIECE / size / rows, (int64_t)FEWEST);
     for (int64_t j = 0; j < g->n; j += most) {
