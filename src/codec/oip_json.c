@@ -482,13 +482,19 @@ static sl_code read_request(reader *r)
 sl_code sl_oip_json_decode(sl_str body, size_t json_bytes, sl_buffer *buffer, int max_depth,
                            sl_arena *arena, sl_oip_request *out, sl_status *st)
 {
-    reader r = {.buffer = buffer, .arena = arena, .out = out, .st = st, .text = json_bytes};
+    reader r = {.buffer = buffer,
+                .binary = {"", 0},
+                .arena = arena,
+                .out = out,
+                .st = st,
+                .text = json_bytes};
     *out = (sl_oip_request){0};
     if (json_bytes > body.n)
         return sl_fail(st, SL_INVALID_ARGUMENT,
                        "Inference-Header-Content-Length goes beyond the body");
     sl_json_open(&r.json, (sl_str){body.p, json_bytes}, max_depth);
-    r.binary = (sl_str){body.p + json_bytes, body.n - json_bytes};
+    if (json_bytes < body.n) /* a body that is missing has no address to begin from */
+        r.binary = (sl_str){body.p + json_bytes, body.n - json_bytes};
     sl_code rc = read_request(&r);
     if (rc)
         sl_oip_request_release(out);
