@@ -125,7 +125,7 @@ sl_code fetch_list(fetch_op *op, fetch_names *names, sl_status *st)
         return rc;
     if (op->place.scheme == SL_FETCH_HTTP)
         return fetch_archive_list(op, names, st);
-    return store_of(op)->versions(op, names, st);
+    return fetch_store_versions(store_of(op), op, names, st);
 }
 
 static sl_code get_objects(fetch_op *op, fetch_listing *l, const char *fingerprint, sl_status *st)
@@ -163,7 +163,7 @@ sl_code fetch_get(fetch_op *op, sl_status *st)
         return rc;
     if (op->place.scheme == SL_FETCH_HTTP)
         return fetch_archive_get(op, st);
-    rc = store_of(op)->objects(op, op->name, &l, st);
+    rc = fetch_store_objects(store_of(op), op, op->name, &l, st);
     if (rc == SL_OK) {
         rc = fetch_listing_complete(&l, st);
         op->partial = rc != SL_OK;

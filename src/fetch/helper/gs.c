@@ -15,8 +15,6 @@
 #include "fetch/helper/json.h"
 #include "format/base64.h"
 
-enum { MOST_PAGES = 2000 };
-
 static struct {
     pthread_once_t once;
     fetch_google google;
@@ -55,15 +53,9 @@ static sl_code begin(fetch_op *op, fetch_request *r, sl_status *st)
     return SL_OK;
 }
 
-typedef struct list_query {
-    sl_text prefix;
-    bool delimited;
-    const char *next;
-} list_query;
-
 static sl_code build_list(fetch_op *op, const void *arg, fetch_request *r, sl_status *st)
 {
-    const list_query *q = arg;
+    const fetch_query *q = arg;
     sl_code rc = begin(op, r, st);
     if (rc)
         return rc;
@@ -101,7 +93,7 @@ static bool learn(fetch_op *op, const fetch_reply *reply)
 /* ---- listings ---- */
 
 typedef struct page_reader {
-    fetch_gs_page *page;
+    fetch_page *page;
     sl_str prefix;
     sl_status *st;
     sl_code rc;
@@ -170,7 +162,7 @@ static bool on_prefix(void *arg, sl_str item)
     return r->rc == SL_OK;
 }
 
-sl_code fetch_gs_parse(sl_str document, sl_str prefix, fetch_gs_page *out, sl_status *st)
+sl_code fetch_gs_parse(sl_str document, sl_str prefix, fetch_page *out, sl_status *st)
 {
     page_reader r = {.page = out, .prefix = prefix, .st = st};
     memset(out, 0, sizeof *out);
@@ -184,94 +176,10 @@ sl_code fetch_gs_parse(sl_str document, sl_str prefix, fetch_gs_page *out, sl_st
         out->next = NULL;
     } else if (r.rc == SL_OK && out->next == NULL && fetch_json_has(document, "nextPageToken"))
         r.rc = sl_fail(st, SL_INVALID_ARGUMENT, "a listing that does not tell where it goes on");
+    out->truncated = out->next != NULL;
     if (r.rc)
-        fetch_gs_page_fini(out);
+        fetch_page_fini(out);
     return r.rc;
 }
 
-void fetch_gs_page_fini(fetch_gs_page *p)
-{
-    fetch_listing_fini(&p->objects);
-    fetch_names_fini(&p->prefixes);
-    sl_free(p->next);
-    memset(p, 0, sizeof *p);
-}
-
-static sl_code merge(const fetch_gs_page *page, fetch_names *names, fetch_listing *objects,
-                     sl_status *st)
-{
-    sl_code rc = SL_OK;
-    for (int i = 0; names && i < page->prefixes.count && rc == SL_OK; i++)
-        rc = fetch_names_add(names, sl_str_of(page->prefixes.list[i]), st);
-    for (int i = 0; objects && i < page->objects.count && rc == SL_OK; i++) {
-        const fetch_object *o = &page->objects.list[i];
-        rc = fetch_listing_add(objects, sl_str_of(o->key), sl_str_of(o->path), o->size,
-                               sl_str_of(o->tag), st);
-        if (rc == SL_OK) {
-            fetch_object *mine = &objects->list[objects->count - 1];
-            mine->has_md5 = o->has_md5;
-            memcpy(mine->md5, o->md5, sizeof mine->md5);
-            mine->has_crc32c = o->has_crc32c;
-            mine->crc32c = o->crc32c;
-        }
-    }
-    return rc;
-}
-
-static sl_code one_page(fetch_op *op, const list_query *q, fetch_gs_page *page, sl_status *st)
-{
-    fetch_reply reply;
-    sl_code rc = fetch_ask(op, build_list, q, learn, FETCH_PAGE, &reply, st);
-    if (rc)
-        return rc;
-    rc = fetch_gs_parse((sl_str){reply.body.n ? reply.body.p : "", reply.body.n},
-                        (sl_str){q->prefix.p, q->prefix.n}, page, st);
-    fetch_reply_fini(&reply);
-    return rc;
-}
-
-static sl_code all_pages(fetch_op *op, const char *name, fetch_names *names, fetch_listing *objects,
-                         sl_status *st)
-{
-    list_query q = {.delimited = names != NULL};
-    char *next = NULL;
-    sl_code rc = SL_OK;
-    sl_text_add(&q.prefix, op->place.path.n ? op->place.path.p : "", op->place.path.n);
-    if (q.prefix.n)
-        sl_text_putc(&q.prefix, '/');
-    if (name != NULL)
-        sl_text_printf(&q.prefix, "%s/", name);
-    if (q.prefix.failed) /* a shorter prefix is that of other models */
-        rc = sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
-    for (int pages = 0; rc == SL_OK; pages++) {
-        fetch_gs_page page = {0};
-        q.next = next;
-        if (pages == MOST_PAGES)
-            rc = sl_fail(st, SL_INVALID_ARGUMENT, "a listing of more than %d pages", MOST_PAGES);
-        if (rc == SL_OK)
-            rc = one_page(op, &q, &page, st);
-        if (rc == SL_OK)
-            rc = merge(&page, names, objects, st);
-        sl_free(next);
-        next = page.next;
-        page.next = NULL;
-        fetch_gs_page_fini(&page);
-        if (next == NULL)
-            break;
-    }
-    sl_free(next);
-    sl_text_fini(&q.prefix);
-    return rc;
-}
-
-static sl_code versions(fetch_op *op, fetch_names *out, sl_status *st)
-{
-    return all_pages(op, NULL, out, NULL, st);
-}
-
-static sl_code objects(fetch_op *op, const char *name, fetch_listing *out, sl_status *st)
-{
-    return all_pages(op, name, NULL, out, st);
-}
-
-const fetch_store fetch_store_gs = {versions, objects, build_object, learn};
+const fetch_store fetch_store_gs = {build_list, fetch_gs_parse, build_object, learn};

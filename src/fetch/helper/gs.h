@@ -8,13 +8,12 @@ extern const fetch_store fetch_store_gs;
 
 /* ---- for tests and the fuzz target ---- */
 
-typedef struct fetch_gs_page {
-    fetch_listing objects;
-    fetch_names prefixes;
-    char *next; /* page token, or NULL */
-} fetch_gs_page;
+typedef fetch_page fetch_gs_page;
 /* One answer of objects.list to a request for `prefix` (which ends in '/', or is empty). */
 sl_code fetch_gs_parse(sl_str document, sl_str prefix, fetch_gs_page *out, sl_status *st);
-void fetch_gs_page_fini(fetch_gs_page *p);
+static inline void fetch_gs_page_fini(fetch_gs_page *p)
+{
+    fetch_page_fini(p);
+}
 
 #endif

@@ -16,7 +16,7 @@
 #include "fetch/helper/explain.h"
 #include "fetch/helper/xml.h"
 
-enum { REGIONS = 64, MOST_PAGES = 2000 };
+enum { REGIONS = 64 };
 
 static struct {
     pthread_once_t once;
@@ -118,15 +118,9 @@ static sl_code begin(fetch_op *op, fetch_request *r, sl_status *st)
     return rc;
 }
 
-typedef struct list_query {
-    sl_text prefix;
-    bool delimited;
-    const char *next;
-} list_query;
-
 static sl_code build_list(fetch_op *op, const void *arg, fetch_request *r, sl_status *st)
 {
-    const list_query *q = arg;
+    const fetch_query *q = arg;
     sl_code rc = begin(op, r, st);
     if (rc)
         return rc;
@@ -180,7 +174,7 @@ static bool learn(fetch_op *op, const fetch_reply *reply)
 /* ---- listings ---- */
 
 typedef struct page_reader {
-    fetch_s3_page *page;
+    fetch_page *page;
     sl_str prefix;
     bool encoded; /* EncodingType has been seen: keys are written as in a URL */
     bool is_listing;
@@ -287,7 +281,7 @@ static bool on_element(void *arg, const char *path, sl_str text)
     return r->rc == SL_OK;
 }
 
-sl_code fetch_s3_parse(sl_str document, sl_str prefix, fetch_s3_page *out, sl_status *st)
+sl_code fetch_s3_parse(sl_str document, sl_str prefix, fetch_page *out, sl_status *st)
 {
     page_reader r = {.page = out, .prefix = prefix, .st = st};
     fetch_xml x = {on_element, &r};
@@ -305,99 +299,8 @@ sl_code fetch_s3_parse(sl_str document, sl_str prefix, fetch_s3_page *out, sl_st
     sl_free(r.etag);
     sl_free(r.size);
     if (rc)
-        fetch_s3_page_fini(out);
+        fetch_page_fini(out);
     return rc;
 }
 
-void fetch_s3_page_fini(fetch_s3_page *p)
-{
-    fetch_listing_fini(&p->objects);
-    fetch_names_fini(&p->prefixes);
-    sl_free(p->next);
-    memset(p, 0, sizeof *p);
-}
-
-static sl_code one_page(fetch_op *op, const list_query *q, fetch_s3_page *page, sl_status *st)
-{
-    fetch_reply reply;
-    sl_code rc = fetch_ask(op, build_list, q, learn, FETCH_PAGE, &reply, st);
-    if (rc)
-        return rc;
-    rc = fetch_s3_parse((sl_str){reply.body.n ? reply.body.p : "", reply.body.n},
-                        (sl_str){q->prefix.p, q->prefix.n}, page, st);
-    fetch_reply_fini(&reply);
-    return rc;
-}
-
-static void set_prefix(const fetch_op *op, const char *name, sl_text *out)
-{
-    sl_text_add(out, op->place.path.n ? op->place.path.p : "", op->place.path.n);
-    if (out->n)
-        sl_text_putc(out, '/');
-    if (name != NULL)
-        sl_text_printf(out, "%s/", name);
-}
-
-static sl_code merge(fetch_s3_page *page, fetch_names *names, fetch_listing *objects, sl_status *st)
-{
-    sl_code rc = SL_OK;
-    for (int i = 0; names && i < page->prefixes.count && rc == SL_OK; i++)
-        rc = fetch_names_add(names, sl_str_of(page->prefixes.list[i]), st);
-    for (int i = 0; objects && i < page->objects.count && rc == SL_OK; i++) {
-        const fetch_object *o = &page->objects.list[i];
-        rc = fetch_listing_add(objects, sl_str_of(o->key), sl_str_of(o->path), o->size,
-                               sl_str_of(o->tag), st);
-        if (rc == SL_OK) {
-            fetch_object *mine = &objects->list[objects->count - 1];
-            mine->has_md5 = o->has_md5;
-            memcpy(mine->md5, o->md5, sizeof mine->md5);
-        }
-    }
-    return rc;
-}
-
-static sl_code all_pages(fetch_op *op, const char *name, fetch_names *names, fetch_listing *objects,
-                         sl_status *st)
-{
-    list_query q = {.delimited = names != NULL};
-    char *next = NULL;
-    bool more = true;
-    int pages = 0;
-    sl_code rc = SL_OK;
-    set_prefix(op, name, &q.prefix);
-    if (q.prefix.failed) /* a shorter prefix is that of other models */
-        rc = sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
-    while (rc == SL_OK && more) {
-        if (pages++ == MOST_PAGES) {
-            rc = sl_fail(st, SL_INVALID_ARGUMENT, "a listing of more than %d pages", MOST_PAGES);
-            break;
-        }
-        fetch_s3_page page = {0};
-        q.next = next;
-        rc = one_page(op, &q, &page, st);
-        if (rc == SL_OK && next != NULL && page.next != NULL && strcmp(next, page.next) == 0)
-            rc = sl_fail(st, SL_INVALID_ARGUMENT, "a listing that goes round in circles");
-        if (rc == SL_OK)
-            rc = merge(&page, names, objects, st);
-        more = page.truncated;
-        sl_free(next);
-        next = page.next;
-        page.next = NULL;
-        fetch_s3_page_fini(&page);
-    }
-    sl_free(next);
-    sl_text_fini(&q.prefix);
-    return rc;
-}
-
-static sl_code versions(fetch_op *op, fetch_names *out, sl_status *st)
-{
-    return all_pages(op, NULL, out, NULL, st);
-}
-
-static sl_code objects(fetch_op *op, const char *name, fetch_listing *out, sl_status *st)
-{
-    return all_pages(op, name, NULL, out, st);
-}
-
-const fetch_store fetch_store_s3 = {versions, objects, build_object, learn};
+const fetch_store fetch_store_s3 = {build_list, fetch_s3_parse, build_object, learn};
