@@ -2,6 +2,7 @@
 #include "cli/local.h"
 
 #include "base/mem.h"
+#include "cli/cli.h"
 #include "server/config_files.h"
 #include "server/model_dir.h"
 
@@ -47,4 +48,28 @@ void sl_local_fini(sl_local *l)
         sl_engines_stop(&l->engines);
     sl_free(l->path);
     sl_arena_fini(&l->arena);
+}
+
+int sl_local_with_version(const char *dir, int argc, char **argv, sl_local_use *use, void *arg)
+{
+    sl_local l;
+    sl_status st = {0};
+    sl_text why = {0};
+    bool usage;
+    sl_model_config config = {.name = "model", .base_path = dir};
+    sl_code rc = sl_local_open(&l, dir, argc, argv, &usage, &st);
+    if (rc == SL_OK) {
+        sl_version v = {
+            .model = config.name, .number = SL_MAX(l.version, (int64_t)0), .path = l.path};
+        rc = sl_loader_load(&l.loader, &config, &v, &why, &st);
+        if (rc == SL_OK) {
+            rc = use(arg, &l, &v, &st);
+            sl_loader_unload(&l.loader, &v);
+        }
+    }
+    sl_text_fini(&why);
+    sl_local_fini(&l);
+    if (rc == SL_OK)
+        return SL_EXIT_OK;
+    return usage ? sl_cli_usage("%s", st.msg) : sl_cli_refuse(&st);
 }

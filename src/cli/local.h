@@ -1,6 +1,6 @@
 /*
- * local.h - a model in a directory, with the engines at hand, without a server; for inspect and
- * predict
+ * local.h - a model in a directory, with the engines at hand, without a server; for inspect,
+ * predict and warmup
  */
 #ifndef SL_CLI_LOCAL_H
 #define SL_CLI_LOCAL_H
@@ -26,5 +26,10 @@ typedef struct sl_local {
 sl_code sl_local_open(sl_local *l, const char *dir, int argc, char **argv, bool *usage,
                       sl_status *st);
 void sl_local_fini(sl_local *l);
+
+/* Finds the model, loads it, lets `use` have it, and unloads it. The command's exit status; what
+ * failed is on stderr. */
+typedef sl_code sl_local_use(void *arg, sl_local *l, const sl_version *v, sl_status *st);
+int sl_local_with_version(const char *dir, int argc, char **argv, sl_local_use *use, void *arg);
 
 #endif

@@ -112,40 +112,17 @@ static void print_chain(const sl_chain *c)
     fflush(stdout);
 }
 
-static sl_code predict_loaded(sl_local *l, const sl_version *v, sl_str body, sl_status *st)
+static sl_code predict_here(void *arg, sl_local *l, const sl_version *v, sl_status *st)
 {
+    const sl_str *body = arg;
     sl_chain reply = {0};
-    sl_code rc = answer(v, body, &l->arena, &reply, st);
+    sl_code rc = answer(v, *body, &l->arena, &reply, st);
     if (rc == SL_OK && reply.failed)
         rc = sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
     if (rc == SL_OK)
         print_chain(&reply);
     sl_chain_reset(&reply);
     return rc;
-}
-
-static int predict_here(const char *dir, sl_str body, int argc, char **argv)
-{
-    sl_local l;
-    sl_status st = {0};
-    sl_text why = {0};
-    bool usage;
-    sl_model_config config = {.name = "model", .base_path = dir};
-    sl_code rc = sl_local_open(&l, dir, argc, argv, &usage, &st);
-    if (rc == SL_OK) {
-        sl_version v = {
-            .model = config.name, .number = SL_MAX(l.version, (int64_t)0), .path = l.path};
-        rc = sl_loader_load(&l.loader, &config, &v, &why, &st);
-        if (rc == SL_OK) {
-            rc = predict_loaded(&l, &v, body, &st);
-            sl_loader_unload(&l.loader, &v);
-        }
-    }
-    sl_text_fini(&why);
-    sl_local_fini(&l);
-    if (rc == SL_OK)
-        return SL_EXIT_OK;
-    return usage ? sl_cli_usage("%s", st.msg) : sl_cli_refuse(&st);
 }
 
 /* ---- the command ---- */
@@ -168,7 +145,7 @@ static int run(const char *target, const char *signature, const char *data,
     if (rc)
         exit_status = sl_cli_refuse(&st);
     else if (strstr(target, "://") == NULL)
-        exit_status = predict_here(target, body, argc, argv);
+        exit_status = sl_local_with_version(target, argc, argv, predict_here, &body);
     else if (argc > 1)
         exit_status = sl_cli_usage("%s is of no use with a URL", argv[1]);
     else

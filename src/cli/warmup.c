@@ -404,8 +404,9 @@ static char *name_of(const options *o, const sl_local *l)
     }
 }
 
-static sl_code write_warmup(sl_local *l, const sl_version *v, const options *o, sl_status *st)
+static sl_code write_warmup(void *arg, sl_local *l, const sl_version *v, sl_status *st)
 {
+    const options *o = arg;
     writer w = {.version = v, .service = {.run_threads = sl_cpu_count()}};
     sl_code rc = sl_arena_init(&w.arena, 0);
     if (rc)
@@ -419,30 +420,6 @@ static sl_code write_warmup(sl_local *l, const sl_version *v, const options *o, 
     sl_text_fini(&w.file);
     sl_arena_fini(&w.arena);
     return rc;
-}
-
-static int run(const options *o, int argc, char **argv)
-{
-    sl_local l;
-    sl_status st = {0};
-    sl_text why = {0};
-    bool usage;
-    sl_model_config config = {.name = "model", .base_path = o->dir};
-    sl_code rc = sl_local_open(&l, o->dir, argc, argv, &usage, &st);
-    if (rc == SL_OK) {
-        sl_version v = {
-            .model = config.name, .number = SL_MAX(l.version, (int64_t)0), .path = l.path};
-        rc = sl_loader_load(&l.loader, &config, &v, &why, &st);
-        if (rc == SL_OK) {
-            rc = write_warmup(&l, &v, o, &st);
-            sl_loader_unload(&l.loader, &v);
-        }
-    }
-    sl_text_fini(&why);
-    sl_local_fini(&l);
-    if (rc == SL_OK)
-        return SL_EXIT_OK;
-    return usage ? sl_cli_usage("%s", st.msg) : sl_cli_refuse(&st);
 }
 
 int sl_cmd_warmup(int argc, char **argv)
@@ -475,5 +452,5 @@ int sl_cmd_warmup(int argc, char **argv)
     }
     if (o.file == NULL)
         return sl_cli_usage("%s", usage_text);
-    return run(&o, flags, argv);
+    return sl_local_with_version(o.dir, flags, argv, write_warmup, &o);
 }
