@@ -149,9 +149,9 @@ static sl_text list_ops(const sl_graph *g)
     return t;
 }
 
-/* Has the host strike out the ops that it knows; false: no answer. `fd` then begins with the rest.
- */
-static bool ask_host(tf_engine *e, int fd, uint64_t *bytes)
+/* Has the host strike out the ops that it knows: `fd` then begins with the rest, of so many bytes.
+ * UINT64_MAX: no answer. */
+static uint64_t ask_host(tf_engine *e, int fd, int64_t *graph_version)
 {
     pthread_mutex_lock(&e->lock);
     tf_ops_query q = {.id = ++e->last_id, .next = e->queries};
@@ -166,8 +166,8 @@ static bool ask_host(tf_engine *e, int fd, uint64_t *bytes)
         at = &(*at)->next;
     *at = q.next;
     pthread_mutex_unlock(&e->lock);
-    *bytes = q.bytes;
-    return q.answered && q.bytes != UINT64_MAX;
+    *graph_version = q.graph_version;
+    return q.answered ? q.bytes : UINT64_MAX;
 }
 
 /* Functions of the graph are called by nodes whose op is the function's name. */
@@ -205,23 +205,27 @@ static int report_missing(const sl_graph *g, const sl_node *nodes, int n, sl_str
     return missing;
 }
 
-static int count_missing(tf_engine *e, const sl_graph *g, const sl_report *why)
+/* What the library knows of the model: the names of ops that it lacks become all that is in `ops`,
+ * and its GraphDef version is 0 where it could not be asked. */
+static void ask_library(tf_engine *e, sl_text *ops, int64_t *graph_version)
 {
-    sl_text ops = list_ops(g);
-    int missing = 0;
-    uint64_t bytes = 0;
     int fd = memfd_create("sluice-ops", MFD_CLOEXEC);
-    if (fd >= 0 && ops.n > 0 && write(fd, ops.p, ops.n) == (ssize_t)ops.n &&
-        ask_host(e, fd, &bytes) && bytes <= ops.n && pread(fd, ops.p, bytes, 0) == (ssize_t)bytes) {
-        sl_str unknown = {ops.p, bytes};
-        missing = report_missing(g, g->nodes, g->n_nodes, unknown, e, why);
-        for (int i = 0; i < g->n_functions; i++)
-            missing +=
-                report_missing(g, g->functions[i].nodes, g->functions[i].n_nodes, unknown, e, why);
-    }
+    uint64_t bytes = 0;
+    if (fd >= 0 && ops->n > 0 && write(fd, ops->p, ops->n) == (ssize_t)ops->n)
+        bytes = ask_host(e, fd, graph_version);
+    bool whole = bytes <= ops->n && pread(fd, ops->p, bytes, 0) == (ssize_t)bytes;
+    ops->n = whole ? bytes : 0;
     if (fd >= 0)
         close(fd);
-    sl_text_fini(&ops);
+}
+
+static int count_missing(const tf_engine *e, const sl_graph *g, sl_str unknown,
+                         const sl_report *why)
+{
+    int missing = report_missing(g, g->nodes, g->n_nodes, unknown, e, why);
+    for (int i = 0; i < g->n_functions; i++)
+        missing +=
+            report_missing(g, g->functions[i].nodes, g->functions[i].n_nodes, unknown, e, why);
     return missing;
 }
 
@@ -229,29 +233,32 @@ static sl_code probe(void *self, const sl_saved_model *model, const sl_report *w
 {
     tf_engine *e = self;
     const sl_graph *g = sl_saved_model_graph(model);
+    int64_t known = 0;
     pthread_mutex_lock(&e->lock);
     sl_code rc = tf_host_wait(e, st);
-    int known = e->graph_version;
     pthread_mutex_unlock(&e->lock);
     if (rc) {
         if (why != NULL)
             why->add(why->arg, NULL, NULL, st ? st->msg : "no TensorFlow");
         return rc;
     }
+    sl_text ops = list_ops(g);
+    ask_library(e, &ops, &known);
     if (known > 0 && g->min_consumer > known) {
         rc = sl_fail(st, SL_FAILED_PRECONDITION,
-                     "GraphDef min consumer version %d above current version %d of TensorFlow %s "
+                     "GraphDef min consumer version %d above current version %lld of TensorFlow %s "
                      "(%s): please upgrade it",
-                     g->min_consumer, known, e->version, e->found);
+                     g->min_consumer, (long long)known, e->version, e->found);
         if (why != NULL)
             why->add(why->arg, NULL, NULL, st ? st->msg : "the graph is too new");
-        return rc;
+    } else {
+        int missing = count_missing(e, g, (sl_str){ops.p, ops.n}, why);
+        if (missing)
+            rc = sl_fail(st, SL_FAILED_PRECONDITION, "%d nodes have an op that TensorFlow %s lacks",
+                         missing, e->version);
     }
-    int missing = count_missing(e, g, why);
-    if (missing)
-        return sl_fail(st, SL_FAILED_PRECONDITION, "%d nodes have an op that TensorFlow %s lacks",
-                       missing, e->version);
-    return SL_OK;
+    sl_text_fini(&ops);
+    return rc;
 }
 
 /* The server's own rule (1.2 times the files), and what a child needs besides the model. */

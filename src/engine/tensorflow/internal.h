@@ -181,7 +181,6 @@ struct tf_engine {
     tf_lines host_lines;
     char found[PATH_MAX]; /* the library */
     char version[32];     /* TF_Version() */
-    int graph_version;
     sl_session *sessions;
     uint64_t last_id;
     struct tf_ops_query *queries;
@@ -196,6 +195,7 @@ typedef struct tf_ops_query {
     uint64_t id;
     bool answered;
     uint64_t bytes;
+    int64_t graph_version; /* 0: not known */
 } tf_ops_query;
 
 void tf_wake(tf_engine *e);

@@ -13,13 +13,14 @@
  *
  * SOCKETS are SOCK_SEQPACKET: one sl_tf_msg is one packet. Descriptors travel as SCM_RIGHTS.
  *
- *   host -> server   HELLO   the library is open: text = TF_Version(), value = GraphDef version
+ *   host -> server   HELLO   the library is open: text = TF_Version()
  *                    BROKEN  it is not: code, text; the host exits
  *                    FORKED  session, value = pid
  *                    REFUSED session: fork failed: text
  *                    ENDED   session, value = wait status: the child has been reaped
  *                    OPS     answer to OPS: value = bytes of the answer in the memfd that was sent;
- *                            UINT64_MAX: the library could not be asked
+ *                            UINT64_MAX: the library could not be asked; text = its GraphDef
+ *                            version in digits; 0: not known
  *   server -> host   LOAD    session + 4 descriptors: session socket, load parameters, control
  *                            region, the child's stderr; value: as of PACE, to begin with
  *                    KILL    session: SIGKILL, if it still lives after `value` nanoseconds, for
@@ -76,7 +77,7 @@
 #include "sluice/tensor.h"
 
 enum {
-    SL_TF_PROTOCOL = 5,
+    SL_TF_PROTOCOL = 6,
     SL_TF_CONTROL_FD = 3, /* where the host finds its socket */
     SL_TF_SLOTS = 64,     /* requests of one session that can be inside TensorFlow at once */
     SL_TF_ALIGN = 64,     /* what TensorFlow wants, lest it copies */

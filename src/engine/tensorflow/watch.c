@@ -164,7 +164,6 @@ static void hear_hello(tf_engine *e, const sl_tf_msg *m)
     e->host_backoff_ns = 0;
     e->host_failure = (sl_status){0};
     snprintf(e->version, sizeof e->version, "%.31s", m->text);
-    e->graph_version = (int)m->value;
     sl_log(SL_INFO, "TensorFlow %s opened from %s, pid %d", e->version, e->found, (int)e->host_pid);
     sl_cond_broadcast(&e->changed);
 }
@@ -177,12 +176,13 @@ static sl_session *find_session(tf_engine *e, uint64_t id)
     return s;
 }
 
-static void hear_ops(tf_engine *e, uint64_t id, uint64_t bytes)
+static void hear_ops(tf_engine *e, const sl_tf_msg *m)
 {
     for (tf_ops_query *q = e->queries; q != NULL; q = q->next)
-        if (q->id == id) {
+        if (q->id == m->session) {
             q->answered = true;
-            q->bytes = bytes;
+            q->bytes = m->value;
+            sl_str_to_int64(sl_str_of(m->text), &q->graph_version);
         }
     sl_cond_broadcast(&e->changed);
 }
@@ -223,7 +223,7 @@ static void hear_host(tf_engine *e)
             hear_about_session(e, &m);
             break;
         case SL_TF_OPS:
-            hear_ops(e, m.session, m.value);
+            hear_ops(e, &m);
             break;
         default:
             break;

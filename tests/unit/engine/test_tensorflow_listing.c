@@ -23,7 +23,7 @@ enum { SECOND = 1000000000 };
 tf_api TF;
 
 static int gate[2]; /* the list is made when it is closed */
-static bool none;
+static bool none, version_hangs;
 
 static TF_Status *new_status(void)
 {
@@ -45,6 +45,8 @@ static TF_Buffer *new_buffer(void)
 static void write_graph(TF_Graph *g, TF_Buffer *out, TF_Status *st)
 {
     (void)g, (void)st;
+    if (version_hangs)
+        pause();
     *out = (TF_Buffer){.data = "\x22\x02\x08\x07", .length = 4};
 }
 static TF_Buffer *list_ops(void)
@@ -62,12 +64,13 @@ static TF_Buffer *list_ops(void)
 /* ---- the host ---- */
 
 static struct {
-    uint64_t id, value;
+    uint64_t id, value, version;
     int n;
 } answered;
 
-static void answer(uint64_t id, uint64_t value)
+static void answer(uint64_t id, uint64_t value, uint64_t version)
 {
+    answered.version = version;
     answered.id = id;
     answered.value = value;
     answered.n++;
@@ -83,7 +86,7 @@ static void begin(void)
                   .GetAllOpList = list_ops};
     memset(&answered, 0, sizeof answered);
     assert_int_equal(pipe(gate), 0);
-    assert_int_equal(tf_listing_begin(answer), 7);
+    tf_listing_begin(answer);
     close(gate[0]);
 }
 
@@ -142,6 +145,22 @@ static void who_asks_a_library_that_hangs_is_answered_after_a_while(void **state
     open_gate();
 }
 
+/* The host has begun all the same. */
+static void a_library_that_hangs_in_its_version_holds_up_nobody_else(void **state)
+{
+    (void)state;
+    version_hangs = true;
+    begin();
+    version_hangs = false;
+    open_gate();
+    close(ask(1, "Add\n"));
+    tf_listing_reap();
+    assert_int_equal(answered.n, 0);
+    tf_listing_keep(sl_now_ns() + 60ull * SECOND);
+    wait_for_end();
+    assert_true(answered.n == 1 && answered.value == UINT64_MAX && answered.version == 0);
+}
+
 static void a_library_without_ops_could_not_be_asked(void **state)
 {
     (void)state;
@@ -165,6 +184,7 @@ static void who_asks_early_is_answered_when_the_ops_are_known(void **state)
     wait_for_end();
     assert_int_equal(answered.n, 1);
     expect_left(first, "Div\n");
+    assert_int_equal(answered.version, 7);
     int second = ask(2, "Mod\nMul\nPow\n");
     assert_true(answered.n == 2 && answered.id == 2);
     expect_left(second, "Mod\nPow\n");
@@ -176,6 +196,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_asks_a_library_that_hangs_is_answered_after_a_while),
+        cmocka_unit_test(a_library_that_hangs_in_its_version_holds_up_nobody_else),
         cmocka_unit_test(a_library_without_ops_could_not_be_asked),
         cmocka_unit_test(who_asks_early_is_answered_when_the_ops_are_known),
     };

@@ -1,10 +1,9 @@
 /*
  * listing.h - what the library knows, found out by a process of its own
  *
- * Both questions may make TensorFlow start threads, which the host must not have. The version is
- * known at once, for it is needed with HELLO; the ops take longer, and who asks for them meanwhile
- * is answered when they are known. A library of custom ops may hang in that: after a while the
- * process is killed, and nobody waits for it any more.
+ * Its GraphDef version and its ops: either question may make TensorFlow start threads, which the
+ * host must not have. Who asks before they are known is answered when they are. A library of custom
+ * ops may hang in that: after a while the process is killed, and nobody waits for it any more.
  */
 #ifndef SL_TF_HOST_LISTING_H
 #define SL_TF_HOST_LISTING_H
@@ -13,11 +12,12 @@
 
 #include "base/clock.h"
 
-/* `value`: how many bytes were written to the file; UINT64_MAX: the library could not be asked. */
-typedef void tf_listing_answer(uint64_t id, uint64_t value);
+/* `bytes`: how many were written to the file; UINT64_MAX: the library could not be asked. `version`:
+ * of the GraphDef; 0: it cannot be found out. */
+typedef void tf_listing_answer(uint64_t id, uint64_t bytes, uint64_t version);
 
-/* Starts the process. The library's GraphDef version; 0: it cannot be found out. */
-uint64_t tf_listing_begin(tf_listing_answer *answer);
+/* Starts the process. */
+void tf_listing_begin(tf_listing_answer *answer);
 
 /* Strikes out of the names in `file`, one a line, those of ops that the library has; closes it and
  * answers, now or later. */

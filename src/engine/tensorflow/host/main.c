@@ -106,9 +106,11 @@ static void open_everything(int n, char **libraries)
                 threads - 1);
 }
 
-static void answer_ops(uint64_t question, uint64_t bytes)
+static void answer_ops(uint64_t question, uint64_t bytes, uint64_t version)
 {
-    tell(SL_TF_OPS, question, bytes, "");
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)version);
+    tell(SL_TF_OPS, question, bytes, text);
 }
 
 /* ---- what the server asks for ---- */
@@ -312,7 +314,8 @@ int main(int argc, char **argv)
     settle_down();
     int signals = watch_children();
     open_everything(argc - 1, argv + 1);
-    tell(SL_TF_HELLO, 0, tf_listing_begin(answer_ops), TF.Version());
+    tf_listing_begin(answer_ops);
+    tell(SL_TF_HELLO, 0, 0, TF.Version());
     struct pollfd p[2] = {{.fd = SL_TF_CONTROL_FD, .events = POLLIN},
                           {.fd = signals, .events = POLLIN}};
     /* The end of the socket is the end of the server: the children go with this process. */

@@ -71,7 +71,7 @@ static walk open_walk(const void *p, size_t n)
     return (walk){.at = p, .end = (const unsigned char *)p + n};
 }
 
-uint64_t tf_graph_version(void)
+static uint64_t graph_version(void)
 {
     TF_Status *ts = TF.NewStatus();
     TF_Graph *graph = TF.NewGraph();
@@ -115,6 +115,8 @@ bool tf_write_ops(int fd)
     size_t n;
     const sl_str *names = all_ops(&n);
     FILE *f = fdopen(fd, "w");
+    if (f != NULL)
+        fprintf(f, "%llu\n", (unsigned long long)graph_version());
     for (size_t i = 0; f != NULL && i < n; i++)
         fprintf(f, "%.*s\n", (int)names[i].n, names[i].p);
     return f != NULL && n > 0 && fclose(f) == 0;
@@ -145,6 +147,9 @@ void tf_read_ops(tf_ops *o, int fd)
 {
     size_t size, cap = 0, at = 0;
     char *text = map(fd, &size);
+    sl_str version;
+    if (next_line(text, size, &at, &version))
+        o->version = strtoull(version.p, NULL, 10); /* a line end follows the digits */
     for (sl_str name; next_line(text, size, &at, &name);) {
         o->names = sl_grow(o->names, o->n, &cap, sizeof *o->names);
         o->names[o->n++] = name;

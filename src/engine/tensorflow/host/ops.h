@@ -1,7 +1,7 @@
 /*
  * ops.h - what the library knows: its GraphDef version, its ops
  *
- * The first two may start threads: call them in a forked process that does nothing else.
+ * The first may start threads: call it in a forked process that does nothing else.
  */
 #ifndef SL_TF_HOST_OPS_H
 #define SL_TF_HOST_OPS_H
@@ -11,14 +11,12 @@
 
 #include "sluice/tensor.h"
 
-/* TF_GRAPH_DEF_VERSION of the library; 0 if it cannot be found out. */
-uint64_t tf_graph_version(void);
-
-/* Writes the names of all ops, in order, one a line, and closes. */
+/* Writes TF_GRAPH_DEF_VERSION and the names of all ops, in order, one a line, and closes. */
 bool tf_write_ops(int fd);
 
 typedef struct tf_ops {
-    sl_str *names; /* point into what was read, which stays */
+    uint64_t version; /* 0: it could not be found out */
+    sl_str *names;    /* point into what was read, which stays */
     size_t n;
 } tf_ops;
 
