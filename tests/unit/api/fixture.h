@@ -51,8 +51,12 @@ static inline sl_code engine_output(const sl_tensor_info *info, const sl_tensor 
     int64_t n = x->rank ? x->dims[0] : 1, dims[] = {n, 2, 1};
     int rank = atomic_load(&engine_does.spoilt) ? 3 : wide ? 2 : x->rank ? 1 : 0;
     if (info->dtype == SL_DT_STRING) {
-        static const sl_str names[] = {{"no", 2}, {"yes", 3}, {"no", 2}, {"yes", 3}};
-        return sl_tensor_try_new_strings(names, dims, rank, out, st);
+        sl_str *names = calloc((size_t)n * 2 + 1, sizeof *names); /* not counted */
+        for (int64_t i = 0; i < n * 2; i++)
+            names[i] = i % 2 ? SL_STR("yes") : SL_STR("no");
+        sl_code rc = sl_tensor_try_new_strings(names, dims, rank, out, st);
+        free(names);
+        return rc;
     }
     sl_code rc = sl_tensor_try_new(SL_DT_FLOAT, dims, rank, out, st);
     for (int64_t i = 0; rc == SL_OK && i < sl_tensor_count(out); i++)
@@ -203,7 +207,8 @@ typedef struct world {
     uint64_t spent_ns;  /* what the loop is said to have spent */
     atomic_ulong spent; /* what it was told */
     size_t unsent;
-    bool leaves; /* the client does, when it is sent something */
+    bool leaves;     /* the client does, when it is sent something */
+    const void *own; /* the test's */
 } world;
 
 /* ---- http/, as far as it is called ---- */
@@ -462,6 +467,34 @@ static inline bool has_header(const world *w, const char *line)
     return strstr(w->a.head, line) != NULL;
 }
 
+/* Zeros in an answer hide what follows them. */
+static inline bool body_has(const world *w, const char *part)
+{
+    return memmem(w->a.body, w->a.n, part, strlen(part)) != NULL;
+}
+
+typedef struct row {
+    request q;
+    int status;
+    const char *part; /* of the body; NULL: it is refused when its head is there */
+} row;
+
+/* Each request gets its answer, and the headers that its status needs. */
+static inline void all_say(world *w, const row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool refused = rows[i].part == NULL;
+        ask(w, &rows[i].q);
+        says(w, rows[i].status, refused ? "" : rows[i].part);
+        assert_int_equal(w->a.refused, refused);
+        if (refused) /* the headers are http/'s business, then */
+            continue;
+        assert_int_equal(has_header(w, "WWW-Authenticate: Bearer"), rows[i].status == 401);
+        assert_int_equal(has_header(w, "Retry-After: 1\r\n"), rows[i].status == 503);
+        assert_int_equal(has_header(w, "Allow: "), rows[i].status == 405);
+    }
+}
+
 /* ---- without memory ---- */
 
 typedef struct attempt {
@@ -532,6 +565,18 @@ static inline void survives_without_memory(world *w, const request *q, bool any_
     survives_a_drought(&t, SL_FAULT_ARENA);
     close_call(w);
     forget(&w->usual);
+}
+
+/* Each request of a list, under a name of its own: one that is made is another each time. */
+static inline void all_survive(world *w, const row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        request q = rows[i].q;
+        char headers[128];
+        snprintf(headers, sizeof headers, "x-request-id: one\n%s", q.headers ? q.headers : "");
+        q.headers = headers;
+        survives_without_memory(w, &q, false);
+    }
 }
 
 /* ---- setting up ---- */
@@ -665,6 +710,28 @@ static inline void clear(world *w)
     pthread_mutex_unlock(&m->lock);
 }
 
+/* m is taken out of the configuration, and stays until what is returned here has been released. */
+static inline const sl_version *keep_from_going(world *w)
+{
+    sl_status st;
+    const sl_version *v;
+    const sl_model_spec wanted = latest("m");
+    assert_int_equal(sl_manager_acquire(w->f->m, &wanted, &v, &st), SL_OK);
+    assert_int_equal(sl_manager_configure(w->f->m, NULL, 0, &st), SL_OK);
+    until(w->f, "m", 1, SL_STATE_UNLOADING);
+    return v;
+}
+
+/* Version 3 of m is there, too, and requests are split among it and version 1 by x-user. */
+static inline void split(world *w)
+{
+    static const sl_split_arm arms[] = {{{NULL, 1}, 1}, {{NULL, 3}, 1}};
+    const sl_traffic_config t = {.arms = arms, .n_arms = 2, .sticky_header = "x-user"};
+    make_version(w->f, "m", "3");
+    serve(w, &(sl_model_config){.policy = SL_POLICY_ALL, .traffic = &t});
+    until(w->f, "m", 3, SL_STATE_AVAILABLE);
+}
+
 /* Workers of `n` threads; without them everything happens on the loop. */
 static inline void employ(world *w, int n)
 {
@@ -760,9 +827,10 @@ static inline void cast_a_shadow(world *w)
 /* How many runs there were, when the copies have been run. */
 static inline int runs_with_shadows(world *w)
 {
-    close_call(w);
+    sl_arena_reset(&w->arena); /* of what was the call's, a copy has nothing but the body */
     sl_shadows_free(w->service.shadows);
     w->service.shadows = NULL;
+    close_call(w);
     return atomic_load(&engine_does.runs);
 }
 

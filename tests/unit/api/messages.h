@@ -138,4 +138,24 @@ static inline sl_str as_str(const sl_text *t)
     return (sl_str){t->p, t->n};
 }
 
+/* A call of gRPC whose body is in `t`; `headers` begins with its TYPE. */
+#define TYPE "content-type: application/grpc\n"
+static inline request rpc(const char *path, const char *headers, const sl_text *t)
+{
+    return (request){.method = SL_HTTP_POST,
+                     .target = path,
+                     .headers = headers,
+                     .body = as_str(t),
+                     .version = 20};
+}
+
+/* The metadata of a model, in a GetModelMetadataRequest. */
+static inline sl_text metadata_message(spec s)
+{
+    sl_text t = {0};
+    put_spec(&t, 1, s);
+    put_string(&t, 2, "signature_def");
+    return t;
+}
+
 #endif

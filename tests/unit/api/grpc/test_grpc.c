@@ -2,12 +2,12 @@
  * test_grpc.c - gRPC calls, from their head to the trailers
  *
  * What the messages say is tested opposite codec/, and in tests/api with real clients; here it is
- * that each call ends in the status that it should, whatever fails, and where it runs.
+ * that each call ends in the status that it should, whatever fails, and where it runs. What other
+ * interfaces promise, too, is in test_interfaces.c.
  */
 #include "api/grpc/call.h"
 #include "unit/api/messages.h"
 
-#define TYPE "content-type: application/grpc\n"
 #define PREDICTION "/tensorflow.serving.PredictionService/"
 #define MODELS "/tensorflow.serving.ModelService/"
 #define INFERENCE "/inference.GRPCInferenceService/"
@@ -30,16 +30,16 @@ typedef enum shape {
     CHANGE   /* RepositoryModelLoad, RepositoryModelUnload */
 } shape;
 
-typedef struct row {
+typedef struct call_row {
     const char *path;
     shape shape;
     spec spec;
     int n; /* of examples */
     int code;
     const char *part; /* of the message, or of the answer if the code is OK */
-} row;
+} call_row;
 
-static const row rows[] = {
+static const call_row rows[] = {
     {PREDICTION "Predict", PREDICT, {.model = "m"}, 1, 0, "serving_default"},
     {PREDICTION "Predict", PREDICT, {.model = "d"}, 1, 0, "serving_default"},
     {PREDICTION "Predict", PREDICT, {.model = "m", .label = "stable"}, 1, 0, "serving_default"},
@@ -101,7 +101,7 @@ static const row rows[] = {
     {PREDICTION "Nothing", EMPTY, {NULL}, 0, 12, ""},
 };
 
-static sl_text message_of(const row *r)
+static sl_text message_of(const call_row *r)
 {
     sl_text t = {0}, inner = {0};
     switch (r->shape) {
@@ -117,9 +117,7 @@ static sl_text message_of(const row *r)
     case MULTI:
         return multi_message(r->spec.model, r->n);
     case METADATA:
-        put_spec(&t, 1, r->spec);
-        put_string(&t, 2, "signature_def");
-        break;
+        return metadata_message(r->spec);
     case STATUS:
         put_spec(&t, 1, r->spec);
         break;
@@ -150,7 +148,7 @@ static sl_text message_of(const row *r)
     return t;
 }
 
-static const row *row_of(const char *path, const char *model)
+static const call_row *row_of(const char *path, const char *model)
 {
     for (size_t i = 0; i < SL_COUNTOF(rows); i++)
         if (strcmp(rows[i].path, path) == 0 && rows[i].code == 0 &&
@@ -161,29 +159,20 @@ static const row *row_of(const char *path, const char *model)
 }
 
 /* Sends the row's message with these headers. */
-static void call(world *w, const row *r, const char *headers)
+static void call(world *w, const call_row *r, const char *headers)
 {
     sl_text t = message_of(r);
     put_in_frame(&t, false);
-    ask(w, &(request){.method = SL_HTTP_POST,
-                      .target = r->path,
-                      .headers = headers,
-                      .body = as_str(&t),
-                      .version = 20});
+    const request q = rpc(r->path, headers, &t);
+    ask(w, &q);
     sl_text_fini(&t);
-}
-
-/* Zeros in an answer hide what follows them. */
-static bool body_has(const world *w, const char *part)
-{
-    return memmem(w->a.body, w->a.n, part, strlen(part)) != NULL;
 }
 
 static void every_call_gets_its_answer(void **state)
 {
     world *w = *state;
     for (size_t i = 0; i < SL_COUNTOF(rows); i++) {
-        const row *r = &rows[i];
+        const call_row *r = &rows[i];
         call(w, r, TYPE);
         ends(w, r->code, r->code ? r->part : "");
         assert_int_equal(w->a.status, 200);
@@ -200,17 +189,9 @@ static void every_call_gets_its_answer(void **state)
     }
 }
 
-static void an_answer_says_who_gave_it_and_to_which_request(void **state)
+static void what_is_about_no_model_names_no_version(void **state)
 {
     world *w = *state;
-    static const char *const paths[] = {PREDICTION "Predict",        PREDICTION "Classify",
-                                        PREDICTION "MultiInference", PREDICTION "GetModelMetadata",
-                                        INFERENCE "ModelInfer",      INFERENCE "ModelMetadata"};
-    for (size_t i = 0; i < SL_COUNTOF(paths); i++) {
-        call(w, row_of(paths[i], NULL), TYPE "x-request-id: a-1\n");
-        assert_true(has_header(w, "x-request-id: a-1\r\n"));
-        assert_true(has_header(w, "x-sluice-version: 1\r\n"));
-    }
     call(w, row_of(HEALTH, NULL), TYPE "x-request-id: \x7f\n");
     assert_true(has_header(w, "x-request-id: "));
     assert_false(has_header(w, "\x7f"));
@@ -276,7 +257,7 @@ static void services_can_be_hidden(void **state)
 static void a_deadline_that_is_over_ends_the_call(void **state)
 {
     world *w = *state;
-    const row *r = row_of(PREDICTION "Predict", NULL);
+    const call_row *r = row_of(PREDICTION "Predict", NULL);
     static const struct {
         const char *headers;
         int code;
@@ -290,12 +271,8 @@ static void a_deadline_that_is_over_ends_the_call(void **state)
     sl_clock_fake(1000000000);
     sl_text t = message_of(r);
     put_in_frame(&t, false);
-    const request q = {.method = SL_HTTP_POST,
-                       .target = r->path,
-                       .headers = TYPE "grpc-timeout: 1S\n",
-                       .body = as_str(&t),
-                       .version = 20,
-                       .takes_s = 2};
+    request q = rpc(r->path, TYPE "grpc-timeout: 1S\n", &t);
+    q.takes_s = 2;
     ask(w, &q);
     ends(w, 4, "Deadline Exceeded");
     sl_text_fini(&t);
@@ -334,7 +311,7 @@ static void health_is_that_of_the_models(void **state)
 {
     world *w = *state;
     sl_status st;
-    const row e = {HEALTH, NAME, {.model = "e"}, 0, 0, ""};
+    const call_row e = {HEALTH, NAME, {.model = "e"}, 0, 0, ""};
     clear(w);
     call(w, row_of(HEALTH, ""), TYPE); /* no models at all: nothing is missing */
     assert_true(body_has(w, "\x08\1"));
@@ -381,18 +358,15 @@ static request packed_call(sl_text *t, int n)
 {
     *t = predict_message((spec){.model = "m"}, n);
     put_in_frame(t, true);
-    return (request){.method = SL_HTTP_POST,
-                     .target = PREDICTION "Predict",
-                     .headers = TYPE "grpc-encoding: gzip\ngrpc-accept-encoding: deflate, gzip\n",
-                     .body = as_str(t),
-                     .version = 20};
+    return rpc(PREDICTION "Predict",
+               TYPE "grpc-encoding: gzip\ngrpc-accept-encoding: deflate, gzip\n", t);
 }
 
 static void messages_can_be_packed_both_ways(void **state)
 {
     world *w = *state;
     sl_text t;
-    const request q = packed_call(&t, 100);
+    request q = packed_call(&t, 100);
     ask(w, &q);
     ends(w, 0, "");
     assert_false(has_header(w, "grpc-encoding:"));
@@ -402,15 +376,8 @@ static void messages_can_be_packed_both_ways(void **state)
     ends(w, 0, "");
     assert_true(has_header(w, "grpc-encoding: gzip\r\n"));
     assert_int_equal(w->a.body[0], 1);
-    survives_without_memory(w,
-                            &(request){.method = SL_HTTP_POST,
-                                       .target = q.target,
-                                       .headers = TYPE "x-request-id: one\n"
-                                                       "grpc-encoding: gzip\n"
-                                                       "grpc-accept-encoding: gzip\n",
-                                       .body = q.body,
-                                       .version = 20},
-                            true);
+    q.headers = TYPE "x-request-id: one\ngrpc-encoding: gzip\ngrpc-accept-encoding: gzip\n";
+    survives_without_memory(w, &q, true);
     call(w, row_of(PREDICTION "Predict", NULL), TYPE "grpc-accept-encoding: deflate\n");
     assert_false(has_header(w, "grpc-encoding:"));
     call(w, row_of(PREDICTION "Predict", NULL), TYPE);
@@ -420,64 +387,30 @@ static void messages_can_be_packed_both_ways(void **state)
 
 /* ---- where it runs ---- */
 
-static sl_text large_message(void)
-{
-    sl_text t = predict_message((spec){.model = "m"}, 2000);
-    put_in_frame(&t, false);
-    return t;
-}
-
-static void a_large_message_is_decoded_on_a_worker(void **state)
+/* What is packed may become large: of that, little is unpacked on a loop. */
+static void a_packed_message_is_unpacked_on_a_worker(void **state)
 {
     world *w = *state;
-    sl_text t = large_message(), p;
-    request q = {.method = SL_HTTP_POST,
-                 .target = PREDICTION "Predict",
-                 .headers = TYPE,
-                 .body = as_str(&t),
-                 .version = 20};
-    request bad = {.method = SL_HTTP_POST,
-                   .target = PREDICTION "Predict",
-                   .headers = TYPE "grpc-encoding: gzip\n",
-                   .version = 20};
-    ask(w, &q); /* there is none: here, then */
-    ends(w, 0, "");
+    sl_text t;
+    request q = packed_call(&t, 100000);
     employ(w, 1);
+    assert_true(q.body.n > 1024 && q.body.n < 4096);
     ask(w, &q);
-    ends(w, 0, "");
-    /* What is packed may become large: of that, little is unpacked on a loop. */
-    request packed = packed_call(&p, 100000);
-    assert_true(packed.body.n > 1024 && packed.body.n < 4096);
-    ask(w, &packed);
     ends(w, 0, "");
     char rubbish[5 + 1025] = "\1\0\0\4\1";
-    bad.body = (sl_str){rubbish, sizeof rubbish};
-    ask(w, &bad);
+    q.body = (sl_str){rubbish, sizeof rubbish};
+    ask(w, &q);
     ends(w, 8, "damaged");
-    q.gone = true;
-    int runs = atomic_load(&engine_does.runs);
-    ask(w, &q);
-    ends(w, 1, "the client left");
-    assert_int_equal(atomic_load(&engine_does.runs), runs);
-    q.gone = false;
-    occupy(w);
-    ask(w, &q);
-    ends(w, 14, "overloaded");
-    let_go(w);
     sl_text_fini(&t);
-    sl_text_fini(&p);
 }
 
 static void one_that_waits_beyond_its_deadline_is_not_started(void **state)
 {
     world *w = *state;
-    sl_text t = large_message();
-    const request q = {.method = SL_HTTP_POST,
-                       .target = PREDICTION "Predict",
-                       .headers = TYPE "grpc-timeout: 1S\n",
-                       .body = as_str(&t),
-                       .version = 20,
-                       .later = true};
+    sl_text t = predict_message((spec){.model = "m"}, 2000);
+    put_in_frame(&t, false);
+    request q = rpc(PREDICTION "Predict", TYPE "grpc-timeout: 1S\n", &t);
+    q.later = true;
     sl_clock_fake(1000000000);
     employ(w, 1);
     hold_worker(w, 1);
@@ -490,30 +423,15 @@ static void one_that_waits_beyond_its_deadline_is_not_started(void **state)
     sl_text_fini(&t);
 }
 
-static void a_loop_that_has_done_enough_hands_over(void **state)
+static void what_runs_no_model_is_answered_by_a_loop_that_has_done_enough(void **state)
 {
     world *w = *state;
-    static const char *const paths[] = {PREDICTION "Predict", PREDICTION "MultiInference",
-                                        INFERENCE "ModelInfer"};
-    for (size_t i = 0; i < SL_COUNTOF(paths); i++) {
-        atomic_store(&w->spent, 0);
-        call(w, row_of(paths[i], "m"), TYPE);
-        assert_int_equal(atomic_load(&w->spent), 1); /* what it ran itself counts */
-    }
     w->spent_ns = UINT64_MAX;
-    call(w, row_of(paths[0], "m"), TYPE); /* there is no worker */
-    ends(w, 0, "");
     employ(w, 1);
     while (!sl_workers_idle(w->service.workers))
         sched_yield();
-    call(w, row_of(paths[0], "m"), TYPE);
+    call(w, row_of(HEALTH, ""), TYPE);
     ends(w, 0, "");
-    call(w, row_of(HEALTH, ""), TYPE); /* runs no model */
-    ends(w, 0, "");
-    occupy(w);
-    call(w, row_of(paths[0], "m"), TYPE); /* nobody is idle: here, then */
-    ends(w, 0, "");
-    let_go(w);
 }
 
 static void only_so_many_calls_run_at_once(void **state)
@@ -535,73 +453,21 @@ static void only_so_many_calls_run_at_once(void **state)
     ends(w, 0, "");
 }
 
-static void what_the_model_does_wrong_is_the_status(void **state)
+static void outputs_that_no_answer_can_have_are_the_status(void **state)
 {
     world *w = *state;
     static const char *const paths[] = {PREDICTION "Predict", PREDICTION "Classify",
                                         PREDICTION "Regress", PREDICTION "MultiInference",
                                         INFERENCE "ModelInfer"};
+    atomic_store(&engine_does.spoilt, true);
     for (size_t i = 0; i < SL_COUNTOF(paths); i++) {
-        atomic_store(&engine_does.refusal, SL_UNAVAILABLE);
-        call(w, row_of(paths[i], "m"), TYPE);
-        ends(w, 14, "the engine refuses");
-        atomic_store(&engine_does.refusal, SL_OK);
-        atomic_store(&engine_does.spoilt, true);
-        call(w, row_of(paths[i], "m"), TYPE);
         bool any_shape = i == 0 || i == 4;
+        call(w, row_of(paths[i], "m"), TYPE);
         ends(w, any_shape ? 0 : 3, any_shape ? "" : "Expected");
-        atomic_store(&engine_does.spoilt, false);
     }
 }
 
 /* ---- on demand ---- */
-
-static void a_version_on_demand_is_loaded_by_its_first_call(void **state)
-{
-    world *w = *state;
-    static const row waiting[] = {
-        {PREDICTION "Predict", PREDICT, {.model = "d"}, 1, 0, ""},
-        {PREDICTION "Classify", EXAMPLES, {.model = "d", .signature = "classify"}, 1, 0, ""},
-        {PREDICTION "MultiInference", MULTI, {.model = "d"}, 1, 0, ""},
-        {PREDICTION "GetModelMetadata", METADATA, {.model = "d"}, 0, 0, ""},
-        {INFERENCE "ModelInfer", INFER, {.model = "d", .label = ""}, 1, 0, ""},
-        {INFERENCE "ModelMetadata", VERSION, {.model = "d", .label = ""}, 0, 0, ""},
-    };
-    employ(w, 1);
-    for (size_t i = 0; i < SL_COUNTOF(waiting); i++) {
-        call(w, &waiting[i], TYPE);
-        ends(w, 0, "");
-        /* away with it */
-        close_call(w);
-        clear(w);
-        serve(w, NULL);
-        /* when it is there, the call needs a place in the queue */
-        occupy(w);
-        call(w, &waiting[i], TYPE);
-        ends(w, 14, "overloaded");
-        let_go(w);
-        close_call(w);
-        clear(w);
-        serve(w, NULL);
-    }
-}
-
-static void who_leaves_while_a_version_is_loaded_is_not_served(void **state)
-{
-    world *w = *state;
-    sl_text t = message_of(row_of(PREDICTION "Predict", "d"));
-    put_in_frame(&t, false);
-    employ(w, 1);
-    ask(w, &(request){.method = SL_HTTP_POST,
-                      .target = PREDICTION "Predict",
-                      .headers = TYPE,
-                      .body = as_str(&t),
-                      .version = 20,
-                      .gone = true});
-    ends(w, 1, "");
-    assert_int_equal(atomic_load(&engine_does.runs), 0);
-    sl_text_fini(&t);
-}
 
 /* A method that unwinds only when its wait has ended. */
 static int begun, ended;
@@ -637,41 +503,7 @@ static void whoever_comes_second_goes_on(void **state)
     ends(w, 0, "");
 }
 
-/* ---- traffic, the log ---- */
-
-static void metadata_choose_among_the_arms_of_a_split(void **state)
-{
-    world *w = *state;
-    static const sl_split_arm arms[] = {{{NULL, 1}, 1}, {{NULL, 3}, 1}};
-    const sl_traffic_config t = {.arms = arms, .n_arms = 2, .sticky_header = "x-user"};
-    static const char *const paths[] = {PREDICTION "Predict", INFERENCE "ModelInfer"};
-    int counts[4] = {0};
-    make_version(w->f, "m", "3");
-    serve(w, &(sl_model_config){.policy = SL_POLICY_ALL, .traffic = &t});
-    until(w->f, "m", 3, SL_STATE_AVAILABLE);
-    for (int i = 0; i < 64; i++) {
-        char headers[80];
-        snprintf(headers, sizeof headers, TYPE "x-user: %d\n", i / 2);
-        call(w, row_of(paths[i % 2], "m"), headers);
-        ends(w, 0, "");
-        counts[i % 2 + 2 * has_header(w, "x-sluice-version: 3")]++;
-    }
-    assert_int_equal(counts[0], counts[1]); /* the same value, the same version */
-    assert_int_equal(counts[2], counts[3]);
-    assert_true(counts[0] > 0 && counts[2] > 0);
-    call(w, row_of(paths[0], "m"), TYPE);
-    ends(w, 0, "");
-}
-
-static void what_was_answered_is_copied_for_a_shadow(void **state)
-{
-    world *w = *state;
-    cast_a_shadow(w);
-    call(w, row_of(PREDICTION "Predict", "m"), TYPE);
-    call(w, row_of(INFERENCE "ModelInfer", "m"), TYPE);
-    call(w, row_of(PREDICTION "GetModelMetadata", "m"), TYPE);
-    assert_int_equal(runs_with_shadows(w), 4);
-}
+/* ---- the log ---- */
 
 static void a_line_is_logged_for_each_call_that_is_wanted(void **state)
 {
@@ -681,19 +513,10 @@ static void a_line_is_logged_for_each_call_that_is_wanted(void **state)
     put_in_frame(&predict, false);
     put_in_frame(&load, false);
     const log_row lines[] = {
-        {{.method = SL_HTTP_POST,
-          .target = PREDICTION "Predict",
-          .headers = TYPE,
-          .body = as_str(&predict),
-          .version = 20},
+        {rpc(PREDICTION "Predict", TYPE, &predict),
          "model=\"m\" version=1 signature=\"\" status=200 grpc_status=\"OK\""},
-        {{.method = SL_HTTP_POST, .target = "/a.B/C", .headers = TYPE, .version = 20},
-         "grpc_status=\"UNIMPLEMENTED\""},
-        {{.method = SL_HTTP_POST,
-          .target = INFERENCE "RepositoryModelLoad",
-          .headers = TYPE,
-          .body = as_str(&load),
-          .version = 20},
+        {rpc("/a.B/C", TYPE, &(sl_text){0}), "grpc_status=\"UNIMPLEMENTED\""},
+        {rpc(INFERENCE "RepositoryModelLoad", TYPE, &load),
          "model=\"m\" signature=\"\" status=200 grpc_status=\"OK\""},
     };
     logs(w, lines, SL_COUNTOF(lines));
@@ -757,18 +580,6 @@ static void without_identities_everybody_is_judged_when_the_message_is_there(voi
     ends(w, 0, "");
 }
 
-static void who_asks_too_often_is_told_when_to_come_back(void **state)
-{
-    world *w = *state;
-    sl_clock_fake(1000000000000u);
-    guarded(w, "rule { principal: 'token:ann' allow: PREDICT }"
-               "limit { requests_per_second: 0.5 burst: 1 }");
-    call(w, row_of(PREDICTION "Predict", "m"), TYPE ANN);
-    ends(w, 0, "");
-    call(w, row_of(PREDICTION "Predict", "m"), TYPE ANN);
-    ends(w, 8, "grpc-retry-pushback-ms: 3000\r\n");
-}
-
 /* ---- changes ---- */
 
 static sl_code refuse_change(void *arg, sl_str model, bool load, sl_status *st)
@@ -815,11 +626,7 @@ static void every_answer_survives_without_memory(void **state)
     for (size_t i = 0; i < SL_COUNTOF(rows); i++) {
         sl_text t = message_of(&rows[i]);
         put_in_frame(&t, false);
-        const request q = {.method = SL_HTTP_POST,
-                           .target = rows[i].path,
-                           .headers = TYPE "x-request-id: one\n",
-                           .body = as_str(&t),
-                           .version = 20};
+        const request q = rpc(rows[i].path, TYPE "x-request-id: one\n", &t);
         survives_without_memory(w, &q, false);
         sl_text_fini(&t);
     }
@@ -829,7 +636,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(every_call_gets_its_answer),
-        T(an_answer_says_who_gave_it_and_to_which_request),
+        T(what_is_about_no_model_names_no_version),
         T(what_is_not_spoken_is_refused_in_the_words_of_http),
         T(services_can_be_hidden),
         T(a_deadline_that_is_over_ends_the_call),
@@ -837,20 +644,15 @@ int main(void)
         T(health_is_that_of_the_models),
         T(a_body_that_is_no_message_is_refused),
         T(messages_can_be_packed_both_ways),
-        T(a_large_message_is_decoded_on_a_worker),
+        T(a_packed_message_is_unpacked_on_a_worker),
         T(one_that_waits_beyond_its_deadline_is_not_started),
-        T(a_loop_that_has_done_enough_hands_over),
+        T(what_runs_no_model_is_answered_by_a_loop_that_has_done_enough),
         T(only_so_many_calls_run_at_once),
-        T(what_the_model_does_wrong_is_the_status),
-        T(a_version_on_demand_is_loaded_by_its_first_call),
-        T(who_leaves_while_a_version_is_loaded_is_not_served),
+        T(outputs_that_no_answer_can_have_are_the_status),
         T(whoever_comes_second_goes_on),
-        T(metadata_choose_among_the_arms_of_a_split),
-        T(what_was_answered_is_copied_for_a_shadow),
         T(a_line_is_logged_for_each_call_that_is_wanted),
         T(who_may_not_is_told_so),
         T(without_identities_everybody_is_judged_when_the_message_is_there),
-        T(who_asks_too_often_is_told_when_to_come_back),
         T(a_change_that_fails_is_the_status),
         T(an_error_of_http_is_a_status),
         T(every_answer_survives_without_memory),

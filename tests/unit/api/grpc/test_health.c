@@ -1,7 +1,6 @@
 /* test_health.c - a client that watches, from its loop's point of view; test_grpc.c has Check */
 #include "unit/api/messages.h"
 
-#define TYPE "content-type: application/grpc\n"
 #define WATCH "/grpc.health.v1.Health/Watch"
 #define SERVING "\0\0\0\0\2\x08\1"
 

@@ -1,7 +1,6 @@
 /* test_reflection.c - a stream of questions, piece by piece, and its answers */
 #include "unit/api/messages.h"
 
-#define TYPE "content-type: application/grpc\n"
 #define V1 "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 #define V1ALPHA "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 
@@ -32,11 +31,6 @@ static void say(world *w, sl_text t, bool end)
 {
     w->call.on_data(&w->call, as_str(&t), end);
     sl_text_fini(&t);
-}
-
-static bool body_has(const world *w, const char *part)
-{
-    return memmem(w->a.body, w->a.n, part, strlen(part)) != NULL;
 }
 
 static const struct {

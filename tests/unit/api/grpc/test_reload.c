@@ -3,8 +3,6 @@
 #include "metrics/metrics.h"
 #include "unit/api/messages.h"
 
-#define TYPE "content-type: application/grpc\n"
-
 static atomic_bool ending; /* a reload goes on until somebody waits for its end */
 static sl_code outcome_;
 static sl_str seen;
@@ -32,12 +30,9 @@ static void ask_to_reload(world *w, bool later)
     put_string(&t, 2, "/test/reloads");
     put_string(&t, 2, "/test/none");
     put_in_frame(&t, false);
-    ask(w, &(request){.method = SL_HTTP_POST,
-                      .target = "/tensorflow.serving.ModelService/HandleReloadConfigRequest",
-                      .headers = TYPE,
-                      .body = as_str(&t),
-                      .version = 20,
-                      .later = later});
+    request q = rpc("/tensorflow.serving.ModelService/HandleReloadConfigRequest", TYPE, &t);
+    q.later = later;
+    ask(w, &q);
     sl_text_fini(&t);
 }
 
@@ -53,19 +48,14 @@ static int set_up_reload(void **state)
     return rc;
 }
 
-static bool body_has(const world *w, sl_str part)
-{
-    return memmem(w->a.body, w->a.n, part.p, part.n) != NULL;
-}
-
 static void a_reload_is_answered_when_it_is_done_with_what_grew(void **state)
 {
     world *w = *state;
     ask_to_reload(w, false);
     ends(w, 0, "");
     assert_int_equal(seen.n, 2);
-    assert_true(body_has(w, SL_STR("/test/reloads\x10\3")));
-    assert_true(body_has(w, SL_STR("/test/none")));
+    assert_true(body_has(w, "/test/reloads\x10\3"));
+    assert_true(body_has(w, "/test/none"));
 }
 
 static void one_that_fails_is_the_status(void **state)

@@ -1,4 +1,4 @@
-/* test_oip.c - requests below /v2, from their head to the reply */
+/* test_oip.c - requests below /v2, from their head to the reply; see also test_interfaces.c */
 #include "unit/api/messages.h"
 
 #define INFER(name, shape, data)                                                                   \
@@ -9,12 +9,6 @@
     "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[1],\"parameters\":{" \
     "\"binary_data_size\":4}}],\"parameters\":{\"binary_data_output\":true}}"
 #define LENGTH "inference-header-content-length: "
-
-typedef struct row {
-    request q;
-    int status;
-    const char *part; /* of the body */
-} row;
 
 static const row rows[] = {
     {Q(GET, "/v2", NULL, ""), 200, "\"name\":\"sluice\""},
@@ -69,10 +63,7 @@ static const row rows[] = {
 static void every_request_gets_its_answer(void **state)
 {
     world *w = *state;
-    for (size_t i = 0; i < SL_COUNTOF(rows); i++) {
-        ask(w, &rows[i].q);
-        says(w, rows[i].status, rows[i].part);
-    }
+    all_say(w, rows, SL_COUNTOF(rows));
 }
 
 static void binary_outputs_stand_behind_the_text(void **state)
@@ -87,17 +78,11 @@ static void binary_outputs_stand_behind_the_text(void **state)
     assert_string_equal(w->a.type, "application/octet-stream");
 }
 
-static void an_answer_says_who_gave_it_and_to_which_request(void **state)
+static void what_is_about_no_model_names_no_version(void **state)
 {
     world *w = *state;
-    ask(w, &(request)Q(POST, "/v2/models/m/infer", "x-request-id: a-1\n", ONE));
-    assert_true(has_header(w, "x-request-id: a-1\r\n"));
-    assert_true(has_header(w, "x-sluice-version: 1\r\n"));
-    ask(w, &(request)Q(GET, "/v2/models/m", "x-request-id: \x7f\n", ""));
-    assert_true(has_header(w, "x-request-id: "));
-    assert_false(has_header(w, "\x7f"));
-    assert_true(has_header(w, "x-sluice-version: 1\r\n"));
     ask(w, &(request)Q(GET, "/v2", NULL, ""));
+    says(w, 200, "");
     assert_false(has_header(w, "x-sluice-version"));
 }
 
@@ -125,11 +110,7 @@ static void a_server_that_starts_or_drains_says_so(void **state)
         {Q(POST, "/v2/repository/index", NULL, ""), 503, "server is starting"},
     };
     atomic_store(&w->rest.started, false);
-    for (size_t i = 0; i < SL_COUNTOF(starting); i++) {
-        ask(w, &starting[i].q);
-        says(w, starting[i].status, starting[i].part);
-        assert_int_equal(has_header(w, "Retry-After: 1\r\n"), starting[i].status == 503);
-    }
+    all_say(w, starting, SL_COUNTOF(starting));
     atomic_store(&w->rest.started, true);
     atomic_store(&w->rest.draining, true);
     ask(w, &(request)Q(GET, "/v2/health/ready", NULL, ""));
@@ -148,12 +129,7 @@ static void a_model_on_demand_is_ready_until_it_cannot_be_had(void **state)
 static void a_version_that_goes_says_so(void **state)
 {
     world *w = *state;
-    sl_status st;
-    const sl_version *v;
-    const sl_model_spec wanted = latest("m");
-    assert_int_equal(sl_manager_acquire(w->f->m, &wanted, &v, &st), SL_OK);
-    assert_int_equal(sl_manager_configure(w->f->m, NULL, 0, &st), SL_OK);
-    until(w->f, "m", 1, SL_STATE_UNLOADING);
+    const sl_version *v = keep_from_going(w);
     ask(w, &(request)Q(POST, "/v2/repository/index", NULL, ""));
     says(w, 200, "{\"name\":\"m\",\"version\":\"1\",\"state\":\"UNLOADING\",\"reason\":\"\"}");
     sl_manager_release(w->f->m, v);
@@ -195,123 +171,6 @@ static void versions_are_in_the_index(void **state)
          "{\"name\":\"m\",\"version\":\"2\",\"state\":\"UNAVAILABLE\",\"reason\":\"version 2");
 }
 
-static void what_the_model_does_wrong_is_the_answer(void **state)
-{
-    world *w = *state;
-    atomic_store(&engine_does.refusal, SL_INTERNAL);
-    ask(w, &(request)Q(POST, "/v2/models/m/infer", NULL, ONE));
-    says(w, 500, "the engine refuses");
-    assert_string_equal(w->a.type, "application/json");
-}
-
-/* ---- where it happens ---- */
-
-static sl_text large_body(void)
-{
-    sl_text t = {0};
-    sl_text_puts(
-        &t, "{\"inputs\":[{\"name\":\"x\",\"datatype\":\"FP32\",\"shape\":[2001],\"data\":[1.5");
-    for (int i = 0; i < 2000; i++)
-        sl_text_puts(&t, ",1.5");
-    sl_text_puts(&t, "]}]}");
-    return t;
-}
-
-static void a_large_body_is_decoded_on_a_worker(void **state)
-{
-    world *w = *state;
-    sl_text t = large_body();
-    request q = {.method = SL_HTTP_POST, .target = "/v2/models/m/infer", .body = as_str(&t)};
-    ask(w, &q); /* there is none: here, then */
-    says(w, 200, "outputs");
-    employ(w, 1);
-    ask(w, &q);
-    says(w, 200, "outputs");
-    q.body.n--;
-    ask(w, &q);
-    says(w, 400, "error");
-    q.gone = true;
-    int runs = atomic_load(&engine_does.runs);
-    ask(w, &q);
-    says(w, 499, "waited too long");
-    assert_int_equal(atomic_load(&engine_does.runs), runs);
-    q.gone = false;
-    occupy(w);
-    ask(w, &q);
-    says(w, 503, "overloaded");
-    assert_true(has_header(w, "Retry-After: 1\r\n"));
-    let_go(w);
-    sl_text_fini(&t);
-}
-
-static void a_loop_that_has_done_enough_hands_over(void **state)
-{
-    world *w = *state;
-    const request q = Q(POST, "/v2/models/m/infer", NULL, ONE);
-    ask(w, &q);
-    assert_int_equal(atomic_load(&w->spent), 1); /* what it ran itself counts */
-    w->spent_ns = UINT64_MAX;
-    ask(w, &q); /* there is no worker */
-    says(w, 200, "outputs");
-    employ(w, 1);
-    while (!sl_workers_idle(w->service.workers))
-        sched_yield();
-    ask(w, &q);
-    says(w, 200, "outputs");
-    occupy(w);
-    ask(w, &q); /* nobody is idle: here, then */
-    says(w, 200, "outputs");
-    let_go(w);
-}
-
-/* ---- on demand ---- */
-
-static void a_version_on_demand_is_loaded_by_its_first_request(void **state)
-{
-    world *w = *state;
-    employ(w, 1);
-    ask(w, &(request)Q(POST, "/v2/models/d/infer", NULL, ONE));
-    says(w, 200, "outputs");
-}
-
-static void a_request_that_is_wrong_is_refused_when_its_version_is_there(void **state)
-{
-    world *w = *state;
-    ask(w, &(request)Q(POST, "/v2/models/d/infer", NULL, "{"));
-    says(w, 400, "error");
-}
-
-static void what_has_waited_for_a_version_needs_a_place_in_the_queue(void **state)
-{
-    world *w = *state;
-    employ(w, 1);
-    occupy(w);
-    ask(w, &(request)Q(POST, "/v2/models/d/infer", NULL, ONE));
-    says(w, 503, "overloaded");
-    let_go(w);
-}
-
-static void who_leaves_while_a_version_is_loaded_is_not_served(void **state)
-{
-    world *w = *state;
-    request q = Q(POST, "/v2/models/d/infer", NULL, ONE);
-    q.gone = true;
-    employ(w, 1);
-    ask(w, &q);
-    says(w, 499, "waited too long");
-    assert_int_equal(atomic_load(&engine_does.runs), 0);
-}
-
-static void so_do_metadata(void **state)
-{
-    world *w = *state;
-    employ(w, 1);
-    occupy(w);
-    ask(w, &(request)Q(GET, "/v2/models/d", NULL, ""));
-    says(w, 503, "overloaded");
-    let_go(w);
-}
-
 /* ---- changes ---- */
 
 static sl_code refuse_change(void *arg, sl_str model, bool load, sl_status *st)
@@ -333,44 +192,7 @@ static void a_change_that_fails_is_the_answer(void **state)
     says(w, 501, "cannot be loaded or unloaded here");
 }
 
-/* ---- traffic, the log ---- */
-
-static void a_header_chooses_among_the_arms_of_a_split(void **state)
-{
-    world *w = *state;
-    static const sl_split_arm arms[] = {{{NULL, 1}, 1}, {{NULL, 3}, 1}};
-    const sl_traffic_config t = {.arms = arms, .n_arms = 2, .sticky_header = "x-user"};
-    int counts[4] = {0};
-    make_version(w->f, "m", "3");
-    serve(w, &(sl_model_config){.policy = SL_POLICY_ALL, .traffic = &t});
-    until(w->f, "m", 3, SL_STATE_AVAILABLE);
-    for (int i = 0; i < 64; i++) {
-        char header[32];
-        const request q = {.method = SL_HTTP_POST,
-                           .target = "/v2/models/m/infer",
-                           .headers = header,
-                           .body = SL_STR(ONE)};
-        snprintf(header, sizeof header, "x-user: %d\n", i / 2);
-        ask(w, &q);
-        says(w, 200, "outputs");
-        counts[i % 2 + 2 * (strstr(w->a.body, "\"model_version\":\"3\"") != NULL)]++;
-    }
-    assert_int_equal(counts[0], counts[1]); /* the same value, the same version */
-    assert_int_equal(counts[2], counts[3]);
-    assert_true(counts[0] > 0 && counts[2] > 0);
-    ask(w, &(request)Q(POST, "/v2/models/m/infer", NULL, ONE));
-    says(w, 200, "outputs");
-}
-
-static void what_was_answered_is_copied_for_a_shadow(void **state)
-{
-    world *w = *state;
-    cast_a_shadow(w);
-    ask(w, &(request)Q(POST, "/v2/models/m/infer", NULL, ONE));
-    says(w, 200, "\"model_version\":\"1\"");
-    ask(w, &(request)Q(GET, "/v2/models/m", NULL, ""));
-    assert_int_equal(runs_with_shadows(w), 2);
-}
+/* ---- the log ---- */
 
 static void a_line_is_logged_for_each_request_that_is_wanted(void **state)
 {
@@ -420,48 +242,20 @@ static void who_may_not_is_told_so(void **state)
     guarded(w, "limit { concurrent: 1 }" /* whoever is not let go keeps the next one out */
                "rule { principal: 'token:ann' allow: PREDICT }"
                "rule { principal: 'token:bob' allow: [METADATA, STATUS] }");
-    for (size_t i = 0; i < SL_COUNTOF(asked); i++) {
-        ask(w, &asked[i].q);
-        says(w, asked[i].status, asked[i].part);
-        assert_int_equal(has_header(w, "WWW-Authenticate: Bearer"), asked[i].status == 401);
-    }
+    all_say(w, asked, SL_COUNTOF(asked));
 }
 
 static void a_stranger_is_refused_before_a_large_body_is_read(void **state)
 {
     world *w = *state;
-    static const struct {
-        request q;
-        bool refused; /* at the head */
-        int status;
-    } asked[] = {
-        {Q(POST, "/v2/models/m/infer", "content-length: 5000\n", ""), true, 401},
-        {Q(POST, "/v2/models/m/infer", BOB "content-length: 5000\n", ""), true, 403},
-        {Q(POST, "/v2/models/m/infer", ANN "content-length: 5000\n", ""), false, 400},
-        {Q(POST, "/v2/health/live", "content-length: 5000\n", ""), false, 405},
+    static const row asked[] = {
+        {Q(POST, "/v2/models/m/infer", "content-length: 5000\n", ""), 401, NULL},
+        {Q(POST, "/v2/models/m/infer", BOB "content-length: 5000\n", ""), 403, NULL},
+        {Q(POST, "/v2/models/m/infer", ANN "content-length: 5000\n", ""), 400, ""},
+        {Q(POST, "/v2/health/live", "content-length: 5000\n", ""), 405, ""},
     };
     guarded(w, "rule { principal: 'token:ann' allow: PREDICT }");
-    for (size_t i = 0; i < SL_COUNTOF(asked); i++) {
-        ask(w, &asked[i].q);
-        says(w, asked[i].status, "");
-        assert_int_equal(w->a.refused, asked[i].refused);
-    }
-}
-
-static void who_asks_too_often_is_told_when_to_come_back(void **state)
-{
-    world *w = *state;
-    const request q = Q(GET, "/v2/models/m/ready", BOB, "");
-    sl_clock_fake(1000000000000u);
-    guarded(w, "rule { principal: 'token:bob' allow: STATUS }"
-               "limit { requests_per_second: 0.5 burst: 1 }");
-    ask(w, &q);
-    says(w, 200, "");
-    ask(w, &q);
-    says(w, 429, "");
-    assert_true(has_header(w, "Retry-After: 3\r\n"));
-    ask(w, &(request)Q(GET, "/v2", BOB, "")); /* is about no model, so it does not count */
-    says(w, 200, "");
+    all_say(w, asked, SL_COUNTOF(asked));
 }
 
 /* ---- without memory ---- */
@@ -469,13 +263,7 @@ static void who_asks_too_often_is_told_when_to_come_back(void **state)
 static void every_answer_survives_without_memory(void **state)
 {
     world *w = *state;
-    for (size_t i = 0; i < SL_COUNTOF(rows); i++) {
-        request q = rows[i].q;
-        char headers[128];
-        snprintf(headers, sizeof headers, "x-request-id: one\n%s", q.headers ? q.headers : "");
-        q.headers = headers;
-        survives_without_memory(w, &q, false);
-    }
+    all_survive(w, rows, SL_COUNTOF(rows));
 }
 
 static void a_refusal_survives_without_memory(void **state)
@@ -491,28 +279,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(every_request_gets_its_answer),
         T(binary_outputs_stand_behind_the_text),
-        T(an_answer_says_who_gave_it_and_to_which_request),
+        T(what_is_about_no_model_names_no_version),
         T(a_wrong_method_is_told_the_right_one),
         T(a_server_that_starts_or_drains_says_so),
         T(a_model_on_demand_is_ready_until_it_cannot_be_had),
         T(versions_are_in_the_index),
         T(a_version_that_goes_says_so),
         T(a_model_without_versions_is_in_the_index),
-        T(what_the_model_does_wrong_is_the_answer),
-        T(a_large_body_is_decoded_on_a_worker),
-        T(a_loop_that_has_done_enough_hands_over),
-        T(a_version_on_demand_is_loaded_by_its_first_request),
-        T(a_request_that_is_wrong_is_refused_when_its_version_is_there),
-        T(what_has_waited_for_a_version_needs_a_place_in_the_queue),
-        T(who_leaves_while_a_version_is_loaded_is_not_served),
-        T(so_do_metadata),
         T(a_change_that_fails_is_the_answer),
-        T(a_header_chooses_among_the_arms_of_a_split),
-        T(what_was_answered_is_copied_for_a_shadow),
         T(a_line_is_logged_for_each_request_that_is_wanted),
         T(who_may_not_is_told_so),
         T(a_stranger_is_refused_before_a_large_body_is_read),
-        T(who_asks_too_often_is_told_when_to_come_back),
         T(every_answer_survives_without_memory),
         T(a_refusal_survives_without_memory),
     };
