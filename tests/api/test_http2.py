@@ -379,3 +379,30 @@ def test_a_client_that_reads_nothing_cannot_make_us_hold_much(server):
             pass
         if PLAIN:
             assert server.memory() - before < 64 << 20
+
+
+def test_streams_that_are_only_begun_are_held_within_the_budget(servers):
+    """A head of 56 KB comes in twenty bytes of HPACK: a megabyte of them would be two gigabytes."""
+    server = servers("--max_inflight_bytes=40000000", config=CONFIG)
+    begin = b"\x83\x84\x86\x01\x01a"
+    field = b"\x40\x01x\x7f\xa1\x1e" + b"v" * 4000  # from now on it is one byte
+    hello = PREFACE + SettingsFrame(0).serialize() + headers(1, begin + field)
+    before = server.memory()
+    sockets = []
+    for _ in range(30):
+        s = socket.create_connection(("127.0.0.1", server.port))
+        s.sendall(hello + b"".join(headers(i, begin + b"\xbe" * 14) for i in range(3, 800, 2)))
+        sockets.append(s)
+    for s in sockets[:20]:  # who came later stays: on each loop one, at least
+        s.settimeout(60)
+        try:
+            while s.recv(65536):
+                pass
+        except ConnectionError:
+            pass
+    if PLAIN:
+        assert server.memory() - before < 150 << 20
+    got = server.ask("POST", PATH, ROW)
+    assert got.status == 200 and json.loads(got.text) == ANSWER
+    for s in sockets:
+        s.close()

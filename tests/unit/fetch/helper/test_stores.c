@@ -154,6 +154,11 @@ static void a_listing_that_leads_nowhere_is_refused(void **state)
     says(200, "", "");
     assert_int_equal(list("s3://bucket/m"), SL_INVALID_ARGUMENT);
     assert_int_equal(list("gs://bucket/m"), SL_INVALID_ARGUMENT);
+    anew();
+    says(200, "", "{\"nextPageToken\": \"one\"}");
+    assert_int_equal(list("gs://bucket/m"), SL_INVALID_ARGUMENT);
+    assert_non_null(strstr(st.msg, "circles"));
+    assert_int_equal(web_asked(), 2);
 }
 
 static void ever_new_pages(web_request *r)
