@@ -159,7 +159,9 @@ static inline void h2_send_at_once(client *c)
     sl_text_fini(&t);
 }
 
-static inline client *h2_new(fixture *f, int fd, const nghttp2_settings_entry *settings, size_t n)
+/* A client with these settings; `option` may be NULL. */
+static inline client *h2_new_with(fixture *f, int fd, const nghttp2_settings_entry *settings,
+                                  size_t n, const nghttp2_option *option)
 {
     client *c = calloc(1, sizeof *c);
     nghttp2_session_callbacks *cb;
@@ -168,12 +170,17 @@ static inline client *h2_new(fixture *f, int fd, const nghttp2_settings_entry *s
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, h2_on_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(cb, h2_on_close);
     nghttp2_session_callbacks_set_on_frame_recv_callback(cb, h2_on_frame);
-    assert_int_equal(nghttp2_session_client_new(&c->session, cb, c), 0);
+    assert_int_equal(nghttp2_session_client_new2(&c->session, cb, c, option), 0);
     nghttp2_session_callbacks_del(cb);
     c->f = f;
     c->fd = fd;
     nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings, n);
     return c;
+}
+
+static inline client *h2_new(fixture *f, int fd, const nghttp2_settings_entry *settings, size_t n)
+{
+    return h2_new_with(f, fd, settings, n, NULL);
 }
 
 /* One that has room for all that comes (`window`: of the connection and each stream), in frames of

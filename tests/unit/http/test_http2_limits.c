@@ -170,17 +170,27 @@ static void resets_that_time_or_answers_account_for_are_no_flood(void **state)
     h2_end(c);
 }
 
+/* A call that its handler keeps. */
+static int hold(client *c)
+{
+    int id = h2_request(c, "GET", "/hold", NULL, 0);
+    h2_turn(c);
+    return id;
+}
+
+static void cancel(client *c, int id)
+{
+    nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+    h2_turn(c);
+}
+
 static void a_reset_call_counts_as_a_stream_while_its_handler_has_it(void **state)
 {
     (void)state;
     client *c = h2_serve(tight);
     fixture *f = c->f;
-    for (int i = 0; i < 2; i++) {
-        int id = h2_request(c, "GET", "/hold", NULL, 0);
-        h2_turn(c);
-        nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
-        h2_turn(c);
-    }
+    for (int i = 0; i < 2; i++)
+        cancel(c, hold(c));
     int id = h2_request(c, "GET", "/a", NULL, 0);
     h2_turn(c);
     assert_int_equal(h2_reply(c, id)->error, NGHTTP2_REFUSED_STREAM);
@@ -267,12 +277,8 @@ static void a_client_that_goes_on_when_its_streams_are_refused_is_told_to_calm_d
     (void)state;
     client *c = h2_serve(tight);
     fixture *f = c->f;
-    for (int i = 0; i < 2; i++) {
-        int id = h2_request(c, "GET", "/hold", NULL, 0);
-        h2_turn(c);
-        nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
-        h2_turn(c);
-    }
+    for (int i = 0; i < 2; i++)
+        cancel(c, hold(c));
     for (int i = 0; i < 40; i++)
         assert_int_equal(simple(c), 0);
     assert_int_equal(c->goaways, 0);
@@ -330,13 +336,18 @@ static void a_head_that_does_not_come_to_its_end_is_given_up(void **state)
     raw_calm(f, fd, "request head did not arrive in time");
 }
 
+static void ping(client *c)
+{
+    nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
+    h2_turn(c);
+}
+
 static void pings_that_come_too_often_are_too_many(void **state)
 {
     (void)state;
     client *c = h2_serve(NULL);
     for (int i = 0; i < 4; i++) {
-        nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
-        h2_turn(c);
+        ping(c);
         assert_int_equal(c->goaways, i == 3);
     }
     calm(c, "too_many_pings");
@@ -349,19 +360,16 @@ static void pings_during_a_call_may_come_more_often(void **state)
     client *c = h2_serve(NULL);
     h2_request(c, "GET", "/hold", NULL, 0);
     for (int i = 0; i < 6; i++) {
-        nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
-        h2_turn(c);
+        ping(c);
         pass_time(c->f, 301 * SECOND);
     }
     assert_int_equal(c->goaways, 0);
     for (int i = 0; i < 3; i++) {
-        nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
-        h2_turn(c);
+        ping(c);
         assert_int_equal(c->goaways, 0);
         pass_time(c->f, 299 * SECOND);
     }
-    nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
-    h2_turn(c);
+    ping(c);
     assert_string_equal(c->goaway_text, "too_many_pings");
     sl_http_reply(c->f->held[0]);
     h2_end(c);
@@ -395,8 +403,7 @@ static void an_error_of_the_connection_does_not_wait_for_its_calls(void **state)
 {
     fixture *f = *state;
     client *c = h2_connect(f);
-    h2_request(c, "GET", "/hold", NULL, 0);
-    h2_turn(c);
+    hold(c);
     raw_send(f, c->fd, NGHTTP2_DATA, 0, 5, "x", 1);
     h2_turn(c);
     assert_int_equal(c->goaway_error, NGHTTP2_PROTOCOL_ERROR);
@@ -463,42 +470,39 @@ static client *with_small_window(fixture *f)
     return c;
 }
 
-static void no_updates(fixture *f, uint32_t window, client **c)
+/* A client that opens its windows only when the test says so. */
+static client *no_updates(fixture *f, uint32_t window)
 {
-    nghttp2_session_callbacks *cb;
-    nghttp2_option *o;
     nghttp2_settings_entry e = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window};
-    *c = h2_new(f, connect_client(f), NULL, 0);
-    nghttp2_session_del((*c)->session);
-    nghttp2_session_callbacks_new(&cb);
-    nghttp2_session_callbacks_set_on_header_callback(cb, h2_on_header);
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, h2_on_chunk);
-    nghttp2_session_callbacks_set_on_stream_close_callback(cb, h2_on_close);
-    nghttp2_session_callbacks_set_on_frame_recv_callback(cb, h2_on_frame);
+    nghttp2_option *o;
     nghttp2_option_new(&o);
     nghttp2_option_set_no_auto_window_update(o, 1);
-    nghttp2_session_client_new2(&(*c)->session, cb, *c, o);
+    client *c = h2_new_with(f, connect_client(f), &e, 1, o);
     nghttp2_option_del(o);
-    nghttp2_session_callbacks_del(cb);
-    nghttp2_submit_settings((*c)->session, NGHTTP2_FLAG_NONE, &e, 1);
-    h2_turn(*c);
+    h2_turn(c);
+    return c;
+}
+
+/* For as long as nobody takes what is sent, a stream is not given up; then it is. */
+static void is_given_up(client *c, int id)
+{
+    pass_time(c->f, 11 * SECOND);
+    h2_turn(c);
+    assert_false(h2_reply(c, id)->closed);
+    pass_time(c->f, 11 * SECOND);
+    h2_turn(c);
+    assert_true(h2_reply(c, id)->closed);
+    assert_int_equal(h2_reply(c, id)->error, NGHTTP2_CANCEL);
 }
 
 static void a_client_that_never_opens_its_window_loses_the_stream(void **state)
 {
     fixture *f = *state;
-    client *c;
-    no_updates(f, 1000, &c);
+    client *c = no_updates(f, 1000);
     int id = h2_request(c, "GET", "/big?100000", NULL, 0);
     h2_turn(c);
     assert_int_equal(h2_reply(c, id)->body.n, 1000);
-    pass_time(f, 11 * SECOND);
-    h2_turn(c);
-    assert_false(h2_reply(c, id)->closed);
-    pass_time(f, 11 * SECOND);
-    h2_turn(c);
-    assert_true(h2_reply(c, id)->closed);
-    assert_int_equal(h2_reply(c, id)->error, NGHTTP2_CANCEL);
+    is_given_up(c, id);
     assert_true(f->last_given_up);
     assert_int_equal(simple(c), 200);
     h2_close(c);
@@ -509,18 +513,12 @@ static void an_early_answer_that_is_not_taken_is_given_up_in_time(void **state)
 {
     static const char *const announced[] = {"content-length", "2000000000", NULL};
     fixture *f = *state;
-    client *c;
-    no_updates(f, 5, &c);
+    client *c = no_updates(f, 5);
     int id = h2_request_with(c, "POST", "/echo", "x", 1, true, announced);
     h2_turn(c);
     assert_int_equal(h2_reply(c, id)->status, 413);
     assert_int_equal(h2_reply(c, id)->body.n, 5);
-    pass_time(f, 11 * SECOND);
-    h2_turn(c);
-    assert_false(h2_reply(c, id)->closed);
-    pass_time(f, 11 * SECOND);
-    h2_turn(c);
-    assert_int_equal(h2_reply(c, id)->error, NGHTTP2_CANCEL);
+    is_given_up(c, id);
     assert_int_equal(f->n_errors, 1);
     h2_close(c);
 }
@@ -537,8 +535,7 @@ static void frames_of_a_reset_stream_go_on_to_wait_for_a_slow_client(void **stat
     int id = h2_request(c, "GET", "/big?60000", NULL, 0);
     h2_send_at_once(c);
     h2_turn(c);
-    nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
-    h2_turn(c);
+    cancel(c, id);
     assert_int_equal(f->n_calls, 2);
     assert_int_equal(f->n_done, 0); /* there are frames of it */
     for (int i = 0; i < 3; i++) {
@@ -591,8 +588,7 @@ static void requests_wait_while_replies_are_not_taken(void **state)
 {
     (void)state;
     fixture *f = h2_fixture(little_unsent);
-    client *c;
-    no_updates(f, 1000, &c);
+    client *c = no_updates(f, 1000);
     int ids[5];
     for (int i = 0; i < 5; i++)
         ids[i] = h2_request(c, "GET", "/big?40000", NULL, 0);
@@ -615,9 +611,8 @@ static void requests_wait_while_replies_are_not_taken(void **state)
 static void what_a_client_does_not_read_it_cannot_go_on_to_send(void **state)
 {
     fixture *f = *state;
-    client *c;
     static char body[20 << 20];
-    no_updates(f, 1000, &c);
+    client *c = no_updates(f, 1000);
     int id = h2_request(c, "POST", "/stream", body, sizeof body);
     h2_turn(c);
     assert_true(h2_reply(c, id)->send_n > sizeof body - (5 << 20));
@@ -636,8 +631,7 @@ static void a_drain_lets_calls_finish_and_takes_those_on_their_way(void **state)
 {
     fixture *f = *state;
     client *c = h2_connect(f), *idle = h2_connect(f);
-    int id = h2_request(c, "GET", "/hold", NULL, 0);
-    h2_turn(c);
+    int id = hold(c);
     sl_http_drain(f->server, fx_drained, f);
     int late = h2_request(c, "GET", "/late", NULL, 0); /* before it can know */
     h2_turn(c);
@@ -705,8 +699,7 @@ static void a_silent_client_with_a_call_is_asked_whether_it_lives(void **state)
     pass_time(f, 11 * SECOND);
     h2_turn(c);
     assert_int_equal(c->pings, 0); /* no call */
-    h2_request(c, "GET", "/hold", NULL, 0);
-    h2_turn(c);
+    hold(c);
     pass_time(f, 11 * SECOND);
     h2_turn(c);
     assert_int_equal(c->pings, 1);
@@ -733,8 +726,7 @@ static void a_connection_that_is_old_ends_and_grace_has_its_end(void **state)
     (void)state;
     fixture *f = h2_fixture(aged);
     client *c = h2_connect(f), *idle = h2_connect(f);
-    h2_request(c, "GET", "/hold", NULL, 0);
-    h2_turn(c);
+    hold(c);
     pass_time(f, 17 * SECOND);
     h2_turn(c);
     assert_int_equal(c->goaways, 0);
@@ -764,8 +756,7 @@ static void a_connection_without_calls_ends_when_that_is_asked_for(void **state)
     (void)state;
     client *c = h2_serve(idle_limit);
     fixture *f = c->f;
-    h2_request(c, "GET", "/hold", NULL, 0);
-    h2_turn(c);
+    hold(c);
     pass_time(f, 5 * SECOND);
     h2_turn(c);
     assert_int_equal(c->goaways, 0);
