@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/discard.h"
 #include "base/fault.h"
 #include "base/mem.h"
 
@@ -162,7 +163,7 @@ void sl_arena_reset(sl_arena *a)
     while (a->top->next != NULL) {
         block *b = a->top;
         a->top = b->next;
-        sl_free(b);
+        sl_discard(b, b->size);
     }
     open_block(a, a->top);
     a->used = 0;

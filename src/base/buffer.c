@@ -4,8 +4,7 @@
  * A buffer from sl_buffer_try_new is one block: up to 63 bytes that are lost to alignment, 64 bytes
  * of header, then the data, aligned to 64. A tensor costs one allocation.
  */
-#include <stdlib.h>
-
+#include "base/discard.h"
 #include "base/mem.h"
 #include "sluice/tensor.h"
 
@@ -14,7 +13,7 @@ _Static_assert(sizeof(sl_buffer) <= ALIGN, "the header fits in front of the data
 
 static void free_block(sl_buffer *b)
 {
-    free(b->owner);
+    sl_discard(b->owner, b->size);
 }
 
 sl_buffer *sl_buffer_try_new(size_t size)

@@ -5,9 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/discard.h"
 #include "base/mem.h"
 
-enum { FIRST = 1024, LARGEST = 256 * 1024 };
+enum { FIRST = 1024, LARGEST = 256 * 1024, MANY = 4 << 20 };
 
 static void append(sl_chain *c, sl_piece *p)
 {
@@ -22,7 +23,7 @@ static void append(sl_chain *c, sl_piece *p)
 static void drop(sl_piece *p)
 {
     sl_buffer_release(p->lent);
-    sl_free(p);
+    sl_discard(p, p->cap);
 }
 
 void sl_chain_reset(sl_chain *c)
@@ -37,9 +38,12 @@ void sl_chain_reset(sl_chain *c)
 
 char *sl_chain_reserve_slow(sl_chain *c, size_t n)
 {
-    /* Blocks double up to 256 KiB: a reply of n bytes takes O(log n) of them, then n / 256 KiB. */
+    /* Blocks double up to 256 KiB: a reply of n bytes takes O(log n) of them, then n / 256 KiB. What is larger than
+     * 4 MiB goes on in blocks of that size, which do not stay in the heap afterwards. */
     size_t cap = c->tail && c->tail->cap ? SL_MIN(c->tail->cap * 2, (size_t)LARGEST) : FIRST;
     size_t bytes;
+    if (c->size >= MANY)
+        cap = MANY;
     if (cap < n)
         cap = n;
     sl_piece *p = c->failed || !sl_add_size(sizeof *p, cap, &bytes) ? NULL : sl_try_malloc(bytes);

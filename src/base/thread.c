@@ -110,6 +110,11 @@ void sl_thread_end_prompt(void)
     my_place = NULL;
 }
 
+bool sl_thread_is_prompt(void)
+{
+    return my_place != NULL;
+}
+
 void sl_thread_waits(bool waits)
 {
     if (my_place != NULL)

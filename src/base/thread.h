@@ -51,6 +51,9 @@ unsigned sl_busy_percent(sl_busy *b);
 /* How long to rest after so much work, of which no more than 2 ms count. */
 uint64_t sl_rest_ns(uint64_t worked_ns, unsigned busy_percent);
 
+/* Does the calling thread answer requests? */
+bool sl_thread_is_prompt(void);
+
 /* A prompt thread is about to wait for something else than an sl_cond, or does so no more. Costs
  * next to nothing. */
 void sl_thread_waits(bool waits);

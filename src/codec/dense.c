@@ -15,12 +15,15 @@
 #include <assert.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "codec/dump.h"
 #include "format/base64.h"
 
 /* A string element until it is finished: a piece of the text, and how to read it. */
 static const size_t ESCAPED = (size_t)1 << 63, BASE64 = (size_t)1 << 62;
 #define PIECE_SIZE(n) ((n) & ~(ESCAPED | BASE64))
+
+enum { RUN = 4096 }; /* leaves without a look at who else wants the processor: 50 us or so */
 
 typedef struct walk {
     sl_dense *d;
@@ -30,6 +33,7 @@ typedef struct walk {
     int level, rank;            /* lists that are open around p; -1: not known yet */
     int64_t dims[SL_MAX_RANK];  /* -1: not known yet */
     int64_t count[SL_MAX_RANK]; /* elements that are complete, of each open list */
+    size_t told;                /* leaves, when others were let go first */
 } walk;
 
 void sl_builder_init(sl_builder *b, sl_dtype dtype)
@@ -260,10 +264,9 @@ static sl_run_end run_others(walk *w, const char *p, size_t room)
     return (sl_run_end){p, n, true};
 }
 
-static sl_run_end run_once(walk *w, const char *p)
+static sl_run_end run_once(walk *w, const char *p, size_t room)
 {
     sl_builder *b = w->b;
-    size_t room = b->room - b->count;
     char *out = (char *)b->buffer->data + b->count * b->element;
     switch (b->dtype) {
     case SL_DT_FLOAT:
@@ -441,13 +444,18 @@ static sl_dense_result read_leaves(walk *w)
             if (rc)
                 return rc;
         }
-        sl_run_end r = run_once(w, w->p);
+        size_t room = SL_MIN(b->room - b->count, (size_t)RUN);
+        sl_run_end r = run_once(w, w->p, room);
         b->count += r.n;
         *count += (int64_t)r.n;
         w->p = r.at;
+        if (b->count - w->told >= RUN) {
+            w->told = b->count;
+            sl_thread_step_aside();
+        }
         if (!r.wants)
             return at(w->p, w->end) == ']' ? SL_DENSE_OK : SL_DENSE_SYNTAX;
-        if (b->count < b->room)
+        if (r.n < room)
             return wrong(w);
     }
 }
@@ -537,7 +545,8 @@ sl_dense_result sl_dense_read(sl_dense *d, sl_builder *b, sl_dense_shape *shape)
     sl_json *j = d->json;
     size_t before = b->count;
     sl_json_peek(j);
-    walk w = {.d = d, .b = b, .p = j->at, .end = j->end, .depth = j->depth, .rank = -1};
+    walk w = {
+        .d = d, .b = b, .p = j->at, .end = j->end, .depth = j->depth, .rank = -1, .told = b->count};
     for (int i = 0; i < SL_MAX_RANK; i++)
         w.dims[i] = -1;
     d->code = SL_OK;

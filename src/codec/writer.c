@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "format/base64.h"
 #include "format/json_escape.h"
 
@@ -16,12 +17,16 @@ void sl_json_writer_close(sl_json_writer *w)
     w->at = w->end = w->begin = NULL;
 }
 
+enum { RUN = 32 * 1024 }; /* bytes without a look at who else wants the processor: 50 us or so */
+
 void sl_json_writer_more(sl_json_writer *w, size_t n)
 {
+    if (w->at - w->begin >= RUN / 2)
+        sl_thread_step_aside();
     sl_json_writer_close(w);
     w->at = w->out->failed ? NULL : sl_chain_reserve(w->out, n);
     if (w->at) {
-        w->end = w->at + sl_chain_room(w->out);
+        w->end = w->at + SL_MIN(sl_chain_room(w->out), SL_MAX(n, (size_t)RUN));
     } else {
         w->at = w->scratch;
         w->end = w->at + sizeof w->scratch;

@@ -171,7 +171,7 @@ static void input(sl_conn *c)
         sl_http1_fail(c, 503, SL_HTTP_NO_ROOM);
         return;
     }
-    ssize_t n = sl_io_read(&c->io, to, room);
+    ssize_t n = sl_io_read(&c->io, to, SL_MIN(room, (size_t)SL_TURN_SIZE));
     if (n > 0)
         arrived(c, (size_t)n);
     else if (n == 0 || errno != EAGAIN)

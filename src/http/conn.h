@@ -33,6 +33,7 @@ enum {
     SL_SCRATCH_SIZE = 64 * 1024, /* of a shard's scratch buffer */
     SL_POOLED_EXCHANGES = 64,    /* kept by a shard for the next requests */
     SL_SPARE_PIECE = 2048,       /* room of the piece that call->reply begins with */
+    SL_TURN_SIZE = 256 * 1024,   /* read or sent for a connection while others wait: 70 us */
     SL_LISTEN_EVENTS = EPOLLIN | EPOLLRDHUP
 };
 

@@ -18,7 +18,7 @@
 enum {
     STREAM_WINDOW = 4 << 20,
     CONNECTION_WINDOW = 16 << 20,
-    READS = 16,          /* of the scratch buffer's size, before others have their turn */
+    READS = SL_TURN_SIZE / SL_SCRATCH_SIZE,
     MOVED_ON = 512,      /* bytes read at once: more than a trickle */
     MAX_ANSWERS = 20000, /* frames of control that wait for a client that does not read */
     ANSWER = 176         /* bytes that nghttp2 takes for each */
@@ -76,7 +76,7 @@ static bool new_session(sl_h2 *h)
 static bool prepare_shard(sl_shard *s)
 {
     if (s->batch == NULL && (s->batch = sl_try_malloc(sizeof *s->batch)) != NULL)
-        s->batch->n = 0, s->batch->bytes_n = 0;
+        s->batch->n = 0, s->batch->size = s->batch->bytes_n = 0;
     if (s->reserve == NULL)
         s->reserve = sl_h2_reserve_new();
     return s->batch != NULL && s->reserve != NULL;

@@ -129,6 +129,7 @@ struct sl_h2_batch {
     struct iovec v[SL_H2_VECTORS];
     sl_h2_stream *owner[SL_H2_VECTORS]; /* whose piece it is, or NULL */
     int n;
+    size_t size; /* of all vectors */
     size_t bytes_n;
     bool full;
     char bytes[SL_H2_OUT];

@@ -22,8 +22,7 @@
 enum {
     COPIED = 4096, /* DATA up to this is copied */
     /* Any other frame: HEADERS, whose buffer in nghttp2 may be as large as SL_H2_FRAME. */
-    LARGEST_OTHER = SL_H2_MAX_HEAD + 4096,
-    TURN = 4 << 20 /* bytes after which others have their turn */
+    LARGEST_OTHER = SL_H2_MAX_HEAD + 4096
 };
 
 struct sl_h2_pending {
@@ -42,6 +41,7 @@ static void add_vector(sl_h2_batch *b, void *p, size_t n, sl_h2_stream *owner)
     assert(b->n < SL_H2_VECTORS);
     b->v[b->n] = (struct iovec){p, n};
     b->owner[b->n++] = owner;
+    b->size += n;
 }
 
 /* Room for n bytes that are nobody's; they are in the batch already. The caller knows that there is
@@ -55,6 +55,7 @@ static char *add_bytes(sl_h2_batch *b, size_t n)
     if (last != NULL && b->owner[b->n - 1] == NULL) {
         assert((char *)last->iov_base + last->iov_len == p);
         last->iov_len += n;
+        b->size += n;
     } else {
         add_vector(b, p, n, NULL);
     }
@@ -184,8 +185,11 @@ static bool point_at_data(sl_h2_batch *b, sl_h2_stream *s, const uint8_t *head, 
 bool sl_h2_out_data(sl_h2_stream *s, const uint8_t *head, size_t n)
 {
     sl_h2_batch *b = batch_of(s->conn);
-    bool ok =
-        n <= COPIED && s->queued == 0 ? copy_data(b, s, head, n) : point_at_data(b, s, head, n);
+    bool ok = b->size < SL_TURN_SIZE; /* nghttp2 would go on with DATA without end */
+    if (ok && n <= COPIED && s->queued == 0)
+        ok = copy_data(b, s, head, n);
+    else if (ok)
+        ok = point_at_data(b, s, head, n);
     b->full = !ok;
     if (ok)
         s->sent += 9 + n;
@@ -274,7 +278,7 @@ static void forget(sl_h2_batch *b, int at)
 {
     abandon(b->owner + at, b->v + at, b->n - at);
     b->n = 0;
-    b->bytes_n = 0;
+    b->size = b->bytes_n = 0;
 }
 
 /* Writes the batch, as far as that goes. */
@@ -289,12 +293,12 @@ static bool flush(sl_conn *c)
     return ok;
 }
 
-/* Takes frames from nghttp2 while there is room. False: it cannot go on. */
+/* Takes frames from nghttp2 while there is room, and it is not more than a turn's part. False: it cannot go on. */
 static bool gather(sl_conn *c, bool *more)
 {
     sl_h2_batch *b = batch_of(c);
     *more = true;
-    while (has_room(b, 0, 0)) {
+    while (has_room(b, 0, 0) && b->size < SL_TURN_SIZE) {
         const uint8_t *p;
         b->full = false;
         ssize_t n = nghttp2_session_mem_send(c->h2->session, &p);
@@ -312,7 +316,7 @@ static bool gather(sl_conn *c, bool *more)
 bool sl_h2_out(sl_conn *c)
 {
     sl_h2 *h = c->h2;
-    uint64_t until = h->moved_out + TURN;
+    uint64_t until = h->moved_out + SL_TURN_SIZE;
     bool more = true;
     if (h->starved) /* by what was submitted */
         return false;

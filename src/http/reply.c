@@ -157,27 +157,40 @@ static char *put_head(char *p, sl_conn *c, size_t body)
 
 /* ---- the way out ---- */
 
-/* Sends scratch and then `body`; what the socket does not take goes to c->out. */
+/* Of n vectors as many as are a turn's part, the last one shortened; *size: their bytes. */
+static int part_of_turn(struct iovec *v, int n, size_t *size)
+{
+    size_t left = SL_TURN_SIZE;
+    int i = 0;
+    for (; i < n && left > 0; i++) {
+        v[i].iov_len = SL_MIN(v[i].iov_len, left);
+        left -= v[i].iov_len;
+    }
+    *size = SL_TURN_SIZE - left;
+    return i;
+}
+
+/* Sends scratch and then `body`, as much as a turn's part; what is left, or the socket does not
+ * take, goes to c->out. */
 static bool send_now(sl_conn *c, sl_chain *body)
 {
     sl_shard *s = c->shard;
     struct iovec v[VECTORS];
-    size_t from = 0;
+    size_t from = 0, sent = 0, wanted;
     bool ok = true;
     /* Behind what waits already, if anything does. */
-    while (c->out.size == 0 && (s->scratch_n > from || body->size > 0)) {
+    while (c->out.size == 0 && sent < SL_TURN_SIZE && (s->scratch_n > from || body->size > 0)) {
         int n = 0;
         if (s->scratch_n > from)
             v[n++] = (struct iovec){s->scratch + from, s->scratch_n - from};
         n += sl_chain_vectors(body, v + n, VECTORS - n);
-        size_t wanted = 0;
-        for (int i = 0; i < n; i++)
-            wanted += v[i].iov_len;
+        n = part_of_turn(v, n, &wanted);
         ssize_t put = sl_io_writev(&c->io, v, n);
         if (put < 0) {
             ok = errno == EAGAIN;
             break;
         }
+        sent += (size_t)put;
         c->moved += (uint64_t)put;
         c->moved_on = true;
         size_t head = SL_MIN((size_t)put, s->scratch_n - from);

@@ -3,6 +3,7 @@
  */
 #include "server/parts.h"
 #include "base/cpu.h"
+#include "base/discard.h"
 #include "base/mem.h"
 #include "server/channel_args.h"
 #include "server/helper.h"
@@ -369,6 +370,8 @@ sl_code sl_parts_make(sl_server *s, sl_status *st)
     if (rc == SL_OK)
         rc = make_auth(s, st);
     if (rc == SL_OK)
+        rc = sl_discard_start(st);
+    if (rc == SL_OK)
         rc = make_workers(s, st);
     if (rc == SL_OK)
         rc = make_shadows(s, st);
@@ -427,6 +430,7 @@ void sl_parts_unmake(sl_server *s)
         sl_batch_scheduler_free(s->batches);
     sl_engines_stop(&s->engines);
     sl_auth_free(s->auth);
+    sl_discard_end();
     sl_launcher_end(s->launcher);
     sl_free(s->cache_dir);
     sl_certificates_close(&s->certificates);
