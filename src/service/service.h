@@ -78,7 +78,7 @@ struct sl_predict {
 };
 
 void sl_predict_init(sl_predict *p, sl_service *s, sl_arena *arena, sl_status *st);
-void sl_predict_fini(sl_predict *p);
+void sl_predict_fini(sl_predict *p); /* of one that is all zeros: nothing */
 
 /*
  * Before anything is resolved: must the version be loaded first, because it is one on demand? Then

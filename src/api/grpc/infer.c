@@ -195,8 +195,7 @@ static void release(sl_grpc_call *c)
         sl_pb_predict_release(&i->sent);
     else if (i->decoded)
         sl_tensor_release(&i->examples.examples);
-    if (i->predict.service != NULL)
-        sl_predict_fini(&i->predict);
+    sl_predict_fini(&i->predict);
 }
 
 #define METHOD(name, fn)                                                                           \

@@ -45,9 +45,7 @@ static void begin_metadata(sl_grpc_call *c, sl_where where)
 
 static void release_metadata(sl_grpc_call *c)
 {
-    metadata *m = (metadata *)c;
-    if (m->predict.service != NULL)
-        sl_predict_fini(&m->predict);
+    sl_predict_fini(&((metadata *)c)->predict);
 }
 
 static sl_code encode_status(sl_grpc_call *c)

@@ -123,8 +123,7 @@ static void release(sl_grpc_call *c)
     sl_multi_release(&m->tasks);
     if (m->decoded)
         sl_tensor_release(&m->sent.examples);
-    if (m->version.service != NULL)
-        sl_predict_fini(&m->version);
+    sl_predict_fini(&m->version);
 }
 
 const sl_grpc_method sl_grpc_multi_inference = {

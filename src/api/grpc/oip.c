@@ -102,8 +102,7 @@ static void release_infer(sl_grpc_call *c)
 {
     infer *i = (infer *)c;
     sl_oip_request_release(&i->request);
-    if (i->predict.service != NULL)
-        sl_predict_fini(&i->predict);
+    sl_predict_fini(&i->predict);
 }
 
 /* ---- what is asked about ---- */
@@ -204,9 +203,7 @@ static void begin_metadata(sl_grpc_call *c, sl_where where)
 
 static void release_metadata(sl_grpc_call *c)
 {
-    metadata *m = (metadata *)c;
-    if (m->predict.service != NULL)
-        sl_predict_fini(&m->predict);
+    sl_predict_fini(&((metadata *)c)->predict);
 }
 
 /* ---- the repository ---- */

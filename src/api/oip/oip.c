@@ -113,8 +113,7 @@ void sl_oip_finish(sl_oip_call *c, sl_code rc)
         log_access(c, rc, total_ns);
     sl_shadow *copy = rc == SL_OK && c->inferred ? sl_shadow_take(&c->predict) : NULL;
     sl_oip_request_release(&c->request);
-    if (c->predict.service != NULL)
-        sl_predict_fini(&c->predict);
+    sl_predict_fini(&c->predict);
     if (opt->guard != NULL)
         sl_guard_leave(opt->guard, &c->admission);
     if (pthread_equal(c->loop, pthread_self()))
