@@ -154,6 +154,7 @@ void sl_h2_stream_settle(sl_h2_stream *s)
         s->next->prev = s->prev;
     h->n_streams--;
     sl_h2_stream_forgive(s);
+    assert(h->n_streams > 0 || h->owed == 0);
     h->active_ns = sl_loop_now(s->conn->shard->loop);
     give(s->conn->shard, s);
 }
