@@ -1,4 +1,5 @@
 """grpc.health.v1.Health and server reflection, with grpcio's own clients."""
+import random
 import threading
 
 import grpc
@@ -42,6 +43,21 @@ def test_watch_tells_the_state_at_once_and_when_it_changes(server):
         call = server.grpc.health.Watch(health_pb2.HealthCheckRequest(service=name), timeout=20)
         assert next(call).status == state
         call.cancel()
+
+
+@pytest.mark.parametrize("packed", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
+def test_a_name_that_is_too_long_to_be_watched_is_refused(server, packed):
+    """Large messages are read by workers, which cannot watch: such a call once ended the server."""
+    name = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz", k=70000))
+    watch = lambda n: server.grpc.health.Watch(health_pb2.HealthCheckRequest(service=name[:n]), timeout=20,
+                                               compression=packed)
+    with fails(grpc.StatusCode.RESOURCE_EXHAUSTED):
+        next(watch(70000))
+    for n in 100, 1500, 60000:
+        call = watch(n)
+        assert next(call).status == SERVICE_UNKNOWN
+        call.cancel()
+    assert server.grpc.state() == SERVING
 
 
 def test_a_watcher_sees_a_model_come_and_the_server_go(tmp_path):

@@ -23,6 +23,9 @@ typedef struct sl_grpc_method {
     bool infers;       /* runs models: counts against max_calls, its message may be large */
     bool open;         /* for anybody: the guard is not asked who it is */
     bool needs_models; /* UNAVAILABLE until the first configuration has been loaded */
+    /* begin uses what belongs to the call's loop (sl_grpc_send, timers): it is called nowhere else,
+     * and a message that is larger than here_bytes, or becomes so, is refused. */
+    bool on_loop;
     /* The message is in c->message. Called twice if it unwinds for sl_grpc_await: c->looked then.
      * `where`: SL_RUN_HERE on a worker, else what a loop may do. Leads to one sl_grpc_finish. */
     void (*begin)(sl_grpc_call *c, sl_where where);

@@ -246,7 +246,10 @@ static sl_code unpack(sl_grpc_call *c)
 {
     if (!c->packed)
         return SL_OK;
-    sl_code rc = sl_grpc_decompress(c->in, c->message, &c->grpc->opt.frame, &c->unpacked, &c->st);
+    sl_grpc_frame_limits l = c->grpc->opt.frame;
+    if (c->method->on_loop)
+        l.max_decompressed = SL_MIN(l.max_decompressed, c->grpc->opt.here_bytes);
+    sl_code rc = sl_grpc_decompress(c->in, c->message, &l, &c->unpacked, &c->st);
     if (rc == SL_OK) {
         c->message = (sl_str){c->unpacked.buffer->data, c->unpacked.n};
         c->message_buffer = c->unpacked.buffer;
@@ -323,8 +326,13 @@ static void unary(sl_grpc_call *c)
         return;
     }
     c->message_buffer = call->body_buffer;
-    bool small = c->message.n <= (c->packed ? (size_t)PACKED : o->here_bytes);
-    if (small || o->service->workers == NULL)
+    size_t most = c->packed && !c->method->on_loop ? (size_t)PACKED : o->here_bytes;
+    bool small = c->message.n <= most;
+    if (!small && c->method->on_loop)
+        sl_grpc_finish(c, sl_fail(&c->st, SL_RESOURCE_EXHAUSTED,
+                                  "Received message larger than max (%zu vs. %zu)", c->message.n,
+                                  most));
+    else if (small || o->service->workers == NULL)
         begin_here(c);
     else
         hand_over(c);

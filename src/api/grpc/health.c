@@ -175,5 +175,6 @@ const sl_grpc_method sl_grpc_health_check = {.path = "/grpc.health.v1.Health/Che
 const sl_grpc_method sl_grpc_health_watch = {.path = "/grpc.health.v1.Health/Watch",
                                              .size = sizeof(watch),
                                              .open = true,
+                                             .on_loop = true,
                                              .begin = begin_watch,
                                              .release = release_watch};

@@ -241,6 +241,7 @@ static inline size_t take_chain(sl_chain *c, char **text, size_t n)
 void sl_http_send(sl_http_call *call)
 {
     world *w = call->reserved[0];
+    assert_true(pthread_equal(w->loop, pthread_self()));
     w->a.failed |= call->reply.failed || call->head.failed;
     w->a.n = take_chain(&call->reply, &w->a.body, w->a.n);
     w->a.sends++;
@@ -306,6 +307,7 @@ sl_http_timer *sl_http_timer_new(sl_http_call *call)
 void sl_http_timer_start(sl_http_timer *t, uint64_t after_ns, void (*fn)(sl_http_call *call))
 {
     assert_true(after_ns > 0);
+    assert_true(pthread_equal(((world *)t->call->reserved[0])->loop, pthread_self()));
     t->fn = fn;
 }
 

@@ -79,6 +79,40 @@ static void what_is_no_request_is_refused(void **state)
     ends(w, 13, "");
 }
 
+/* Which a worker would have to read: it is the loop that watches. */
+static void a_name_that_is_too_long_for_a_loop_is_refused(void **state)
+{
+    enum { LONG = 5000 }; /* more than here_bytes; packed, less */
+    world *w = *state;
+    char name[LONG + 1] = "";
+    uint32_t random = 1;
+    for (int i = 0; i < LONG; i++) {
+        random = random * 1664525u + 1013904223u;
+        name[i] = (char)('a' + (random >> 24) % 26);
+    }
+    employ(w, 1);
+    for (int packed = 0; packed < 2; packed++) {
+        sl_text t = {0};
+        put_string(&t, 1, name);
+        put_in_frame(&t, packed);
+        const request q = rpc(WATCH, packed ? TYPE "grpc-encoding: gzip\n" : TYPE, &t);
+        ask(w, &q);
+        ends(w, 8, packed ? "decompressed" : "Received message larger than max");
+        assert_int_equal(w->a.sends, 0);
+        sl_text_fini(&t);
+    }
+    sl_text t = {0};
+    name[4000] = '\0';
+    put_string(&t, 1, name);
+    put_in_frame(&t, true);
+    request q = rpc(WATCH, TYPE "grpc-encoding: gzip\n", &t);
+    q.later = true;
+    ask(w, &q);
+    was_told(w, 1, UNKNOWN);
+    w->call.on_cancel(&w->call);
+    sl_text_fini(&t);
+}
+
 static void a_client_that_leaves_while_it_is_told_is_left_alone(void **state)
 {
     world *w = *state;
@@ -131,6 +165,7 @@ int main(void)
         T(one_that_asks_for_what_is_not_there_waits_for_it),
         T(a_watcher_has_a_deadline),
         T(what_is_no_request_is_refused),
+        T(a_name_that_is_too_long_for_a_loop_is_refused),
         T(a_client_that_leaves_while_it_is_told_is_left_alone),
         T(a_watcher_survives_without_memory),
         T(what_cannot_be_told_ends_the_call_with_its_status),
