@@ -386,7 +386,7 @@ static void start(void)
 /* Nobody is being served. */
 static void set_server(const uint8_t *in)
 {
-    size_t here = in[2] & 0x80 ? 0 : HERE_BYTES;
+    size_t here = in[2] & 0x80 ? 1 : HERE_BYTES;
     bool other_words = in[2] & 0x40;
     sl_guard *guard = in[0] & 0x08 ? server.guard : NULL;
     server.service.workers = in[0] & 0x04 ? NULL : server.workers;
