@@ -93,6 +93,7 @@ void sl_conn_close(sl_conn *c)
     sl_watch_stop(&c->watch);
     sl_timer_stop(&c->timer);
     sl_conn_handshake_over(c);
+    sl_conn_handshake_forget(c);
     sl_ring_leave(&c->crowd);
     sl_ring_leave(&c->later);
     sl_crowd_forgive(c);
@@ -254,6 +255,8 @@ static void advance(sl_conn *c)
         sl_h2_advance(c);
         return;
     }
+    if (c->away != NULL)
+        return;
     if (c->state != SL_CONN_DEAD)
         flush(c);
     c->shard->scratch_n = 0;
@@ -430,6 +433,8 @@ void sl_conn_cut(sl_conn *c)
 /* A request may have been sent before the client can know that we end: it is looked for. */
 void sl_conn_drain(sl_conn *c)
 {
+    if (c->away != NULL)
+        return; /* when it is back */
     if (c->state == SL_CONN_HTTP2)
         sl_h2_drain(c);
     else if (c->shard->draining && (c->state == SL_CONN_HANDSHAKE || c->state == SL_CONN_PROXY))

@@ -105,18 +105,19 @@ struct sl_conn {
     size_t weighs;     /* bytes of its TLS and HTTP/2 sessions */
     sl_ring later;     /* among those whose reply came in the turn of another */
     sl_conn_state state;
-    bool grace;    /* the first window of the rate */
-    bool heavy;    /* has a TLS or HTTP/2 session: when it began to wait */
-    bool known;    /* has sent the whole head of a request */
-    bool moved_on; /* more than a few bytes came or went since the debt was looked at */
-    bool busy;     /* control is in here: a reply only marks itself */
-    bool last;     /* end after what is being sent */
-    bool unread;   /* ... and input was left unread: linger */
-    bool fresh;    /* the handshake (or a proxy's header) is over, nothing else has come */
-    bool refuse;   /* one connection too many */
-    bool gone;     /* the peer cannot be written to any more */
-    bool http1;    /* what came first was not HTTP/2's preface */
-    void *held;    /* of options.on_connect */
+    bool grace;           /* the first window of the rate */
+    bool heavy;           /* has a TLS or HTTP/2 session: when it began to wait */
+    bool known;           /* has sent the whole head of a request */
+    bool moved_on;        /* more than a few bytes came or went since the debt was looked at */
+    bool busy;            /* control is in here: a reply only marks itself */
+    bool last;            /* end after what is being sent */
+    bool unread;          /* ... and input was left unread: linger */
+    bool fresh;           /* the handshake (or a proxy's header) is over, nothing else has come */
+    bool refuse;          /* one connection too many */
+    bool gone;            /* the peer cannot be written to any more */
+    bool http1;           /* what came first was not HTTP/2's preface */
+    void *held;           /* of options.on_connect */
+    struct sl_away *away; /* another thread has its session (conn_tls.c); busy is set meanwhile */
     unsigned char peer_n;
     char peer[64];
 };
@@ -242,6 +243,8 @@ void sl_conn_proxy(sl_conn *c);
 void sl_conn_handshake(sl_conn *c);
 /* It did not end in time. */
 void sl_conn_handshake_late(sl_conn *c);
+/* The connection ends, and who was away will not come back. */
+void sl_conn_handshake_forget(sl_conn *c);
 /* The connection leaves its shard's list of handshakes, if it is there. */
 void sl_conn_handshake_over(sl_conn *c);
 /* A client speaks TLS to a plain port: says so in the log. */

@@ -9,9 +9,14 @@
  * the oldest is cut. An honest one takes two round trips, so among the oldest are those that stall,
  * and a crowd of them does not keep anybody out. A step of one costs a quarter of a millisecond: there is
  * one in a turn of the loop, so that many who come at once do not hold up all others until the last of
- * them is served. What is left is reported again with the next turn.
+ * them is served. What is left is reported again with the next turn. The step with the key exchange and
+ * the signature is for another thread where one is free:
+ *
+ *     loop:   hello -> send_away                          come_back -> ... the rest of the handshake
+ *     other:               \-> step_there -- post back --/
  */
 #include <errno.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include "base/fault.h"
@@ -118,6 +123,8 @@ static bool begin(sl_conn *c)
         cut_oldest(c->shard);
         if (sl_tls_open(c->shard->server->opts.tls, &c->io)) {
             join(c);
+            if (c->shard->server->opts.elsewhere != NULL)
+                sl_tls_tell_costly(&c->io);
             return true;
         }
         die(c, "overload");
@@ -139,17 +146,13 @@ static sl_log_level level_of(const char *why)
     return SL_INFO;
 }
 
-void sl_conn_handshake(sl_conn *c)
+static void stepped(sl_conn *c, sl_tls_step step, const char *why, const char *failure)
 {
-    const char *why = "";
-    if (c->io.ops == NULL ? !begin(c) : must_wait(c->shard))
-        return;
-    sl_tls_step step = sl_tls_handshake(&c->io, &why);
     if (step == SL_TLS_AGAIN)
         return;
     sl_conn_handshake_over(c);
     if (step == SL_TLS_FAILED) {
-        sl_conn_tell(c, level_of(why), "TLS handshake failed: ", sl_tls_failure());
+        sl_conn_tell(c, level_of(why), "TLS handshake failed: ", failure);
         c->unread = strcmp(why, "closed") != 0; /* an alert is on its way, and must arrive */
         sl_conn_end(c);
         return;
@@ -157,6 +160,86 @@ void sl_conn_handshake(sl_conn *c)
     sl_ring_leave(&c->crowd); /* it has shown that it is alive: it joins again, at the end */
     c->state = SL_CONN_HEAD;
     c->fresh = true;
+}
+
+/* ---- elsewhere ---- */
+
+struct sl_away {
+    sl_http_work work; /* first */
+    sl_post back;
+    sl_conn *conn;
+    uint64_t due_ns;
+    sl_tls_step step;
+    const char *why;
+    char failure[160];
+};
+
+void sl_conn_handshake_forget(sl_conn *c)
+{
+    sl_free(c->away);
+    c->away = NULL;
+}
+
+/* On the loop. What happened to the connection meanwhile is looked at now. */
+static void come_back(void *arg)
+{
+    struct sl_away *a = arg;
+    sl_conn *c = a->conn;
+    c->away = NULL;
+    sl_conn_set_due(c, a->due_ns);
+    join(c);
+    if (sl_watch_start(c->shard->loop, &c->watch, SL_LISTEN_EVENTS, NULL) == SL_OK)
+        stepped(c, a->step, a->why, a->failure);
+    else
+        die(c, "overload");
+    sl_free(a);
+    if (c->state == SL_CONN_HANDSHAKE)
+        sl_conn_drain(c);
+    sl_conn_go_on(c);
+}
+
+static void step_there(sl_http_work *work)
+{
+    struct sl_away *a = (struct sl_away *)work;
+    sl_conn *c = a->conn;
+    a->step = sl_tls_handshake(&c->io, &a->why);
+    if (a->step == SL_TLS_FAILED)
+        snprintf(a->failure, sizeof a->failure, "%s", sl_tls_failure());
+    sl_loop_post(c->shard->loop, &a->back, come_back, a);
+}
+
+/* Until it is back nobody looks at the connection: it is busy, nothing is awaited, nothing is due.
+ */
+static bool send_away(sl_conn *c)
+{
+    const sl_http_options *o = sl_conn_options(c);
+    struct sl_away *a = sl_try_malloc(sizeof *a);
+    if (a == NULL)
+        return false;
+    *a = (struct sl_away){.work = {.run = step_there}, .conn = c, .due_ns = c->due_ns, .why = ""};
+    if (!o->elsewhere(&a->work, o->arg)) {
+        sl_free(a);
+        return false;
+    }
+    c->away = a;
+    c->due_ns = UINT64_MAX;
+    sl_conn_handshake_over(c);
+    sl_watch_stop(&c->watch);
+    return true;
+}
+
+void sl_conn_handshake(sl_conn *c)
+{
+    const char *why = "";
+    if (c->io.ops == NULL ? !begin(c) : must_wait(c->shard))
+        return;
+    sl_tls_step step = sl_tls_handshake(&c->io, &why);
+    if (step == SL_TLS_COSTLY) {
+        if (send_away(c))
+            return;
+        step = sl_tls_handshake(&c->io, &why);
+    }
+    stepped(c, step, why, sl_tls_failure());
 }
 
 void sl_conn_handshake_late(sl_conn *c)

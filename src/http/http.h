@@ -203,6 +203,12 @@ typedef struct sl_http_h2_options {
 } sl_http_h2_options;
 void sl_http_h2_options_default(sl_http_h2_options *o);
 
+/* Something to do on another thread; `room` is for whoever carries it there. */
+typedef struct sl_http_work {
+    void (*run)(struct sl_http_work *work);
+    void *room[8];
+} sl_http_work;
+
 typedef struct sl_http_options {
     sl_http_limits limits;
     sl_http_h2_options h2; /* all zeros: the defaults, but any number of PINGs */
@@ -240,6 +246,10 @@ typedef struct sl_http_options {
     /* (optional) Is this peer a proxy that is believed when it says, in the PROXY protocol and in
      * front of everything else, for whom it connects? Loop thread. */
     bool (*is_proxy)(sl_str peer, void *arg);
+    /* (optional) Sees to it that work->run(work) is called on another thread, soon and once. False:
+     * nobody is free, and it is done here. Loop thread. Work that was taken must have been run
+     * before sl_http_free. */
+    bool (*elsewhere)(sl_http_work *work, void *arg);
     /* (optional) The address speaks TLS, with these certificates; sl_http_listen takes a
      * reference. */
     struct sl_tls *tls;

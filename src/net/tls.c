@@ -42,6 +42,7 @@ typedef struct tls_conn {
     int error;         /* errno of the socket's last failure */
     unsigned retry_n;  /* bytes of the record that waits for the socket; 0: none */
     bool established;  /* the handshake is over */
+    bool tells_costly; /* ... is to stop before what costs most */
     bool more;         /* read() has something to do without the socket */
     bool wants_write;  /* ... waits to be writable, to go on reading */
     bool broken, shut; /* no further record may be written */
@@ -316,7 +317,7 @@ bool sl_tls_open(sl_tls *tls, sl_io *io)
     t->tls = sl_tls_acquire(tls);
     t->set = sl_tls_set_acquire(tls);
     t->ssl = sl_fault_hit(SL_FAULT_ALLOC) ? NULL : SSL_new(t->set->ctx[0]);
-    BIO *b = t->ssl ? new_bio(t) : NULL;
+    BIO *b = t->ssl && SSL_set_app_data(t->ssl, t) == 1 ? new_bio(t) : NULL;
     if (b == NULL) {
         ERR_clear_error();
         free_conn(t);
@@ -436,6 +437,28 @@ static sl_tls_step established(tls_conn *t, const char **why)
     return SL_TLS_DONE;
 }
 
+void sl_tls_tell_costly(sl_io *io)
+{
+    tls_conn *t = io->state;
+    t->tells_costly = true;
+}
+
+int sl_tls_heard_hello(SSL *ssl, int *alert, void *unused)
+{
+    tls_conn *t = SSL_get_app_data(ssl);
+    const unsigned char *p;
+    size_t n;
+    (void)alert;
+    (void)unused;
+    if (!t->tells_costly)
+        return SSL_CLIENT_HELLO_SUCCESS;
+    t->tells_costly = false;
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_psk, &p, &n) == 1 ||
+        (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_session_ticket, &p, &n) == 1 && n > 0))
+        return SSL_CLIENT_HELLO_SUCCESS;
+    return SSL_CLIENT_HELLO_RETRY;
+}
+
 sl_tls_step sl_tls_handshake(sl_io *io, const char **why)
 {
     tls_conn *t = io->state;
@@ -447,6 +470,8 @@ sl_tls_step sl_tls_handshake(sl_io *io, const char **why)
     t->wants_write = e == SSL_ERROR_WANT_WRITE;
     if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
         return SL_TLS_AGAIN;
+    if (e == SSL_ERROR_WANT_CLIENT_HELLO_CB)
+        return SL_TLS_COSTLY;
     unsigned long queued =
         ERR_peek_last_error(); /* what it means for TLS comes after what it was */
     const char *reason = reason_of(e, queued);

@@ -73,7 +73,15 @@ int64_t sl_tls_not_after(sl_tls *t, int i);
 /* Puts TLS on a socket. False: no memory; *io is as it was. */
 bool sl_tls_open(sl_tls *t, sl_io *io) SL_MUST_CHECK;
 
-typedef enum sl_tls_step { SL_TLS_FAILED = -1, SL_TLS_AGAIN, SL_TLS_DONE } sl_tls_step;
+typedef enum sl_tls_step {
+    SL_TLS_FAILED = -1,
+    SL_TLS_AGAIN,
+    SL_TLS_DONE,
+    SL_TLS_COSTLY /* only after sl_tls_tell_costly */
+} sl_tls_step;
+/* The handshake is to say so, once, before its key exchange and signature (0.15 ms and more): the
+ * next call may be made on another thread. One that would resume a session does not stop. */
+void sl_tls_tell_costly(sl_io *io);
 /* Goes on with the handshake. FAILED: an alert has been sent where there is one; *why (may be NULL)
  * is one of a few words for counting (SL_TLS_REASONS). */
 sl_tls_step sl_tls_handshake(sl_io *io, const char **why);

@@ -151,6 +151,7 @@ static sl_code new_context(sl_tls *t, sl_tls_set *s, int i, const sl_tls_options
     if (rc == SL_OK) {
         if (s->alpn_n > 0)
             SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, s);
+        SSL_CTX_set_client_hello_cb(ctx, sl_tls_heard_hello, NULL);
         SSL_CTX_set_tlsext_servername_callback(ctx, choose_certificate);
         SSL_CTX_set_tlsext_servername_arg(ctx, s);
         s->cert[i] = SSL_CTX_get0_certificate(ctx);

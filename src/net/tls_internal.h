@@ -47,6 +47,8 @@ void sl_tickets_init(sl_tickets *t);
 void sl_tickets_fini(sl_tickets *t);
 /* The context's tickets are sealed with these keys. False: no memory. */
 bool sl_tickets_use(sl_tickets *t, SSL_CTX *ctx);
+/* tls.c: OpenSSL's client_hello_cb of a connection's SSL. */
+int sl_tls_heard_hello(SSL *ssl, int *alert, void *unused);
 
 /* ---- tls_peer.c: the names in a client's certificate ---- */
 

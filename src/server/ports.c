@@ -22,6 +22,28 @@ static int most_connections(const sl_flags *f)
     return left < (rlim_t)f->max_connections ? (int)left : f->max_connections;
 }
 
+/* ---- steps of TLS handshakes, on workers that have nothing else to do ---- */
+
+_Static_assert(sizeof(sl_job) <= sizeof(((sl_http_work *)0)->room), "a job fits into the work");
+
+static void run_work(sl_job *job, sl_code verdict)
+{
+    sl_http_work *work = (sl_http_work *)((char *)job - offsetof(sl_http_work, room));
+    (void)verdict; /* it is done in any case */
+    work->run(work);
+}
+
+static bool elsewhere(sl_http_work *work, void *arg)
+{
+    sl_workers *workers = ((sl_server *)((char *)arg - offsetof(sl_server, api)))->workers;
+    sl_job *job = (sl_job *)work->room;
+    sl_status st;
+    *job = (sl_job){.run = run_work};
+    return sl_workers_idle(workers) && sl_workers_submit(workers, job, &st) == SL_OK;
+}
+
+/* ---- limits ---- */
+
 static void http_options(sl_server *s, bool for_grpc, sl_http_options *o)
 {
     const sl_flags *f = s->flags;
@@ -33,6 +55,7 @@ static void http_options(sl_server *s, bool for_grpc, sl_http_options *o)
                            .on_connect = sl_api_on_connect,
                            .on_disconnect = sl_api_on_disconnect,
                            .is_proxy = sl_api_is_proxy,
+                           .elsewhere = elsewhere,
                            .arg = &s->api};
     o->listener = for_grpc ? SL_ON_GRPC : SL_ON_REST;
     sl_http_limits_default(&o->limits);
@@ -160,6 +183,7 @@ sl_code sl_ports_open_admin(sl_server *s, sl_status *st)
     o.on_connect = NULL; /* networks are looked at with each request */
     o.on_disconnect = NULL;
     o.is_proxy = NULL;
+    o.elsewhere = NULL;
     o.listener = SL_ON_ADMIN;
     o.family = NULL;
     o.arg = &s->admin;

@@ -188,6 +188,195 @@ static void of_many_handshakes_a_turn_has_one_step(void **state)
     }
 }
 
+/* ---- handshakes elsewhere ---- */
+
+static sl_http_work *taken[8];
+static int n_taken, most_taken;
+
+static bool take(sl_http_work *work, void *arg)
+{
+    (void)arg;
+    if (n_taken == most_taken)
+        return false;
+    taken[n_taken++] = work;
+    return true;
+}
+
+static void run_taken(void)
+{
+    for (int i = 0; i < n_taken; i++)
+        taken[i]->run(taken[i]);
+    n_taken = 0;
+}
+
+static secure *make_with_others(void (*change)(sl_http_limits *))
+{
+    secure *s = make(change);
+    s->http->server->opts.elsewhere = take;
+    n_taken = 0;
+    most_taken = 8;
+    return s;
+}
+
+static void the_first_step_is_made_where_there_is_time(void **state)
+{
+    (void)state;
+    enum { N = 3 };
+    secure *s = make_with_others(NULL);
+    client c[N];
+    most_taken = 2;
+    for (int i = 0; i < N; i++) {
+        c[i] = dial(s);
+        assert_int_equal(SSL_do_handshake(c[i].ssl), -1);
+        turn(s->http);
+    }
+    assert_int_equal(n_taken, 2);
+    assert_int_equal(answered(c, N), 1); /* the third, for nobody was free */
+    run_taken();
+    assert_int_equal(answered(c, N), N);
+    most_taken = 0;
+    for (int i = 0; i < N; i++) {
+        assert_true(shake(&c[i]));
+        assert_non_null(strstr(ask_text(&c[i], GET), "\r\n\r\nGET /a"));
+        hang_up(&c[i]);
+    }
+    unmake(s);
+}
+
+static void one_handshake(sl_http_limits *l)
+{
+    l->max_handshakes = 1;
+}
+
+/* Resuming costs little, with either version. */
+static void who_resumes_stays(void **state)
+{
+    (void)state;
+    secure *s = make_with_others(NULL);
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        client c = dial(s);
+        SSL_set_max_proto_version(c.ssl, version);
+        SSL_do_handshake(c.ssl);
+        turn(s->http);
+        assert_int_equal(n_taken, 1);
+        run_taken();
+        assert_true(shake(&c));
+        ask_text(&c, GET);
+        SSL_SESSION *session = SSL_SESSION_dup(SSL_get_session(c.ssl)); /* the end spoils its own */
+        hang_up(&c);
+        c = dial(s);
+        SSL_set_max_proto_version(c.ssl, version);
+        SSL_set_session(c.ssl, session);
+        assert_true(shake(&c));
+        assert_int_equal(n_taken, 0);
+        assert_int_equal(SSL_session_reused(c.ssl), 1);
+        SSL_SESSION_free(session);
+        hang_up(&c);
+    }
+    unmake(s);
+}
+
+/* Nobody looks at it while it is away. */
+static void who_is_away_is_neither_cut_nor_closed(void **state)
+{
+    (void)state;
+    secure *s = make_with_others(one_handshake);
+    sl_http_server *v = s->http->server;
+    client c = dial(s);
+    SSL_do_handshake(c.ssl);
+    turn(s->http);
+    assert_int_equal(n_taken, 1);
+    client other = dial(s); /* would cut it, if it were there */
+    SSL_do_handshake(other.ssl);
+    turn(s->http);
+    v->opts.limits.max_connections = 1;
+    assert_false(sl_crowd_make_room(&v->shards[0])); /* both are away */
+    pass_time(s->http, 3600 * SECOND);
+    assert_int_equal(atomic_load(&v->n_conns), 2);
+    assert_int_equal(n_taken, 2);
+    run_taken();
+    turn(s->http);
+    pass_time(s->http, SECOND); /* now its time is over */
+    assert_int_equal(atomic_load(&v->n_conns), 0);
+    hang_up(&c);
+    hang_up(&other);
+    unmake(s);
+}
+
+static void what_goes_wrong_there_is_told_here(void **state)
+{
+    (void)state;
+    secure *s = make_with_others(NULL);
+    sl_http_server *v = s->http->server;
+    int fd = connect_client(s->http);
+    send_bytes(s->http, fd, "\x16\x03\x01\x00\x05hello", 10);
+    receive(s->http, fd);
+    assert_true(s->http->text_n > 0); /* an alert; none of it was costly */
+    assert_int_equal(n_taken, 0);
+    close(fd);
+    turn(s->http);
+    client c = dial(s);
+    SSL_set_ciphersuites(c.ssl, "TLS_AES_128_CCM_SHA256"); /* which nobody here speaks */
+    SSL_do_handshake(c.ssl);
+    turn(s->http);
+    assert_int_equal(n_taken, 1);
+    run_taken();
+    turn(s->http);
+    assert_false(shake(&c));
+    hang_up(&c);
+    assert_int_equal(atomic_load(&v->n_conns), 0);
+    c = dial(s); /* leaves meanwhile */
+    SSL_do_handshake(c.ssl);
+    turn(s->http);
+    hang_up(&c);
+    assert_int_equal(atomic_load(&v->n_conns), 1);
+    run_taken();
+    turn(s->http);
+    assert_int_equal(atomic_load(&v->n_conns), 0);
+    c = dial(s); /* comes back when the loop cannot watch it */
+    SSL_do_handshake(c.ssl);
+    turn(s->http);
+    fail_call("epoll_ctl", 1, ENOMEM);
+    run_taken();
+    turn(s->http);
+    fail_call(NULL, 0, 0);
+    assert_int_equal(atomic_load(&v->n_conns), 0);
+    hang_up(&c);
+    unmake(s);
+}
+
+static void a_drain_waits_for_who_is_away(void **state)
+{
+    (void)state;
+    secure *s = make_with_others(NULL);
+    client c = dial(s);
+    SSL_do_handshake(c.ssl);
+    turn(s->http);
+    sl_http_drain(s->http->server, fx_drained, s->http);
+    turn(s->http);
+    assert_false(s->http->drained);
+    run_taken();
+    turn(s->http);
+    assert_true(shake(&c)); /* its request may be on its way already */
+    assert_non_null(strstr(ask_text(&c, GET), "\r\n\r\nGET /a"));
+    assert_true(s->http->drained);
+    hang_up(&c);
+    unmake(s);
+}
+
+static void at_the_end_who_is_away_is_forgotten(void **state)
+{
+    (void)state;
+    secure *s = make_with_others(NULL);
+    client c = dial(s);
+    SSL_do_handshake(c.ssl);
+    turn(s->http);
+    SSL_free(c.ssl);
+    close(c.fd);
+    run_taken(); /* nobody turns the loop any more */
+    unmake(s);
+}
+
 static void requests_sent_ahead_are_answered_in_their_order(void **state)
 {
     client c = dial(*state);
@@ -521,6 +710,12 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         T(requests_are_served_on_one_connection),
         T(of_many_handshakes_a_turn_has_one_step),
+        cmocka_unit_test(the_first_step_is_made_where_there_is_time),
+        cmocka_unit_test(who_resumes_stays),
+        cmocka_unit_test(who_is_away_is_neither_cut_nor_closed),
+        cmocka_unit_test(what_goes_wrong_there_is_told_here),
+        cmocka_unit_test(a_drain_waits_for_who_is_away),
+        cmocka_unit_test(at_the_end_who_is_away_is_forgotten),
         T(requests_sent_ahead_are_answered_in_their_order),
         T(large_bodies_go_both_ways),
         T(a_request_in_single_bytes_is_served),
