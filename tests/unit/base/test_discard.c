@@ -28,7 +28,7 @@ static void discard_many(void)
 {
     sl_discard(NULL, 0);
     sl_discard(NULL, 100 * (size_t)MB);
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 10; i++) {
         sl_discard(block(100), 100);
         sl_discard(block(4 * MB - 1), 4 * MB - 1);
         sl_discard(block(4 * MB), 4 * MB);
