@@ -27,7 +27,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 
-enum { LOOK_MS = 100, PIECE = 128 << 10, LARGE = 4 << 20, SMALL = 64 << 10 };
+enum { LOOK_MS = 100, PIECE = 64 << 10, LARGE = 4 << 20, SMALL = 64 << 10 };
 
 typedef struct held {
     struct held *next;

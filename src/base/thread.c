@@ -176,7 +176,7 @@ bool sl_thread_is_nice(void)
 
 void sl_thread_rest(void)
 {
-    const uint64_t turn_ns = 50000;
+    const uint64_t turn_ns = 30000;
     uint64_t work;
     if (!nice_one || (work = read_ns(CLOCK_THREAD_CPUTIME_ID)) - turn_began_ns < turn_ns)
         return;

@@ -34,7 +34,7 @@ void sl_thread_end_prompt(void);
 /* Has the calling thread been nice? */
 bool sl_thread_is_nice(void);
 
-/* A thread that has been nice calls this often, 50 us apart or so: no priority keeps
+/* A thread that has been nice calls this often, 30 us apart or so: no priority keeps
  * others from waiting for it, on kernels that look only with the next tick. It
  * rests in proportion to how busy those are that answer requests, fifteen times as long as it works
  * at most: what it reads pushes what requests need out of the caches that all processors share, and
