@@ -150,6 +150,7 @@ typedef struct request {
     sl_str body;
     int version;      /* of HTTP; 0: 11 */
     bool undecodable; /* the body was said to be gzip */
+    bool packed;      /* it is, and too much for a loop */
     bool stays;       /* a stream: ask() does not wait for its end, and `body` comes in pieces */
     bool later;       /* ask() does not wait for the reply */
     int takes_s;      /* so long, by the fake clock, until the body is there */
@@ -207,7 +208,9 @@ typedef struct world {
     uint64_t spent_ns;  /* what the loop is said to have spent */
     atomic_ulong spent; /* what it was told */
     size_t unsent;
-    bool leaves;     /* the client does, when it is sent something */
+    bool leaves; /* the client does, when it is sent something */
+    sl_body unpacked;
+    bool no_room;    /* for what is unpacked */
     const void *own; /* the test's */
 } world;
 
@@ -282,6 +285,20 @@ void sl_http_reply_posted(sl_http_call *call)
 size_t sl_http_unsent(const sl_http_call *call)
 {
     return ((const world *)call->reserved[0])->unsent;
+}
+
+bool sl_http_unpack(sl_http_call *call)
+{
+    world *w = call->reserved[0];
+    if (!call->body_packed)
+        return true;
+    call->body_packed = false;
+    if (w->no_room)
+        return false;
+    call->body_undecodable = sl_gunzip(call->body, 1 << 20, &w->unpacked) != SL_OK;
+    call->body_buffer = w->unpacked.buffer;
+    call->body = (sl_str){w->unpacked.n ? w->unpacked.buffer->data : NULL, w->unpacked.n};
+    return true;
 }
 
 void sl_http_spend(sl_http_call *call, uint64_t ns)
@@ -361,6 +378,7 @@ static inline void close_call(world *w)
     if (w->body.data != NULL)
         sl_buffer_release(&w->body);
     assert_null(w->body.data);
+    sl_body_reset(&w->unpacked);
     sl_arena_reset(&w->arena);
     w->timer = NULL;
     w->unsent = 0;
@@ -393,6 +411,7 @@ static inline void open_call(world *w, const request *q)
         w->call.body_buffer = &w->body;
     }
     w->call.body_undecodable = q->undecodable;
+    w->call.body_packed = q->packed;
 }
 
 static inline void await_reply(world *w)

@@ -114,6 +114,18 @@ static inline sl_text oip_message(const char *model, const char *version, int n)
 
 /* ---- frames ---- */
 
+/* `t` becomes gzip, which must be shorter. */
+static inline void pack(sl_text *t)
+{
+    sl_chain c = {0};
+    sl_chain_add(&c, t->p, t->n);
+    assert_true(sl_gzip_chain(&c));
+    assert_true(c.size < t->n);
+    sl_chain_copy(&c, t->p);
+    t->n = c.size;
+    sl_chain_reset(&c);
+}
+
 /* `t` becomes a message in its frame; packed by gzip if that is asked for. */
 static inline void put_in_frame(sl_text *t, bool packed)
 {

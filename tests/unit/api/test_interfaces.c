@@ -307,6 +307,36 @@ static void a_large_body_is_decoded_on_a_worker(void **state)
     assert_int_equal(atomic_load(&engine_does.runs), runs);
 }
 
+/* Whatever its size: http/ has found that much may come out. */
+static void a_packed_body_is_unpacked_where_it_is_decoded(void **state)
+{
+    world *w = *state;
+    asked a;
+    prepare(way_of(w), LARGE, "m", "", &a);
+    pack(&a.body);
+    a.q.body = as_str(&a.body);
+    a.q.packed = true;
+    for (int workers = 0; workers < 2; workers++) {
+        if (workers)
+            employ(w, 1);
+        ask(w, &a.q);
+        succeeds(w, "");
+        a.q.body.n--;
+        ask(w, &a.q);
+        fails(w, SL_INVALID_ARGUMENT, "cannot be decompressed");
+        a.q.body.n++;
+        w->no_room = true;
+        ask(w, &a.q);
+        fails(w, SL_UNAVAILABLE, SL_HTTP_NO_ROOM);
+        w->no_room = false;
+    }
+    occupy(w);
+    ask(w, &a.q);
+    fails(w, SL_UNAVAILABLE, "overloaded");
+    let_go(w);
+    sl_text_fini(&a.body);
+}
+
 static void a_model_that_is_not_cheap_runs_on_a_worker(void **state)
 {
     world *w = *state;
@@ -538,6 +568,9 @@ int main(void)
         EACH(an_answer_says_who_gave_it_and_to_which_request),
         EACH(what_the_model_does_wrong_is_the_answer),
         EACH(a_large_body_is_decoded_on_a_worker),
+        BY(a_packed_body_is_unpacked_where_it_is_decoded, "REST", rest),
+        BY(a_packed_body_is_unpacked_where_it_is_decoded, "REST in protobuf", protobuf),
+        BY(a_packed_body_is_unpacked_where_it_is_decoded, "the Open Inference Protocol", oip),
         EACH(a_model_that_is_not_cheap_runs_on_a_worker),
         EACH(a_loop_that_has_done_enough_hands_over),
         EACH(when_the_queue_is_full_nothing_waits),

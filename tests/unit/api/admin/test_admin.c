@@ -1,5 +1,5 @@
 /* test_admin.c - the interface for those who run the server, from a request's head to the reply */
-#include "unit/api/fixture.h"
+#include "unit/api/messages.h"
 
 static sl_code rc_of_reload; /* with which a reload ends */
 
@@ -95,6 +95,27 @@ static void the_report_of_a_reload_is_the_answer_whether_it_went_well_or_not(voi
     says(w, 503, "is starting, or is about to end");
     ask(w, &(request)Q(GET, "/sluice/v1/models", NULL, ""));
     says(w, 200, "models");
+}
+
+static void a_configuration_may_come_packed(void **state)
+{
+    world *w = *state;
+    sl_text t = {0};
+    for (int i = 0; i < 100; i++)
+        sl_text_puts(&t, "abc");
+    pack(&t);
+    request q = {
+        .method = SL_HTTP_POST, .target = "/sluice/v1/config", .body = {t.p, t.n}, .packed = true};
+    ask(w, &q);
+    says(w, 200, "text: abcabc");
+    w->no_room = true;
+    ask(w, &q);
+    says(w, 503, SL_HTTP_NO_ROOM);
+    w->no_room = false;
+    q.body.n--;
+    ask(w, &q);
+    says(w, 400, "cannot be decompressed");
+    sl_text_fini(&t);
 }
 
 static void when_the_queue_is_full_nothing_waits(void **state)
@@ -282,6 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(every_request_gets_its_answer),
         T(the_report_of_a_reload_is_the_answer_whether_it_went_well_or_not),
+        T(a_configuration_may_come_packed),
         T(when_the_queue_is_full_nothing_waits),
         T(only_a_loopback_address_is_asked_without_identities),
         T(a_guard_without_identities_lets_in_who_is_here),

@@ -162,6 +162,32 @@ static void a_model_without_versions_is_in_the_index(void **state)
     assert_null(strstr(w->a.body, "m0"));
 }
 
+/* ... and what waits there too long is not begun. */
+static void a_request_for_the_index_that_is_large_is_read_by_a_worker(void **state)
+{
+    world *w = *state;
+    sl_text t = {0};
+    sl_text_puts(&t, "{\"ready\":true,\"x\":[0");
+    for (int i = 0; i < 3000; i++)
+        sl_text_puts(&t, ",0");
+    sl_text_puts(&t, "]}");
+    request q = {.method = SL_HTTP_POST, .target = "/v2/repository/index", .body = as_str(&t)};
+    employ(w, 1);
+    for (int packed = 0; packed < 2; packed++) {
+        if (packed)
+            pack(&t);
+        q.packed = packed;
+        q.body = as_str(&t);
+        q.gone = false;
+        ask(w, &q);
+        says(w, 200, "[{\"name\":\"m\"");
+        q.gone = true;
+        ask(w, &q);
+        says(w, 499, "waited too long");
+    }
+    sl_text_fini(&t);
+}
+
 static void versions_are_in_the_index(void **state)
 {
     world *w = *state;
@@ -283,6 +309,7 @@ int main(void)
         T(a_wrong_method_is_told_the_right_one),
         T(a_server_that_starts_or_drains_says_so),
         T(a_model_on_demand_is_ready_until_it_cannot_be_had),
+        T(a_request_for_the_index_that_is_large_is_read_by_a_worker),
         T(versions_are_in_the_index),
         T(a_version_that_goes_says_so),
         T(a_model_without_versions_is_in_the_index),
