@@ -32,6 +32,7 @@
 #include "engine/native/native.h"
 #include "format/json.h"
 #include "format/textpb.h"
+#include "http/gzip.h"
 #include "http/head.h"
 #include "http/timer.h"
 #include "model/manager_internal.h"
@@ -90,6 +91,7 @@ static struct {
     sl_http_header headers[MAX_HEADERS];
     sl_arena arena;
     sl_buffer body;
+    sl_body unpacked;
     sl_http_timer *timer;
     pthread_t loop;
     bool busy;   /* the loop has run models for long */
@@ -170,6 +172,20 @@ void sl_http_reply(sl_http_call *call)
 void sl_http_reply_posted(sl_http_call *call)
 {
     take_reply(call);
+}
+
+bool sl_http_unpack(sl_http_call *call)
+{
+    if (!call->body_packed)
+        return true;
+    call->body_packed = false;
+    sl_code rc = sl_gunzip(call->body, MOST, &now.unpacked);
+    if (rc == SL_RESOURCE_EXHAUSTED)
+        return false;
+    call->body_undecodable = rc != SL_OK;
+    call->body_buffer = now.unpacked.buffer;
+    call->body = (sl_str){now.unpacked.n ? now.unpacked.buffer->data : NULL, now.unpacked.n};
+    return true;
 }
 
 size_t sl_http_unsent(const sl_http_call *call)
@@ -519,6 +535,8 @@ static bool read_request(const uint8_t *in, sl_str text)
             return false;
     char frame[5] = {0, 0, 0, (char)(text.n >> 8), (char)text.n};
     set_body((sl_str){frame, to == GRPC ? sizeof frame : 0}, text);
+    const sl_str *coding = sl_http_header_find(call, "content-encoding");
+    call->body_packed = call->body.n > 0 && to != GRPC && coding && sl_str_is(*coding, "gzip");
     return true;
 }
 
@@ -713,6 +731,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         sl_grpc_reloads_end(&server.grpc);
         check_reply();
     }
+    sl_body_reset(&now.unpacked);
     if (now.body.data != NULL)
         sl_buffer_release(&now.body);
     if (now.body.data != NULL || atomic_load(&server.grpc.running) != 0)
