@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 
-enum { LARGE = 4 << 20 /* as sl_mem_keep */, PIECE = 256 << 10 };
+enum { PIECE = 256 << 10 };
 #define MOST ((size_t)256 << 20)
 
 typedef struct aside {
@@ -64,10 +64,10 @@ static void *run(void *arg)
     return NULL;
 }
 
-void sl_discard(void *p, size_t size)
+void sl_discard_large(void *p, size_t size)
 {
     bool taken = false;
-    if (p != NULL && size >= LARGE && sl_thread_is_prompt()) {
+    if (p != NULL && sl_thread_is_prompt()) {
         pthread_mutex_lock(&lock);
         taken = running && bytes < MOST;
         if (taken) {
