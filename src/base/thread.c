@@ -167,11 +167,23 @@ uint64_t sl_rest_ns(uint64_t worked_ns, unsigned busy_percent)
 
 static _Thread_local bool nice_one;
 static _Thread_local uint64_t turn_began_ns; /* in processor time */
-static _Thread_local sl_busy since_turn;
+static _Thread_local sl_busy since_look;
+static _Thread_local unsigned busy; /* percent, then */
 
 bool sl_thread_is_nice(void)
 {
     return nice_one;
+}
+
+/* How busy those are that answer, as of the last millisecond or so. Within a turn of this thread they may not have
+ * got the processor at all, and would seem to have nothing to do. */
+static unsigned lately_busy(void)
+{
+    const uint64_t window_ns = 1000000;
+    bool first = since_look.wall_ns == 0;
+    if (first || read_ns(CLOCK_MONOTONIC) - since_look.wall_ns >= window_ns)
+        busy = sl_busy_percent(&since_look);
+    return first ? 100 : busy; /* not known yet */
 }
 
 void sl_thread_rest(void)
@@ -180,7 +192,7 @@ void sl_thread_rest(void)
     uint64_t work;
     if (!nice_one || (work = read_ns(CLOCK_THREAD_CPUTIME_ID)) - turn_began_ns < turn_ns)
         return;
-    uint64_t ns = sl_rest_ns(work - turn_began_ns, sl_busy_percent(&since_turn));
+    uint64_t ns = sl_rest_ns(work - turn_began_ns, lately_busy());
     struct timespec rest = {.tv_nsec = (long)ns};
     if (ns != 0)
         nanosleep(&rest, NULL);
