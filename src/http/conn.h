@@ -135,8 +135,7 @@ struct sl_shard {
     struct sl_h2_reserve *reserve;
     sl_ring shakes;
     int n_shakes;
-    uint64_t shake_turn;   /* of the loop, in which handshakes were gone on with last */
-    int n_shaken;          /* ... how many */
+    uint64_t shake_turn;   /* of the loop, in which a handshake was gone on with last */
     sl_ring waiting[2][2]; /* [known][heavy]: connections that may be closed, by age (crowd.c) */
     sl_ring debtors;       /* the one that has not moved for longest first */
     uint64_t tell_ns;      /* when the next line about a client may be logged */

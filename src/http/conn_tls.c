@@ -24,7 +24,6 @@
 #include "base/mem.h"
 #include "http/conn.h"
 
-enum { STEPS_A_TURN = 1 };
 #define TELL_EVERY_NS 1000000000u
 
 /* ---- the log: at most a line a second and loop ---- */
@@ -87,11 +86,9 @@ static void cut_oldest(sl_shard *s)
 static bool must_wait(sl_shard *s)
 {
     uint64_t turn = sl_loop_turn_number(s->loop);
-    if (s->shake_turn != turn) {
-        s->shake_turn = turn;
-        s->n_shaken = 0;
-    }
-    return s->n_shaken++ >= STEPS_A_TURN;
+    bool another = s->shake_turn == turn;
+    s->shake_turn = turn;
+    return another;
 }
 
 static void die(sl_conn *c, const char *counted)
