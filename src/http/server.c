@@ -62,15 +62,6 @@ static void fill_h2_options(sl_http_h2_options *o)
     o->max_ping_strikes = 0;
 }
 
-const sl_str *sl_http_header_find(const sl_http_call *call, const char *name)
-{
-    sl_str wanted = sl_str_of(name);
-    for (int i = 0; i < call->n_headers; i++)
-        if (sl_str_eq_nocase(call->headers[i].name, wanted))
-            return &call->headers[i].value;
-    return NULL;
-}
-
 /* ---- exchanges ---- */
 
 static void free_exchange(sl_exchange *x)

@@ -216,14 +216,6 @@ typedef struct world {
 
 /* ---- http/, as far as it is called ---- */
 
-const sl_str *sl_http_header_find(const sl_http_call *call, const char *name)
-{
-    for (int i = 0; i < call->n_headers; i++)
-        if (sl_str_eq_nocase(call->headers[i].name, sl_str_of(name)))
-            return &call->headers[i].value;
-    return NULL;
-}
-
 const char *sl_http_reason(int status)
 {
     (void)status;
