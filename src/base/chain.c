@@ -8,7 +8,7 @@
 #include "base/discard.h"
 #include "base/mem.h"
 
-enum { FIRST = 1024, LARGEST = 256 * 1024, MANY = 4 << 20 };
+enum { FIRST = 1024, LARGEST = 256 * 1024 };
 
 static void append(sl_chain *c, sl_piece *p)
 {
@@ -42,8 +42,8 @@ char *sl_chain_reserve_slow(sl_chain *c, size_t n)
      * 4 MiB goes on in blocks of that size, which do not stay in the heap afterwards. */
     size_t cap = c->tail && c->tail->cap ? SL_MIN(c->tail->cap * 2, (size_t)LARGEST) : FIRST;
     size_t bytes;
-    if (c->size >= MANY)
-        cap = MANY;
+    if (c->size >= SL_OWN_PAGES)
+        cap = SL_OWN_PAGES;
     if (cap < n)
         cap = n;
     sl_piece *p = c->failed || !sl_add_size(sizeof *p, cap, &bytes) ? NULL : sl_try_malloc(bytes);

@@ -16,15 +16,13 @@
 
 #include "base/mem.h"
 
-enum { SL_DISCARD_FROM = 4 << 20 /* as sl_mem_keep */ };
-
 void sl_discard_large(void *p, size_t size);
 /* Instead of sl_free(p), for a block that may be large and of which `size` bytes are known to be
  * there. Any thread: only those that are prompt (thread.h) lay something aside, and not while more
  * than 256 MB lie there. The contents are lost at once. Accepts NULL. */
 static inline void sl_discard(void *p, size_t size)
 {
-    if (size < SL_DISCARD_FROM)
+    if (size < SL_OWN_PAGES)
         sl_free(p);
     else
         sl_discard_large(p, size);

@@ -62,7 +62,7 @@ void sl_mem_keep(void)
     if (getenv("GLIBC_TUNABLES") != NULL || getenv("MALLOC_TRIM_THRESHOLD_") != NULL ||
         getenv("MALLOC_MMAP_THRESHOLD_") != NULL)
         return;
-    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_MMAP_THRESHOLD, SL_OWN_PAGES);
     mallopt(M_TRIM_THRESHOLD, 16 << 20);
 }
 

@@ -30,6 +30,8 @@ void sl_free(void *p);
  * one. MALLOC_ variables and GLIBC_TUNABLES in the environment have precedence.
  */
 void sl_mem_keep(void);
+/* ... but for blocks from this size on: they have pages of their own, which go back at once. */
+enum { SL_OWN_PAGES = 4 << 20 };
 
 /* *out = a + b (a * b); false and *out untouched if that does not fit. */
 static inline bool sl_add_size(size_t a, size_t b, size_t *out)

@@ -14,7 +14,7 @@
 #include "base/discard.h"
 #include "base/mem.h"
 
-enum { FIRST = 64 * 1024, OWN_PAGES = 4 << 20 /* as sl_mem_keep has it */ };
+enum { FIRST = 64 * 1024 };
 
 static void destroy(sl_buffer *b)
 {
@@ -58,8 +58,8 @@ bool sl_body_grow(sl_body *b, size_t limit)
         return true;
     assert(now <= PTRDIFF_MAX); /* as every block: twice that is a size_t */
     size_t size = now < FIRST ? FIRST : now * 2;
-    if (size > OWN_PAGES / 4) /* from here on it grows without being copied */
-        size = SL_MAX(size, (size_t)OWN_PAGES);
+    if (size > SL_OWN_PAGES / 4) /* from here on it grows without being copied */
+        size = SL_MAX(size, (size_t)SL_OWN_PAGES);
     size = SL_MIN(size, limit);
     return sl_body_charge(b, size - now) && resize(b, size);
 }
