@@ -35,7 +35,7 @@ void sl_thread_end_prompt(void);
 bool sl_thread_is_nice(void);
 
 /* A thread that has been nice calls this often, 30 us apart or so: no priority keeps
- * others from waiting for it, on kernels that look only with the next tick. It
+ * others from waiting for it, where the kernel looks only with the next tick. It
  * rests in proportion to how busy those are that answer requests, fifteen times as long as it works
  * at most: what it reads pushes what requests need out of the caches that all processors share, and
  * no priority helps against that. Where nobody asks it does not rest. Nothing for other threads. */

@@ -68,7 +68,6 @@ typedef struct tf_child {
     sl_tf_control *control;
     pid_t pid;         /* engine->lock; 0: not forked yet */
     uint64_t ready_ns; /* engine->lock; 0: still loads */
-    uint64_t rest_ns;  /* engine->lock; its pace while it loads (protocol.h, PACE) */
     bool hung_up;      /* engine->lock; its socket is closed, its end is awaited */
     /* session->lock */
     bool dead;
@@ -184,9 +183,6 @@ struct tf_engine {
     sl_session *sessions;
     uint64_t last_id;
     struct tf_ops_query *queries;
-    sl_busy busy; /* for the pace of those that load */
-    uint64_t pace_due_ns;
-    uint64_t rest_ns; /* for processes that load, as of SL_TF_PACE */
 };
 
 /* A question about ops (engine.c asks, watch.c hears the answer). engine->lock. */

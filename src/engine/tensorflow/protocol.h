@@ -22,11 +22,11 @@
  *                            UINT64_MAX: the library could not be asked; text = its GraphDef
  *                            version in digits; 0: not known
  *   server -> host   LOAD    session + 4 descriptors: session socket, load parameters, control
- *                            region, the child's stderr; value: as of PACE, to begin with
+ *                            region, the child's stderr; it has a small share of the processors
+ *                            until SERVE
  *                    KILL    session: SIGKILL, if it still lives after `value` nanoseconds, for
  *                            which it gets the smallest share of the processors
- *                    PACE    session: stopped for `value` nanoseconds after each millisecond that
- *                            it has worked, a second at most; 0: not
+ *                    SERVE   session: clients wait for its answers now, its share is that of others
  *                    OPS     session = caller's number + 1 memfd: names of ops, one a line; the
  *                            host writes those that the library lacks over it
  *   child -> server  LOADED  the session can run
@@ -77,7 +77,7 @@
 #include "sluice/tensor.h"
 
 enum {
-    SL_TF_PROTOCOL = 6,
+    SL_TF_PROTOCOL = 7,
     SL_TF_CONTROL_FD = 3, /* where the host finds its socket */
     SL_TF_SLOTS = 64,     /* requests of one session that can be inside TensorFlow at once */
     SL_TF_ALIGN = 64,     /* what TensorFlow wants, lest it copies */
@@ -92,7 +92,6 @@ typedef enum sl_tf_kind {
     SL_TF_ENDED,
     SL_TF_LOAD,
     SL_TF_KILL,
-    SL_TF_PACE,
     SL_TF_OPS,
     SL_TF_LOADED,
     SL_TF_FAILED,

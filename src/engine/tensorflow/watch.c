@@ -24,45 +24,15 @@
 
 static const uint64_t HOST_PATIENCE_NS = 120000000000u; /* opening from a slow disk takes a while */
 static const uint64_t SECOND_NS = 1000000000u;
-static const uint64_t PACE_NS = 10000000u; /* how often processes that load hear how busy it is */
-enum { TURN = 64 };                        /* messages */
+enum { TURN = 64 }; /* messages */
 
 /* ---- children ---- */
 
-static void set_pace(sl_session *s, uint64_t rest_ns)
-{
-    if (rest_ns == s->child->rest_ns)
-        return;
-    sl_tf_msg m = {.kind = SL_TF_PACE, .session = s->id, .value = rest_ns};
-    s->child->rest_ns = rest_ns;
-    sl_tf_send(s->engine->host_socket, &m, NULL, 0);
-}
-
-/* It loads, or is warmed up: nobody waits for its answers. */
-static bool holds_back(const sl_session *s)
-{
-    return s->child != NULL && (s->state == TF_LOADING || !s->serving);
-}
-
 void tf_let_go(sl_session *s)
 {
-    sl_tf_msg m = {.kind = SL_TF_SERVE};
+    sl_tf_msg m = {.kind = SL_TF_SERVE, .session = s->id};
     sl_tf_send(s->child->socket, &m, NULL, 0);
-    set_pace(s, 0);
-}
-
-/* Processes that hold back rest as long as threads that load would. This thread sees to it, for it
- * is not nice: on a busy machine one that is comes too late. */
-static void set_paces(tf_engine *e, uint64_t now)
-{
-    const uint64_t turn_ns = 1000000;
-    if (now < e->pace_due_ns)
-        return;
-    e->pace_due_ns = now + PACE_NS;
-    e->rest_ns = sl_rest_ns(turn_ns, sl_busy_percent(&e->busy));
-    for (sl_session *s = e->sessions; s != NULL; s = s->next)
-        if (holds_back(s))
-            set_pace(s, e->rest_ns);
+    sl_tf_send(s->engine->host_socket, &m, NULL, 0);
 }
 
 static void describe_end(int status, char *out, size_t size)
@@ -268,8 +238,6 @@ static uint64_t tend_session(sl_session *s, uint64_t now)
     tf_engine *e = s->engine;
     if (s->state == TF_NEW && e->host == TF_HOST_UP)
         start_child(s);
-    if (s->state == TF_LOADING)
-        return e->pace_due_ns;
     if (s->state == TF_WAITING && now < s->due_ns)
         return s->due_ns;
     if (s->state == TF_WAITING && e->host == TF_HOST_UP)
@@ -287,14 +255,13 @@ static uint64_t tend_session(sl_session *s, uint64_t now)
         sl_tf_msg m = {.kind = SL_TF_KILL, .session = s->id};
         sl_tf_send(e->host_socket, &m, NULL, 0);
     }
-    return holds_back(s) ? e->pace_due_ns : now + 2 * SECOND_NS;
+    return now + 2 * SECOND_NS;
 }
 
 /* Does what is due; returns when there will be more. */
 static uint64_t tend(tf_engine *e)
 {
     uint64_t now = sl_now_ns(), next = now + 60 * SECOND_NS;
-    set_paces(e, now);
     for (sl_session *s = e->sessions; s != NULL; s = s->next)
         next = earlier(next, tend_session(s, now));
     if (e->host == TF_HOST_WANTED && now >= e->host_due_ns)

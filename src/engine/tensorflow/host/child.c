@@ -40,7 +40,7 @@ static void *map(int fd, size_t size, int protection)
     return p == MAP_FAILED ? NULL : p;
 }
 
-static void take_descriptors(const int fds[4], pid_t host)
+static void take_descriptors(const int fds[4], int turns, pid_t host)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != host)
@@ -52,7 +52,7 @@ static void take_descriptors(const int fds[4], pid_t host)
     dup2(fds[3], 2);
     child.smaps = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
     child.maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-    tf_close_others((int[]){fds[0], fds[1], fds[2], child.smaps, child.maps}, 5);
+    tf_close_others((int[]){fds[0], fds[1], fds[2], child.smaps, child.maps, turns}, 6);
     struct stat s;
     void *blob = fstat(fds[1], &s) == 0 ? map(fds[1], (size_t)s.st_size, PROT_READ) : NULL;
     child.control = map(fds[2], sizeof *child.control, PROT_READ | PROT_WRITE);
@@ -181,9 +181,9 @@ _Noreturn static void listen_to_server(void)
             sl_tf_msg reply = {.kind = SL_TF_MEMORY, .value = memory_used()};
             sl_tf_send(child.socket, &reply, NULL, 0);
         } else if (m.kind == SL_TF_SERVE) {
-            tf_turns_prompt();
+            tf_turns_end();
         } else if (m.kind == SL_TF_END) {
-            tf_turns_short();
+            tf_turns_again();
             tf_give_back(child.maps);
             _exit(0);
         }
@@ -192,8 +192,8 @@ _Noreturn static void listen_to_server(void)
 
 _Noreturn void tf_child_main(const int fds[4], pid_t host)
 {
-    setsid(); /* a share of the processors of its own, see autogroup.h */
-    take_descriptors(fds, host);
+    int turns = tf_turns_begin();
+    take_descriptors(fds, turns, host);
     prctl(PR_SET_NAME, "tensorflow");
     sl_status st;
     if (tf_sandbox(child.params.readable.names, child.params.readable.n, &st))
@@ -202,13 +202,11 @@ _Noreturn void tf_child_main(const int fds[4], pid_t host)
     sl_cond_init(&child.arrived);
     for (int i = 0; i < SL_TF_SLOTS; i++)
         child.workers[i].next_fd = -1;
-    /* Until SERVE, TensorFlow's own threads included. A nice value would do more, but could not be
-     * taken back without privileges. */
-    tf_turns_short();
     load();
     for (int i = 0; i < child.params.n_signatures; i++)
         resolve(&child.params.signatures[i]);
     child.run_options = make_run_options();
+    tf_turns_wait();
     sl_tf_msg m = {.kind = SL_TF_LOADED};
     sl_tf_send(child.socket, &m, NULL, 0);
     listen_to_server();

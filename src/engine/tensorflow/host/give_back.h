@@ -1,10 +1,10 @@
 /*
  * give_back.h - giving the memory of a process back before it ends, in pieces
  *
- * The kernel frees the memory of a process that ends in one go, and takes a processor for it at
- * which it looks for others that are due only with the next tick (PREEMPT_LAZY, up to 4 ms), however
- * nice the process is: half a gigabyte makes requests wait for 50 to 100 ms, a few milliseconds
- * each. Between two system calls it looks at once.
+ * The kernel frees the memory of a process that ends in one go, and looks for others that are due only
+ * with the next tick (up to 4 ms, see turns.h), however nice the process is: half a gigabyte makes
+ * requests wait for 50 to 100 ms, a few milliseconds each. Between two system calls the process
+ * can let them in.
  */
 #ifndef SL_TF_HOST_GIVE_BACK_H
 #define SL_TF_HOST_GIVE_BACK_H

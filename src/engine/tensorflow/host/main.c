@@ -27,8 +27,8 @@
 #include "engine/tensorflow/host/autogroup.h"
 #include "engine/tensorflow/host/child.h"
 #include "engine/tensorflow/host/listing.h"
-#include "engine/tensorflow/host/pace.h"
 #include "engine/tensorflow/host/sandbox.h"
+#include "engine/tensorflow/host/share.h"
 #include "engine/tensorflow/ipc.h"
 
 #ifdef __SANITIZE_THREAD__
@@ -44,7 +44,7 @@ const char *__tsan_default_suppressions(void)
 typedef struct entry {
     pid_t pid;
     uint64_t session;
-    tf_pace pace;
+    tf_share share;
     uint64_t kill_due_ns; /* 0: it is to live */
     uint64_t reap_due_ns; /* 0: it lives */
 } entry;
@@ -121,11 +121,11 @@ static void close_all(const int *fds, int n)
         close(fds[i]);
 }
 
-static void pace_session(uint64_t session, uint64_t rest_ns)
+static void lower_share(uint64_t session, bool lower)
 {
     for (size_t i = 0; i < n_entries; i++)
         if (entries[i].session == session)
-            tf_pace_set(&entries[i].pace, entries[i].pid, SL_MIN(rest_ns, SECOND_NS), sl_now_ns());
+            tf_share_lower(&entries[i].share, entries[i].pid, lower, sl_now_ns());
 }
 
 static void fork_version(const sl_tf_msg *m, int *fds, int n)
@@ -146,6 +146,7 @@ static void fork_version(const sl_tf_msg *m, int *fds, int n)
         close(go[1]);
         while (read(go[0], &none, 1) < 0) /* until the host has opened it, and closes */
             continue;
+        tf_share_begin();
         tf_let_look(false);
         close(go[0]);
         sigprocmask(SIG_SETMASK, &inherited_mask, NULL);
@@ -162,8 +163,8 @@ static void fork_version(const sl_tf_msg *m, int *fds, int n)
         return;
     }
     entries = sl_grow(entries, n_entries, &cap_entries, sizeof *entries);
-    entries[n_entries++] = (entry){.pid = pid, .session = m->session, .pace.autogroup = autogroup};
-    pace_session(m->session, m->value);
+    entries[n_entries++] = (entry){.pid = pid, .session = m->session, .share.autogroup = autogroup};
+    lower_share(m->session, true);
     tell(SL_TF_FORKED, m->session, (uint64_t)pid, "");
 }
 
@@ -182,7 +183,7 @@ static void kill_session(uint64_t session, uint64_t patience_ns)
     uint64_t now = sl_now_ns();
     for (size_t i = 0; i < n_entries; i++)
         if (entries[i].session == session) {
-            tf_pace_end(&entries[i].pace, entries[i].pid, now);
+            tf_share_end(&entries[i].share, entries[i].pid, now);
             entries[i].kill_due_ns = now + SL_MIN(patience_ns, 60 * SECOND_NS);
         }
 }
@@ -194,8 +195,8 @@ static bool bury(entry *e)
     if (waitpid(e->pid, &status, WNOHANG) != e->pid)
         return false;
     tell(SL_TF_ENDED, e->session, (uint64_t)status, "");
-    if (e->pace.autogroup != 0)
-        close(e->pace.autogroup);
+    if (e->share.autogroup != 0)
+        close(e->share.autogroup);
     *e = entries[--n_entries];
     return true;
 }
@@ -251,7 +252,7 @@ static struct timespec *keep_all(struct timespec *wait)
             continue;
         next = SL_MIN(next, keep_end(e, now));
         if (e->reap_due_ns == 0)
-            next = SL_MIN(next, tf_pace_keep(&e->pace, e->pid, now));
+            next = SL_MIN(next, tf_share_keep(&e->share, e->pid, now));
         i++;
     }
     if (next == UINT64_MAX)
@@ -273,8 +274,8 @@ static bool handle_message(void)
         ask_library(&m, fds, n);
     else if (m.kind == SL_TF_KILL)
         kill_session(m.session, m.value);
-    else if (m.kind == SL_TF_PACE)
-        pace_session(m.session, m.value);
+    else if (m.kind == SL_TF_SERVE)
+        lower_share(m.session, false);
     return true;
 }
 

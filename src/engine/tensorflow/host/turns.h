@@ -1,21 +1,40 @@
 /*
- * turns.h - how long the threads of a process may keep a processor while others want it
+ * turns.h - how long the threads of a process that loads may keep a processor while others want it
  *
- * Linux looks at a thread that wakes up only when the one that runs has had its turn, which by default is
- * 3 ms. From Linux 6.12 on a thread may ask for shorter ones: it gives the processor up sooner, and gets it
- * sooner when it wakes up. Here both count: who loads is to keep it for a moment only, and who answers is
- * not to wait for the one who loads. Where the kernel knows of no such thing only the policy counts.
+ * Linux decides whether a thread that wakes up comes before the one that runs at that moment only, by
+ * who has had more than his share lately, and looks again with the next tick: up to 4 ms later. A thread
+ * that answers requests, and has just worked, loses then, however small the share of the one that
+ * loads is. So who loads lets go by itself, each 100 us, in the middle of whatever code of
+ * TensorFlow's it is: a timer sends its thread a signal, the handler calls sched_yield().
  *
- * Source: sched_setattr(2); "sched/eevdf: Allow shorter slices", Linux 6.12.
+ * A thread that waits would be woken by it, and is left alone: the thread that loads, or runs a request
+ * of the warm-up, looks now and then which others of its process work, and those are interrupted, too,
+ * until they have nothing to do.
+ *
+ * What TensorFlow waits in is restarted (SA_RESTART), or restarts by itself; sleeps and polls end early.
+ *
+ * Source: timer_create(2), SIGEV_THREAD_ID; sched_yield(2).
  */
 #ifndef SL_TF_HOST_TURNS_H
 #define SL_TF_HOST_TURNS_H
 
-/* The calling thread, and those that it starts: batch work in the shortest turns. A kernel that
- * refuses does not matter. */
-void tf_turns_short(void);
+/* In a process that has one thread yet, before it confines itself: opens what says of its threads, a
+ * descriptor that is to stay open. The calling thread gives way from here on. -1: nobody does. */
+int tf_turns_begin(void);
 
-/* All threads of the calling process: ordinary work, in the shortest turns. */
-void tf_turns_prompt(void);
+/* The calling thread works, and gives way meanwhile, or has done so and is going to wait. Nothing
+ * after tf_turns_end(). */
+void tf_turns_work(void);
+void tf_turns_wait(void);
+
+/* The calling thread has begun to work, and is interrupted until it has nothing to do. */
+void tf_turns_join(void);
+
+/* Clients wait for answers now: nobody gives way any more, and all threads have the shortest turns there
+ * are (sl_thread_short_turns). */
+void tf_turns_end(void);
+
+/* The calling thread gives way again, for good: no request will come. */
+void tf_turns_again(void);
 
 #endif

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "engine/tensorflow/host/child.h"
+#include "engine/tensorflow/host/turns.h"
 #include "engine/tensorflow/ipc.h"
 
 tf_view *tf_view_map(int fd, size_t size)
@@ -93,7 +94,9 @@ void *tf_worker_main(void *arg)
     for (;;) {
         wait_for_request(slot);
         map_region(w, slot);
+        tf_turns_work();
         tf_serve(w);
+        tf_turns_wait();
         sl_tf_hand_over(&slot->state, SL_TF_REPLY, &slot->server_sleeps);
     }
     return NULL;

@@ -1,9 +1,8 @@
-/* host/pace.c, autogroup.c, turns.c, read.c and give_back.c: what keeps a process that loads, or ends, from
+/* host/share.c, autogroup.c, turns.c, read.c and give_back.c: what keeps a process that loads, or ends, from
  * taking the processors. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,13 +14,14 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "engine/tensorflow/host/autogroup.h"
 #include "engine/tensorflow/host/give_back.h"
-#include "engine/tensorflow/host/pace.h"
+#include "engine/tensorflow/host/share.h"
 #include "engine/tensorflow/host/turns.h"
 
 enum { MS = 1000000 };
@@ -42,122 +42,6 @@ static void end_worker(pid_t pid)
 {
     kill(pid, SIGKILL);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
-}
-
-/* Waits until the system says so, which takes as long as it takes. */
-static void becomes_stopped(pid_t pid)
-{
-    int status;
-    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
-    assert_true(WIFSTOPPED(status));
-}
-
-static void goes_on(pid_t pid)
-{
-    int status;
-    assert_int_equal(waitpid(pid, &status, WCONTINUED), pid);
-    assert_true(WIFCONTINUED(status));
-}
-
-/* Lets it work until its turn is over; then it is `now` there. */
-static uint64_t until_stopped(tf_pace *p, pid_t pid, uint64_t now)
-{
-    for (uint64_t next = now; !p->stopped; next = tf_pace_keep(p, pid, now))
-        now = next;
-    becomes_stopped(pid);
-    return now;
-}
-
-static void who_has_no_pace_runs_freely(void **state)
-{
-    (void)state;
-    tf_pace p = {0};
-    assert_true(tf_pace_keep(&p, getpid(), 5) == UINT64_MAX);
-}
-
-static void it_works_for_a_turn_and_rests_in_proportion(void **state)
-{
-    (void)state;
-    pid_t pid = start_worker();
-    tf_pace p = {0};
-    tf_pace_set(&p, pid, 10 * MS, 1000 * MS);
-    assert_false(p.stopped);
-    uint64_t now = until_stopped(&p, pid, 1000 * MS);
-    assert_true(now > 1000 * MS);
-    uint64_t rest = p.due_ns - now;
-    assert_true(rest >= 2 * MS && rest <= 200 * MS); /* it has worked half a turn, or more */
-    assert_true(tf_pace_keep(&p, pid, p.due_ns - 1) == p.due_ns && p.stopped);
-    assert_true(tf_pace_keep(&p, pid, p.due_ns) > p.due_ns - MS && !p.stopped);
-    goes_on(pid);
-    until_stopped(&p, pid, p.due_ns);
-    end_worker(pid);
-}
-
-static void who_may_run_freely_again_goes_on_at_once(void **state)
-{
-    (void)state;
-    pid_t pid = start_worker();
-    tf_pace p = {0};
-    tf_pace_set(&p, pid, 10 * MS, 0);
-    uint64_t now = until_stopped(&p, pid, 0);
-    tf_pace_set(&p, pid, 0, now);
-    goes_on(pid);
-    assert_false(p.stopped);
-    assert_true(tf_pace_keep(&p, pid, now + 1000 * MS) == UINT64_MAX);
-    end_worker(pid);
-}
-
-static void another_pace_does_not_end_the_rest(void **state)
-{
-    (void)state;
-    pid_t pid = start_worker();
-    tf_pace p = {0};
-    tf_pace_set(&p, pid, 10 * MS, 0);
-    uint64_t now = until_stopped(&p, pid, 0), due = p.due_ns;
-    tf_pace_set(&p, pid, 2 * MS, now);
-    assert_true(p.stopped && p.due_ns == due);
-    end_worker(pid); /* stopped as it is */
-}
-
-static void who_does_not_work_is_not_stopped(void **state)
-{
-    (void)state;
-    int ends[2];
-    char c = 0;
-    assert_int_equal(pipe(ends), 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (write(ends[1], &c, 1) == 1)
-            pause();
-        _exit(1);
-    }
-    assert_int_equal(read(ends[0], &c, 1), 1); /* what it took to begin does not count */
-    tf_pace p = {0};
-    tf_pace_set(&p, pid, 10 * MS, 0);
-    for (uint64_t now = 0, i = 0; i < 1000; i++) {
-        now = tf_pace_keep(&p, pid, now);
-        assert_false(p.stopped);
-    }
-    end_worker(pid);
-    close(ends[0]);
-    close(ends[1]);
-}
-
-static void a_process_that_has_ended_does_no_harm(void **state)
-{
-    (void)state;
-    pid_t pid = fork();
-    if (pid == 0)
-        _exit(0);
-    siginfo_t info;
-    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
-    tf_pace p = {0};
-    tf_pace_set(&p, pid, 10 * MS, 0);
-    for (uint64_t now = 0, i = 0; i < 100; i++)
-        now = tf_pace_keep(&p, pid, now);
-    tf_pace_set(&p, pid, 0, 0);
-    end_worker(pid);
 }
 
 /* ---- the share of its session ---- */
@@ -199,70 +83,93 @@ static pid_t start_leader(void)
 
 /* The kernel lets who has no privileges change one every tenth of a second: so it may take some
  * turns. */
-static void until_share_is(tf_pace *p, pid_t pid, bool lowered)
+static void until_share_is(tf_share *s, pid_t pid, int nice)
 {
-    for (uint64_t now = 0; p->lowered != lowered; now += 20 * MS) {
-        tf_pace_keep(p, pid, now);
+    for (uint64_t now = 0; s->is != nice; now += 20 * MS) {
+        tf_share_keep(s, pid, now);
         usleep(1000);
     }
 }
 
-static void who_has_a_pace_has_the_smallest_share_until_it_is_free_again(void **state)
+enum { LOADING = 15 };
+
+static void who_loads_has_a_small_share_until_it_serves(void **state)
 {
     (void)state;
     pid_t pid = start_leader();
-    tf_pace p = {.autogroup = tf_autogroup_open(pid)};
+    tf_share s = {.autogroup = tf_autogroup_open(pid)};
     bool there = share_of(pid) == 0;
-    assert_int_equal(p.autogroup != 0, there);
-    tf_pace_set(&p, pid, 10 * MS, 0);
+    assert_int_equal(s.autogroup != 0, there);
+    tf_share_lower(&s, pid, true, 0);
     if (there)
-        until_share_is(&p, pid, true);
-    assert_int_equal(share_of(pid), there ? TF_NICEST : -1);
-    tf_pace_set(&p, pid, 0, 0);
-    until_share_is(&p, pid, false);
+        until_share_is(&s, pid, LOADING);
+    assert_int_equal(share_of(pid), there ? LOADING : -1);
+    tf_share_lower(&s, pid, false, 0);
+    if (there)
+        until_share_is(&s, pid, 0);
     assert_int_equal(share_of(pid), there ? 0 : -1);
-    assert_true(tf_pace_keep(&p, pid, 0) == UINT64_MAX);
+    assert_true(tf_share_keep(&s, pid, 0) == UINT64_MAX);
     end_worker(pid);
     if (there)
-        close(p.autogroup);
+        close(s.autogroup);
 }
 
-static void who_is_to_end_has_the_smallest_share_and_is_not_stopped(void **state)
+static void who_is_to_end_has_the_smallest_share_for_good(void **state)
 {
     (void)state;
     pid_t pid = start_leader();
-    tf_pace p = {.autogroup = tf_autogroup_open(pid)};
-    bool there = p.autogroup != 0;
-    tf_pace_set(&p, pid, 10 * MS, 0);
-    kill(pid, SIGSTOP);
-    becomes_stopped(pid);
-    p.stopped = true;
-    tf_pace_end(&p, pid, 0);
-    goes_on(pid);
+    tf_share s = {.autogroup = tf_autogroup_open(pid)};
+    bool there = s.autogroup != 0;
+    tf_share_end(&s, pid, 0);
     if (there)
-        until_share_is(&p, pid, true);
-    tf_pace_set(&p, pid, 10 * MS, 0); /* nobody paces it any more */
-    assert_true(p.rest_ns == 0 && tf_pace_keep(&p, pid, 1000 * MS) == UINT64_MAX);
+        until_share_is(&s, pid, TF_NICEST);
+    tf_share_lower(&s, pid, false, 0);
+    assert_true(tf_share_keep(&s, pid, 1000 * MS) == UINT64_MAX);
     assert_int_equal(share_of(pid), there ? TF_NICEST : -1);
     end_worker(pid);
     if (there)
-        close(p.autogroup);
+        close(s.autogroup);
 }
 
 static void the_share_of_a_session_is_its_leaders(void **state)
 {
     (void)state;
     pid_t pid = start_worker();
-    tf_pace p = {.autogroup = tf_autogroup_open(pid)};
-    if (p.autogroup != 0) {
-        assert_int_equal(tf_autogroup_nice(p.autogroup, pid, 0), EAGAIN);
-        tf_pace_set(&p, pid, 10 * MS, 0);
-        assert_false(p.lowered);
-        assert_true(p.share_due_ns > 0 && tf_pace_keep(&p, pid, 0) <= p.share_due_ns);
-        close(p.autogroup);
+    tf_share s = {.autogroup = tf_autogroup_open(pid)};
+    if (s.autogroup != 0) {
+        assert_int_equal(tf_autogroup_nice(s.autogroup, pid, 0), EAGAIN);
+        tf_share_lower(&s, pid, true, 0);
+        assert_int_equal(s.is, 0);
+        assert_true(s.due_ns > 0 && tf_share_keep(&s, pid, 0) == s.due_ns);
+        close(s.autogroup);
     }
     end_worker(pid);
     assert_int_equal(tf_autogroup_open(pid), 0); /* there is no such process */
+}
+
+static int in_another_process(int (*what)(void))
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(what());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int begin_a_session(void)
+{
+    bool there = share_of(getpid()) >= 0;
+    tf_share_begin(); /* with privileges at once; without, it may be too soon after the test before */
+    return getsid(0) == getpid() && (!there || geteuid() != 0 || share_of(getpid()) == LOADING) ? 0
+                                                                                                : 1;
+}
+
+static void a_session_begins_with_the_share_of_one_that_loads(void **state)
+{
+    (void)state;
+    assert_int_equal(in_another_process(begin_a_session), 0);
 }
 
 static void giving_way_is_having_the_smallest_share(void **state)
@@ -282,57 +189,133 @@ static void giving_way_is_having_the_smallest_share(void **state)
     assert_int_equal(status, 0);
 }
 
-/* ---- turns ---- */
+/* ---- turns: that a thread is interrupted shows in its sleep, which ends early ---- */
 
-typedef struct waiting {
-    int ends[2];
-    _Atomic pid_t tid;
-} waiting;
-
-static void *waits(void *arg)
+static bool is_interrupted(void)
 {
-    waiting *w = arg;
-    char c;
-    w->tid = gettid();
-    return read(w->ends[0], &c, 1) < 0 ? w : NULL;
+    struct timespec t = {.tv_sec = 2};
+    return nanosleep(&t, NULL) != 0 && errno == EINTR;
 }
 
-/* In a process of its own, whose threads are few. */
-static int change_turns(void)
+static bool sleeps_well(void)
 {
-    waiting w = {.tid = 0};
-    pthread_t thread;
-    tf_turns_short();
-    if (sched_getscheduler(0) != SCHED_BATCH || pipe(w.ends) != 0 ||
-        pthread_create(&thread, NULL, waits, &w) != 0)
+    struct timespec t = {.tv_nsec = 20 * MS};
+    return nanosleep(&t, NULL) == 0;
+}
+
+/* What was sent last may come yet. */
+static bool sleeps_soon(void)
+{
+    int tries = 0;
+    while (!sleeps_well() && tries < 1000)
+        tries++;
+    return tries < 1000;
+}
+
+static int take_turns(void)
+{
+    tf_turns_wait(); /* nothing yet */
+    if (tf_turns_begin() < 0 || !is_interrupted() || !is_interrupted())
         return 1;
-    while (w.tid == 0)
-        usleep(100);
-    if (sched_getscheduler(w.tid) != SCHED_BATCH)
+    tf_turns_wait();
+    tf_turns_wait();
+    if (!sleeps_soon())
         return 2;
-    tf_turns_prompt();
-    if (sched_getscheduler(w.tid) != SCHED_OTHER || sched_getscheduler(0) != SCHED_OTHER)
+    tf_turns_work();
+    if (!is_interrupted())
         return 3;
-    close(w.ends[1]);
-    pthread_join(thread, NULL);
-    return 0;
+    tf_turns_end();
+    if (!sleeps_soon())
+        return 4;
+    tf_turns_work();
+    tf_turns_join();
+    if (!sleeps_well())
+        return 5;
+    tf_turns_again();
+    return is_interrupted() ? 0 : 6;
 }
 
-static int in_another_process(int (*what)(void))
-{
-    int status;
-    pid_t pid = fork();
-    if (pid == 0)
-        _exit(what());
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
-static void short_turns_are_inherited_and_taken_back_from_all(void **state)
+static void who_works_is_interrupted_until_clients_wait(void **state)
 {
     (void)state;
-    assert_int_equal(in_another_process(change_turns), 0);
+    assert_int_equal(in_another_process(take_turns), 0);
+}
+
+static _Atomic int phase;
+
+static void *works_then_sleeps(void *arg)
+{
+    struct timespec moment = {.tv_nsec = 3 * MS};
+    (void)arg;
+    do
+        for (volatile unsigned i = 0; i < 3000000; i++)
+            continue;
+    while (nanosleep(&moment, NULL) == 0); /* until somebody has seen that it works */
+    phase = sleeps_soon() ? 1 : -1;        /* and has nothing to do any more */
+    return NULL;
+}
+
+static void *joins_then_sleeps(void *arg)
+{
+    (void)arg;
+    tf_turns_join();
+    phase = is_interrupted() && sleeps_soon() ? 1 : -1;
+    return NULL;
+}
+
+static int others(void *(*what)(void *))
+{
+    pthread_t thread;
+    if (tf_turns_begin() < 0 || pthread_create(&thread, NULL, what, NULL) != 0)
+        return 1;
+    while (phase == 0)
+        is_interrupted();
+    tf_turns_end();
+    pthread_join(thread, NULL);
+    return phase == 1 ? 0 : 2;
+}
+
+static int one_that_works(void)
+{
+    return others(works_then_sleeps);
+}
+
+static int one_that_joins(void)
+{
+    return others(joins_then_sleeps);
+}
+
+static void other_threads_are_interrupted_while_they_work(void **state)
+{
+    (void)state;
+    assert_int_equal(in_another_process(one_that_works), 0);
+    assert_int_equal(in_another_process(one_that_joins), 0);
+}
+
+static void *joins(void *arg)
+{
+    tf_turns_join();
+    return arg;
+}
+
+/* More threads than there are places, one after the other: all of them come to an end. */
+static int many_threads(void)
+{
+    if (tf_turns_begin() < 0)
+        return 1;
+    for (int i = 0; i < 100; i++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, joins, NULL) != 0)
+            return 2;
+        pthread_join(thread, NULL);
+    }
+    return is_interrupted() ? 0 : 3;
+}
+
+static void more_threads_than_places_do_no_harm(void **state)
+{
+    (void)state;
+    assert_int_equal(in_another_process(many_threads), 0);
 }
 
 /* ---- give_back.c ---- */
@@ -437,7 +420,7 @@ static void what_cannot_be_read_says_why(void **state)
     errno = 0;
     assert_int_equal(pread(-1, &c, 1, 0), -1);
     assert_int_equal(errno, EBADF);
-    assert_int_equal(pread(-1, (void *)4096, LARGE, 0), -1); /* no place for large pages, either */
+    assert_int_equal(pread(-1, (void *)4096, LARGE, 0), -1);
     assert_int_equal(errno, EBADF);
     int fd = memfd_create("x", 0);
     assert_int_equal(pread(fd, &c, 1, -1), -1);
@@ -448,17 +431,14 @@ static void what_cannot_be_read_says_why(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(who_has_no_pace_runs_freely),
-        cmocka_unit_test(it_works_for_a_turn_and_rests_in_proportion),
-        cmocka_unit_test(who_may_run_freely_again_goes_on_at_once),
-        cmocka_unit_test(another_pace_does_not_end_the_rest),
-        cmocka_unit_test(who_does_not_work_is_not_stopped),
-        cmocka_unit_test(a_process_that_has_ended_does_no_harm),
-        cmocka_unit_test(who_has_a_pace_has_the_smallest_share_until_it_is_free_again),
-        cmocka_unit_test(who_is_to_end_has_the_smallest_share_and_is_not_stopped),
+        cmocka_unit_test(who_loads_has_a_small_share_until_it_serves),
+        cmocka_unit_test(who_is_to_end_has_the_smallest_share_for_good),
         cmocka_unit_test(the_share_of_a_session_is_its_leaders),
+        cmocka_unit_test(a_session_begins_with_the_share_of_one_that_loads),
         cmocka_unit_test(giving_way_is_having_the_smallest_share),
-        cmocka_unit_test(short_turns_are_inherited_and_taken_back_from_all),
+        cmocka_unit_test(who_works_is_interrupted_until_clients_wait),
+        cmocka_unit_test(other_threads_are_interrupted_while_they_work),
+        cmocka_unit_test(more_threads_than_places_do_no_harm),
         cmocka_unit_test(large_memory_goes_back_and_the_rest_stays),
         cmocka_unit_test(what_is_no_list_of_memory_is_passed_over),
         cmocka_unit_test(reading_in_pieces_is_reading),
