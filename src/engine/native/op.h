@@ -142,9 +142,12 @@ bool sl_opdef_is_stateful(sl_str op);
 #define SL_OP_FAMILIES(X)                                                                \
     X(array_shape)    /* Identity Shape Reshape ExpandDims Squeeze ... */                \
     X(array_move)     /* Transpose ConcatV2 Pack Split Tile BroadcastTo ReverseV2 ... */ \
+    X(array_turn)     /* Roll ReverseSequence */                                         \
     X(array_slice)    /* Slice StridedSlice */                                           \
     X(array_gather)   /* GatherV2 GatherNd ScatterNd ... */                              \
-    X(array_make)     /* Fill Range ZerosLike OneHot Where Unique TopKV2 ... */          \
+    X(array_make)     /* Fill Range ZerosLike OneHot Where TopKV2 ... */                 \
+    X(unique)         /* Unique UniqueV2 UniqueWithCounts ... */                         \
+    X(search)         /* LowerBound UpperBound InTopKV2 HistogramFixedWidth */           \
     X(array_pad)      /* Pad MirrorPad DepthToSpace SpaceToBatchND ... */                \
     X(cast)           /* Cast Bitcast */                                                 \
     X(math_unary)     /* elementwise, one operand; activations too */                    \
@@ -154,6 +157,8 @@ bool sl_opdef_is_stateful(sl_str op);
     X(scan)           /* Cumsum Cumprod, segment sums */                                 \
     X(linear)         /* MatMul BatchMatMulV2 BiasAdd Einsum */                          \
     X(einsum)         /* Einsum */                                                       \
+    X(rnn)            /* LSTMBlockCell BlockLSTM GRUBlockCell */                         \
+    X(ctc)            /* CTCGreedyDecoder */                                             \
     X(nn)             /* Softmax batch norm LRN */                                       \
     X(conv)           /* Conv2D DepthwiseConv2dNative */                                 \
     X(conv_transpose) /* Conv2DBackpropInput */                                          \
@@ -168,11 +173,14 @@ bool sl_opdef_is_stateful(sl_str op);
     X(quant)          /* FakeQuantWithMinMaxVars ... */                                  \
     X(detect)         /* NonMaxSuppression */                                            \
     X(string_split)   /* StringSplit StringNGrams */                                     \
+    X(string_join)    /* ReduceJoin UnsortedSegmentJoin */                               \
+    X(base64)         /* EncodeBase64 DecodeBase64 */                                    \
     X(regex)          /* RegexReplace RegexFullMatch */                                  \
     X(picture)        /* DecodeJpeg DecodePng DecodeImage */                               \
     X(ragged)         /* RaggedTensorToTensor */                                         \
     X(count)          /* Bincount DenseBincount RaggedBincount */                        \
     X(matrix)         /* MatrixBandPart, diagonals */                                    \
+    X(vector)         /* Cross L2Loss Diag DiagPart */                                   \
     X(sparse_rows)    /* SparseReshape SparseFillEmptyRows SparseSegmentSum ... */       \
     X(state)          /* variables, Assert, NoOp */                                      \
     X(table)          /* lookup tables */

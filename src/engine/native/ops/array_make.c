@@ -1,10 +1,9 @@
 /*
- * array_make.c - ops that make something new: Fill, Range, OneHot, Where, Unique, TopKV2
+ * array_make.c - ops that make something new: Fill, Empty, Range, LinSpace, OneHot, Where, TopKV2
  */
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/map.h"
 #include "engine/native/kernels/copy.h"
 #include "engine/native/kernels/half.h"
 #include "engine/native/ops/ops.h"
@@ -16,7 +15,7 @@ static void repeat(const sl_tensor *out, const void *value)
     sl_kernel_copy(out->data, value, &d, 1, element);
 }
 
-/* ---- Fill, ZerosLike, OnesLike, Empty ---- */
+/* ---- Fill, ZerosLike, OnesLike ---- */
 
 static sl_code fill_configure(sl_op_node *n, sl_status *st)
 {
@@ -119,6 +118,38 @@ static sl_code ones_run(sl_op_call *c, sl_status *st)
     return SL_OK;
 }
 
+/* ---- Empty (shape): zeros, whether or not the graph cares ---- */
+
+static sl_code empty_configure(sl_op_node *n, sl_status *st)
+{
+    sl_code rc = sl_ops_check(n, 1, SL_T(INT32), st);
+    sl_dtype t = sl_node_type(n->source, "dtype", SL_DT_INVALID);
+    if (!rc && !sl_types_has(SL_T_PLAIN, t))
+        rc = sl_ops_unsupported(t, st);
+    if (!rc)
+        n->out_types[0] = t;
+    return rc;
+}
+
+static sl_code empty_shape(sl_op_call *c, sl_status *st)
+{
+    const sl_tensor *dims = &c->in[0];
+    sl_shape_buf b;
+    if (dims->rank != 1)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "shape must be a vector of int32, got shape %s",
+                       sl_ops_shape(dims, &b));
+    c->out[0].rank = 0;
+    for (int64_t i = 0; i < dims->dims[0]; i++) {
+        int64_t d = sl_ops_int(dims, i);
+        if (d < 0)
+            return sl_fail(st, SL_INVALID_ARGUMENT, "Dimension %lld must be >= 0", (long long)d);
+        sl_code rc = sl_ops_push_dim(&c->out[0], d, st);
+        if (rc)
+            return rc;
+    }
+    return sl_ops_check_size(&c->out[0], st);
+}
+
 /* ---- Range ---- */
 
 static sl_code range_configure(sl_op_node *n, sl_status *st)
@@ -182,6 +213,56 @@ static sl_code range_run(sl_op_call *c, sl_status *st)
         for (int64_t i = 0; i < n; i++, v += d)
             sl_ops_set_int(out, i, (int64_t)v);
     }
+    return SL_OK;
+}
+
+/* ---- LinSpace (start, stop, number) ---- */
+
+static sl_code lin_configure(sl_op_node *n, sl_status *st)
+{
+    sl_code rc = sl_ops_check(n, 3, SL_T(FLOAT) | SL_T(DOUBLE), st);
+    if (!rc)
+        rc = sl_ops_check_same(n, 0, 2, st);
+    if (!rc)
+        rc = sl_ops_check_input(n, 2, SL_T_INDEX, st);
+    if (!rc)
+        n->out_types[0] = n->in_types[0];
+    return rc;
+}
+
+static sl_code lin_shape(sl_op_call *c, sl_status *st)
+{
+    static const char *const names[] = {"start", "stop", "num"};
+    sl_shape_buf b;
+    for (int i = 0; i < 3; i++)
+        if (c->in[i].rank != 0)
+            return sl_fail(st, SL_INVALID_ARGUMENT, "%s must be a scalar, not shape %s", names[i],
+                           sl_ops_shape(&c->in[i], &b));
+    int64_t n = sl_ops_int(&c->in[2], 0);
+    if (n <= 0)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "Requires num > 0: %lld", (long long)n);
+    c->out[0].rank = 1;
+    c->out[0].dims[0] = n;
+    return sl_ops_check_size(&c->out[0], st);
+}
+
+#define LIN(name, type)                                                         \
+    static void name(const type *start, const type *stop, type *out, int64_t n) \
+    {                                                                           \
+        const type step = n > 1 ? (*stop - *start) / (type)(n - 1) : 0;         \
+        for (int64_t i = 0; i < n; i++)                                         \
+            out[i] = i && i == n - 1 ? *stop : *start + step * (type)i;         \
+    }
+LIN(lin_f, float)
+LIN(lin_d, double)
+
+static sl_code lin_run(sl_op_call *c, sl_status *st)
+{
+    (void)st;
+    if (c->out[0].dtype == SL_DT_FLOAT)
+        lin_f(c->in[0].data, c->in[1].data, c->out[0].data, c->out[0].dims[0]);
+    else
+        lin_d(c->in[0].data, c->in[1].data, c->out[0].data, c->out[0].dims[0]);
     return SL_OK;
 }
 
@@ -315,84 +396,6 @@ static sl_code where_run(sl_op_call *c, sl_status *st)
         to += in->rank;
     }
     return rc;
-}
-
-/* ---- Unique, UniqueWithCounts: first-seen order ---- */
-
-static sl_code unique_configure(sl_op_node *n, sl_status *st)
-{
-    sl_code rc = sl_ops_check(n, 1, SL_T_PLAIN, st);
-    if (rc)
-        return rc;
-    sl_dtype index = sl_node_type(n->source, "out_idx", SL_DT_INT32);
-    if (!sl_types_has(SL_T_INDEX, index))
-        return sl_ops_unsupported(index, st);
-    n->out_types[0] = n->in_types[0];
-    for (int k = 1; k < n->n_out; k++)
-        n->out_types[k] = index;
-    return SL_OK;
-}
-
-static sl_str key_of(const sl_tensor *t, int64_t i, size_t element)
-{
-    if (t->dtype == SL_DT_STRING)
-        return ((const sl_str *)t->data)[i];
-    return (sl_str){(const char *)t->data + (size_t)i * element, element};
-}
-
-static sl_code unique_fill(sl_op_call *c, sl_map *seen, int64_t *first, int64_t *found,
-                           sl_status *st)
-{
-    const sl_tensor *in = &c->in[0];
-    size_t element = sl_dtype_size(in->dtype);
-    for (int64_t i = 0; i < in->dims[0]; i++) {
-        sl_str key = key_of(in, i, element);
-        uintptr_t at = (uintptr_t)sl_map_get(seen, key);
-        if (at == 0) {
-            first[*found] = i;
-            at = (uintptr_t)++ * found;
-            if (!sl_map_try_set(seen, key, (void *)at))
-                return sl_ops_no_memory(st);
-        }
-        sl_ops_set_int(&c->out[1], i, (int64_t)at - 1);
-    }
-    return SL_OK;
-}
-
-static sl_code unique_run(sl_op_call *c, sl_status *st)
-{
-    const sl_tensor *in = &c->in[0];
-    size_t element = sl_dtype_size(in->dtype);
-    if (in->rank != 1)
-        return sl_fail(st, SL_INVALID_ARGUMENT, "unique expects a 1D vector.");
-    sl_ops_same_shape(&c->out[1], in);
-    sl_code rc = sl_ops_make(c, 1, st);
-    int64_t found = 0, n = in->dims[0];
-    int64_t *first = sl_arena_try_alloc(c->arena, (size_t)(n ? n : 1) * sizeof *first);
-    if (first == NULL)
-        return sl_ops_no_memory(st);
-    sl_map seen = {NULL, 0, 0};
-    if (!rc)
-        rc = unique_fill(c, &seen, first, &found, st);
-    sl_map_fini(&seen);
-    for (int k = 0; k < c->node->n_out && !rc; k++)
-        if (k != 1) {
-            c->out[k].rank = 1;
-            c->out[k].dims[0] = found;
-            rc = sl_ops_make(c, k, st);
-        }
-    for (int64_t i = 0; !rc && i < found; i++)
-        memcpy((char *)c->out[0].data + (size_t)i * element,
-               (const char *)in->data + (size_t)first[i] * element, element);
-    if (rc || c->node->n_out < 3)
-        return rc;
-    if (c->out[2].size)
-        memset(c->out[2].data, 0, c->out[2].size);
-    for (int64_t i = 0; i < n; i++) {
-        int64_t at = sl_ops_int(&c->out[1], i);
-        sl_ops_set_int(&c->out[2], at, sl_ops_int(&c->out[2], at) + 1);
-    }
-    return SL_OK;
 }
 
 /* ---- InvertPermutation ---- */
@@ -564,13 +567,13 @@ static sl_code topk_run(sl_op_call *c, sl_status *st)
 
 const sl_op sl_ops_array_make[] = {
     {"Fill", 0, 1 << 0, fill_configure, fill_shape, fill_run, NULL},
+    {"Empty", 0, 1 << 0, empty_configure, empty_shape, zeros_run, NULL},
     {"ZerosLike", 0, 0, like_configure, sl_ops_shape_like_first, zeros_run, NULL},
     {"OnesLike", 0, 0, like_configure, sl_ops_shape_like_first, ones_run, NULL},
     {"Range", 0, 1 << 0 | 1 << 1 | 1 << 2, range_configure, range_shape, range_run, NULL},
+    {"LinSpace", 0, 1 << 2, lin_configure, lin_shape, lin_run, NULL},
     {"OneHot", 0, 1 << 1, one_hot_configure, one_hot_shape, one_hot_run, NULL},
     {"Where", SL_OP_MAKES, 0, where_configure, NULL, where_run, NULL},
-    {"Unique", SL_OP_MAKES, 0, unique_configure, NULL, unique_run, NULL},
-    {"UniqueWithCounts", SL_OP_MAKES, 0, unique_configure, NULL, unique_run, NULL},
     {"InvertPermutation", 0, 0, invert_configure, invert_shape, invert_run, NULL},
     {"TopKV2", 0, 1 << 1, topk_configure, topk_shape, topk_run, NULL},
     {0},

@@ -93,6 +93,33 @@ FLOATS(sigmoid, sl_vsigmoid(x), 1.0 / (1.0 + exp(-x)))
 FLOATS(erf, sl_verf(x), erf(x))
 FLOATS(erfc, sl_verfc(x), erfc(x))
 LIBM(lgamma, lgamma)
+/*
+ * Digamma. Below zero by reflection, psi(x) = psi(1 - x) - pi / tan(pi x), where whole numbers are
+ * poles; then upwards to where the asymptotic series is exact, psi(x) = psi(x + 1) - 1 / x.
+ */
+static double digamma(double x)
+{
+    double sum = 0;
+    if (x <= 0) {
+        double whole = floor(x), rest = x - whole;
+        if (rest == 0)
+            return (double)NAN;
+        rest = rest > 0.5 ? rest - 1 : rest; /* tan has period 1 here, and is exact near 0 */
+        sum = rest == 0.5 ? 0 : -M_PI / tan(M_PI * rest);
+        x = 1 - x;
+    }
+    for (; x < 10; x++)
+        sum -= 1 / x;
+    double z = 1 / (x * x);
+    double series =
+        z *
+        (1.0 / 12 -
+         z * (1.0 / 120 -
+              z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * (691.0 / 32760 - z / 12))))));
+    return sum + log(x) - 0.5 / x - series;
+}
+UNARY_PLAIN(digamma_f, float, float, digamma((double)x))
+UNARY_PLAIN(digamma_d, double, double, digamma(x))
 FLOATS(floor, floorf(x), floor(x))
 FLOATS(ceil, ceilf(x), ceil(x))
 FLOATS(rint, rintf(x), rint(x)) /* to even: the rounding mode is never changed */
@@ -168,6 +195,7 @@ static const unary_kernel kernels[] = {
     K_FLOAT("Erf", erf),
     K_FLOAT("Erfc", erfc),
     K_FLOAT("Lgamma", lgamma),
+    K_FLOAT("Digamma", digamma),
     K_FLOAT("Floor", floor),
     K_FLOAT("Ceil", ceil),
     K_FLOAT("Rint", rint),
@@ -281,13 +309,16 @@ static sl_code unary_run(sl_op_call *c, sl_status *st)
     }
 
 const sl_op sl_ops_math_unary[] = {
-    OP("Abs"),        OP("Neg"),     OP("Sign"),       OP("Square"),     OP("Relu"),
-    OP("Relu6"),      OP("Invert"),  OP("LogicalNot"), OP("Sqrt"),       OP("Rsqrt"),
-    OP("Reciprocal"), OP("Inv"),     OP("Exp"),        OP("Expm1"),      OP("Log"),
-    OP("Log1p"),      OP("Sin"),     OP("Cos"),        OP("Tan"),        OP("Asin"),
-    OP("Acos"),       OP("Atan"),    OP("Sinh"),       OP("Cosh"),       OP("Asinh"),
-    OP("Acosh"),      OP("Atanh"),   OP("Tanh"),       OP("Sigmoid"),    OP("Erf"),
-    OP("Erfc"),       OP("Lgamma"),  OP("Floor"),      OP("Ceil"),       OP("Rint"),
-    OP("Round"),      TEST("IsNan"), TEST("IsInf"),    TEST("IsFinite"), OP("LeakyRelu"),
-    OP("Elu"),        OP("Selu"),    OP("Softplus"),   OP("Softsign"),   {0},
+    OP("Abs"),     OP("Neg"),     OP("Sign"),       OP("Square"),
+    OP("Relu"),    OP("Relu6"),   OP("Invert"),     OP("LogicalNot"),
+    OP("Sqrt"),    OP("Rsqrt"),   OP("Reciprocal"), OP("Inv"),
+    OP("Exp"),     OP("Expm1"),   OP("Log"),        OP("Log1p"),
+    OP("Sin"),     OP("Cos"),     OP("Tan"),        OP("Asin"),
+    OP("Acos"),    OP("Atan"),    OP("Sinh"),       OP("Cosh"),
+    OP("Asinh"),   OP("Acosh"),   OP("Atanh"),      OP("Tanh"),
+    OP("Sigmoid"), OP("Erf"),     OP("Erfc"),       OP("Lgamma"),
+    OP("Floor"),   OP("Ceil"),    OP("Rint"),       OP("Round"),
+    TEST("IsNan"), TEST("IsInf"), TEST("IsFinite"), OP("LeakyRelu"),
+    OP("Elu"),     OP("Selu"),    OP("Softplus"),   OP("Softsign"),
+    OP("Digamma"), {0},
 };
