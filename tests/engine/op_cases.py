@@ -931,6 +931,198 @@ case("DecodePng", [one(pngs["RGB 8"][:60] + b"x" + pngs["RGB 8"][61:])], "damage
 case("DecodePng", [one(png(1, 1, 8, 3, [3], palette=b"abc"))], "outside of its palette")
 case("DecodePng", [one(b"\x89PNG\r\n\x1a\n")], "its first bytes")
 
+# ---- colours ----
+paints = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 1, 1], [1, 0, 1], [0, 0, 0], [1, 1, 1], [.5, .5, .5],
+                   [.2, .7, .7], [-.5, .2, .1], [-1, -2, -3], [200, 100, 50], [.3, .1, .2], [.1, .3, .2]], F)
+turns = np.concatenate([rng.random((20, 3)), [[0, 1, 1], [1, 1, 1], [1.5, .5, 1], [-.25, .5, 1], [.5, 2, 1], [.5, -1, 1]]])
+for op, values in (("RGBToHSV", paints), ("HSVToRGB", turns)):
+    case(op, [values.astype(F)])
+    case(op, [values.astype(D)], "double")
+    case(op, [rng.random((2, 5, 3, 3)).astype(F)], "images")
+    case(op, [rng.random(3).astype(F)], "one pixel")
+    case(op, [np.zeros((0, 4, 3), F)], "empty")
+    case(op, [rnd(2, 4)], "4 channels")
+    case(op, [rnd(2, 0)], "no channels")
+    case(op, [F(1)], "scalar")
+picture = rng.random((2, 5, 3, 3)).astype(F)
+for factor in (0, .5, 1, 2.5, -1):
+    case("AdjustContrastv2", [picture, F(factor)], str(factor))
+    case("AdjustSaturation", [picture, F(factor)], str(factor))
+    case("AdjustSaturation", [paints.reshape(1, 5, 3, 3), F(factor)], "colours, %s" % factor)
+for delta in (0, .1, .5, -.3, 1, -1, 7.25, -7.25, 1 / 6, 100):
+    case("AdjustHue", [picture, F(delta)], str(delta))
+    case("AdjustHue", [paints.reshape(1, 5, 3, 3), F(delta)], "colours, %s" % delta)
+case("AdjustContrastv2", [rnd(7, 5, 1), F(2)], "one channel")
+case("AdjustContrastv2", [rnd(2, 2, 3, 4, 5), F(2)], "5-D")
+case("AdjustContrastv2", [rnd(1, 1, 1), F(2)], "one number")
+case("AdjustContrastv2", [rnd(1, 9, 9, 2, lo=0, hi=255), F(1.5)], "bytes")
+for op in ("AdjustContrastv2", "AdjustHue", "AdjustSaturation"):
+    case(op, [rnd(3, 4, 3, t=H), F(.5)], "half")
+    case(op, [rnd(4, 3, 3), F(.5)], "3-D")
+    case(op, [np.zeros((0, 4, 4, 3), F), F(.5)], "empty")
+    case(op, [np.zeros((2, 0, 4, 3), F), F(.5)], "no rows")
+    case(op, [rnd(4, 3), F(.5)], "rank")
+    case(op, [rnd(4, 3, 3), np.array([.5], F)], "vector")
+    case(op, [rnd(4, 3, 4), F(.5)], "4 channels")
+
+# ---- pieces of images ----
+image = rnd(2, 5, 7, 3)
+areas = np.array([[0, 0, 1, 1], [.1, .2, .8, .7], [-.3, .5, 1.2, 1.4], [.9, .8, .1, .2], [.5, .5, .5, .5], [2, 2, 3, 3]], F)
+of = ints(0, 1, 0, 1, 1, 0)
+for method in (b"bilinear", b"nearest"):
+    for size in ((4, 3), (1, 1), (1, 4), (5, 7), (9, 11)):
+        case("CropAndResize", [image, areas, of, ints(*size)], "%s %s" % (method.decode(), size), method=method)
+    case("CropAndResize", [image, areas, of, ints(3, 3)], method.decode() + ", outside", method=method, extrapolation_value=-1.5)
+    for t in (U8, I8, U16, I16, I32, I64, H, B, D):
+        case("CropAndResize", [rnd(2, 4, 5, 2, t=t, lo=-100, hi=100), areas, of, ints(3, 4)],
+             "%s %s" % (method.decode(), t.__name__), method=method)
+case("CropAndResize", [rnd(1, 3, 3, 70), areas[:2], ints(0, 0), ints(2, 2)], "deep")
+case("CropAndResize", [rnd(1, 3, 3, 70, t=H), areas[:2], ints(0, 0), ints(2, 2)], "deep half")
+case("CropAndResize", [rnd(1, 1, 1, 2), areas, of * 0, ints(3, 2)], "one pixel")
+case("CropAndResize", [image, np.zeros((0, 4), F), np.zeros(0, I32), ints(2, 2)], "no boxes")
+case("CropAndResize", [rnd(1, 3, 3, 0), areas[:2], ints(0, 0), ints(2, 2)], "no channels")
+case("CropAndResize", [np.zeros((0, 3, 3, 1), F), np.zeros((0, 4), F), np.zeros(0, I32), ints(2, 2)], "no images")
+case("CropAndResize", [np.zeros((0, 3, 3, 1), F), areas[:1], ints(0), ints(2, 2)], "no images for a box")
+case("CropAndResize", [image, np.array([[nan, 0, 1, 1]], F), ints(0), ints(2, 2)], "nan")
+case("CropAndResize", [image, np.array([[0, 0, inf, 1]], F), ints(0), ints(2, 2)], "inf")
+case("CropAndResize", [image, areas[:1], ints(2), ints(2, 2)], "index")
+case("CropAndResize", [image, areas[:1], ints(-1), ints(2, 2)], "negative index")
+case("CropAndResize", [image, areas[:1], ints(0), ints(0, 2)], "size")
+case("CropAndResize", [image, areas[:1], ints(0), ints(2)], "sizes")
+case("CropAndResize", [image, areas[:1], ints(0), np.array([[2, 2]], I32)], "rank of size")
+case("CropAndResize", [image, areas[:2], ints(0), ints(2, 2)], "boxes")
+case("CropAndResize", [image, areas[:1, :3], ints(0), ints(2, 2)], "columns")
+case("CropAndResize", [image, areas[0], ints(0), ints(2, 2)], "rank of boxes")
+case("CropAndResize", [image, areas[:1], np.array([[0]], I32), ints(2, 2)], "rank of index")
+case("CropAndResize", [image[0], areas[:1], ints(0), ints(2, 2)], "rank")
+case("CropAndResize", [np.zeros((1, 0, 3, 1), F), areas[:1], ints(0), ints(2, 2)], "no rows")
+for padding in ("SAME", "VALID"):
+    for k, s, r in ((1, 1, 1), (3, 2, 1), (2, 3, 2), (3, 1, 2)):
+        case("ExtractImagePatches", [image], "%s %s" % (padding, (k, s, r)), ksizes=[1, k, k, 1], strides=[1, s, s, 1],
+             rates=[1, r, r, 1], padding=padding)
+    window = dict(ksizes=[1, 2, 3, 1], strides=[1, 2, 1, 1], rates=[1, 1, 2, 1], padding=padding)
+    case("ExtractImagePatches", [image], padding + " rect", **window)
+    for t in (U8, I8, U16, I16, I32, I64, U32, U64, H, B, D):
+        case("ExtractImagePatches", [rnd(1, 3, 6, 2, t=t, lo=-9, hi=9)], "%s %s" % (padding, t.__name__), **window)
+    case("ExtractImagePatches", [rnd(1, 3, 6, 2) > 0], padding + " bool", **window)
+    case("ExtractImagePatches", [rnd(1, 3, 6, 2).astype(np.complex64)], padding + " complex64", **window)
+    case("ExtractImagePatches", [np.zeros((0, 3, 6, 2), F)], padding + " empty", **window)
+    case("ExtractImagePatches", [np.zeros((1, 3, 6, 0), F)], padding + " no channels", **window)
+    case("ExtractImagePatches", [rnd(3, 6, 2)], padding + " rank", **window)
+    case("ExtractImagePatches", [rnd(1, 1, 3, 2)], padding + " small", ksizes=[1, 3, 3, 1], strides=[1, 1, 1, 1],
+         rates=[1, 2, 2, 1], padding=padding)
+    case("ExtractImagePatches", [np.zeros((1, 0, 3, 2), F)], padding + " no rows", ksizes=[1, 2, 2, 1],
+         strides=[1, 1, 1, 1], rates=[1, 1, 1, 1], padding=padding)
+for align in (False, True):
+    for size in ((2, 3), (5, 7), (10, 14), (3, 11), (1, 1)):
+        case("ResizeArea", [image, ints(*size)], str((size, align)), align_corners=align)
+    case("ResizeArea", [rnd(1, 1, 4, 2), ints(3, 2)], "one row, %s" % align, align_corners=align)
+    case("ResizeArea", [rnd(1, 2, 1, 2), ints(1, 3)], "one column, %s" % align, align_corners=align)
+    case("ResizeArea", [rnd(1, 9, 8, 70), ints(4, 3)], "deep, %s" % align, align_corners=align)
+for t in (U8, I8, U16, I16, I32, I64, H, B, D):
+    case("ResizeArea", [rnd(1, 5, 4, 2, t=t, lo=-100, hi=100), ints(3, 3)], t.__name__)
+case("ResizeArea", [np.zeros((0, 5, 4, 2), F), ints(3, 3)], "empty")
+case("ResizeArea", [np.zeros((1, 5, 4, 0), F), ints(3, 3)], "no channels")
+for op in ("ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic"):
+    case(op, [np.zeros((1, 5, 4, 0), F), ints(3, 3)], "no channels")
+case("ResizeArea", [np.zeros((1, 0, 4, 1), F), ints(3, 3)], "no rows")
+case("ResizeArea", [image, ints(0, 3)], "size")
+case("ResizeArea", [image, ints(3)], "sizes")
+case("ResizeArea", [image[0], ints(3, 3)], "rank")
+
+# ---- detections of many classes ----
+many = np.sort(rng.random((2, 14, 3, 2, 2)) * 1.4 - .2, 3).reshape(2, 14, 3, 4).astype(F)
+graded = rng.random((2, 14, 3)).astype(F)
+for pad in (False, True):
+    for clip in (False, True):
+        for each, most in ((5, 8), (3, 20), (100, 100), (1, 2)):
+            for sets in (1, 3):
+                case("CombinedNonMaxSuppression", [many[:, :, :sets], graded, I32(each), I32(most), F(.3), F(.2)],
+                     str((pad, clip, each, most, sets)), pad_per_class=pad, clip_boxes=clip)
+combined = [many, graded, I32(5), I32(8), F(.5), F(.2)]
+for label, i, value in (("no boxes", 0, None), ("all below", 5, F(2)), ("all above", 5, F(-inf)), ("iou 0", 4, F(0)),
+                        ("iou 1", 4, F(1)), ("bad iou", 4, F(1.5)), ("each", 2, I32(0)), ("most", 3, I32(0)),
+                        ("negative", 3, I32(-1)), ("sets", 0, many[:, :, :2]), ("columns", 0, many[..., :3]),
+                        ("rank", 0, many[0]), ("rank of scores", 1, graded[0]), ("batch", 1, graded[:1]),
+                        ("count", 1, graded[:, :7]), ("vector", 2, ints(5)), ("vector 2", 3, ints(5)),
+                        ("vector 3", 4, np.array([.5], F)), ("vector 4", 5, np.array([.5], F))):
+    changed = list(combined)
+    changed[i] = value
+    if value is None:
+        changed[:2] = np.zeros((2, 0, 1, 4), F), np.zeros((2, 0, 3), F)
+    case("CombinedNonMaxSuppression", changed, label)
+case("CombinedNonMaxSuppression", [many[:0], graded[:0]] + combined[2:], "no images")
+
+# ---- maxima and their places ----
+for padding in ("SAME", "VALID"):
+    for k, s in ((2, 2), (3, 2), (3, 1), (1, 3)):
+        for batch in (False, True):
+            case("MaxPoolWithArgmax", [rnd(2, 5, 6, 2)], str((padding, k, s, batch)), ksize=[1, k, k, 1],
+                 strides=[1, s, s, 1], padding=padding, include_batch_in_index=batch)
+    rect = dict(ksize=[1, 2, 3, 1], strides=[1, 1, 2, 1], padding=padding)
+    case("MaxPoolWithArgmax", [rnd(2, 5, 9, 2)], padding + " int32", Targmax=tf.int32, **rect)
+    case("MaxPoolWithArgmax", [np.round(rnd(2, 5, 9, 2))], padding + " equal", **rect)
+    case("MaxPoolWithArgmax", [rnd(2, 5, 9, 2, t=H)], padding + " half", **rect)
+    case("MaxPoolWithArgmax", [rnd(2, 5, 9, 2, t=B)], padding + " bfloat16", **rect)
+    case("MaxPoolWithArgmax", [np.full((1, 3, 3, 1), -inf, F)], padding + " -inf", **rect)
+    case("MaxPoolWithArgmax", [np.zeros((0, 5, 9, 2), F)], padding + " empty", **rect)
+    case("MaxPoolWithArgmax", [rnd(5, 9, 2)], padding + " rank", **rect)
+    case("MaxPoolWithArgmax", [rnd(1, 1, 1, 1)], padding + " small", **rect)
+
+# ---- images moved and scaled ----
+moves = np.array([[1, 0, 0, 0, 1, 0, 0, 0], [1, 0, 1.5, 0, 1, -.75, 0, 0], [.7, -.7, 2, .7, .7, -1, 0, 0],
+                  [1.1, .1, -1, -.2, .9, .5, .05, -.02], [1, 0, 0, 0, 1, 0, -.5, 0], [-3, 0, 9, 0, -4, 9, 0, 0]], F)
+wide = rnd(6, 5, 7, 2)
+for how in (b"NEAREST", b"BILINEAR"):
+    for fill in (b"CONSTANT", b"REFLECT", b"WRAP", b"NEAREST"):
+        kind = dict(interpolation=how, fill_mode=fill)
+        name = "%s %s" % (how.decode(), fill.decode())
+        case("ImageProjectiveTransformV3", [wide, moves, ints(5, 7), F(0)], name, **kind)
+        case("ImageProjectiveTransformV3", [wide, moves[2:3], ints(3, 9), F(-2.5)], name + ", one", **kind)
+        case("ImageProjectiveTransformV2", [wide, moves, ints(4, 8)], name, **kind)
+        case("ImageProjectiveTransformV3", [rnd(6, 1, 1, 1), moves, ints(3, 3), F(1)], name + ", one pixel", **kind)
+    kind = dict(interpolation=how, fill_mode=b"CONSTANT")
+    for t in (U8, I32, I64, H, B, D):
+        case("ImageProjectiveTransformV3", [rnd(6, 4, 3, 2, t=t, lo=0, hi=200), moves, ints(4, 4), F(7.6)],
+             "%s %s" % (how.decode(), t.__name__), **kind)
+    case("ImageProjectiveTransformV3", [wide, np.full((1, 8), nan, F), ints(2, 2), F(3)], how.decode() + ", nan", **kind)
+warps = dict(interpolation=b"BILINEAR")
+case("ImageProjectiveTransformV3", [wide[:0], moves[:1], ints(2, 2), F(0)], "empty", **warps)
+case("ImageProjectiveTransformV3", [wide[..., :0], moves[:1], ints(2, 2), F(0)], "no channels", **warps)
+case("ImageProjectiveTransformV3", [wide[:, :0], moves[:1], ints(2, 2), F(5)], "no rows", **warps)
+case("ImageProjectiveTransformV3", [wide[0], moves[:1], ints(2, 2), F(0)], "rank", **warps)
+case("ImageProjectiveTransformV3", [wide, moves[:2], ints(2, 2), F(0)], "transforms", **warps)
+case("ImageProjectiveTransformV3", [wide, moves[:, :7], ints(2, 2), F(0)], "columns", **warps)
+case("ImageProjectiveTransformV3", [wide, moves[0], ints(2, 2), F(0)], "rank of transforms", **warps)
+case("ImageProjectiveTransformV3", [wide, moves, ints(2), F(0)], "sizes", **warps)
+case("ImageProjectiveTransformV3", [wide, moves, np.array([[2, 2]], I32), F(0)], "rank of size", **warps)
+case("ImageProjectiveTransformV3", [wide, moves, ints(0, 2), F(0)], "size", **warps)
+case("ImageProjectiveTransformV3", [wide, moves, ints(2, 2), np.array([0], F)], "fill", **warps)
+for anti in (False, True):
+    for name in (b"lanczos1", b"lanczos3", b"lanczos5", b"gaussian", b"box", b"triangle", b"keyscubic", b"mitchellcubic"):
+        kind = dict(kernel_type=name, antialias=anti)
+        name = "%s %s" % (name.decode(), anti)
+        case("ScaleAndTranslate", [image, ints(3, 4), np.array([.6, .57], F), np.zeros(2, F)], name + " down", **kind)
+        case("ScaleAndTranslate", [image, ints(8, 9), np.array([1.6, 1.3], F), np.array([-.7, 2.2], F)], name + " up", **kind)
+for t in (U8, I8, U16, I16, I32, I64, H, B, D):
+    case("ScaleAndTranslate", [rnd(2, 5, 4, 2, t=t, lo=-100, hi=100), ints(3, 5), np.array([.7, 1.4], F), np.array([.2, 0], F)],
+         t.__name__)
+ones = np.ones(2, F)
+case("ScaleAndTranslate", [rnd(1, 5, 33, 5), ints(4, 20), ones * F(.6), ones], "deep")
+case("ScaleAndTranslate", [image, ints(3, 3), ones, ones * 100], "outside")
+case("ScaleAndTranslate", [image, ints(3, 3), ones * F(1e-3), ones], "tiny")
+case("ScaleAndTranslate", [image[:0], ints(3, 3), ones, ones], "empty")
+case("ScaleAndTranslate", [image[..., :0], ints(3, 3), ones, ones], "no channels")
+case("ScaleAndTranslate", [image[:, :0], ints(3, 3), ones, ones], "no rows")
+case("ScaleAndTranslate", [image[0], ints(3, 3), ones, ones], "rank")
+case("ScaleAndTranslate", [image, ints(3), ones, ones], "sizes")
+case("ScaleAndTranslate", [image, np.array([[3, 3]], I32), ones, ones], "rank of size")
+case("ScaleAndTranslate", [image, ints(0, 3), ones, ones], "size")
+case("ScaleAndTranslate", [image, ints(3, 3), ones[:1], ones], "scales")
+case("ScaleAndTranslate", [image, ints(3, 3), ones, ones[:1]], "translations")
+case("ScaleAndTranslate", [image, ints(3, 3), ones * 0, ones], "no scale")
+case("ScaleAndTranslate", [image, ints(3, 3), np.array([1, -1], F), ones], "negative")
+
 
 # ---- rolls, reversed sequences ----
 for shift, axis in ((1, 0), (-1, 1), (5, -1), (0, 2), (-7, 0)):

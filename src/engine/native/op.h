@@ -165,6 +165,9 @@ bool sl_opdef_is_stateful(sl_str op);
     X(sparse)         /* SparseToDense ScatterNd TensorScatterUpdate Bucketize */        \
     X(pool)           /* MaxPool AvgPool */                                              \
     X(image)          /* ResizeBilinear ResizeNearestNeighbor */                         \
+    X(color)          /* RGBToHSV AdjustContrastv2 AdjustHue ... */                      \
+    X(crop)           /* CropAndResize ExtractImagePatches */                            \
+    X(warp)           /* ImageProjectiveTransformV3 ScaleAndTranslate */                 \
     X(parse)          /* ParseExample ParseExampleV2 DecodeRaw StringToNumber */         \
     X(string)         /* string ops */                                                   \
     X(list)           /* TensorList */                                                   \

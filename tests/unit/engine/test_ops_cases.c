@@ -236,7 +236,7 @@ static void replay(int in_place, tally *t)
 {
     sl_buffer *file;
     sl_status st;
-    assert_int_equal(sl_file_read(CASES, 1 << 20, &file, &st), SL_OK);
+    assert_int_equal(sl_file_read(CASES, 1 << 21, &file, &st), SL_OK);
     reader r = {file->data, (const unsigned char *)file->data + file->size};
     assert_memory_equal(take(&r, 6), "SLOC1\n", 6);
     while (r.at < r.end) {
@@ -317,7 +317,7 @@ static int document(void)
     sl_buffer *file;
     sl_status st;
     int n = 0;
-    if (sl_file_read(CASES, 1 << 20, &file, &st))
+    if (sl_file_read(CASES, 1 << 21, &file, &st))
         return 1;
     while (sl_op_at(n) != NULL)
         n++;

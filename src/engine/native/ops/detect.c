@@ -1,11 +1,13 @@
 /*
- * detect.c - NonMaxSuppression: of boxes that overlap, the one with the highest score
+ * detect.c - NonMaxSuppression: of boxes that overlap, the one with the highest score; alone and
+ * for a batch of many classes
  *
  * Candidates wait in a heap, the best first, the earlier box before the later one. A candidate that
  * overlaps a chosen box too much is dropped; with soft_nms_sigma its score is lowered instead, and
  * it goes back into the heap. It need not be compared again with what it has been compared with.
  */
 #include <math.h>
+#include <stdlib.h>
 
 #include "engine/native/ops/ops.h"
 
@@ -23,6 +25,7 @@ typedef struct candidate {
 
 typedef struct nms {
     const float *boxes;
+    int64_t stride; /* from box to box, in numbers */
     candidate *heap;
     int64_t n_heap;
     int32_t *chosen;
@@ -131,7 +134,7 @@ static float overlap(const float *a, const float *b)
 static bool survives(const nms *m, candidate *x)
 {
     for (int64_t j = m->n_chosen - 1; j >= x->seen; j--) {
-        float iou = overlap(&m->boxes[4 * x->box], &m->boxes[4 * m->chosen[j]]);
+        float iou = overlap(&m->boxes[m->stride * x->box], &m->boxes[m->stride * m->chosen[j]]);
         if (m->scale == 0 && iou > m->iou)
             return false;
         if (m->scale != 0)
@@ -197,6 +200,7 @@ static sl_code nms_run(sl_op_call *c, sl_status *st)
     int64_t n = c->in[0].dims[0], wanted = sl_ops_int(&c->in[2], 0);
     float sigma = number(c, 5, 0);
     nms m = {.boxes = c->in[0].data,
+             .stride = 4,
              .most = SL_MIN(wanted, n),
              .iou = number(c, 3, cfg->iou),
              .least = number(c, 4, -INFINITY),
@@ -221,7 +225,201 @@ static sl_code nms_run(sl_op_call *c, sl_status *st)
     return give(c, &m, wanted, st);
 }
 
+/* ---- CombinedNonMaxSuppression: every class of every image by itself, then the best of all ---- */
+
+typedef struct combined_config {
+    bool pad, clip; /* pad: at most as many as all classes together may have */
+} combined_config;
+
+typedef struct detection {
+    float score;
+    int32_t box, class;
+} detection;
+
+typedef struct combined_shape {
+    int64_t images, boxes, sets, classes; /* sets: of boxes; one for all classes, or one for each */
+    int64_t each, most;                   /* of a class, of an image */
+    size_t heap, chosen, scores, found;   /* bytes of the parts of scratch */
+} combined_shape;
+
+static size_t aligned(size_t n)
+{
+    return (n + 63) & ~(size_t)63;
+}
+
+static sl_code combined_configure(sl_op_node *n, sl_status *st)
+{
+    sl_code rc = sl_ops_check(n, 6, SL_T(FLOAT), st);
+    for (int i = 1; i < 6 && !rc; i++)
+        rc = sl_ops_check_input(n, i, i == 2 || i == 3 ? SL_T(INT32) : SL_T(FLOAT), st);
+    if (!rc && n->n_out != 4)
+        rc = sl_fail(st, SL_INVALID_ARGUMENT, "%s has %d outputs", n->op->name, n->n_out);
+    if (rc)
+        return rc;
+    combined_config *cfg = sl_ops_config(n, sizeof *cfg);
+    cfg->pad = sl_node_bool(n->source, "pad_per_class", false);
+    cfg->clip = sl_node_bool(n->source, "clip_boxes", true);
+    n->config = cfg;
+    n->out_types[0] = n->out_types[1] = n->out_types[2] = SL_DT_FLOAT;
+    n->out_types[3] = SL_DT_INT32;
+    return SL_OK;
+}
+
+static sl_code combined_check(const sl_op_call *c, sl_status *st)
+{
+    static const char *const names[] = {
+        "", "", "max_size_per_class", "max_total_size", "iou_threshold", "score_threshold"};
+    const sl_tensor *boxes = &c->in[0], *scores = &c->in[1];
+    sl_shape_buf b;
+    for (int i = 2; i < 6; i++)
+        if (c->in[i].rank != 0)
+            return sl_fail(st, SL_INVALID_ARGUMENT, "%s must be 0-D, got shape %s", names[i],
+                           sl_ops_shape(&c->in[i], &b));
+    if (boxes->rank > 0 && scores->rank > 0 && boxes->dims[0] != scores->dims[0])
+        return sl_fail(st, SL_INVALID_ARGUMENT, "boxes and scores must have same batch size");
+    if (boxes->rank != 4)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "boxes must be 4-D%s", sl_ops_shape(boxes, &b));
+    if (scores->rank != 3)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "scores must be 3-D%s", sl_ops_shape(scores, &b));
+    if (boxes->dims[1] != scores->dims[1])
+        return sl_fail(st, SL_INVALID_ARGUMENT, "scores has incompatible shape");
+    if (boxes->dims[2] != 1 && boxes->dims[2] != scores->dims[2])
+        return sl_fail(st, SL_INVALID_ARGUMENT,
+                       "third dimension of boxes must be either 1 or num classes");
+    if (boxes->dims[3] != 4)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "boxes must have 4 columns");
+    if (boxes->dims[1] > INT32_MAX || scores->dims[2] > INT32_MAX)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "too many boxes");
+    return SL_OK;
+}
+
+static sl_code combined_plan(const sl_op_call *c, combined_shape *s, sl_status *st)
+{
+    const combined_config *cfg = c->node->config;
+    sl_code rc = combined_check(c, st);
+    if (rc)
+        return rc;
+    *s = (combined_shape){.images = c->in[0].dims[0],
+                          .boxes = c->in[0].dims[1],
+                          .sets = c->in[0].dims[2],
+                          .classes = c->in[1].dims[2],
+                          .each = sl_ops_int(&c->in[2], 0),
+                          .most = sl_ops_int(&c->in[3], 0)};
+    if (s->each <= 0)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "max_size_per_class must be positive");
+    if (s->most <= 0)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "max_total_size must be > 0");
+    if (cfg->pad) /* neither is above 2^31 */
+        s->most = SL_MIN(s->most, s->each * s->classes);
+    s->each = SL_MIN(s->each, s->boxes);
+    int64_t found[] = {s->each, s->classes};
+    int64_t n = sl_shape_count(found, 2, 4 * sizeof(detection));
+    if (n < 0)
+        return sl_ops_no_memory(st);
+    s->heap = aligned((size_t)s->boxes * sizeof(candidate));
+    s->chosen = aligned((size_t)s->each * sizeof(int32_t));
+    s->scores = aligned((size_t)s->each * sizeof(float));
+    s->found = aligned((size_t)n * sizeof(detection));
+    return SL_OK;
+}
+
+static sl_code combined_shape_rule(sl_op_call *c, sl_status *st)
+{
+    combined_shape s;
+    sl_code rc = combined_plan(c, &s, st);
+    for (int k = 0; k < 4 && !rc; k++) {
+        sl_tensor *out = &c->out[k];
+        *out = (sl_tensor){.dtype = out->dtype,
+                           .rank = k == 0   ? 3
+                                   : k == 3 ? 1
+                                            : 2,
+                           .dims = {s.images, s.most, 4}};
+        rc = sl_ops_check_size(out, st);
+    }
+    if (!rc)
+        c->scratch_size = s.heap + s.chosen + s.scores + s.found;
+    return rc;
+}
+
+/* The detections of one class of image i, appended to `found`. */
+static int64_t detect_class(const sl_op_call *c, const combined_shape *s, int64_t i, int64_t class,
+                            nms *m, detection *found)
+{
+    int64_t set = s->sets == 1 ? 0 : class;
+    const float *scores = (const float *)c->in[1].data + i * s->boxes * s->classes + class;
+    m->boxes = (const float *)c->in[0].data + (i * s->boxes * s->sets + set) * 4;
+    m->n_heap = m->n_chosen = 0;
+    for (int64_t k = 0; k < s->boxes; k++)
+        if (scores[k * s->classes] > m->least)
+            push(m, (candidate){.score = scores[k * s->classes], .box = (int32_t)k});
+    choose(m);
+    for (int64_t k = 0; k < m->n_chosen; k++)
+        found[k] = (detection){m->scores[k], m->chosen[k], (int32_t) class};
+    return m->n_chosen;
+}
+
+static int by_score(const void *a, const void *b)
+{
+    const detection *x = a, *y = b;
+    if (x->score != y->score)
+        return x->score > y->score ? -1 : 1;
+    return x->class != y->class ? (x->class < y->class ? -1 : 1)
+                                : (x->box > y->box) - (x->box < y->box);
+}
+
+static void give_image(const sl_op_call *c, const combined_shape *s, int64_t i,
+                       const detection *found, int64_t n)
+{
+    const combined_config *cfg = c->node->config;
+    float *boxes = (float *)c->out[0].data + i * s->most * 4;
+    float *scores = (float *)c->out[1].data + i * s->most;
+    float *classes = (float *)c->out[2].data + i * s->most;
+    for (int64_t k = 0; k < n; k++) {
+        int64_t set = s->sets == 1 ? 0 : found[k].class;
+        const float *box =
+            (const float *)c->in[0].data + ((i * s->boxes + found[k].box) * s->sets + set) * 4;
+        for (int j = 0; j < 4; j++)
+            boxes[4 * k + j] = cfg->clip ? SL_MAX(SL_MIN(box[j], 1), 0) : box[j];
+        scores[k] = found[k].score;
+        classes[k] = (float)found[k].class;
+    }
+    ((int32_t *)c->out[3].data)[i] = (int32_t)n;
+}
+
+static sl_code combined_run(sl_op_call *c, sl_status *st)
+{
+    combined_shape s;
+    sl_code rc = combined_plan(c, &s, st);
+    if (rc)
+        return rc;
+    char *at = c->scratch;
+    nms m = {.stride = 4 * s.sets,
+             .heap = (candidate *)(void *)at,
+             .chosen = (int32_t *)(void *)(at + s.heap),
+             .scores = (float *)(void *)(at + s.heap + s.chosen),
+             .most = s.each,
+             .iou = number(c, 4, 0),
+             .least = number(c, 5, 0)};
+    detection *found = (detection *)(void *)(at + s.heap + s.chosen + s.scores);
+    if (!(m.iou >= 0 && m.iou <= 1))
+        return sl_fail(st, SL_INVALID_ARGUMENT, "iou_threshold must be in [0, 1]");
+    for (int k = 0; k < 4; k++)
+        if (c->out[k].size)
+            memset(c->out[k].data, 0, c->out[k].size);
+    for (int64_t i = 0; i < s.images; i++) {
+        int64_t n = 0;
+        for (int64_t class = 0; class < s.classes; class ++)
+            n += detect_class(c, &s, i, class, &m, found + n);
+        if (n)
+            qsort(found, (size_t)n, sizeof *found, by_score);
+        give_image(c, &s, i, found, SL_MIN(n, s.most));
+    }
+    return SL_OK;
+}
+
 const sl_op sl_ops_detect[] = {
+    {"CombinedNonMaxSuppression", 0, 1 << 2 | 1 << 3, combined_configure, combined_shape_rule,
+     combined_run, NULL},
     {"NonMaxSuppression", SL_OP_MAKES, 0, nms_configure, NULL, nms_run, NULL},
     {"NonMaxSuppressionV2", SL_OP_MAKES, 0, nms_configure, NULL, nms_run, NULL},
     {"NonMaxSuppressionV3", SL_OP_MAKES, 0, nms_configure, NULL, nms_run, NULL},

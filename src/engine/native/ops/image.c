@@ -1,10 +1,10 @@
 /*
- * image.c - ResizeBilinear, ResizeNearestNeighbor and ResizeBicubic
+ * image.c - ResizeBilinear, ResizeNearestNeighbor, ResizeBicubic and ResizeArea
  */
 #include <math.h>
 
-#include "engine/native/kernels/half.h"
 #include "engine/native/ops/ops.h"
+#include "engine/native/ops/pixels.h"
 
 typedef struct resize_config {
     bool align, half_pixel, nearest;
@@ -14,6 +14,8 @@ static sl_code resize_configure(sl_op_node *n, sl_status *st)
 {
     bool nearest = strcmp(n->op->name, "ResizeNearestNeighbor") == 0;
     sl_types types = nearest ? SL_T_PLAIN & ~SL_T(STRING) : SL_T(FLOAT) | SL_T(UINT8) | SL_T(INT32);
+    if (strcmp(n->op->name, "ResizeArea") == 0)
+        types = SL_T_PIXELS;
     sl_code rc = sl_ops_check(n, 2, types, st);
     if (!rc)
         rc = sl_ops_check_input(n, 1, SL_T(INT32), st);
@@ -46,6 +48,8 @@ static sl_code resize_shape(sl_op_call *c, sl_status *st)
         return sl_fail(st, SL_INVALID_ARGUMENT, "output dimensions must be positive");
     if (in->dims[1] <= 0 || in->dims[2] <= 0)
         return sl_fail(st, SL_INVALID_ARGUMENT, "input image must be of non-zero size");
+    if (in->dims[3] <= 0)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "image must have at least one channel");
     sl_ops_same_shape(&c->out[0], in);
     c->out[0].dims[1] = h;
     c->out[0].dims[2] = w;
@@ -54,7 +58,7 @@ static sl_code resize_shape(sl_op_call *c, sl_status *st)
 
 static float scale_of(int64_t in, int64_t out, bool align)
 {
-    return align && out > 1 ? (float)(in - 1) / (float)(out - 1) : (float)in / (float)out;
+    return align && in > 1 && out > 1 ? (float)(in - 1) / (float)(out - 1) : (float)in / (float)out;
 }
 
 static int64_t nearest_at(const resize_config *cfg, int64_t i, float scale, int64_t n)
@@ -200,7 +204,64 @@ static int64_t bicubic_cost(const sl_op_call *c)
     return 50 + 20 * sl_shape_count(c->out[0].dims, 4, 1);
 }
 
+/* ---- area: every output pixel is the mean of the piece of the input that it covers ---- */
+
+/* How much of input pixel v lies in [from, to), which is `scale` long. */
+static float covered(int64_t v, float from, float to, float scale)
+{
+    bool ends = (float)(v + 1) > to;
+    if ((float)v < from)
+        return ends ? scale : (float)(v + 1) - from;
+    return ends ? to - (float)v : 1;
+}
+
+/* Output pixel (y, x) of an image that starts at row `base`. */
+static void area_pixel(const sl_tensor *in, int64_t base, int64_t y, int64_t x, float sy, float sx,
+                       float *to)
+{
+    int64_t h = in->dims[1], w = in->dims[2], depth = in->dims[3];
+    float y0 = (float)y * sy, y1 = (float)(y + 1) * sy, x0 = (float)x * sx;
+    float x1 = (float)(x + 1) * sx, scale = 1 / (sy * sx);
+    for (int64_t k = 0; k < depth; k += SL_PIXELS, to += SL_PIXELS) {
+        int64_t n = SL_MIN(depth - k, SL_PIXELS);
+        float sum[SL_PIXELS] = {0}, buffer[SL_PIXELS];
+        for (int64_t i = (int64_t)floorf(y0); i < (int64_t)ceilf(y1); i++) {
+            float row[SL_PIXELS] = {0}, wy = covered(i, y0, y1, sy);
+            for (int64_t j = (int64_t)floorf(x0); j < (int64_t)ceilf(x1); j++) {
+                int64_t at = (base + SL_MIN(i, h - 1)) * w + SL_MIN(j, w - 1);
+                const float *pixel = sl_pixels(in, at * depth + k, n, buffer);
+                float wx = covered(j, x0, x1, sx);
+                for (int64_t q = 0; q < n; q++)
+                    row[q] += pixel[q] * wx;
+            }
+            for (int64_t q = 0; q < n; q++)
+                sum[q] += row[q] * wy;
+        }
+        for (int64_t q = 0; q < n; q++)
+            to[q] = sum[q] * scale;
+    }
+}
+
+static sl_code area_run(sl_op_call *c, sl_status *st)
+{
+    (void)st;
+    const resize_config *cfg = c->node->config;
+    const sl_tensor *in = &c->in[0], *out = &c->out[0];
+    int64_t oh = out->dims[1], ow = out->dims[2], depth = out->dims[3];
+    float sy = scale_of(in->dims[1], oh, cfg->align), sx = scale_of(in->dims[2], ow, cfg->align);
+    for (int64_t p = 0; depth && p < out->dims[0] * oh * ow; p++)
+        area_pixel(in, p / (oh * ow) * in->dims[1], p / ow % oh, p % ow, sy, sx,
+                   (float *)out->data + p * depth);
+    return SL_OK;
+}
+
+static int64_t area_cost(const sl_op_call *c)
+{
+    return 50 + 2 * (sl_shape_count(c->in[0].dims, 4, 1) + sl_shape_count(c->out[0].dims, 4, 1));
+}
+
 const sl_op sl_ops_image[] = {
+    {"ResizeArea", 0, 1 << 1, resize_configure, resize_shape, area_run, area_cost},
     {"ResizeBicubic", 0, 1 << 1, resize_configure, resize_shape, bicubic_run, bicubic_cost},
     {"ResizeBilinear", 0, 1 << 1, resize_configure, resize_shape, resize_run, resize_cost},
     {"ResizeNearestNeighbor", 0, 1 << 1, resize_configure, resize_shape, resize_run, resize_cost},

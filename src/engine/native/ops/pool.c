@@ -1,5 +1,5 @@
 /*
- * pool.c - MaxPool and AvgPool, NHWC
+ * pool.c - MaxPool, MaxPoolWithArgmax and AvgPool, NHWC
  *
  * All channels of a pixel at once. Padding never wins a maximum and does not count in an average.
  */
@@ -126,7 +126,93 @@ static int64_t pool_cost(const sl_op_call *c)
                           (double)(w->size[0] * w->size[1]) / 6);
 }
 
+/* ---- MaxPoolWithArgmax: also the place of each maximum, the first one of equal ones ---- */
+
+typedef struct argmax_config {
+    sl_window window; /* first: pool_plan reads it */
+    bool batch;       /* places count from the first image, not from their own */
+} argmax_config;
+
+static sl_code argmax_configure(sl_op_node *n, sl_status *st)
+{
+    sl_code rc = sl_ops_check(n, 1, SL_T(FLOAT) | SL_T(HALF) | SL_T(BFLOAT16), st);
+    if (!rc && n->n_out != 2)
+        rc = sl_fail(st, SL_INVALID_ARGUMENT, "%s has %d outputs", n->op->name, n->n_out);
+    if (rc)
+        return rc;
+    argmax_config *cfg = sl_ops_config(n, sizeof *cfg);
+    n->config = cfg;
+    n->out_types[0] = n->in_types[0];
+    n->out_types[1] = sl_node_type(n->source, "Targmax", SL_DT_INT64);
+    if (!sl_types_has(SL_T_INDEX, n->out_types[1]))
+        return sl_ops_unsupported(n->out_types[1], st);
+    cfg->batch = sl_node_bool(n->source, "include_batch_in_index", false);
+    rc = sl_window_configure(n->source, true, &cfg->window, st);
+    if (!rc && cfg->window.padding == SL_PAD_EXPLICIT)
+        rc = sl_fail(st, SL_INVALID_ARGUMENT, "padding \"EXPLICIT\" is not known");
+    return rc;
+}
+
+static sl_code argmax_shape(sl_op_call *c, sl_status *st)
+{
+    if (c->in[0].rank != 4)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "tensor_in must be 4-dimensional (2)");
+    if (sl_shape_count(c->in[0].dims, 4, 1) == 0)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "tensor_in must not be empty (2)");
+    sl_code rc = pool_shape_rule(c, st);
+    if (rc)
+        return rc;
+    c->scratch_size = 0; /* nothing is converted as a whole */
+    c->out[1].rank = 4;
+    memcpy(c->out[1].dims, c->out[0].dims, sizeof c->out[0].dims);
+    int64_t places = sl_shape_count(c->in[0].dims, 4, 1);
+    if (c->out[1].dtype == SL_DT_INT32 && (places < 0 || places > INT32_MAX))
+        return sl_fail(st, SL_INVALID_ARGUMENT, "places of so many elements do not fit into int32");
+    return sl_ops_check_size(&c->out[1], st);
+}
+
+static float element(const sl_tensor *t, int64_t i)
+{
+    return t->dtype == SL_DT_FLOAT  ? ((const float *)t->data)[i]
+           : t->dtype == SL_DT_HALF ? sl_half_to_float(((const uint16_t *)t->data)[i])
+                                    : sl_bf16_to_float(((const uint16_t *)t->data)[i]);
+}
+
+static sl_code argmax_run(sl_op_call *c, sl_status *st)
+{
+    const argmax_config *cfg = c->node->config;
+    const sl_window *w = &cfg->window;
+    const sl_tensor *in = &c->in[0];
+    size_t size = sl_dtype_size(in->dtype);
+    pool_shape s;
+    sl_code rc = pool_plan(c, &s, st);
+    if (rc || c->out[0].size == 0)
+        return rc;
+    for (int64_t i = 0; i < s.n * s.oh * s.ow * s.c; i++) {
+        int64_t p = i / s.c, base = p / (s.ow * s.oh) * s.h * s.w * s.c, best = -1;
+        int64_t y0 = p / s.ow % s.oh * w->stride[0] - s.top, x0 = p % s.ow * w->stride[1] - s.left;
+        int64_t y1 = SL_MIN(y0 + w->size[0], s.h), x1 = SL_MIN(x0 + w->size[1], s.w);
+        for (int64_t y = SL_MAX(y0, 0); y < y1; y++)
+            for (int64_t x = SL_MAX(x0, 0); x < x1; x++) {
+                int64_t at = base + (y * s.w + x) * s.c + i % s.c;
+                if (best < 0 || element(in, at) > element(in, best))
+                    best = at;
+            }
+        /* Every window has a pixel: padding is less than a window. */
+        memcpy((char *)c->out[0].data + (size_t)i * size,
+               (const char *)in->data + (size_t)best * size, size);
+        sl_ops_set_int(&c->out[1], i, cfg->batch ? best : best - base);
+    }
+    return SL_OK;
+}
+
+static int64_t argmax_cost(const sl_op_call *c)
+{
+    return 3 * pool_cost(c);
+}
+
 const sl_op sl_ops_pool[] = {
+    {"MaxPoolWithArgmax", 0, 0, argmax_configure, argmax_shape, argmax_run, argmax_cost},
     {"MaxPool", 0, 0, pool_configure, pool_shape_rule, pool_run, pool_cost},
     {"AvgPool", 0, 0, pool_configure, pool_shape_rule, pool_run, pool_cost},
     {0},
