@@ -1006,6 +1006,7 @@ for padding in ("SAME", "VALID"):
         case("ExtractImagePatches", [rnd(1, 3, 6, 2, t=t, lo=-9, hi=9)], "%s %s" % (padding, t.__name__), **window)
     case("ExtractImagePatches", [rnd(1, 3, 6, 2) > 0], padding + " bool", **window)
     case("ExtractImagePatches", [rnd(1, 3, 6, 2).astype(np.complex64)], padding + " complex64", **window)
+    case("ExtractImagePatches", [rnd(1, 3, 6, 2).astype(np.complex128)], padding + " complex128", **window)
     case("ExtractImagePatches", [np.zeros((0, 3, 6, 2), F)], padding + " empty", **window)
     case("ExtractImagePatches", [np.zeros((1, 3, 6, 0), F)], padding + " no channels", **window)
     case("ExtractImagePatches", [rnd(3, 6, 2)], padding + " rank", **window)
@@ -1068,6 +1069,14 @@ for padding in ("SAME", "VALID"):
     case("MaxPoolWithArgmax", [np.zeros((0, 5, 9, 2), F)], padding + " empty", **rect)
     case("MaxPoolWithArgmax", [rnd(5, 9, 2)], padding + " rank", **rect)
     case("MaxPoolWithArgmax", [rnd(1, 1, 1, 1)], padding + " small", **rect)
+    case("MaxPoolWithArgmax", [rnd(1, 2, 1, 1)], padding + " smaller", ksize=[1, 4, 4, 1], strides=[1, 1, 1, 1], padding=padding)
+    case("MaxPoolWithArgmax", [np.array([nan, 1, nan, 2, 3, nan], F).reshape(1, 2, 3, 1)], padding + " nan", ksize=[1, 2, 2, 1],
+         strides=[1, 1, 1, 1], padding=padding)
+    for op in ("MaxPool", "AvgPool"):
+        case(op, [rnd(1, 2, 1, 1)], padding + " smaller", ksize=[1, 4, 4, 1], strides=[1, 1, 1, 1], padding=padding)
+        case(op, [np.zeros((0, 4, 4, 1), F)], padding + " empty", ksize=[1, 2, 2, 1], strides=[1, 1, 1, 1], padding=padding)
+    for op in ("Conv2D", "DepthwiseConv2dNative"):
+        case(op, [rnd(1, 2, 1, 1), rnd(4, 4, 1, 1)], padding + " smaller", strides=[1, 1, 1, 1], padding=padding)
 
 # ---- images moved and scaled ----
 moves = np.array([[1, 0, 0, 0, 1, 0, 0, 0], [1, 0, 1.5, 0, 1, -.75, 0, 0], [.7, -.7, 2, .7, .7, -1, 0, 0],

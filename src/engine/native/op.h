@@ -163,8 +163,8 @@ bool sl_opdef_is_stateful(sl_str op);
     X(conv)           /* Conv2D DepthwiseConv2dNative */                                 \
     X(conv_transpose) /* Conv2DBackpropInput */                                          \
     X(sparse)         /* SparseToDense ScatterNd TensorScatterUpdate Bucketize */        \
-    X(pool)           /* MaxPool AvgPool */                                              \
-    X(image)          /* ResizeBilinear ResizeNearestNeighbor */                         \
+    X(pool)           /* MaxPool AvgPool MaxPoolWithArgmax */                            \
+    X(image)          /* ResizeBilinear ResizeNearestNeighbor ResizeArea */              \
     X(color)          /* RGBToHSV AdjustContrastv2 AdjustHue ... */                      \
     X(crop)           /* CropAndResize ExtractImagePatches */                            \
     X(warp)           /* ImageProjectiveTransformV3 ScaleAndTranslate */                 \
@@ -174,7 +174,7 @@ bool sl_opdef_is_stateful(sl_str op);
     X(list_many)      /* TensorListStack ... */                                          \
     X(partition)      /* DynamicPartition DynamicStitch */                               \
     X(quant)          /* FakeQuantWithMinMaxVars ... */                                  \
-    X(detect)         /* NonMaxSuppression */                                            \
+    X(detect)         /* NonMaxSuppression CombinedNonMaxSuppression */                  \
     X(string_split)   /* StringSplit StringNGrams */                                     \
     X(string_join)    /* ReduceJoin UnsortedSegmentJoin */                               \
     X(base64)         /* EncodeBase64 DecodeBase64 */                                    \

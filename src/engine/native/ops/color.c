@@ -76,7 +76,7 @@ static sl_code convert_run(sl_op_call *c, sl_status *st)
 
 static int64_t color_cost(const sl_op_call *c)
 {
-    return 50 + 5 * sl_shape_count(c->in[0].dims, c->in[0].rank, 1);
+    return sl_ops_cost(&c->in[0], 5);
 }
 
 /* ---- adjustments: an image and a number ---- */

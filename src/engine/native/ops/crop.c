@@ -165,7 +165,7 @@ static sl_code crop_run(sl_op_call *c, sl_status *st)
 
 static int64_t crop_cost(const sl_op_call *c)
 {
-    return 50 + 4 * sl_shape_count(c->out[0].dims, 4, 1);
+    return sl_ops_cost(&c->out[0], 4);
 }
 
 /* ---- ExtractImagePatches ---- */
@@ -197,8 +197,7 @@ static sl_code patch_attr(const sl_node *n, const char *attr, int64_t *to, sl_st
 
 static sl_code patch_configure(sl_op_node *n, sl_status *st)
 {
-    sl_code rc =
-        sl_ops_check(n, 1, SL_T_NUMBERS | SL_T(BOOL) | SL_T(COMPLEX64) | SL_T(COMPLEX128), st);
+    sl_code rc = sl_ops_check(n, 1, SL_T_NUMBERS | SL_T(COMPLEX64) | SL_T(COMPLEX128), st);
     patch_config *cfg = sl_ops_config(n, sizeof *cfg);
     if (!rc)
         rc = patch_attr(n->source, "ksizes", cfg->size, st);

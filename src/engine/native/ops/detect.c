@@ -7,7 +7,6 @@
  * it goes back into the heap. It need not be compared again with what it has been compared with.
  */
 #include <math.h>
-#include <stdlib.h>
 
 #include "engine/native/ops/ops.h"
 
@@ -233,7 +232,7 @@ typedef struct combined_config {
 
 typedef struct detection {
     float score;
-    int32_t box, class;
+    int32_t box, label;
 } detection;
 
 typedef struct combined_shape {
@@ -337,16 +336,16 @@ static sl_code combined_shape_rule(sl_op_call *c, sl_status *st)
         rc = sl_ops_check_size(out, st);
     }
     if (!rc)
-        c->scratch_size = s.heap + s.chosen + s.scores + s.found;
+        c->scratch_size = s.heap + s.chosen + s.scores + s.found + 64; /* never none */
     return rc;
 }
 
 /* The detections of one class of image i, appended to `found`. */
-static int64_t detect_class(const sl_op_call *c, const combined_shape *s, int64_t i, int64_t class,
+static int64_t detect_class(const sl_op_call *c, const combined_shape *s, int64_t i, int64_t label,
                             nms *m, detection *found)
 {
-    int64_t set = s->sets == 1 ? 0 : class;
-    const float *scores = (const float *)c->in[1].data + i * s->boxes * s->classes + class;
+    int64_t set = s->sets == 1 ? 0 : label;
+    const float *scores = (const float *)c->in[1].data + i * s->boxes * s->classes + label;
     m->boxes = (const float *)c->in[0].data + (i * s->boxes * s->sets + set) * 4;
     m->n_heap = m->n_chosen = 0;
     for (int64_t k = 0; k < s->boxes; k++)
@@ -354,36 +353,55 @@ static int64_t detect_class(const sl_op_call *c, const combined_shape *s, int64_
             push(m, (candidate){.score = scores[k * s->classes], .box = (int32_t)k});
     choose(m);
     for (int64_t k = 0; k < m->n_chosen; k++)
-        found[k] = (detection){m->scores[k], m->chosen[k], (int32_t) class};
+        found[k] = (detection){m->scores[k], m->chosen[k], (int32_t)label};
     return m->n_chosen;
 }
 
-static int by_score(const void *a, const void *b)
+static bool ahead(const detection *x, const detection *y)
 {
-    const detection *x = a, *y = b;
     if (x->score != y->score)
-        return x->score > y->score ? -1 : 1;
-    return x->class != y->class ? (x->class < y->class ? -1 : 1)
-                                : (x->box > y->box) - (x->box < y->box);
+        return x->score > y->score;
+    return x->label != y->label ? x->label < y->label : x->box < y->box;
 }
 
-static void give_image(const sl_op_call *c, const combined_shape *s, int64_t i,
-                       const detection *found, int64_t n)
+/* Detections as a heap, the best first: what stands at `at` goes down to its place. */
+static void sink(detection *heap, int64_t n, int64_t at)
+{
+    detection x = heap[at];
+    for (int64_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && ahead(&heap[child + 1], &heap[child]))
+            child++;
+        if (!ahead(&heap[child], &x))
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = x;
+}
+
+/* The best of the n that were found. */
+static void give_image(const sl_op_call *c, const combined_shape *s, int64_t i, detection *found,
+                       int64_t n)
 {
     const combined_config *cfg = c->node->config;
     float *boxes = (float *)c->out[0].data + i * s->most * 4;
     float *scores = (float *)c->out[1].data + i * s->most;
     float *classes = (float *)c->out[2].data + i * s->most;
-    for (int64_t k = 0; k < n; k++) {
-        int64_t set = s->sets == 1 ? 0 : found[k].class;
+    int64_t wanted = SL_MIN(n, s->most);
+    for (int64_t k = n / 2 - 1; k >= 0; k--)
+        sink(found, n, k);
+    for (int64_t k = 0; k < wanted; k++) {
+        detection best = found[0];
+        int64_t set = s->sets == 1 ? 0 : best.label;
         const float *box =
-            (const float *)c->in[0].data + ((i * s->boxes + found[k].box) * s->sets + set) * 4;
+            (const float *)c->in[0].data + ((i * s->boxes + best.box) * s->sets + set) * 4;
         for (int j = 0; j < 4; j++)
             boxes[4 * k + j] = cfg->clip ? SL_MAX(SL_MIN(box[j], 1), 0) : box[j];
-        scores[k] = found[k].score;
-        classes[k] = (float)found[k].class;
+        scores[k] = best.score;
+        classes[k] = (float)best.label;
+        found[0] = found[--n];
+        sink(found, n, 0);
     }
-    ((int32_t *)c->out[3].data)[i] = (int32_t)n;
+    ((int32_t *)c->out[3].data)[i] = (int32_t)wanted;
 }
 
 static sl_code combined_run(sl_op_call *c, sl_status *st)
@@ -408,11 +426,9 @@ static sl_code combined_run(sl_op_call *c, sl_status *st)
             memset(c->out[k].data, 0, c->out[k].size);
     for (int64_t i = 0; i < s.images; i++) {
         int64_t n = 0;
-        for (int64_t class = 0; class < s.classes; class ++)
-            n += detect_class(c, &s, i, class, &m, found + n);
-        if (n)
-            qsort(found, (size_t)n, sizeof *found, by_score);
-        give_image(c, &s, i, found, SL_MIN(n, s.most));
+        for (int64_t label = 0; s.boxes && label < s.classes; label++)
+            n += detect_class(c, &s, i, label, &m, found + n);
+        give_image(c, &s, i, found, n);
     }
     return SL_OK;
 }

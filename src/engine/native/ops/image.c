@@ -122,7 +122,7 @@ static sl_code resize_run(sl_op_call *c, sl_status *st)
 
 static int64_t resize_cost(const sl_op_call *c)
 {
-    return 50 + 4 * sl_shape_count(c->out[0].dims, 4, 1);
+    return sl_ops_cost(&c->out[0], 4);
 }
 
 /* ---- bicubic ---- */
@@ -201,7 +201,7 @@ static sl_code bicubic_run(sl_op_call *c, sl_status *st)
 
 static int64_t bicubic_cost(const sl_op_call *c)
 {
-    return 50 + 20 * sl_shape_count(c->out[0].dims, 4, 1);
+    return sl_ops_cost(&c->out[0], 20);
 }
 
 /* ---- area: every output pixel is the mean of the piece of the input that it covers ---- */
@@ -257,7 +257,7 @@ static sl_code area_run(sl_op_call *c, sl_status *st)
 
 static int64_t area_cost(const sl_op_call *c)
 {
-    return 50 + 2 * (sl_shape_count(c->in[0].dims, 4, 1) + sl_shape_count(c->out[0].dims, 4, 1));
+    return sl_ops_cost(&c->in[0], 2) + sl_ops_cost(&c->out[0], 2);
 }
 
 const sl_op sl_ops_image[] = {

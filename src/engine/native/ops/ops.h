@@ -120,6 +120,13 @@ static inline bool sl_ops_axis(int64_t *axis, int rank)
     return true;
 }
 
+/* For cost(): `each` nanoseconds for each element of t, whose shape need not fit into memory. */
+static inline int64_t sl_ops_cost(const sl_tensor *t, int each)
+{
+    int64_t n = sl_shape_count(t->dims, t->rank, 1);
+    return 50 + (n < 0 || n > INT64_C(1) << 50 ? INT64_C(1) << 50 : n) * each;
+}
+
 /* The output's bytes fit into memory at all: else INVALID_ARGUMENT. */
 sl_code sl_ops_check_size(const sl_tensor *out, sl_status *st);
 /* Appends a dimension; INVALID_ARGUMENT past SL_MAX_RANK. */

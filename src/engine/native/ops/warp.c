@@ -219,7 +219,7 @@ static sl_code project_run(sl_op_call *c, sl_status *st)
 
 static int64_t project_cost(const sl_op_call *c)
 {
-    return 50 + 12 * sl_shape_count(c->out[0].dims, 4, 1);
+    return sl_ops_cost(&c->out[0], 12);
 }
 
 /* ---- ScaleAndTranslate ---- */
@@ -424,7 +424,7 @@ static sl_code scale_run(sl_op_call *c, sl_status *st)
 
 static int64_t scale_cost(const sl_op_call *c)
 {
-    return 50 + 10 * (sl_shape_count(c->in[0].dims, 4, 1) + sl_shape_count(c->out[0].dims, 4, 1));
+    return sl_ops_cost(&c->in[0], 10) + sl_ops_cost(&c->out[0], 10);
 }
 
 const sl_op sl_ops_warp[] = {

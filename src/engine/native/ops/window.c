@@ -65,6 +65,8 @@ sl_code sl_window_extent(const sl_window *w, int d, int64_t in, int64_t size, in
     int64_t stride = w->stride[d];
     if (size < 1 || size > INT32_MAX)
         return sl_fail(st, SL_INVALID_ARGUMENT, "filter must not have zero elements");
+    if (in > INT64_MAX / 4)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "a side of %lld is too large", (long long)in);
     int64_t reach = (size - 1) * w->dilation[d] + 1;
     *before = 0;
     if (w->padding == SL_PAD_SAME) {
@@ -75,6 +77,12 @@ sl_code sl_window_extent(const sl_window *w, int d, int64_t in, int64_t size, in
     }
     int64_t pads = w->explicit_pads[2 * d] + w->explicit_pads[2 * d + 1];
     *before = w->explicit_pads[2 * d];
-    *out = in + pads >= reach ? (in + pads - reach) / stride + 1 : 0;
+    *out = (in + pads - reach + stride) / stride;
+    if (*out < 0)
+        return sl_fail(st, SL_INVALID_ARGUMENT,
+                       "Computed output size would be negative: %lld [input_size: %lld, "
+                       "effective_filter_size: %lld, stride: %lld]",
+                       (long long)*out, (long long)(in + pads), (long long)reach,
+                       (long long)stride);
     return SL_OK;
 }
