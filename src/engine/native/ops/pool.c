@@ -7,6 +7,7 @@
 
 #include "engine/native/kernels/half.h"
 #include "engine/native/ops/ops.h"
+#include "engine/native/ops/pixels.h"
 #include "engine/native/ops/window.h"
 
 static sl_code pool_configure(sl_op_node *n, sl_status *st)
@@ -171,38 +172,44 @@ static sl_code argmax_shape(sl_op_call *c, sl_status *st)
     return sl_ops_check_size(&c->out[1], st);
 }
 
-static float element(const sl_tensor *t, int64_t i)
-{
-    return t->dtype == SL_DT_FLOAT  ? ((const float *)t->data)[i]
-           : t->dtype == SL_DT_HALF ? sl_half_to_float(((const uint16_t *)t->data)[i])
-                                    : sl_bf16_to_float(((const uint16_t *)t->data)[i]);
-}
-
-static sl_code argmax_run(sl_op_call *c, sl_status *st)
+/* Channels [k, k + n) of output pixel p. Maxima are copied from the input: no bit of them changes. */
+static void argmax_pixel(const sl_op_call *c, const pool_shape *s, int64_t p, int64_t k, int64_t n)
 {
     const argmax_config *cfg = c->node->config;
     const sl_window *w = &cfg->window;
     const sl_tensor *in = &c->in[0];
+    int64_t base = p / (s->ow * s->oh) * s->h * s->w * s->c, place[SL_PIXELS];
+    int64_t y0 = p / s->ow % s->oh * w->stride[0] - s->top, x0 = p % s->ow * w->stride[1] - s->left;
+    int64_t y1 = SL_MIN(y0 + w->size[0], s->h), x1 = SL_MIN(x0 + w->size[1], s->w);
+    float top[SL_PIXELS], buffer[SL_PIXELS];
+    bool first = true; /* every window has a pixel: padding is less than a window */
+    for (int64_t y = SL_MAX(y0, 0); y < y1; y++)
+        for (int64_t x = SL_MAX(x0, 0); x < x1; x++, first = false) {
+            int64_t at = base + (y * s->w + x) * s->c + k;
+            const float *v = sl_pixels(in, at, n, buffer);
+            for (int64_t i = 0; i < n; i++) {
+                bool more = first || v[i] > top[i];
+                place[i] = more ? at + i : place[i];
+                top[i] = more ? v[i] : top[i];
+            }
+        }
     size_t size = sl_dtype_size(in->dtype);
+    for (int64_t i = 0; i < n && !first; i++) {
+        memcpy((char *)c->out[0].data + (size_t)(p * s->c + k + i) * size,
+               (const char *)in->data + (size_t)place[i] * size, size);
+        sl_ops_set_int(&c->out[1], p * s->c + k + i, cfg->batch ? place[i] : place[i] - base);
+    }
+}
+
+static sl_code argmax_run(sl_op_call *c, sl_status *st)
+{
     pool_shape s;
     sl_code rc = pool_plan(c, &s, st);
     if (rc || c->out[0].size == 0)
         return rc;
-    for (int64_t i = 0; i < s.n * s.oh * s.ow * s.c; i++) {
-        int64_t p = i / s.c, base = p / (s.ow * s.oh) * s.h * s.w * s.c, best = -1;
-        int64_t y0 = p / s.ow % s.oh * w->stride[0] - s.top, x0 = p % s.ow * w->stride[1] - s.left;
-        int64_t y1 = SL_MIN(y0 + w->size[0], s.h), x1 = SL_MIN(x0 + w->size[1], s.w);
-        for (int64_t y = SL_MAX(y0, 0); y < y1; y++)
-            for (int64_t x = SL_MAX(x0, 0); x < x1; x++) {
-                int64_t at = base + (y * s.w + x) * s.c + i % s.c;
-                if (best < 0 || element(in, at) > element(in, best))
-                    best = at;
-            }
-        /* Every window has a pixel: padding is less than a window. */
-        memcpy((char *)c->out[0].data + (size_t)i * size,
-               (const char *)in->data + (size_t)best * size, size);
-        sl_ops_set_int(&c->out[1], i, cfg->batch ? best : best - base);
-    }
+    for (int64_t p = 0; p < s.n * s.oh * s.ow; p++)
+        for (int64_t k = 0; k < s.c; k += SL_PIXELS)
+            argmax_pixel(c, &s, p, k, SL_MIN(s.c - k, SL_PIXELS));
     return SL_OK;
 }
 
