@@ -1365,6 +1365,141 @@ for at, shape in ((0, (4,)), (1, (3, 4)), (1, (2,)), (2, (6, 8)), (2, (7, 7)), (
     case("GRUBlockCell", parts, "bad %d %s" % (at, shape))
 
 
+# ---- sparse tensors put together and cut, ragged rows ----
+def sparse(t, shape, *places):
+    at = np.array(places, I64).reshape(-1, len(shape))
+    return at, (S(*[b"v%d" % i for i in range(len(at))]) if t is object else rnd(len(at), t=t)), np.array(shape, I64)
+
+
+def sparse_concat(label, parts, **k):
+    case("SparseConcat", [[p[i] for p in parts] for i in range(3)], label, **k)
+
+
+left, right = sparse(F, (3, 4), (0, 1), (2, 0), (2, 3)), sparse(F, (3, 2), (0, 0), (1, 1), (2, 1))
+below = sparse(F, (2, 4), (0, 0), (1, 3))
+sparse_concat("columns", [left, right], concat_dim=1)
+sparse_concat("last", [left, right, left], concat_dim=-1)
+sparse_concat("rows", [left, below], concat_dim=0)
+sparse_concat("not sorted", [sparse(F, (3, 4), (2, 0), (0, 1)), below], concat_dim=0)
+sparse_concat("strings", [sparse(object, (2, 2), (0, 1), (1, 0)), sparse(object, (2, 1), (0, 0))], concat_dim=1)
+sparse_concat("int64", [sparse(I64, (2, 2, 2), (0, 1, 1), (1, 0, 0)), sparse(I64, (2, 3, 2), (0, 0, 1))], concat_dim=1)
+sparse_concat("empty", [sparse(F, (3, 4)), right], concat_dim=1)
+sparse_concat("ranks", [left, sparse(F, (3, 4, 1), (0, 0, 0))], concat_dim=1)
+sparse_concat("shapes", [left, below], concat_dim=1)
+sparse_concat("range", [left, right], concat_dim=2)
+sparse_concat("indices", [left, (ints(1, 2).astype(I64), right[1], right[2])], concat_dim=1)
+sparse_concat("values", [left, (right[0], rnd(3, 1), right[2])], concat_dim=1)
+sparse_concat("fewer values", [left, (right[0], rnd(2), right[2])], concat_dim=1)
+sparse_concat("shape matrix", [left, (right[0], right[1], np.array([[3, 2]], I64))], concat_dim=1)
+for start, size in (((0, 0), (2, 3)), ((1, 0), (2, 4)), ((0, 2), (9, 9)), ((5, 0), (1, 1)), ((0, 0), (0, 0))):
+    case("SparseSlice", [*left, np.array(start, I64), np.array(size, I64)], str((start, size)))
+case("SparseSlice", [*sparse(object, (2, 2), (0, 1), (1, 0)), np.array([1, 0], I64), np.array([1, 2], I64)], "strings")
+case("SparseSlice", [*sparse(I64, (2, 3, 2), (0, 1, 1), (1, 0, 0)), np.array([0, 0, 1], I64), np.array([2, 2, 1], I64)], "int64")
+case("SparseSlice", [*left, np.array([0], I64), np.array([1, 1], I64)], "start")
+case("SparseSlice", [*left, np.array([0, 0], I64), np.array([1], I64)], "size")
+case("SparseSlice", [*left, np.array([[0, 0]], I64), np.array([1, 1], I64)], "start matrix")
+case("SparseSlice", [*left, np.array([0, 0], I64), np.array([[1, 1]], I64)], "size matrix")
+case("SparseSlice", [left[0][0], left[1], left[2], np.array([0, 0], I64), np.array([1, 1], I64)], "indices")
+case("SparseSlice", [left[0], rnd(3, 1), left[2], np.array([0, 0], I64), np.array([1, 1], I64)], "values")
+case("SparseSlice", [left[0], rnd(2), left[2], np.array([0, 0], I64), np.array([1, 1], I64)], "fewer values")
+case("SparseSlice", [left[0], left[1], np.array([3], I64), np.array([0], I64), np.array([1], I64)], "depth")
+case("SparseSlice", [left[0], left[1], np.array([[3, 4]], I64), np.array([0, 0], I64), np.array([1, 1], I64)], "shape matrix")
+case("SparseSlice", [*left, np.array([0, -1], I64), np.array([3, 2], I64)], "negative start")
+case("SparseSlice", [*left, np.array([0, 0], I64), np.array([3, -2], I64)], "negative size")
+case("SparseSlice", [left[0], left[1], np.array([3, -4], I64), np.array([0, 0], I64), np.array([1, 1], I64)], "negative shape")
+sparse_concat("depth", [left, (right[0][:, :1], right[1], right[2])], concat_dim=1)
+sparse_concat("outside", [left, (right[0] + 7, right[1], right[2])], concat_dim=1)
+sparse_concat("negative shape", [left, (right[0], right[1], np.array([3, -2], I64))], concat_dim=1)
+for t in (F, D, I32, I64):
+    case("RaggedRange", [np.array([0, 5, 8], t), np.array([3, 5, 2], t), np.array([1, 1, -2], t)], t.__name__)
+case("RaggedRange", [I32(0), ints(3, 5, 0), I32(1)], "limits", Tsplits=tf.int32)
+case("RaggedRange", [I32(0), I32(3), I32(2)], "scalars")
+case("RaggedRange", [F(0), np.array([1, .5], F), F(.3)], "fractions")
+case("RaggedRange", [np.zeros(0, I32), np.zeros(0, I32), I32(1)], "empty")
+case("RaggedRange", [np.array([-2**31], I32), np.array([2**31 - 1], I32), np.array([2**30], I32)], "wide")
+case("RaggedRange", [I32(5), I32(1), I32(1)], "away")
+case("RaggedRange", [I32(0), I32(3), I32(0)], "no step")
+case("RaggedRange", [ints(0, 1), ints(1, 2, 3), I32(1)], "sizes")
+case("RaggedRange", [np.array([[1]], I32), I32(3), I32(1)], "matrix")
+outer, middle = np.array([0, 2, 2, 3], I64), np.array([0, 1, 1, 4], I64)
+case("RaggedTensorToSparse", [[splits], rnd(5)])
+case("RaggedTensorToSparse", [[splits.astype(I32)], rnd(5, 2)], "items")
+case("RaggedTensorToSparse", [[outer, middle], S(b"a", b"b", b"c", b"d")], "two levels")
+case("RaggedTensorToSparse", [[np.array([0], I64)], np.zeros(0, F)], "empty")
+case("RaggedTensorToSparse", [[np.array([0, 0, 0], I64)], np.zeros((0, 3), F)], "empty rows")
+case("RaggedTensorToSparse", [[np.array([1, 5], I64)], rnd(5)], "start")
+case("RaggedTensorToSparse", [[np.array([0, 3, 2, 5], I64)], rnd(5)], "order")
+case("RaggedTensorToSparse", [[np.array([0, 4], I64)], rnd(5)], "end")
+case("RaggedTensorToSparse", [[np.zeros(0, I64)], rnd(5)], "no splits")
+case("RaggedTensorToSparse", [[np.array([0, 1], I64)], F(1)], "scalar")
+for t in (I32, I64):
+    case("RaggedGather", [[splits], rnd(5), np.array([2, 0, 2], t)], t.__name__, OUTPUT_RAGGED_RANK=1)
+case("RaggedGather", [[splits.astype(I32)], rnd(5, 2), np.array([[2, 0], [1, 2]], I32)], "matrix", OUTPUT_RAGGED_RANK=2)
+case("RaggedGather", [[outer, middle], S(b"a", b"b", b"c", b"d"), ints(2, 0, 1)], "two levels", OUTPUT_RAGGED_RANK=2)
+case("RaggedGather", [[outer, middle], rnd(4), I32(0)], "row of rows", OUTPUT_RAGGED_RANK=1)
+case("RaggedGather", [[splits], rnd(5), I32(2)], "row", OUTPUT_RAGGED_RANK=0)
+case("RaggedGather", [[splits], rnd(5), np.zeros(0, I32)], "nothing", OUTPUT_RAGGED_RANK=1)
+case("RaggedGather", [[splits], rnd(5), ints(0, 3)], "range", OUTPUT_RAGGED_RANK=1)
+case("RaggedGather", [[splits], rnd(5), ints(-1)], "negative", OUTPUT_RAGGED_RANK=1)
+case("RaggedGather", [[splits], rnd(5), np.array([[0, 3]], I32)], "range in matrix", OUTPUT_RAGGED_RANK=2)
+case("RaggedGather", [[splits], rnd(4), ints(0)], "past values", OUTPUT_RAGGED_RANK=1)
+case("RaggedGather", [[np.array([0, 3, 2], I64)], rnd(5), ints(0)], "order", OUTPUT_RAGGED_RANK=1)
+case("RaggedGather", [[np.array([-1, 3], I64)], rnd(5), ints(0)], "negative splits", OUTPUT_RAGGED_RANK=1)
+case("RaggedGather", [[np.zeros(0, I64)], rnd(5), ints(0)], "no splits", OUTPUT_RAGGED_RANK=1)
+case("RaggedGather", [[splits], F(1), ints(0)], "scalar", OUTPUT_RAGGED_RANK=1)
+
+# ---- numbers as few bits ----
+for t in (F, D):
+    for given in (False, True):
+        for signed in (False, True):
+            for narrow in (False, True):
+                case("QuantizeAndDequantizeV2", [rnd(3, 7, t=t), t(-1.5), t(2)], "", range_given=given, signed_input=signed,
+                     narrow_range=narrow)
+    case("QuantizeAndDequantizeV2", [rnd(3, 7, t=t), t(0), t(2.5)], "half up", range_given=True, round_mode=b"HALF_UP",
+         num_bits=4)
+    case("QuantizeAndDequantizeV3", [rnd(2, 3, 4, t=t), t(0), t(0), I32(7)], "axis, own range", axis=1, range_given=False)
+    case("QuantizeAndDequantizeV2", [rnd(2, 3, 4, t=t), t(0), t(0)], "axis, own range", axis=2, num_bits=5)
+    case("QuantizeAndDequantizeV3", [rnd(3, 4, t=t), t(-2), t(1), I32(6)], "")
+    case("QuantizeAndDequantizeV3", [rnd(3, 4, t=t), t(-2), t(1), I32(3)], "own range", range_given=False)
+case("QuantizeAndDequantizeV2", [np.zeros((2, 2), F), F(0), F(0)], "zeros")
+case("QuantizeAndDequantizeV2", [rnd(2, 2), F(0), F(0)], "no range", range_given=True)
+case("QuantizeAndDequantizeV2", [np.array([nan, 1, inf], F), F(-1), F(1)], "edges", range_given=True)
+case("QuantizeAndDequantizeV2", [rnd(4), F(-1), F(1)], "many bits", range_given=True, num_bits=40)
+case("QuantizeAndDequantizeV2", [np.zeros((0, 2), F), F(-1), F(1)], "empty", range_given=True)
+case("QuantizeAndDequantizeV2", [np.zeros((0, 2), F), F(-1), F(1)], "empty, own range")
+case("QuantizeAndDequantizeV2", [rnd(3), F(2), F(1)], "turned", range_given=True)
+case("QuantizeAndDequantizeV2", [rnd(3), rnd(1), F(1)], "vector", range_given=True)
+case("QuantizeAndDequantizeV2", [rnd(3), F(-1), F(1)], "bad axis", axis=1)
+case("QuantizeAndDequantizeV3", [rnd(3), F(-1), F(1), I32(8)], "bad axis", axis=1, range_given=False)
+case("QuantizeAndDequantizeV3", [rnd(3), F(-1), F(1), I32(0)], "no bits")
+case("QuantizeAndDequantizeV3", [rnd(3), F(-1), F(1), ints(8)], "bits")
+
+# ---- losses ----
+for t in (F, D, H):
+    p = rng.dirichlet(np.ones(5), 3).astype(t)
+    case("SoftmaxCrossEntropyWithLogits", [rnd(3, 5, t=t), p], t.__name__)
+    case("SparseSoftmaxCrossEntropyWithLogits", [rnd(3, 5, t=t), ints(0, 4, 2)], t.__name__)
+case("SoftmaxCrossEntropyWithLogits", [rnd(3, 5), p[:1].astype(F)], "one label")
+case("SoftmaxCrossEntropyWithLogits", [rnd(1, 5), p.astype(F)], "one logit")
+case("SoftmaxCrossEntropyWithLogits", [rnd(3, 5), p[0].astype(F)], "vector")
+case("SoftmaxCrossEntropyWithLogits", [np.array([[1000, -1000, 0]], F), np.array([[1, 0, 0]], F)], "far")
+case("SoftmaxCrossEntropyWithLogits", [np.array([[1, -inf]], F), np.array([[1, 0]], F)], "never")
+case("SoftmaxCrossEntropyWithLogits", [np.zeros((0, 3), F), np.zeros((0, 3), F)], "empty")
+case("SoftmaxCrossEntropyWithLogits", [np.zeros((3, 0), F), np.zeros((3, 0), F)], "no classes")
+case("SoftmaxCrossEntropyWithLogits", [rnd(3, 5), rnd(3, 4)], "shapes")
+case("SoftmaxCrossEntropyWithLogits", [rnd(3), rnd(3)], "vectors")
+case("SoftmaxCrossEntropyWithLogits", [rnd(2, 3, 4), rnd(2, 3, 4)], "cubes")
+case("SparseSoftmaxCrossEntropyWithLogits", [rnd(3, 5), np.array([0, 4, 2], I64)], "int64")
+case("SparseSoftmaxCrossEntropyWithLogits", [np.array([[1000, -1000, 0]], F), ints(1)], "far")
+case("SparseSoftmaxCrossEntropyWithLogits", [np.zeros((0, 3), F), np.zeros(0, I32)], "empty")
+case("SparseSoftmaxCrossEntropyWithLogits", [np.zeros((3, 0), F), ints(0, 0, 0)], "no classes")
+case("SparseSoftmaxCrossEntropyWithLogits", [rnd(3, 5), ints(0, 5, 2)], "range")
+case("SparseSoftmaxCrossEntropyWithLogits", [rnd(3, 5), ints(0, -1, 2)], "negative")
+case("SparseSoftmaxCrossEntropyWithLogits", [rnd(3, 5), ints(0, 1)], "sizes")
+case("SparseSoftmaxCrossEntropyWithLogits", [rnd(5), ints(0)], "vector")
+case("SparseSoftmaxCrossEntropyWithLogits", [rnd(2, 5), np.array([[0], [1]], I32)], "matrix")
+
+
 def text(s):
     s = s if isinstance(s, bytes) else s.encode()
     return struct.pack("<H", len(s)) + s

@@ -175,16 +175,20 @@ bool sl_opdef_is_stateful(sl_str op);
     X(partition)      /* DynamicPartition DynamicStitch */                               \
     X(quant)          /* FakeQuantWithMinMaxVars ... */                                  \
     X(detect)         /* NonMaxSuppression CombinedNonMaxSuppression */                  \
+    X(quant_dequant)  /* QuantizeAndDequantizeV2 */                                      \
+    X(loss)           /* SoftmaxCrossEntropyWithLogits ... */                            \
     X(string_split)   /* StringSplit StringNGrams */                                     \
     X(string_join)    /* ReduceJoin UnsortedSegmentJoin */                               \
     X(base64)         /* EncodeBase64 DecodeBase64 */                                    \
     X(regex)          /* RegexReplace RegexFullMatch */                                  \
     X(picture)        /* DecodeJpeg DecodePng DecodeImage */                               \
     X(ragged)         /* RaggedTensorToTensor */                                         \
+    X(ragged_parts)   /* RaggedRange RaggedTensorToSparse RaggedGather */                \
     X(count)          /* Bincount DenseBincount RaggedBincount */                        \
     X(matrix)         /* MatrixBandPart, diagonals */                                    \
     X(vector)         /* Cross L2Loss Diag DiagPart */                                   \
     X(sparse_rows)    /* SparseReshape SparseFillEmptyRows SparseSegmentSum ... */       \
+    X(sparse_parts)   /* SparseConcat SparseSlice */                                     \
     X(state)          /* variables, Assert, NoOp */                                      \
     X(table)          /* lookup tables */
 #define X(family) extern const sl_op sl_ops_##family[];

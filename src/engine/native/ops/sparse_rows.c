@@ -2,6 +2,8 @@
  * sparse_rows.c - what embedding lookups of sparse features are made of: SparseReshape,
  * SparseFillEmptyRows, the sums of SparseSegment*, and SparseTensorDenseMatMul
  */
+#include "engine/native/ops/sparse_rows.h"
+
 #include "engine/native/ops/ops.h"
 
 static sl_code want_sparse(const sl_tensor *indices, const sl_tensor *shape, sl_status *st)
@@ -177,7 +179,8 @@ static bool is_after(const int64_t *a, const int64_t *b, int64_t depth)
 }
 
 /* Merges ever longer runs. */
-static const int64_t *sorted(const int64_t *x, int64_t n, int64_t depth, int64_t *from, int64_t *to)
+const int64_t *sl_sparse_sorted(const int64_t *x, int64_t n, int64_t depth, int64_t *from,
+                                int64_t *to)
 {
     for (int64_t i = 0; i < n; i++)
         from[i] = i;
@@ -204,7 +207,7 @@ static sl_code reorder_run(sl_op_call *c, sl_status *st)
     size_t row = (size_t)depth * sizeof(int64_t), element = sl_dtype_size(c->in[1].dtype);
     if (n == 0)
         return SL_OK;
-    const int64_t *order = sorted(c->in[0].data, n, depth, first, first + n);
+    const int64_t *order = sl_sparse_sorted(c->in[0].data, n, depth, first, first + n);
     for (int64_t i = 0; i < n; i++) {
         if (row)
             memcpy((char *)c->out[0].data + (size_t)i * row,
