@@ -1077,6 +1077,12 @@ for padding in ("SAME", "VALID"):
         case(op, [np.zeros((0, 4, 4, 1), F)], padding + " empty", ksize=[1, 2, 2, 1], strides=[1, 1, 1, 1], padding=padding)
     for op in ("Conv2D", "DepthwiseConv2dNative"):
         case(op, [rnd(1, 2, 1, 1), rnd(4, 4, 1, 1)], padding + " smaller", strides=[1, 1, 1, 1], padding=padding)
+narrow = dict(strides=[1, 1, 1, 1], padding="EXPLICIT", explicit_paddings=[0, 0, 1, 0, 0, 0, 0, 0])
+case("Conv2D", [rnd(1, 2, 3, 1), rnd(5, 2, 1, 1)], "explicit, smaller", **narrow)
+case("MaxPool", [rnd(1, 2, 3, 1)], "explicit, smaller", ksize=[1, 5, 2, 1], **narrow)
+case("Conv2D", [rnd(1, 2, 3, 1), rnd(2, 2, 1, 1)], "dilated, smaller", strides=[1, 1, 1, 1], padding="VALID",
+     dilations=[1, 4, 1, 1])
+case("Conv2D", [rnd(0, 2, 3, 1), rnd(5, 2, 1, 1)], "empty, smaller", strides=[1, 1, 1, 1], padding="VALID")
 
 # ---- images moved and scaled ----
 moves = np.array([[1, 0, 0, 0, 1, 0, 0, 0], [1, 0, 1.5, 0, 1, -.75, 0, 0], [.7, -.7, 2, .7, .7, -1, 0, 0],

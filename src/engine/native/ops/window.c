@@ -82,7 +82,6 @@ sl_code sl_window_extent(const sl_window *w, int d, int64_t in, int64_t size, in
         return sl_fail(st, SL_INVALID_ARGUMENT,
                        "Computed output size would be negative: %lld [input_size: %lld, "
                        "effective_filter_size: %lld, stride: %lld]",
-                       (long long)*out, (long long)(in + pads), (long long)reach,
-                       (long long)stride);
+                       (long long)*out, (long long)in, (long long)reach, (long long)stride);
     return SL_OK;
 }
