@@ -29,6 +29,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import attacks
 import reload
+import stalls
 from reload import BODY, PACED, ROOT, SLUICE, free_port
 
 ATTACK = ROOT / "build/release/bench/attack"
@@ -98,18 +99,22 @@ class Largest(threading.Thread):
         return self.memory
 
 
-def honest(server, rate, seconds):
+def honest(server, rate, seconds, stalled):
     largest, before = Largest(server), server.processor()
-    kept, fresh = paced(server, rate, seconds, 16), paced(server, 50, seconds, 16, "fresh")
+    files = [server.log.parent / kind for kind in ("kept", "fresh")]
+    kept, fresh = paced(server, rate, seconds, 16, files[0]), paced(server, 50, seconds, 16, "fresh", files[1])
     kept, fresh = told(kept), told(fresh)
+    for what, file in (kept, files[0]), (fresh, files[1]):
+        count = sorted(stalls.outside(*stalls.read(file), stalled.windows()))
+        what["p99 alone"] = count[len(count) * 99 // 100] if count else what["p99"]
     return {"kept": kept, "fresh": fresh, "memory": largest.stop(), "processor": (server.processor() - before) / seconds}
 
 
-def under_attack(server, directory, args, rate):
+def under_attack(server, directory, args, rate, stalled):
     with attacks.Attack(ATTACK, directory, server.rest, server.grpc, server.tls, args.scale, args.only,
                         step_back=args.together) as attack:
         time.sleep(1)
-        got = honest(server, rate, args.seconds)
+        got = honest(server, rate, args.seconds, stalled)
     time.sleep(2) # all of them leave at once
     return got, attack.told
 
@@ -133,7 +138,7 @@ def memory_of_silent(directory, flags):
 
 
 def show(name, r):
-    print(f"  {name:9} kept: p50 {r['kept']['p50']:5} p99 {r['kept']['p99']:6} max {r['kept']['max']:6} us, failed "
+    print(f"  {name:9} kept: p50 {r['kept']['p50']:5} p99 {r['kept']['p99']:6} ({r['kept']['p99 alone']} without stalls) max {r['kept']['max']:6} us, failed "
           f"{r['kept']['failed']}; new: p50 {r['fresh']['p50']:5} p99 {r['fresh']['p99']:6} max {r['fresh']['max']:6} us, "
           f"failed {r['fresh']['failed']}; server {r['memory'] / MB:.0f} MB, {r['processor']:.2f} processors", flush=True)
 
@@ -160,14 +165,14 @@ def main():
         most = max(told(paced(server, 0, 2, 16))["rps"] for _ in range(2))
         rate = int(most * args.share)
         print(f"highest rate {most}, pace {rate} requests a second; memory {server.memory() / MB:.0f} MB")
-        pairs = []
+        pairs, stalled = [], stalls.Stalls(reload.ALL)
         for i in range(args.pairs):
             runs = {}
             for what in (("quiet", "attacked"), ("attacked", "quiet"))[i % 2]:
                 if what == "quiet":
-                    runs[what] = honest(server, rate, args.seconds)
+                    runs[what] = honest(server, rate, args.seconds, stalled)
                 else:
-                    runs[what], attack = under_attack(server, directory, args, rate)
+                    runs[what], attack = under_attack(server, directory, args, rate, stalled)
                     runs["junk"] = sum(g["opened"] for g in attack["groups"] if g["kind"] == "junk") / attack["seconds"]
                 show(what, runs[what])
             pairs.append(runs)
@@ -177,6 +182,10 @@ def main():
             ratios = [r["attacked"][kind]["p99"] / r["quiet"][kind]["p99"] for r in pairs]
             print(f"p99 under attack / quiet, {kind}: median {statistics.median(ratios):.2f}  "
                   f"({', '.join(f'{r:.2f}' for r in ratios)})")
+            alone = [r["attacked"][kind]["p99 alone"] / r["quiet"][kind]["p99 alone"] for r in pairs]
+            print(f"  without the machine's stalls: median {statistics.median(alone):.2f}  "
+                  f"({', '.join(f'{r:.2f}' for r in alone)})" if stalled.known else
+                  "  the machine's stalls are not known: that takes the right to a real-time priority")
         print("failed honest requests:", sum(r[w][k]["failed"] for r in pairs for w in ("quiet", "attacked")
                                               for k in ("kept", "fresh")),
               f"of {sum(r[w][k]['requests'] for r in pairs for w in ('quiet', 'attacked') for k in ('kept', 'fresh'))}; "

@@ -8,9 +8,11 @@
  * meanwhile. A rate of 0 sends as fast as answers come, and tells the rate. fresh: each request on
  * a connection of its own, whose opening counts. A connection that is lost is a failed request. One
  * line of JSON: requests, failed, rps, p50, p99, p999, max in microseconds, and how many took
- * longer than 5 ms. FILE: gets all the latencies, uint32 in microseconds, sorted.
+ * longer than 5 ms. FILE: gets all of them, two uint64 each: when it was due, in nanoseconds of
+ * CLOCK_MONOTONIC, and its latency in microseconds.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -38,7 +40,10 @@ static connection conns[MOST];
 static int port, ep, size;
 static bool fresh;
 static char request[LINE];
-static uint32_t *latency;
+typedef struct answer {
+    uint64_t due_ns, us;
+} answer;
+static answer *answers;
 static size_t answered, room, failed;
 
 static uint64_t now_ns(void)
@@ -119,7 +124,7 @@ static void receive(connection *c)
     if (!is_whole(c, &ok))
         return;
     if (answered < room)
-        latency[answered++] = (uint32_t)((now_ns() - c->due) / 1000);
+        answers[answered++] = (answer){c->due, (now_ns() - c->due) / 1000};
     if (!ok && failed++ == 0)
         fprintf(stderr, "failed: %.*s\n", (int)c->n, c->in);
     c->busy = false;
@@ -140,14 +145,14 @@ static void handle(connection *c, uint32_t events)
 
 static int by_size(const void *a, const void *b)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    uint64_t x = ((const answer *)a)->us, y = ((const answer *)b)->us;
     return (x > y) - (x < y);
 }
 
 static bool keep(const char *file)
 {
     FILE *f = fopen(file, "wb");
-    bool all = f && fwrite(latency, sizeof *latency, answered, f) == answered;
+    bool all = f && fwrite(answers, sizeof *answers, answered, f) == answered;
     return f && fclose(f) == 0 && all;
 }
 
@@ -166,7 +171,7 @@ int main(int argc, char **argv)
                     "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", argv[2],
                     strlen(argv[3]), argv[3]);
     room = (size_t)((rate > 0 ? rate : 500000) * seconds) + MOST;
-    latency = malloc(room * sizeof *latency);
+    answers = malloc(room * sizeof *answers);
     prctl(PR_SET_TIMERSLACK, 1);
     ep = epoll_create1(0);
     for (int i = 0; i < count; i++) {
@@ -208,18 +213,18 @@ int main(int argc, char **argv)
             handle(&conns[events[i].data.u32], events[i].events);
     }
     double took = (double)(now_ns() - start) / 1e9;
-    qsort(latency, answered, sizeof *latency, by_size);
     if (file && !keep(file)) {
         perror(file);
         return 1;
     }
+    qsort(answers, answered, sizeof *answers, by_size);
     size_t late = 0;
     for (size_t i = 0; i < answered; i++)
-        late += latency[i] > 5000;
-    printf("{\"requests\": %zu, \"failed\": %zu, \"rps\": %.0f, \"p50\": %u, \"p99\": %u, "
-           "\"p999\": %u, \"max\": %u, \"late\": %zu}\n",
-           answered, failed, (double)answered / took, latency[answered / 2],
-           latency[answered * 99 / 100], latency[answered * 999 / 1000], latency[answered - 1],
-           late);
+        late += answers[i].us > 5000;
+    printf("{\"requests\": %zu, \"failed\": %zu, \"rps\": %.0f, \"p50\": %" PRIu64
+           ", \"p99\": %" PRIu64 ", \"p999\": %" PRIu64 ", \"max\": %" PRIu64 ", \"late\": %zu}\n",
+           answered, failed, (double)answered / took, answers[answered / 2].us,
+           answers[answered * 99 / 100].us, answers[answered * 999 / 1000].us,
+           answers[answered - 1].us, late);
     return 0;
 }
