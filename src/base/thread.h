@@ -64,9 +64,9 @@ bool sl_thread_is_prompt(void);
 void sl_thread_waits(bool waits);
 
 /* A thread that computes calls this often, 50 us apart or so: others that answer requests, and wait for
- * this processor, come first. Kernels that preempt lazily (6.13 and later) look only with the next
- * tick, up to 4 ms later, whether somebody was woken, or when a thread enters the kernel; so this
- * does, for a tenth of a microsecond. If more prompt threads are awake than there are
+ * this processor, come first. Linux decides when one wakes up, and looks again only with the next
+ * tick, up to 4 ms later; where it preempts lazily (6.13 and later) also when a thread enters the
+ * kernel, so this does, for a tenth of a microsecond. If more prompt threads are awake than there are
  * processors, it yields: who was sent away in the middle of something is not one that was woken. */
 void sl_thread_step_aside(void);
 
