@@ -496,6 +496,10 @@ for op in ("MaxPool", "AvgPool"):
             case(op, [rnd(2, 5, 6, 2)], "", ksize=[1, k, k, 1], strides=[1, s, s, 1], padding=padding)
     case(op, [rnd(1, 5, 9, 2)], "rect", ksize=[1, 2, 3, 1], strides=[1, 1, 2, 1], padding="SAME")
     case(op, [rnd(1, 5, 5, 2, t=H)], "half", ksize=[1, 2, 2, 1], strides=[1, 2, 2, 1], padding="SAME")
+    for t in (F, H, B):
+        rest = [1, 2, nan, -3, inf, 0, -inf, -inf, nan, nan, 5, nan]
+        case(op, [np.array(rest, t).reshape(1, 1, 12, 1)], "not finite", ksize=[1, 1, 2, 1], strides=[1, 1, 2, 1],
+             padding="VALID")
 n = rnd(2, 3, 4, 5)
 stats = [rnd(5), rnd(5), rnd(5), rnd(5, lo=.1)]
 case("FusedBatchNormV3", [n] + stats, "inference", is_training=False, epsilon=1e-3)

@@ -2,8 +2,9 @@
  * pool.c - MaxPool, MaxPoolWithArgmax and AvgPool, NHWC
  *
  * All channels of a pixel at once. Padding never wins a maximum and does not count in an average.
+ * A maximum begins with the lowest finite number of its dtype and passes over NaN, as TensorFlow's.
  */
-#include <math.h>
+#include <float.h>
 
 #include "engine/native/kernels/half.h"
 #include "engine/native/ops/ops.h"
@@ -66,7 +67,7 @@ SL_CLONES static void take_max(float *o, const float *x, int64_t n)
 {
     SL_IVDEP
     for (int64_t i = 0; i < n; i++)
-        o[i] = x[i] > o[i] || x[i] != x[i] ? x[i] : o[i];
+        o[i] = x[i] > o[i] ? x[i] : o[i];
 }
 
 SL_CLONES static void take_sum(float *o, const float *x, int64_t n)
@@ -76,7 +77,14 @@ SL_CLONES static void take_sum(float *o, const float *x, int64_t n)
         o[i] += x[i];
 }
 
-static void pool_float(const pool_shape *s, const sl_window *w, bool max, const float *x,
+/* The greatest finite number of a dtype, as a float. */
+static float greatest(sl_dtype t)
+{
+    return t == SL_DT_HALF ? 65504 : t == SL_DT_BFLOAT16 ? 0x1.FEp127f : FLT_MAX;
+}
+
+/* lowest: what a maximum begins with; NULL: the average. */
+static void pool_float(const pool_shape *s, const sl_window *w, const float *lowest, const float *x,
                        float *out)
 {
     for (int64_t p = 0; p < s->n * s->oh * s->ow; p++, out += s->c) {
@@ -87,11 +95,11 @@ static void pool_float(const pool_shape *s, const sl_window *w, bool max, const 
         y0 = SL_MAX(y0, 0);
         x0 = SL_MAX(x0, 0);
         for (int64_t k = 0; k < s->c; k++)
-            out[k] = max ? -INFINITY : 0;
+            out[k] = lowest ? *lowest : 0;
         for (int64_t iy = y0; iy < y1; iy++)
             for (int64_t ix = x0; ix < x1; ix++)
-                (max ? take_max : take_sum)(out, img + (iy * s->w + ix) * s->c, s->c);
-        if (!max && y1 > y0 && x1 > x0) {
+                (lowest ? take_max : take_sum)(out, img + (iy * s->w + ix) * s->c, s->c);
+        if (!lowest && y1 > y0 && x1 > x0) {
             float count = (float)((y1 - y0) * (x1 - x0));
             for (int64_t k = 0; k < s->c; k++)
                 out[k] /= count;
@@ -105,17 +113,18 @@ static sl_code pool_run(sl_op_call *c, sl_status *st)
     sl_code rc = pool_plan(c, &s, st);
     if (rc || c->out[0].size == 0)
         return rc;
-    bool max = c->node->op->name[0] == 'M';
     sl_dtype t = c->in[0].dtype;
+    float low = -greatest(t);
+    const float *lowest = c->node->op->name[0] == 'M' ? &low : NULL;
     if (t == SL_DT_FLOAT) {
-        pool_float(&s, c->node->config, max, c->in[0].data, c->out[0].data);
+        pool_float(&s, c->node->config, lowest, c->in[0].data, c->out[0].data);
         return SL_OK;
     }
     int64_t in = sl_shape_count(c->in[0].dims, 4, 1);
     float *x = c->scratch;
     float *out = (float *)(void *)((char *)c->scratch + aligned((size_t)in * 4));
     sl_kernel_to_float(t, c->in[0].data, x, in);
-    pool_float(&s, c->node->config, max, x, out);
+    pool_float(&s, c->node->config, lowest, x, out);
     sl_kernel_from_float(t, out, c->out[0].data, sl_shape_count(c->out[0].dims, 4, 1));
     return SL_OK;
 }
