@@ -345,6 +345,7 @@ for mode in ("REFLECT", "SYMMETRIC"):
     case("MirrorPad", [rnd(4, 5), np.array([[2, 1], [0, 3]], I32)], mode, mode=mode)
     case("MirrorPad", [rnd(2, 3, 4), np.array([[1, 1], [2, 2], [1, 3]], I32)], mode + " 3", mode=mode)
     case("MirrorPad", [rnd(2, 3), np.array([[3, 0], [0, 0]], I32)], mode + " bad", mode=mode)
+    case("MirrorPad", [np.zeros((0, 3), F), np.array([[0, 0], [1, 1]], I32)], mode + " empty", mode=mode)
 case("DepthToSpace", [rnd(2, 2, 3, 8)], "", block_size=2)
 case("SpaceToDepth", [rnd(2, 4, 6, 3)], "", block_size=2)
 case("DepthToSpace", [rnd(1, 2, 2, 3)], "bad", block_size=2)

@@ -48,7 +48,7 @@ static sl_code pad_shape(sl_op_call *c, sl_status *st)
                            reflect ? "paddings must be non-negative: %lld %lld"
                                    : "Paddings must be non-negative: %lld %lld",
                            (long long)before, (long long)after);
-        if (reflect && *reflect && (before >= d || after >= d) && (before || after))
+        if (reflect && *reflect && (before >= d || after >= d))
             return sl_fail(
                 st, SL_INVALID_ARGUMENT,
                 "paddings must be less than the dimension size: %lld, %lld not less than "
