@@ -174,6 +174,18 @@ static sl_code lstm_shape(sl_op_call *c, sl_status *st)
     return rc ? rc : lstm_scratch(&s, &c->scratch_size, st);
 }
 
+static int64_t cost_of(double products, double gates)
+{
+    return 100 + (int64_t)SL_MIN(products / 16 + gates * 2, 0x1p62);
+}
+
+static int64_t lstm_cost(const sl_op_call *c)
+{
+    const sl_tensor *w = &c->in[((const lstm_config *)c->node->config)->first + W];
+    double rows = (double)sl_ops_product(c->out[0].dims, 0, c->out[0].rank - 1);
+    return cost_of(rows * (double)w->dims[0] * (double)w->dims[1], rows * (double)w->dims[1]);
+}
+
 /* One row of a step: its gates are complete but for the bias. */
 SL_CLONES static void lstm_row(const lstm_config *cfg, const sl_tensor *in, int64_t n,
                                const float *x_part, const float *h_part, const float *cs_prev,
@@ -378,10 +390,16 @@ static sl_code gru_run(sl_op_call *c, sl_status *st)
     return SL_OK;
 }
 
+static int64_t gru_cost(const sl_op_call *c)
+{
+    double rows = (double)c->in[GRU_X].dims[0], cells = (double)c->in[GRU_H].dims[1];
+    return cost_of(rows * (double)c->in[W_RU].dims[0] * cells * 3, rows * cells * 3);
+}
+
 const sl_op sl_ops_rnn[] = {
-    {"LSTMBlockCell", 0, 0, lstm_configure, lstm_shape, lstm_run, NULL},
-    {"BlockLSTM", 0, 0, lstm_configure, lstm_shape, lstm_run, NULL},
-    {"BlockLSTMV2", 0, 0, lstm_configure, lstm_shape, lstm_run, NULL},
-    {"GRUBlockCell", 0, 0, gru_configure, gru_shape, gru_run, NULL},
+    {"LSTMBlockCell", 0, 0, lstm_configure, lstm_shape, lstm_run, lstm_cost},
+    {"BlockLSTM", 0, 0, lstm_configure, lstm_shape, lstm_run, lstm_cost},
+    {"BlockLSTMV2", 0, 0, lstm_configure, lstm_shape, lstm_run, lstm_cost},
+    {"GRUBlockCell", 0, 0, gru_configure, gru_shape, gru_run, gru_cost},
     {0},
 };

@@ -12,6 +12,8 @@ static bool grow(sl_str *whole, sl_str separator, bool first, sl_str s)
 
 static void append(sl_str *whole, sl_str separator, bool first, sl_str s)
 {
+    if (whole->p == NULL) /* all are empty */
+        return;
     char *end = (char *)(uintptr_t)whole->p + whole->n;
     if (!first && separator.n)
         end = (char *)memcpy(end, separator.p, separator.n) + separator.n;
@@ -20,10 +22,12 @@ static void append(sl_str *whole, sl_str separator, bool first, sl_str s)
     whole->n += s.n + (first ? 0 : separator.n);
 }
 
-/* Memory for whole->n bytes; its length begins anew. */
+/* Memory for whole->n bytes; its length begins anew. Nothing needs none. */
 static bool reserve(sl_arena *a, sl_str *whole)
 {
-    char *p = whole->n < SIZE_MAX ? sl_arena_try_alloc(a, whole->n + 1) : NULL;
+    if (whole->n == 0)
+        return true;
+    char *p = sl_arena_try_alloc(a, whole->n);
     *whole = (sl_str){p, 0};
     return p != NULL;
 }
