@@ -92,6 +92,28 @@ static sl_code shapes(op_call *c, sl_op_call *call, sl_status *st)
     return rc;
 }
 
+/* Lets the op check itself with attributes that are gone afterwards, as a loaded model's file is:
+ * what the op keeps of them it must have copied. */
+static sl_code configure(sl_op_node *node, sl_status *st)
+{
+    const sl_node *kept = node->source;
+    sl_node passing = *kept;
+    sl_attr attrs[OP_MAX];
+    passing.attrs = attrs;
+    for (int i = 0; i < kept->n_attrs; i++) {
+        attrs[i] = kept->attrs[i];
+        char *wire = sl_malloc(attrs[i].wire.n + 1);
+        attrs[i].wire.p =
+            attrs[i].wire.n ? memcpy(wire, kept->attrs[i].wire.p, attrs[i].wire.n) : wire;
+    }
+    node->source = &passing;
+    sl_code rc = node->op->configure(node, st);
+    node->source = kept;
+    for (int i = 0; i < kept->n_attrs; i++)
+        sl_free((void *)(uintptr_t)attrs[i].wire.p);
+    return rc;
+}
+
 sl_code op_call_run(op_call *c, int in_place, sl_status *st)
 {
     sl_dtype in_types[OP_MAX], out_types[OP_MAX] = {SL_DT_INVALID};
@@ -109,7 +131,7 @@ sl_code op_call_run(op_call *c, int in_place, sl_status *st)
                        .n_out = c->n_out,
                        .out_types = out_types,
                        .arena = &c->arena};
-    sl_code rc = c->op->configure(&node, st);
+    sl_code rc = configure(&node, st);
     if (rc)
         return rc;
     sl_op_call call = {.node = &node, .in = c->in, .out = c->out, .arena = &c->arena, .threads = 1};

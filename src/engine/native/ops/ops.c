@@ -49,6 +49,14 @@ void *sl_ops_config(sl_op_node *n, size_t size)
     return memset(p, 0, size);
 }
 
+bool sl_ops_keep_text(sl_op_node *n, const char *name, sl_str *out)
+{
+    sl_str s = sl_node_str(n->source, name, "");
+    char *copy = sl_arena_try_strndup(n->arena, s.p ? s.p : "", s.n);
+    *out = (sl_str){copy, s.n};
+    return copy != NULL;
+}
+
 sl_code sl_ops_check_size(const sl_tensor *out, sl_status *st)
 {
     sl_shape_buf b;

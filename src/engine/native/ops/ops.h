@@ -47,6 +47,9 @@ sl_code sl_ops_no_memory(sl_status *st);
 
 /* A piece of the node's arena for config, cleared; NULL never comes back. */
 void *sl_ops_config(sl_op_node *n, size_t size);
+/* Copies a text attribute ("" if it is not there) for the config: the file is gone when the model
+ * runs. False: no memory. */
+bool sl_ops_keep_text(sl_op_node *n, const char *name, sl_str *out) SL_MUST_CHECK;
 
 /* Text of a shape, in one of a few buffers that the caller gives. */
 typedef struct sl_shape_buf {

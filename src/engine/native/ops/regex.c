@@ -40,11 +40,8 @@ static sl_code regex_configure(sl_op_node *n, sl_status *st)
     n->out_types[0] = match ? SL_DT_BOOL : SL_DT_STRING;
     if (!fixed)
         return SL_OK;
-    sl_str rewrite = sl_node_str(n->source, "rewrite", "");
-    char *copy = sl_arena_try_strndup(n->arena, rewrite.p ? rewrite.p : "", rewrite.n);
-    if (copy == NULL)
+    if (!sl_ops_keep_text(n, "rewrite", &cfg->rewrite))
         return sl_ops_no_memory(st);
-    cfg->rewrite = (sl_str){copy, rewrite.n};
     rc = compile(sl_node_str(n->source, "pattern", ""), &cfg->re, st);
     if (rc == SL_OK)
         sl_arena_on_reset(n->arena, (void (*)(void *))sl_regex_free, cfg->re);

@@ -48,10 +48,9 @@ static sl_code reduce_configure(sl_op_node *n, sl_status *st)
         return rc;
     join_config *cfg = sl_ops_config(n, sizeof *cfg);
     cfg->keep_dims = sl_node_bool(n->source, "keep_dims", false);
-    cfg->separator = sl_node_str(n->source, "separator", "");
     n->config = cfg;
     n->out_types[0] = SL_DT_STRING;
-    return SL_OK;
+    return sl_ops_keep_text(n, "separator", &cfg->separator) ? SL_OK : sl_ops_no_memory(st);
 }
 
 /* The dimensions to join along, in their order: the first one runs fastest. */
@@ -157,10 +156,9 @@ static sl_code segment_configure(sl_op_node *n, sl_status *st)
     if (rc)
         return rc;
     join_config *cfg = sl_ops_config(n, sizeof *cfg);
-    cfg->separator = sl_node_str(n->source, "separator", "");
     n->config = cfg;
     n->out_types[0] = SL_DT_STRING;
-    return SL_OK;
+    return sl_ops_keep_text(n, "separator", &cfg->separator) ? SL_OK : sl_ops_no_memory(st);
 }
 
 static sl_code segment_shape(sl_op_call *c, sl_status *st)

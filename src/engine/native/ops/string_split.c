@@ -97,14 +97,6 @@ typedef struct ngram_config {
     sl_str separator, left, right;
 } ngram_config;
 
-static bool keep_text(sl_op_node *n, const char *name, sl_str *out)
-{
-    sl_str s = sl_node_str(n->source, name, "");
-    char *copy = sl_arena_try_strndup(n->arena, s.p ? s.p : "", s.n);
-    *out = (sl_str){copy, s.n};
-    return copy != NULL;
-}
-
 static sl_code ngram_configure(sl_op_node *n, sl_status *st)
 {
     sl_code rc = sl_ops_check(n, 2, SL_T(STRING), st);
@@ -131,8 +123,9 @@ static sl_code ngram_configure(sl_op_node *n, sl_status *st)
     n->config = cfg;
     n->out_types[0] = SL_DT_STRING;
     n->out_types[1] = n->in_types[1];
-    return keep_text(n, "separator", &cfg->separator) && keep_text(n, "left_pad", &cfg->left) &&
-                   keep_text(n, "right_pad", &cfg->right)
+    return sl_ops_keep_text(n, "separator", &cfg->separator) &&
+                   sl_ops_keep_text(n, "left_pad", &cfg->left) &&
+                   sl_ops_keep_text(n, "right_pad", &cfg->right)
                ? SL_OK
                : sl_ops_no_memory(st);
 }
