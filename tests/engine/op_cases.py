@@ -1485,6 +1485,19 @@ case("QuantizeAndDequantizeV3", [rnd(3), F(-1), F(1), I32(8)], "bad axis", axis=
 case("QuantizeAndDequantizeV3", [rnd(3), F(-1), F(1), I32(0)], "no bits")
 case("QuantizeAndDequantizeV3", [rnd(3), F(-1), F(1), ints(8)], "bits")
 
+for given in (False, True):
+    case("QuantizeAndDequantizeV4", [rnd(3, 7), F(-1.5), F(2)], "given %d" % given, range_given=given, num_bits=6)
+case("QuantizeAndDequantizeV4", [rnd(2, 3, 4), F(0), F(0)], "axis", axis=1)
+case("QuantizeAndDequantizeV4", [rnd(3), F(2), F(1)], "turned", range_given=True)
+case("QuantizeAndDequantizeV4", [rnd(3), rnd(1), F(1)], "vector", range_given=True)
+case("QuantizeAndDequantizeV4", [rnd(3), F(-1), F(1)], "bad axis", axis=1)
+for a, b in (([2, 3], [3]), ([], [4]), ([1, 5], [7, 1]), ([], []), ([0], [1]), ([2, 1, 3], [1, 4, 1]), ([1], [1]), ([2, 3], [4, 3]),
+             ([0], [3])):
+    case("BroadcastArgs", [np.array(a, I32), np.array(b, I32)], str((a, b)))
+case("BroadcastArgs", [np.array([2, 1], I64), np.array([5], I64)], "int64")
+case("BroadcastArgs", [I32(2), ints(3)], "scalar")
+case("BroadcastArgs", [ints(3), np.array([[2]], I32)], "matrix")
+
 # ---- losses ----
 for t in (F, D, H):
     p = rng.dirichlet(np.ones(5), 3).astype(t)

@@ -303,6 +303,55 @@ static sl_code squeeze_shape(sl_op_call *c, sl_status *st)
         name, SL_OP_ALIAS, 0, alias_configure, sl_ops_shape_like_first, sl_ops_copy_first, NULL \
     }
 
+/* ---- BroadcastArgs: the shape that two shapes become together ---- */
+
+static sl_code args_configure(sl_op_node *n, sl_status *st)
+{
+    sl_code rc = sl_ops_check_all(n, 2, SL_T_INDEX, st);
+    if (!rc)
+        n->out_types[0] = n->in_types[0];
+    return rc;
+}
+
+static sl_code args_shape(sl_op_call *c, sl_status *st)
+{
+    sl_shape_buf b;
+    for (int i = 0; i < 2; i++)
+        if (c->in[i].rank != 1)
+            return sl_fail(st, SL_INVALID_ARGUMENT, "In[%d] must be a vector.%s", i,
+                           sl_ops_shape(&c->in[i], &b));
+    c->out[0].rank = 1;
+    c->out[0].dims[0] = SL_MAX(c->in[0].dims[0], c->in[1].dims[0]);
+    return SL_OK;
+}
+
+/* "[2,3]" of a shape that is a tensor. */
+static const char *args_text(const sl_tensor *t, char text[256])
+{
+    int64_t dims[SL_MAX_RANK];
+    int n = (int)SL_MIN(t->dims[0], (int64_t)SL_MAX_RANK);
+    for (int i = 0; i < n; i++)
+        dims[i] = sl_ops_int(t, i);
+    return sl_shape_text(dims, n, text, 256);
+}
+
+static sl_code args_run(sl_op_call *c, sl_status *st)
+{
+    const sl_tensor *a = &c->in[0], *b = &c->in[1];
+    int64_t n = c->out[0].dims[0], skip_a = n - a->dims[0], skip_b = n - b->dims[0];
+    for (int64_t i = 0; i < n; i++) {
+        int64_t x = i < skip_a ? 1 : sl_ops_int(a, i - skip_a);
+        int64_t y = i < skip_b ? 1 : sl_ops_int(b, i - skip_b);
+        if (x != y && x != 1 && y != 1) {
+            char p[256], q[256];
+            return sl_fail(st, SL_INVALID_ARGUMENT, "Incompatible shapes: %s vs. %s",
+                           args_text(a, p), args_text(b, q));
+        }
+        sl_ops_set_int(&c->out[0], i, x == 1 ? y : x);
+    }
+    return SL_OK;
+}
+
 const sl_op sl_ops_array_shape[] = {
     ALIAS("Identity"),
     ALIAS("StopGradient"),
@@ -318,5 +367,6 @@ const sl_op sl_ops_array_shape[] = {
     {"Reshape", SL_OP_ALIAS, 1 << 1, reshape_configure, reshape_shape, sl_ops_copy_first, NULL},
     {"ExpandDims", SL_OP_ALIAS, 1 << 1, reshape_configure, expand_shape, sl_ops_copy_first, NULL},
     {"Squeeze", SL_OP_ALIAS, 0, squeeze_configure, squeeze_shape, sl_ops_copy_first, NULL},
+    {"BroadcastArgs", 0, 0, args_configure, args_shape, args_run, NULL},
     {0},
 };

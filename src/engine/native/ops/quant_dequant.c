@@ -1,5 +1,5 @@
 /*
- * quant_dequant.c - QuantizeAndDequantizeV2 and V3: numbers as a few bits could have held them
+ * quant_dequant.c - QuantizeAndDequantizeV2, V3 and V4: numbers as a few bits could have held them
  *
  * The range becomes [low, high] with one of its ends exactly a step; the step is 1 / scale.
  */
@@ -177,5 +177,6 @@ static sl_code qdq_run(sl_op_call *c, sl_status *st)
 const sl_op sl_ops_quant_dequant[] = {
     {"QuantizeAndDequantizeV2", SL_OP_IN_PLACE, 0, qdq_configure, qdq_shape, qdq_run, NULL},
     {"QuantizeAndDequantizeV3", SL_OP_IN_PLACE, 0, qdq_configure, qdq_shape, qdq_run, NULL},
+    {"QuantizeAndDequantizeV4", SL_OP_IN_PLACE, 0, qdq_configure, qdq_shape, qdq_run, NULL},
     {0},
 };
