@@ -130,7 +130,7 @@ static sl_code concat_run(sl_op_call *c, sl_status *st)
                        "Concat dimension must be in range [%lld, %lld), got %lld",
                        -(long long)depth, (long long)depth, (long long)given);
     rc = check_concat(c, parts, axis, &total, st);
-    size_t cells, bytes;
+    size_t cells, bytes = 0;
     if (!rc && (!sl_mul_size((size_t)total, (size_t)depth, &cells) ||
                 !sl_mul_size(cells, sizeof(int64_t), &bytes) || total > INT64_MAX / 32))
         rc = sl_ops_no_memory(st);
