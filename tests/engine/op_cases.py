@@ -691,6 +691,7 @@ case("Assert", [np.array(False), [ints(1, 2, 3, 4), np.array(b"abc", object), F(
                                   np.array([[1, 2], [3, 4], [5, 6]], F), np.array([True, False])]], "fails")
 case("Assert", [np.array(True), [ints(1)]], "holds")
 case("StringJoin", [[S(b"a", b"b"), S(b"c", b"")]], "", separator="-")
+case("StringJoin", [[S(b"a", b"b"), S(b"c", b"")]], "long separator", separator="-" * 5000)
 case("StringJoin", [[S(b"a", b"b"), np.array(b"x", object)]], "scalar")
 case("StringJoin", [[S(b"a", b"b"), S(b"a", b"b", b"c")]], "bad")
 case("StringLower", [S(b"AbC\xc3\x84", b"")])

@@ -132,6 +132,12 @@ sl_code op_call_run(op_call *c, int in_place, sl_status *st)
                        .out_types = out_types,
                        .arena = &c->arena};
     sl_code rc = configure(&node, st);
+    sl_attr attrs[OP_MAX]; /* without the large ones: sl_ngraph_detach leaves those behind */
+    source.attrs = attrs;
+    source.n_attrs = 0;
+    for (int i = 0; i < c->n_attrs; i++)
+        if (c->attrs[i].wire.n <= 4096)
+            attrs[source.n_attrs++] = c->attrs[i];
     if (rc)
         return rc;
     sl_op_call call = {.node = &node, .in = c->in, .out = c->out, .arena = &c->arena, .threads = 1};

@@ -106,9 +106,12 @@ static sl_code join_configure(sl_op_node *n, sl_status *st)
     if (n->n_in < 1)
         return sl_ops_check(n, 1, SL_T(STRING), st);
     sl_code rc = sl_ops_check_all(n, n->n_in, SL_T(STRING), st);
-    if (!rc)
-        n->out_types[0] = SL_DT_STRING;
-    return rc;
+    if (rc)
+        return rc;
+    sl_str *separator = sl_ops_config(n, sizeof *separator);
+    n->config = separator;
+    n->out_types[0] = SL_DT_STRING;
+    return sl_ops_keep_text(n, "separator", separator) ? SL_OK : sl_ops_no_memory(st);
 }
 
 static sl_code join_shape(sl_op_call *c, sl_status *st)
@@ -132,7 +135,7 @@ static sl_code join_shape(sl_op_call *c, sl_status *st)
 
 static sl_code join_run(sl_op_call *c, sl_status *st)
 {
-    sl_str separator = sl_node_str(c->node->source, "separator", "");
+    sl_str separator = *(const sl_str *)c->node->config;
     for (int64_t i = 0, n = count_of(&c->out[0]); i < n; i++) {
         size_t size = 0;
         bool fits = true;
