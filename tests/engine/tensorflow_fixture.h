@@ -137,13 +137,21 @@ static inline sl_saved_model *open_model(const char *name)
     return m;
 }
 
-static inline served serve(const char *name)
+/* Loaded, and giving way to others yet. */
+static inline served load(const char *name)
 {
     sl_status st = {0};
     served s = {.model = open_model(name)};
     sl_load_options o = {.model_name = name, .version = 1, .intra_op_threads = 1};
     if (E.load(engine, s.model, &o, &s.session, &st) != SL_OK)
         fail_msg("%s: %s", name, st.msg);
+    return s;
+}
+
+static inline served serve(const char *name)
+{
+    served s = load(name);
+    E.serve(s.session);
     return s;
 }
 

@@ -413,7 +413,7 @@ static void becomes_an_ordinary_share(pid_t pid)
 static void a_process_gives_way_until_it_serves(void **state)
 {
     (void)state;
-    served s = serve("half_plus_two");
+    served s = load("half_plus_two");
     pid_t pid = pid_of(&s);
     bool there = share_of(getpid()) == 0 && access("/proc/self/autogroup", F_OK) == 0;
     assert_true(!there || geteuid() != 0 || share_of(pid) > 0);
@@ -432,7 +432,6 @@ static void one_that_is_started_again_serves_at_once(void **state)
 {
     (void)state;
     served s = serve("custom");
-    E.serve(s.session);
     pid_t pid = pid_of(&s);
     kill(pid, SIGKILL);
     expect_back(&s);

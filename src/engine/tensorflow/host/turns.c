@@ -31,6 +31,7 @@ enum {
         100000, /* twice what sleeps are late by, or one that goes on after each would never end */
     LOOK_NS = 1000000,  /* how often to look who else works */
     AT_WORK_NS = 50000, /* in that time */
+    LEAST_NS = 50000,   /* of work, before it gives way again */
     IDLE_NS = 10000,    /* of a turn */
     MOST_IDLE = 20      /* turns in a row */
 };
@@ -40,7 +41,7 @@ typedef struct thread_turns {
     timer_t timer;
     atomic_bool on;
     atomic_bool looks; /* at others, and is interrupted until it says that it waits */
-    uint64_t look_due_ns;
+    uint64_t look_due_ns, yielded_ns;
     _Atomic uint64_t worked_ns; /* the handler's while it is on */
     _Atomic int idle;
 } thread_turns;
@@ -118,16 +119,16 @@ static void note_threads(void)
         }
 }
 
-static void look_at_others(thread_turns *me)
+static void look_at_others(thread_turns *one)
 {
     uint64_t now = read_clock(CLOCK_MONOTONIC);
-    if (now < me->look_due_ns || atomic_flag_test_and_set(&busy))
+    if (now < one->look_due_ns || atomic_flag_test_and_set(&busy))
         return;
-    me->look_due_ns = now + LOOK_NS;
+    one->look_due_ns = now + LOOK_NS;
     note_threads();
     for (int i = 0; i < n_threads; i++) {
         thread_turns *t = &threads[i];
-        if (t == me || atomic_load(&t->on))
+        if (t == one || atomic_load(&t->on))
             continue;
         uint64_t worked = time_of(t->tid);
         bool works = worked > t->worked_ns + AT_WORK_NS;
@@ -138,12 +139,22 @@ static void look_at_others(thread_turns *me)
     atomic_flag_clear(&busy);
 }
 
-static bool is_idle(thread_turns *t)
+/* Since the last turn: `worked` is its processor time now. */
+static bool is_idle(thread_turns *t, uint64_t worked)
 {
-    uint64_t worked = read_clock(CLOCK_THREAD_CPUTIME_ID);
     t->idle = worked - t->worked_ns < IDLE_NS ? t->idle + 1 : 0;
     t->worked_ns = worked;
     return t->idle == MOST_IDLE;
+}
+
+/* A signal that came while the thread waited for a processor must not send it away again: it would never
+ * come to anything where there are always others. */
+static void yield(thread_turns *t, uint64_t worked)
+{
+    if (worked - t->yielded_ns < LEAST_NS)
+        return;
+    t->yielded_ns = worked;
+    sched_yield();
 }
 
 static void let_others(int signal, siginfo_t *info, void *context)
@@ -152,8 +163,9 @@ static void let_others(int signal, siginfo_t *info, void *context)
     thread_turns *t = info->si_value.sival_ptr;
     (void)signal, (void)context;
     if (info->si_code == SI_TIMER) {
-        sched_yield();
-        if (!give_way || (!t->looks && is_idle(t)))
+        uint64_t worked = read_clock(CLOCK_THREAD_CPUTIME_ID);
+        yield(t, worked);
+        if (!give_way || (!t->looks && is_idle(t, worked)))
             interrupt(t, false);
         else if (t->looks)
             look_at_others(t);
@@ -161,10 +173,11 @@ static void let_others(int signal, siginfo_t *info, void *context)
     errno = e;
 }
 
+static _Thread_local thread_turns *me;
+
 /* This thread's; it waits for the lock only once. NULL: it has none. */
 static thread_turns *mine(void)
 {
-    static _Thread_local thread_turns *me;
     if (me == NULL) {
         while (atomic_flag_test_and_set(&busy))
             sched_yield();
@@ -176,8 +189,7 @@ static thread_turns *mine(void)
 
 void tf_turns_work(void)
 {
-    thread_turns *me = give_way ? mine() : NULL;
-    if (me == NULL)
+    if (!give_way || mine() == NULL)
         return;
     me->looks = true;
     interrupt(me, true);
@@ -185,7 +197,6 @@ void tf_turns_work(void)
 
 void tf_turns_wait(void)
 {
-    thread_turns *me = n_threads != 0 ? mine() : NULL;
     if (me == NULL || !me->looks)
         return;
     me->looks = false;
@@ -194,8 +205,7 @@ void tf_turns_wait(void)
 
 void tf_turns_join(void)
 {
-    thread_turns *me = give_way ? mine() : NULL;
-    if (me != NULL && !atomic_load(&me->on))
+    if (give_way && mine() != NULL && !atomic_load(&me->on))
         interrupt(me, true);
 }
 
