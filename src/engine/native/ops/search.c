@@ -213,13 +213,14 @@ static sl_code histogram_shape(sl_op_call *c, sl_status *st)
 
 static sl_code histogram_run(sl_op_call *c, sl_status *st)
 {
-    (void)st;
     const sl_tensor *in = &c->in[0];
     int64_t bins = c->out[0].dims[0];
     double low = real(&c->in[1], 0), step = (real(&c->in[1], 1) - low) / (double)bins;
     memset(c->out[0].data, 0, c->out[0].size);
     for (int64_t i = 0, n = sl_tensor_count(in); i < n; i++) {
-        double above = real(in, i) - low; /* a float's distance is one, too */
+        double value = real(in, i), above = value - low; /* a float's distance is one, too */
+        if (value != value)
+            return sl_fail(st, SL_INVALID_ARGUMENT, "Histogram values must not contain NaN");
         double at = (in->dtype == SL_DT_FLOAT ? (double)(float)above : above) / step;
         int64_t bin = at >= (double)bins ? bins - 1 : at > 0 ? (int64_t)at : 0;
         sl_ops_set_int(&c->out[0], bin, sl_ops_int(&c->out[0], bin) + 1);

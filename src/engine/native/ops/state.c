@@ -5,7 +5,9 @@
  * writes, and reads the others itself. A write replaces the variable's buffer whole, under its
  * lock, so whoever holds a reference to the old value keeps it.
  */
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "engine/native/kernels/half.h"
 #include "engine/native/ops/binary.h"
@@ -295,21 +297,39 @@ static sl_code assert_configure(sl_op_node *n, sl_status *st)
     return SL_OK;
 }
 
-/* As "%g" with six digits, what C++ streams print. */
-static void put_element(sl_text *t, const sl_tensor *v, int64_t i)
+/* Six digits, or nine where another number has the same six. */
+static void put_float(sl_text *t, float v)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.6g", (double)v);
+    if (isfinite(v) && strtof(text, NULL) != v)
+        snprintf(text, sizeof text, "%.9g", (double)v);
+    sl_text_puts(t, text);
+}
+
+static void put_double(sl_text *t, double v)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.15g", v);
+    if (isfinite(v) && strtod(text, NULL) != v)
+        snprintf(text, sizeof text, "%.17g", v);
+    sl_text_puts(t, text);
+}
+
+void sl_ops_put_element(sl_text *t, const sl_tensor *v, int64_t i)
 {
     switch (v->dtype) {
     case SL_DT_FLOAT:
-        sl_text_printf(t, "%g", (double)((const float *)v->data)[i]);
+        put_float(t, ((const float *)v->data)[i]);
         break;
     case SL_DT_DOUBLE:
-        sl_text_printf(t, "%g", ((const double *)v->data)[i]);
+        put_double(t, ((const double *)v->data)[i]);
         break;
     case SL_DT_HALF:
-        sl_text_printf(t, "%g", (double)sl_half_to_float(((const uint16_t *)v->data)[i]));
+        put_float(t, sl_half_to_float(((const uint16_t *)v->data)[i]));
         break;
     case SL_DT_BFLOAT16:
-        sl_text_printf(t, "%g", (double)sl_bf16_to_float(((const uint16_t *)v->data)[i]));
+        put_float(t, sl_bf16_to_float(((const uint16_t *)v->data)[i]));
         break;
     case SL_DT_BOOL:
         sl_text_putc(t, ((const bool *)v->data)[i] ? '1' : '0');
@@ -344,7 +364,7 @@ static void put_dim(sl_text *t, const sl_tensor *v, int d, int64_t limit, int64_
         if (d == v->rank - 1) {
             if (i > 0)
                 sl_text_putc(t, ' ');
-            put_element(t, v, (*at)++);
+            sl_ops_put_element(t, v, (*at)++);
         } else {
             sl_text_putc(t, '[');
             put_dim(t, v, d + 1, limit, at);
@@ -360,7 +380,7 @@ static void put_summary(sl_text *t, const sl_tensor *v, int64_t limit)
     if (limit < 0 || limit > count)
         limit = count;
     if (v->rank == 0 && limit > 0)
-        put_element(t, v, 0);
+        sl_ops_put_element(t, v, 0);
     else if (v->rank > 0)
         put_dim(t, v, 0, limit, &at);
     if (count > limit)
