@@ -78,11 +78,30 @@ static void a_bad_byte_is_found_at_every_place_of_a_long_text(void **state)
     assert_true(sl_utf8_ok((sl_str){NULL, 0}));
 }
 
+static void every_character_goes_out_and_comes_back(void **state)
+{
+    (void)state;
+    for (int32_t c = 0; c <= 0x10ffff; c++) {
+        char p[4];
+        int32_t back;
+        size_t n = sl_utf8_put(c, p);
+        bool surrogate = c >= 0xd800 && c <= 0xdfff;
+        assert_int_equal(sl_utf8_ok((sl_str){p, n}), !surrogate);
+        assert_int_equal(sl_utf8_take((sl_str){p, n}, &back), surrogate ? 1 : n);
+        assert_int_equal(back, surrogate ? -1 : c);
+        for (size_t cut = 1; cut < n && !surrogate; cut++) {
+            assert_int_equal(sl_utf8_take((sl_str){p, cut}, &back), cut);
+            assert_int_equal(back, -1);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_the_shortest_form_of_a_scalar_value_is_utf8),
         cmocka_unit_test(a_bad_byte_is_found_at_every_place_of_a_long_text),
+        cmocka_unit_test(every_character_goes_out_and_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
