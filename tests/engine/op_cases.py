@@ -1524,6 +1524,76 @@ case("SparseSoftmaxCrossEntropyWithLogits", [rnd(3, 5), ints(0, 1)], "sizes")
 case("SparseSoftmaxCrossEntropyWithLogits", [rnd(5), ints(0)], "vector")
 case("SparseSoftmaxCrossEntropyWithLogits", [rnd(2, 5), np.array([[0], [1]], I32)], "matrix")
 
+# ---- texts, character by character ----
+case("HistogramFixedWidth", [np.array([1, nan, 2], F), np.array([0, 5], F), I32(5)], "not a number")
+case("HistogramFixedWidth", [np.array([nan], D), np.array([0, 5], D), I32(5)], "not a number")
+for key in ([0, 0], [1, 2], [-1, 2**63 - 1]):
+    case("StringToHashBucketStrong", [S(b"", b"a", b"1234567", b"12345678", b"hello world", b"x" * 70, b"a\0b", b"\xff")],
+         str(key), num_buckets=2**63 - 1, key=key)
+case("StringToHashBucketStrong", [np.array([[b"a", b"b"], [b"c", b""]], object)], "matrix", num_buckets=7, key=[133, 137])
+case("StringToHashBucketStrong", [np.zeros((0, 2), object)], "empty", num_buckets=7, key=[133, 137])
+case("StringToHashBucketStrong", [S(b"a")], "bad", num_buckets=7, key=[133])
+odd = S(b"a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", b"", b"\xef\xbb\xbfx", b"\x80a\xc0\xafb\xff", b"\xe2\x82z\xf0\x9f\x98y\xf0\x9f",
+        b"\xed\xa0\x80.\xf4\x90\x80\x80.\xe0\x80\x80", b"\x00\x01\t\x1f \x7f\xc2\x85", b"\xef\xbf\xbd\xef\xbf\xbe\xf4\x8f\xbf\xbf", b"\xe2", b"\xc3")
+good = np.array([[b"a\xc3\xa4b", b""], [b"\xe2\x82\xac\n", b"\xf0\x9f\x98\x80"]], object)
+for op in ("UnicodeDecode", "UnicodeDecodeWithOffsets"):
+    for errors in (b"replace", b"ignore", b"strict"):
+        for control in (False, True):
+            # TensorFlow ends itself at offsets with Tsplits=int32
+            for t in (tf.int32, tf.int64) if op == "UnicodeDecode" else (tf.int64,):
+                k = dict(input_encoding=b"UTF-8", errors=errors, replace_control_characters=control, Tsplits=t)
+                case(op, [good], "good %s %s" % (errors.decode(), control), **k)
+                case(op, [odd], "odd %s %s" % (errors.decode(), control), **k)
+    for i in range(len(odd)):
+        case(op, [odd[i:i + 1]], "strict %d" % i, input_encoding=b"UTF-8", errors=b"strict")
+        case(op, [odd[i:i + 1]], "ignore %d" % i, input_encoding=b"UTF-8", errors=b"ignore")
+    case(op, [np.array(b"x\xffy", object)], "scalar", input_encoding=b"utf-8", replacement_char=63)
+    case(op, [S(b"x\xff")], "zero", input_encoding=b"UTF-8", replacement_char=0)
+    case(op, [np.zeros((0, 3), object)], "empty", input_encoding=b"UTF-8")
+    case(op, [S(b"", b"")], "empty strings", input_encoding=b"UTF-8")
+    case(op, [S(b"x" * 300 + b"\xc3\xa4" * 300)], "long", input_encoding=b"UTF-8")
+    case(op, [S(b"x")], "bad replacement", input_encoding=b"UTF-8", replacement_char=0x110000)
+points = ints(97, 0xe4, 0x20ac, 0x1f600, 0, 0x7f, 0x80, 0x7ff, 0x800, 0xffff, 0x10000, 0x10ffff, 0x10fffd, 0xd7ff, 0xd800, 0xdfff, 0xe000,
+              0xfdd0, 0xfdef, 0xfffd, 0xfffe, -1, 0x110000, 2**31 - 1, -2**31)
+for errors in (b"replace", b"ignore", b"strict"):
+    for t in (I32, I64):
+        case("UnicodeEncode", [points, np.array([0, 3, 3, 9, 25], t)], errors.decode(), output_encoding=b"UTF-8", errors=errors)
+        case("UnicodeEncode", [points[:4], np.array([0, 0, 3, 4, 4], t)], errors.decode() + " good", output_encoding=b"UTF-8",
+             errors=errors)
+case("UnicodeEncode", [ints(97, -1), ints(0, 2)], "replacement", output_encoding=b"UTF-8", replacement_char=63)
+case("UnicodeEncode", [ints(97, -1), ints(0, 2)], "replaced by none", output_encoding=b"UTF-8", replacement_char=0xfffe)
+case("UnicodeEncode", [np.zeros(0, I32), ints(0)], "nothing", output_encoding=b"UTF-8")
+case("UnicodeEncode", [np.zeros(0, I32), ints(0, 0)], "an empty one", output_encoding=b"UTF-8")
+for begin in ([], [1, 2], [0, 1], [0, 3], [0, 2, 1, 2], [0, 9, 2], [0, -1, 2], [0, 2**62, 2], [0, -2**63, 2]):
+    case("UnicodeEncode", [ints(97, 98), np.array(begin, I64)], "splits %s" % begin, output_encoding=b"UTF-8")
+
+
+def form(label, inputs, **attrs):
+    case("StringFormat", [[np.asarray(i) for i in inputs]], label, **attrs)
+
+
+form("scalar", [np.array(b"a\"b'\\\n\r\t\x00\x7f\xff\x1b1", object)])
+form("none", [], template="text")
+form("none, empty", [], template="")
+form("strings", [S(b"a", b"", b"c d")], template="found OOV values {}, consider", placeholder="{}")
+form("one", [S(b"a")], template="{}", placeholder="{}")
+form("nothing", [np.zeros(0, object)], template="<{}>", placeholder="{}")
+form("many", [S(*[b"%d" % i for i in range(9)]), np.arange(7, dtype=I64), np.arange(6, dtype=I64)], template="{}{} {}!", placeholder="{}")
+for k in (-1, 0, 1, 2, 100):
+    form("summarize %d" % k, [np.arange(60).reshape(5, 3, 4), np.array([b"x", b"y", b"z"], object), I32(7)], template="%s|%s|%s",
+         summarize=k)
+form("shapes", [np.zeros((0, 3), F), np.zeros((3, 0), F), np.zeros((9, 0, 2), F), np.zeros((2, 1, 3, 1), I32)], template="%s|%s|%s|%s")
+form("matrix", [np.arange(80, dtype=I64).reshape(10, 8)])
+form("numbers", [np.array([1.5, -2, 1e10, nan, inf, 1e-7, 123456789], F), D(0.1), np.array([True, False]), np.array([1.5], H),
+                 np.array([-3], I8), np.array([200], U8), np.array([-3], I16), np.array([2**64 - 1], U64), np.array([1.5], B),
+                 np.array([2**32 - 1], U32), np.array([60000], U16)], template="%s " * 11, summarize=9)
+form("overlapping", [I32(1), I32(2)], template="aaaaa", placeholder="aa")
+form("long", [I32(1)], template="x" * 5000 + "%s" + "y" * 5000)
+digits = [np.array([123456789, .1, 1 / 3, 16777216, 1e-30, -0.0, -nan, -inf, 3e38], F), np.array([1 / 3, 1e15, 2**53, 1e300, -.1, nan], D),
+          np.array([.1, 65504, 1e-7], H), np.array([.1, 3e38], B)]
+form("digits", digits, template="%s %s %s %s", summarize=9)
+case("Assert", [np.array(False), digits], "digits", summarize=9)
+
 
 def text(s):
     s = s if isinstance(s, bytes) else s.encode()

@@ -179,9 +179,12 @@ bool sl_opdef_is_stateful(sl_str op);
     X(loss)           /* SoftmaxCrossEntropyWithLogits ... */                            \
     X(string_split)   /* StringSplit StringNGrams */                                     \
     X(string_join)    /* ReduceJoin UnsortedSegmentJoin */                               \
+    X(string_hash)    /* StringToHashBucketStrong */                                     \
+    X(string_format)  /* StringFormat */                                                 \
+    X(unicode)        /* UnicodeDecode UnicodeEncode */                                  \
     X(base64)         /* EncodeBase64 DecodeBase64 */                                    \
     X(regex)          /* RegexReplace RegexFullMatch */                                  \
-    X(picture)        /* DecodeJpeg DecodePng DecodeImage */                               \
+    X(picture)        /* DecodeJpeg DecodePng DecodeImage */                             \
     X(ragged)         /* RaggedTensorToTensor */                                         \
     X(ragged_parts)   /* RaggedRange RaggedTensorToSparse RaggedGather */                \
     X(count)          /* Bincount DenseBincount RaggedBincount */                        \
