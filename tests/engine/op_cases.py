@@ -1593,6 +1593,7 @@ digits = [np.array([123456789, .1, 1 / 3, 16777216, 1e-30, -0.0, -nan, -inf, 3e3
           np.array([.1, 65504, 1e-7], H), np.array([.1, 3e38], B)]
 form("digits", digits, template="%s %s %s %s", summarize=9)
 case("Assert", [np.array(False), digits], "digits", summarize=9)
+case("Assert", [np.array(False), [np.array(b"say \"it's\" a\\b\n\r\t\0\x7f\xc3\xa4", object), S(b"", b"\x1f1")]], "escapes")
 
 
 def text(s):

@@ -61,7 +61,7 @@ static inline const char *sl_ops_shape(const sl_tensor *t, sl_shape_buf *b)
 }
 
 /* Adds element i of v as TensorFlow prints it: numbers with as many digits as tell them apart, texts
- * as they are. Defined in state.c. */
+ * escaped as in C. Defined in state.c. */
 void sl_ops_put_element(sl_text *t, const sl_tensor *v, int64_t i);
 
 /* Element i of an integer tensor of any width. */

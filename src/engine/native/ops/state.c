@@ -316,6 +316,24 @@ static void put_double(sl_text *t, double v)
     sl_text_puts(t, text);
 }
 
+/* ASCII that cannot be printed is escaped as in C, in octal; other bytes stay. */
+static void put_escaped(sl_text *t, sl_str s)
+{
+    static const char plain[] = "\n\r\t\"'\\", letters[] = "nrt\"'\\";
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        const char *at = c ? strchr(plain, c) : NULL;
+        if (at != NULL) {
+            sl_text_putc(t, '\\');
+            sl_text_putc(t, letters[at - plain]);
+        } else if (c < 0x20 || c == 0x7f) {
+            sl_text_printf(t, "\\%03o", c);
+        } else {
+            sl_text_putc(t, (char)c);
+        }
+    }
+}
+
 void sl_ops_put_element(sl_text *t, const sl_tensor *v, int64_t i)
 {
     switch (v->dtype) {
@@ -334,11 +352,9 @@ void sl_ops_put_element(sl_text *t, const sl_tensor *v, int64_t i)
     case SL_DT_BOOL:
         sl_text_putc(t, ((const bool *)v->data)[i] ? '1' : '0');
         break;
-    case SL_DT_STRING: {
-        sl_str s = ((const sl_str *)v->data)[i];
-        sl_text_add(t, s.p, s.n);
+    case SL_DT_STRING:
+        put_escaped(t, ((const sl_str *)v->data)[i]);
         break;
-    }
     case SL_DT_UINT32:
         sl_text_printf(t, "%u", ((const uint32_t *)v->data)[i]);
         break;

@@ -58,32 +58,12 @@ static sl_code format_configure(sl_op_node *n, sl_status *st)
     return SL_OK;
 }
 
-/* A text between quotes, ASCII that cannot be printed escaped as in C, in octal; other bytes stay. */
-static void put_quoted(sl_text *t, sl_str s)
-{
-    static const char plain[] = "\n\r\t\"'\\", letters[] = "nrt\"'\\";
-    sl_text_putc(t, '"');
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        const char *at = c ? strchr(plain, c) : NULL;
-        if (at != NULL) {
-            sl_text_putc(t, '\\');
-            sl_text_putc(t, letters[at - plain]);
-        } else if (c < 0x20 || c == 0x7f) {
-            sl_text_printf(t, "\\%03o", c);
-        } else {
-            sl_text_putc(t, (char)c);
-        }
-    }
-    sl_text_putc(t, '"');
-}
-
 static void put_one(sl_text *t, const sl_tensor *v, int64_t i)
 {
-    if (v->dtype == SL_DT_STRING)
-        put_quoted(t, ((const sl_str *)v->data)[i]);
-    else
-        sl_ops_put_element(t, v, i);
+    const char *quote = v->dtype == SL_DT_STRING ? "\"" : "";
+    sl_text_puts(t, quote);
+    sl_ops_put_element(t, v, i);
+    sl_text_puts(t, quote);
 }
 
 /* Between two elements of dimension d: a blank, or for rows as many line ends as they have
