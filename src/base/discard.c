@@ -45,7 +45,7 @@ static void give_back(aside *a)
 static void *run(void *arg)
 {
     (void)arg;
-    sl_thread_short_turns(0, SCHED_BATCH, SL_SHORTEST_TURN);
+    sl_thread_short_turns(0, SCHED_BATCH);
     pthread_mutex_lock(&lock);
     while (first != NULL || !ending) {
         aside *a = first;

@@ -52,7 +52,7 @@ sl_code sl_thread_start(pthread_t *out, const char *name, void *(*fn)(void *), v
     return sl_fail(st, SL_RESOURCE_EXHAUSTED, "cannot start thread \"%s\": %s", name, strerror(e));
 }
 
-void sl_thread_short_turns(pid_t tid, int policy, unsigned turn_ns)
+void sl_thread_short_turns(pid_t tid, int policy)
 {
     struct { /* glibc has neither this nor the call */
         uint32_t size, policy;
@@ -63,7 +63,7 @@ void sl_thread_short_turns(pid_t tid, int policy, unsigned turn_ns)
     } attr = {.size = 48,
               .policy = (uint32_t)policy,
               .nice = getpriority(PRIO_PROCESS, (id_t)(tid ? tid : gettid())),
-              .runtime = turn_ns};
+              .runtime = 100000 /* ns, the least there is */};
     syscall(SYS_sched_setattr, tid, &attr, 0);
 }
 
@@ -80,10 +80,10 @@ static prompt_thread prompt[MOST_PROMPT];
 static _Atomic int n_prompt; /* places that are, or were, used: the first ones */
 static _Thread_local prompt_thread *my_place;
 
-void sl_thread_be_prompt(unsigned turn_ns)
+void sl_thread_be_prompt(void)
 {
     clockid_t mine;
-    sl_thread_short_turns(0, SCHED_OTHER, turn_ns);
+    sl_thread_short_turns(0, SCHED_OTHER);
     if (pthread_getcpuclockid(pthread_self(), &mine) != 0)
         return;
     pthread_mutex_lock(&prompt_lock);

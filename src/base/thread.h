@@ -19,21 +19,16 @@ sl_code sl_thread_start(pthread_t *out, const char *name, void *(*fn)(void *), v
  * back. */
 void sl_thread_be_nice(void);
 
-/* What threads ask for, in nanoseconds: the shortest turns there are, and others that are shorter than
- * the usual ones of some milliseconds. */
-enum { SL_SHORTEST_TURN = 100000, SL_SHORT_TURN = 400000 };
-
-/* This thread (0: the calling one) has short turns, as nice as it is: it gives the processor up
- * sooner, and when it wakes up it gets it sooner from those whose turns are longer. A kernel that knows nothing
- * of turns (before 6.12), or refuses, does not matter: only `policy` (sched_setattr(2)) counts then. */
-void sl_thread_short_turns(pid_t tid, int policy, unsigned turn_ns);
+/* This thread (0: the calling one) has the shortest turns there are, as nice as it is: it gives the
+ * processor up sooner, and gets it sooner when it wakes up. A kernel that knows nothing of turns
+ * (before 6.12), or refuses, does not matter: only `policy` (sched_setattr(2)) counts then. */
+void sl_thread_short_turns(pid_t tid, int policy);
 
 /* The calling thread answers requests, from here until it says that it ends: while such threads are
- * at work, those that are nice rest. It asks for turns of that length (sched_setattr(2), sched_runtime;
- * Linux 6.12), so that it gets the processor when it wakes up, also from a thread that has just begun a turn
- * of the usual 3 ms. The shortest are for loops, for which everybody waits: so they get it from workers, too,
- * in the middle of what these compute. */
-void sl_thread_be_prompt(unsigned turn_ns);
+ * at work, those that are nice rest. It asks for short turns (sched_setattr(2), sched_runtime; Linux
+ * 6.12), so that it gets the processor when it wakes up, also from a thread that has just begun a turn
+ * of the usual 3 ms. */
+void sl_thread_be_prompt(void);
 void sl_thread_end_prompt(void);
 
 /* Has the calling thread been nice? */

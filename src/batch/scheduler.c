@@ -177,7 +177,7 @@ static void *batch_thread(void *arg)
     sl_batch_scheduler *s = arg;
     sl_batcher *owner;
     uint64_t when;
-    sl_thread_be_prompt(SL_SHORTEST_TURN);
+    sl_thread_be_prompt();
     pthread_mutex_lock(&s->lock);
     while (!s->ending) {
         batch *b = take(s, &owner, &when);

@@ -75,7 +75,7 @@ static void *worker(void *arg)
 {
     sl_workers *w = arg;
     sl_job *job;
-    sl_thread_be_prompt(SL_SHORT_TURN);
+    sl_thread_be_prompt();
     pthread_mutex_lock(&w->lock);
     while ((job = take(w)) != NULL) {
         sl_code verdict = judge(w, job);

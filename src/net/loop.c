@@ -178,7 +178,7 @@ uint64_t sl_loop_turn_number(const sl_loop *l)
 
 void sl_loop_run(sl_loop *l)
 {
-    sl_thread_be_prompt(SL_SHORTEST_TURN);
+    sl_thread_be_prompt();
     while (!l->ended)
         sl_loop_turn(l, true);
     sl_thread_end_prompt();

@@ -41,7 +41,7 @@ static void without_its_thread_it_frees(void **state)
 {
     (void)state;
     discard_many();
-    sl_thread_be_prompt(SL_SHORTEST_TURN);
+    sl_thread_be_prompt();
     discard_many();
     sl_discard_end();
     sl_fault_arm(SL_FAULT_THREAD, 1);
@@ -57,7 +57,7 @@ static void who_answers_lays_aside_and_others_free(void **state)
     for (int i = 0; i < 3; i++) {
         assert_int_equal(sl_discard_start(NULL), SL_OK);
         discard_many();
-        sl_thread_be_prompt(SL_SHORTEST_TURN);
+        sl_thread_be_prompt();
         assert_true(sl_thread_is_prompt());
         discard_many();
         if (i > 0)
@@ -88,7 +88,7 @@ static void the_memory_goes_back_to_the_system(void **state)
     assert_int_equal(sl_discard_start(NULL), SL_OK);
     void *p = block(200 * (size_t)MB);
     size_t before = resident();
-    sl_thread_be_prompt(SL_SHORTEST_TURN);
+    sl_thread_be_prompt();
     sl_discard(p, 200 * (size_t)MB);
     for (int i = 0; i < 2000 && resident() + 190 * (size_t)MB > before; i++)
         usleep(10000);

@@ -49,7 +49,7 @@ static void only_threads_that_answer_count_as_busy(void **state)
     burn();
     assert_int_equal(sl_busy_percent(&b), 0);
     assert_int_equal(b.answered_ns, 0);
-    sl_thread_be_prompt(SL_SHORTEST_TURN);
+    sl_thread_be_prompt();
     sl_busy_percent(&b);
     uint64_t before = b.answered_ns;
     burn();
@@ -69,7 +69,7 @@ static atomic_bool over;
 static void *be_awake(void *arg)
 {
     (void)arg;
-    sl_thread_be_prompt(SL_SHORTEST_TURN);
+    sl_thread_be_prompt();
     here++;
     while (!over) {
         sl_thread_waits(true);

@@ -62,7 +62,7 @@ static void a_large_heap_that_is_free_is_given_back(void **state)
     for (int i = 0; i < PIECES - 1; i++)
         free(pieces[i]);
     assert_true(resident() > full - 16 * MB);
-    sl_thread_be_prompt(SL_SHORTEST_TURN); /* this thread has answered, and has nothing to do now */
+    sl_thread_be_prompt(); /* this thread has answered, and has nothing to do now */
     work_for_ms(100);
     sl_heap_tend(&heap);
     sl_thread_end_prompt();

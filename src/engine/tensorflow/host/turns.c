@@ -225,7 +225,7 @@ void tf_turns_end(void)
     DIR *all = opendir("/proc/self/task");
     for (struct dirent *t; all != NULL && (t = readdir(all)) != NULL;)
         if (atoi(t->d_name) > 0) /* it may have ended meanwhile */
-            sl_thread_short_turns(atoi(t->d_name), SCHED_OTHER, SL_SHORTEST_TURN);
+            sl_thread_short_turns(atoi(t->d_name), SCHED_OTHER);
     if (all != NULL)
         closedir(all);
 }
