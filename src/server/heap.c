@@ -11,6 +11,11 @@ bool sl_heap_is_due(uint64_t free_bytes, unsigned busy_percent, uint64_t answere
     return free_bytes >= much && busy_percent < 2 && answered_ns >= some_work_ns;
 }
 
+void sl_heap_begin(void)
+{
+    mallinfo2();
+}
+
 void sl_heap_tend(sl_heap *h)
 {
     unsigned busy = sl_busy_percent(&h->busy);

@@ -19,6 +19,10 @@ typedef struct sl_heap {
 
 #define SL_HEAP_TEND_NS UINT64_C(5000000000)
 
+/* Called before there are threads. Where another allocator stands in for the C library's (a sanitizer's),
+ * this one is set up by whoever asks it first, and must not be by two at once. */
+void sl_heap_begin(void);
+
 /* Called every SL_HEAP_TEND_NS. */
 void sl_heap_tend(sl_heap *h);
 

@@ -164,6 +164,7 @@ int sl_serve(sl_flags *flags)
     sl_log_options log = {
         .level = (sl_log_level)flags->log_level, .json = flags->log_json, .fd = 2};
     s.flags = flags;
+    sl_heap_begin();
     choose_port(flags);
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);

@@ -203,13 +203,14 @@ static bool sleeps_well(void)
     return nanosleep(&t, NULL) == 0;
 }
 
-/* What was sent last may come yet. */
+/* What was sent last may come yet, and it takes as long as it takes to be seen as idle. */
 static bool sleeps_soon(void)
 {
-    int tries = 0;
-    while (!sleeps_well() && tries < 1000)
-        tries++;
-    return tries < 1000;
+    time_t until = time(NULL) + 60;
+    while (!sleeps_well())
+        if (time(NULL) > until)
+            return false;
+    return true;
 }
 
 static int take_turns(void)

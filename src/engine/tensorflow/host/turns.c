@@ -32,7 +32,7 @@ enum {
     LOOK_NS = 1000000,  /* how often to look who else works */
     AT_WORK_NS = 50000, /* in that time */
     LEAST_NS = 50000,   /* of work, before it gives way again */
-    IDLE_NS = 10000,    /* of a turn */
+    IDLE_NS = 25000,    /* of a turn */
     MOST_IDLE = 20      /* turns in a row */
 };
 
