@@ -41,14 +41,15 @@ bool sl_thread_is_nice(void);
  * no priority helps against that. Where nobody asks it does not rest. Nothing for other threads. */
 void sl_thread_rest(void);
 
-/* What sl_thread_rest goes by, for who makes another process rest. All zeros to begin with. */
+/* What sl_thread_rest goes by, and who waits until next to nothing is asked. All zeros to begin with. */
 typedef struct sl_busy {
     uint64_t wall_ns, answered_ns;
 } sl_busy;
 /* How much of all processors went into answering since the last call: 0 to 100; the first says
  * 0. */
 unsigned sl_busy_percent(sl_busy *b);
-/* How long to rest after so much work, of which no more than 2 ms count. */
+/* The rule of sl_thread_rest, for its test: how long to rest after so much work, of which no more
+ * than 2 ms count. */
 uint64_t sl_rest_ns(uint64_t worked_ns, unsigned busy_percent);
 
 /* Does the calling thread answer requests? */

@@ -23,6 +23,13 @@ typedef struct op_call {
 } op_call;
 
 void op_call_init(op_call *c, const sl_op *op, int n_out);
+/* By name, with a megabyte of memory for what it makes. Here, since the engine's library comes before that of
+ * the tests. */
+static inline void op_call_start(op_call *c, const char *op, int n_out)
+{
+    op_call_init(c, sl_op_find(sl_str_of(op)), n_out);
+    c->arena.limit = 1 << 20;
+}
 void op_call_fini(op_call *c);
 /* `field` is AttrValue's field number and `wire` the AttrValue; both must outlive the call. In
  * ascending order of names. */
@@ -31,6 +38,8 @@ void op_call_attr(op_call *c, sl_str name, sl_str wire);
 void *op_call_memory(op_call *c, size_t size);
 /* Adds an input whose data are to be filled in. */
 sl_tensor *op_call_input(op_call *c, sl_dtype t, const int64_t *dims, int rank);
+/* Adds one of zeros, or of empty strings. */
+void op_call_zeros(op_call *c, sl_dtype t, const int64_t *dims, int rank);
 
 /* configure, shape, run. `in_place` >= 0: output 0 gets a copy of that input as its memory, and the
  * op sees it as that input, too. */

@@ -4,6 +4,7 @@
  * Each family's table stands in its own file in the order that reads best; here they are sorted by
  * name once, the first time somebody asks.
  */
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -28,8 +29,10 @@ static void join(void)
 #undef X
     };
     for (size_t f = 0; f < sizeof families / sizeof families[0]; f++)
-        for (const sl_op *op = families[f]; op->name != NULL && n_ops < MAX_OPS; op++)
+        for (const sl_op *op = families[f]; op->name != NULL; op++) {
+            assert(n_ops < MAX_OPS); /* none is lost silently */
             sorted[n_ops++] = op;
+        }
     qsort(sorted, (size_t)n_ops, sizeof sorted[0], by_name);
 }
 

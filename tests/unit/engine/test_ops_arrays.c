@@ -19,18 +19,6 @@
 static const unsigned char yes[] = {0x28, 1}, float_type[] = {0x30, SL_DT_FLOAT};
 #define VALUE(bytes) ((sl_str){(const char *)(bytes), sizeof(bytes)})
 
-static void start(op_call *c, const char *op, int n_out)
-{
-    op_call_init(c, sl_op_find(sl_str_of(op)), n_out);
-    c->arena.limit = 1 << 20;
-}
-
-static void zeros(op_call *c, sl_dtype t, const int64_t *dims, int rank)
-{
-    sl_tensor *in = op_call_input(c, t, dims, rank);
-    memset(in->data, 0, in->size);
-}
-
 static void longs(op_call *c, const int64_t *values, int64_t n)
 {
     memcpy(op_call_input(c, SL_DT_INT64, &n, 1)->data, values, (size_t)n * sizeof *values);
@@ -54,23 +42,23 @@ static void an_array_that_no_memory_holds_is_refused(void **state)
     (void)state;
     op_call c;
     int64_t none[] = {0}, two[] = {2}, nothing[] = {MANY, 0};
-    start(&c, "LinSpace", 1);
-    zeros(&c, SL_DT_FLOAT, NULL, 0);
-    zeros(&c, SL_DT_FLOAT, NULL, 0);
+    op_call_start(&c, "LinSpace", 1);
+    op_call_zeros(&c, SL_DT_FLOAT, NULL, 0);
+    op_call_zeros(&c, SL_DT_FLOAT, NULL, 0);
     one_long(&c, INT64_MAX);
     ended(&c, SL_INVALID_ARGUMENT);
-    start(&c, "Empty", 1);
+    op_call_start(&c, "Empty", 1);
     op_call_attr(&c, SL_STR("dtype"), VALUE(float_type));
     int32_t *dims = op_call_input(&c, SL_DT_INT32, two, 1)->data;
     dims[0] = dims[1] = INT32_MAX;
     ended(&c, SL_INVALID_ARGUMENT);
-    start(&c, "UnsortedSegmentJoin", 1);
-    zeros(&c, SL_DT_STRING, none, 1);
-    zeros(&c, SL_DT_INT64, none, 1);
+    op_call_start(&c, "UnsortedSegmentJoin", 1);
+    op_call_zeros(&c, SL_DT_STRING, none, 1);
+    op_call_zeros(&c, SL_DT_INT64, none, 1);
     one_long(&c, INT64_MAX);
     ended(&c, SL_INVALID_ARGUMENT);
-    start(&c, "UniqueV2", 2);
-    zeros(&c, SL_DT_FLOAT, nothing, 2);
+    op_call_start(&c, "UniqueV2", 2);
+    op_call_zeros(&c, SL_DT_FLOAT, nothing, 2);
     longs(&c, (int64_t[]){0}, 1);
     ended(&c, SL_RESOURCE_EXHAUSTED);
 }
@@ -80,28 +68,28 @@ static void a_ragged_tensor_that_no_memory_holds_is_refused(void **state)
     (void)state;
     op_call c;
     int64_t three[] = {3}, nothing[] = {MANY, 0};
-    start(&c, "RaggedRange", 2);
+    op_call_start(&c, "RaggedRange", 2);
     one_long(&c, 0);
     one_long(&c, MANY);
     one_long(&c, 1);
     ended(&c, SL_RESOURCE_EXHAUSTED);
-    start(&c, "RaggedRange", 2);
+    op_call_start(&c, "RaggedRange", 2);
     one_long(&c, INT64_MIN);
     one_long(&c, INT64_MAX);
     one_long(&c, 1);
     ended(&c, SL_INVALID_ARGUMENT);
-    start(&c, "RaggedRange", 2);
+    op_call_start(&c, "RaggedRange", 2);
     longs(&c, (int64_t[]){0, 0}, 2);
     longs(&c, (int64_t[]){INT64_MAX, INT64_MAX}, 2);
     one_long(&c, 1);
     ended(&c, SL_INVALID_ARGUMENT);
     static const unsigned char levels[] = {0x18, 1}, out_levels[] = {0x18, 2};
-    start(&c, "RaggedGather", 3);
+    op_call_start(&c, "RaggedGather", 3);
     op_call_attr(&c, SL_STR("OUTPUT_RAGGED_RANK"), VALUE(out_levels));
     op_call_attr(&c, SL_STR("PARAMS_RAGGED_RANK"), VALUE(levels));
     longs(&c, (int64_t[]){0, 3}, 2);
-    zeros(&c, SL_DT_FLOAT, three, 1);
-    zeros(&c, SL_DT_INT64, nothing, 2);
+    op_call_zeros(&c, SL_DT_FLOAT, three, 1);
+    op_call_zeros(&c, SL_DT_INT64, nothing, 2);
     ended(&c, SL_RESOURCE_EXHAUSTED);
 }
 
@@ -110,26 +98,26 @@ static void a_sparse_index_may_be_any_number(void **state)
     (void)state;
     op_call c;
     int64_t one_by_one[] = {1, 1}, one[] = {1};
-    start(&c, "SparseSlice", 3);
+    op_call_start(&c, "SparseSlice", 3);
     *(int64_t *)op_call_input(&c, SL_DT_INT64, one_by_one, 2)->data = INT64_MAX;
-    zeros(&c, SL_DT_FLOAT, one, 1);
+    op_call_zeros(&c, SL_DT_FLOAT, one, 1);
     longs(&c, (int64_t[]){INT64_MAX}, 1);
     longs(&c, (int64_t[]){INT64_MIN}, 1);
     longs(&c, (int64_t[]){INT64_MAX}, 1);
     ended(&c, SL_OK);
-    start(&c, "SparseConcat", 3);
+    op_call_start(&c, "SparseConcat", 3);
     for (int i = 0; i < 2; i++)
         *(int64_t *)op_call_input(&c, SL_DT_INT64, one_by_one, 2)->data = INT64_MAX;
     for (int i = 0; i < 2; i++)
-        zeros(&c, SL_DT_FLOAT, one, 1);
+        op_call_zeros(&c, SL_DT_FLOAT, one, 1);
     for (int i = 0; i < 2; i++)
         longs(&c, (int64_t[]){i ? 2 : INT64_MAX - 2}, 1);
     ended(&c, SL_OK);
-    start(&c, "SparseConcat", 3);
+    op_call_start(&c, "SparseConcat", 3);
     for (int i = 0; i < 2; i++)
-        zeros(&c, SL_DT_INT64, one_by_one, 2);
+        op_call_zeros(&c, SL_DT_INT64, one_by_one, 2);
     for (int i = 0; i < 2; i++)
-        zeros(&c, SL_DT_FLOAT, one, 1);
+        op_call_zeros(&c, SL_DT_FLOAT, one, 1);
     for (int i = 0; i < 2; i++)
         longs(&c, (int64_t[]){INT64_MAX}, 1);
     ended(&c, SL_INTERNAL);
@@ -143,17 +131,17 @@ static void cell(op_call *c, const char *op, int64_t steps, int64_t batch, int64
     int64_t x[] = {steps, batch, inputs}, state[] = {batch, cells};
     int64_t w[] = {inputs + cells, (int64_t)((uint64_t)cells * 4)};
     w[1] = w[1] < 0 ? 0 : w[1];
-    start(c, op, 7);
+    op_call_start(c, op, 7);
     op_call_attr(c, SL_STR("use_peephole"), VALUE(yes));
     if (sequence)
         one_long(c, steps);
-    zeros(c, SL_DT_FLOAT, x + !sequence, 2 + sequence);
-    zeros(c, SL_DT_FLOAT, state, 2);
-    zeros(c, SL_DT_FLOAT, state, 2);
-    zeros(c, SL_DT_FLOAT, w, 2);
+    op_call_zeros(c, SL_DT_FLOAT, x + !sequence, 2 + sequence);
+    op_call_zeros(c, SL_DT_FLOAT, state, 2);
+    op_call_zeros(c, SL_DT_FLOAT, state, 2);
+    op_call_zeros(c, SL_DT_FLOAT, w, 2);
     for (int i = 0; i < 3; i++)
-        zeros(c, SL_DT_FLOAT, &peephole, 1);
-    zeros(c, SL_DT_FLOAT, &w[1], 1);
+        op_call_zeros(c, SL_DT_FLOAT, &peephole, 1);
+    op_call_zeros(c, SL_DT_FLOAT, &w[1], 1);
 }
 
 static void cells_of_nothing_take_no_time_however_many_there_are(void **state)
@@ -167,11 +155,11 @@ static void cells_of_nothing_take_no_time_however_many_there_are(void **state)
     cell(&c, "BlockLSTM", 0, MANY, 0, 0, 0);
     ended(&c, SL_OK);
     int64_t nothing[] = {MANY, 0}, no_weights[] = {0, 0}, none[] = {0};
-    start(&c, "GRUBlockCell", 4);
+    op_call_start(&c, "GRUBlockCell", 4);
     for (int i = 0; i < 4; i++)
-        zeros(&c, SL_DT_FLOAT, i < 2 ? nothing : no_weights, 2);
+        op_call_zeros(&c, SL_DT_FLOAT, i < 2 ? nothing : no_weights, 2);
     for (int i = 0; i < 2; i++)
-        zeros(&c, SL_DT_FLOAT, none, 1);
+        op_call_zeros(&c, SL_DT_FLOAT, none, 1);
     ended(&c, SL_OK);
 }
 

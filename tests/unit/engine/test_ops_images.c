@@ -22,18 +22,6 @@ static sl_str text_value(op_call *c, const char *text)
     return (sl_str){p, n + 2};
 }
 
-static void start(op_call *c, const char *op, int n_out)
-{
-    op_call_init(c, sl_op_find(sl_str_of(op)), n_out);
-    c->arena.limit = 1 << 20;
-}
-
-static void zeros(op_call *c, sl_dtype t, const int64_t *dims, int rank)
-{
-    sl_tensor *in = op_call_input(c, t, dims, rank);
-    memset(in->data, 0, in->size);
-}
-
 static void pair(op_call *c, int32_t a, int32_t b)
 {
     int32_t *p = op_call_input(c, SL_DT_INT32, (int64_t[]){2}, 1)->data;
@@ -63,28 +51,28 @@ static void a_picture_that_no_memory_holds_is_refused(void **state)
     (void)state;
     op_call c;
     int64_t image[] = {2, 1, 1, 3}, boxes[] = {1, 4}, one[] = {1}, two[] = {2}, move[] = {1, 8};
-    start(&c, "ResizeArea", 1);
-    zeros(&c, SL_DT_FLOAT, image, 4);
+    op_call_start(&c, "ResizeArea", 1);
+    op_call_zeros(&c, SL_DT_FLOAT, image, 4);
     pair(&c, HUGE_SIDE, HUGE_SIDE);
     refused(&c, SL_INVALID_ARGUMENT);
-    start(&c, "CropAndResize", 1);
-    zeros(&c, SL_DT_FLOAT, image, 4);
-    zeros(&c, SL_DT_FLOAT, boxes, 2);
-    zeros(&c, SL_DT_INT32, one, 1);
+    op_call_start(&c, "CropAndResize", 1);
+    op_call_zeros(&c, SL_DT_FLOAT, image, 4);
+    op_call_zeros(&c, SL_DT_FLOAT, boxes, 2);
+    op_call_zeros(&c, SL_DT_INT32, one, 1);
     pair(&c, HUGE_SIDE, HUGE_SIDE);
     refused(&c, SL_INVALID_ARGUMENT);
-    start(&c, "ImageProjectiveTransformV3", 1);
+    op_call_start(&c, "ImageProjectiveTransformV3", 1);
     op_call_attr(&c, SL_STR("interpolation"), text_value(&c, "NEAREST"));
-    zeros(&c, SL_DT_FLOAT, image, 4);
-    zeros(&c, SL_DT_FLOAT, move, 2);
+    op_call_zeros(&c, SL_DT_FLOAT, image, 4);
+    op_call_zeros(&c, SL_DT_FLOAT, move, 2);
     pair(&c, HUGE_SIDE, HUGE_SIDE);
     number(&c, SL_DT_FLOAT, 0, 0);
     refused(&c, SL_INVALID_ARGUMENT);
-    start(&c, "ScaleAndTranslate", 1);
-    zeros(&c, SL_DT_FLOAT, image, 4);
+    op_call_start(&c, "ScaleAndTranslate", 1);
+    op_call_zeros(&c, SL_DT_FLOAT, image, 4);
     pair(&c, HUGE_SIDE, HUGE_SIDE);
-    zeros(&c, SL_DT_FLOAT, two, 1);
-    zeros(&c, SL_DT_FLOAT, two, 1);
+    op_call_zeros(&c, SL_DT_FLOAT, two, 1);
+    op_call_zeros(&c, SL_DT_FLOAT, two, 1);
     refused(&c, SL_INVALID_ARGUMENT);
 }
 
@@ -97,25 +85,25 @@ static void an_empty_picture_may_have_any_side(void **state)
     int64_t sides[] = {INT64_C(1) << 62, INT64_MAX, INT64_C(1) << 31};
     for (size_t i = 0; i < SL_COUNTOF(sides); i++) {
         op_call c;
-        start(&c, "ExtractImagePatches", 1);
+        op_call_start(&c, "ExtractImagePatches", 1);
         op_call_attr(&c, SL_STR("ksizes"), (sl_str){window, sizeof window - 1});
         op_call_attr(&c, SL_STR("padding"), text_value(&c, "SAME"));
         op_call_attr(&c, SL_STR("rates"), (sl_str){ones, sizeof ones - 1});
         op_call_attr(&c, SL_STR("strides"), (sl_str){ones, sizeof ones - 1});
-        zeros(&c, SL_DT_FLOAT, (int64_t[]){0, sides[i], sides[i], 3}, 4);
+        op_call_zeros(&c, SL_DT_FLOAT, (int64_t[]){0, sides[i], sides[i], 3}, 4);
         refused(&c, SL_INVALID_ARGUMENT);
-        start(&c, "ExtractImagePatches", 1);
+        op_call_start(&c, "ExtractImagePatches", 1);
         op_call_attr(&c, SL_STR("ksizes"), (sl_str){window, sizeof window - 1});
         op_call_attr(&c, SL_STR("padding"), text_value(&c, "VALID"));
         op_call_attr(&c, SL_STR("rates"), (sl_str){ones, sizeof ones - 1});
         op_call_attr(&c, SL_STR("strides"), (sl_str){ones, sizeof ones - 1});
-        zeros(&c, SL_DT_FLOAT, (int64_t[]){0, 4, 4, sides[i]}, 4);
+        op_call_zeros(&c, SL_DT_FLOAT, (int64_t[]){0, 4, 4, sides[i]}, 4);
         refused(&c, SL_INVALID_ARGUMENT);
         const char *const adjust[] = {"AdjustContrastv2", "AdjustHue", "AdjustSaturation"};
         for (size_t k = 0; k < SL_COUNTOF(adjust); k++) {
             sl_status st = {0};
-            start(&c, adjust[k], 1);
-            zeros(&c, SL_DT_FLOAT, (int64_t[]){0, sides[i], sides[i], 3}, 4);
+            op_call_start(&c, adjust[k], 1);
+            op_call_zeros(&c, SL_DT_FLOAT, (int64_t[]){0, sides[i], sides[i], 3}, 4);
             number(&c, SL_DT_FLOAT, 0, 0.5f);
             assert_int_equal(op_call_run(&c, -1, &st), SL_OK);
             op_call_fini(&c);
@@ -131,11 +119,11 @@ static void a_window_moves_over_sides_that_can_be_counted(void **state)
     static const char *const paddings[] = {"SAME", "VALID"};
     for (size_t i = 0; i < SL_COUNTOF(paddings); i++) {
         op_call c;
-        start(&c, "Conv2D", 1);
+        op_call_start(&c, "Conv2D", 1);
         op_call_attr(&c, SL_STR("padding"), text_value(&c, paddings[i]));
         op_call_attr(&c, SL_STR("strides"), (sl_str){sevens, sizeof sevens - 1});
-        zeros(&c, SL_DT_FLOAT, (int64_t[]){0, INT64_MAX, 1, 1}, 4);
-        zeros(&c, SL_DT_FLOAT, (int64_t[]){2, 1, 1, 1}, 4);
+        op_call_zeros(&c, SL_DT_FLOAT, (int64_t[]){0, INT64_MAX, 1, 1}, 4);
+        op_call_zeros(&c, SL_DT_FLOAT, (int64_t[]){2, 1, 1, 1}, 4);
         refused(&c, SL_INVALID_ARGUMENT);
     }
 }
@@ -145,10 +133,10 @@ static void a_box_beside_a_huge_empty_picture_is_refused(void **state)
     (void)state;
     op_call c;
     int64_t boxes[] = {1, 4}, one[] = {1};
-    start(&c, "CropAndResize", 1);
-    zeros(&c, SL_DT_FLOAT, (int64_t[]){0, INT64_MAX, INT64_MAX, 3}, 4);
-    zeros(&c, SL_DT_FLOAT, boxes, 2);
-    zeros(&c, SL_DT_INT32, one, 1);
+    op_call_start(&c, "CropAndResize", 1);
+    op_call_zeros(&c, SL_DT_FLOAT, (int64_t[]){0, INT64_MAX, INT64_MAX, 3}, 4);
+    op_call_zeros(&c, SL_DT_FLOAT, boxes, 2);
+    op_call_zeros(&c, SL_DT_INT32, one, 1);
     pair(&c, 2, 2);
     refused(&c, SL_OUT_OF_RANGE);
 }
@@ -156,9 +144,9 @@ static void a_box_beside_a_huge_empty_picture_is_refused(void **state)
 static sl_code combined(op_call *c, int64_t images, int64_t boxes, int64_t classes, int32_t each,
                         int32_t most, sl_status *st)
 {
-    start(c, "CombinedNonMaxSuppression", 4);
-    zeros(c, SL_DT_FLOAT, (int64_t[]){images, boxes, 1, 4}, 4);
-    zeros(c, SL_DT_FLOAT, (int64_t[]){images, boxes, classes}, 3);
+    op_call_start(c, "CombinedNonMaxSuppression", 4);
+    op_call_zeros(c, SL_DT_FLOAT, (int64_t[]){images, boxes, 1, 4}, 4);
+    op_call_zeros(c, SL_DT_FLOAT, (int64_t[]){images, boxes, classes}, 3);
     number(c, SL_DT_INT32, each, 0);
     number(c, SL_DT_INT32, most, 0);
     number(c, SL_DT_FLOAT, 0, 0.5f);
@@ -186,22 +174,22 @@ static void what_is_not_supported_is_refused_when_the_model_is_loaded(void **sta
     (void)state;
     op_call c;
     int64_t image[] = {1, 1, 1, 3}, two[] = {2}, move[] = {1, 8};
-    start(&c, "ScaleAndTranslate", 1);
+    op_call_start(&c, "ScaleAndTranslate", 1);
     op_call_attr(&c, SL_STR("kernel_type"), text_value(&c, "lanczos9"));
-    zeros(&c, SL_DT_FLOAT, image, 4);
+    op_call_zeros(&c, SL_DT_FLOAT, image, 4);
     pair(&c, 1, 1);
-    zeros(&c, SL_DT_FLOAT, two, 1);
-    zeros(&c, SL_DT_FLOAT, two, 1);
+    op_call_zeros(&c, SL_DT_FLOAT, two, 1);
+    op_call_zeros(&c, SL_DT_FLOAT, two, 1);
     refused(&c, SL_FAILED_PRECONDITION);
-    start(&c, "ImageProjectiveTransformV2", 1);
+    op_call_start(&c, "ImageProjectiveTransformV2", 1);
     op_call_attr(&c, SL_STR("fill_mode"), text_value(&c, "MIRROR"));
     op_call_attr(&c, SL_STR("interpolation"), text_value(&c, "NEAREST"));
-    zeros(&c, SL_DT_FLOAT, image, 4);
-    zeros(&c, SL_DT_FLOAT, move, 2);
+    op_call_zeros(&c, SL_DT_FLOAT, image, 4);
+    op_call_zeros(&c, SL_DT_FLOAT, move, 2);
     pair(&c, 1, 1);
     refused(&c, SL_FAILED_PRECONDITION);
-    start(&c, "RGBToHSV", 1);
-    zeros(&c, SL_DT_HALF, image, 4);
+    op_call_start(&c, "RGBToHSV", 1);
+    op_call_zeros(&c, SL_DT_HALF, image, 4);
     refused(&c, SL_FAILED_PRECONDITION);
 }
 

@@ -1,9 +1,8 @@
 /*
  * base64.c - EncodeBase64, DecodeBase64: the alphabet of URLs, padding as the graph or nobody wants
  */
+#include "format/base64.h"
 #include "engine/native/ops/ops.h"
-
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 static sl_code base64_configure(sl_op_node *n, sl_status *st)
 {
@@ -22,24 +21,27 @@ static sl_code encode_run(sl_op_call *c, sl_status *st)
     bool pad = *(const bool *)c->node->config;
     for (int64_t i = 0, n = sl_tensor_count(&c->in[0]); i < n; i++) {
         sl_str s = ((const sl_str *)c->in[0].data)[i];
-        char *p = s.n < SIZE_MAX / 2 ? sl_arena_try_alloc(c->arena, s.n / 3 * 4 + 4) : NULL;
+        size_t size = sl_base64_size(s.n);
+        char *p = size < SIZE_MAX ? sl_arena_try_alloc(c->arena, size + 1) : NULL;
         if (p == NULL)
             return sl_ops_no_memory(st);
-        ((sl_str *)c->out[0].data)[i].p = p;
-        for (size_t k = 0; k < s.n; k += 3) {
-            size_t have = SL_MIN(s.n - k, (size_t)3);
-            uint32_t bits = 0;
-            for (size_t b = 0; b < 3; b++)
-                bits = bits << 8 | (b < have ? (unsigned char)s.p[k + b] : 0u);
-            for (size_t b = 0; b < 4; b++)
-                if (b <= have)
-                    *p++ = alphabet[bits >> (18 - 6 * b) & 63];
-                else if (pad)
-                    *p++ = '=';
-        }
-        ((sl_str *)c->out[0].data)[i].n = (size_t)(p - ((sl_str *)c->out[0].data)[i].p);
+        size_t all = (size_t)(sl_base64_encode(s, p) - p);
+        for (size_t k = 0; k < all; k++)
+            p[k] = p[k] == '+' ? '-' : p[k] == '/' ? '_' : p[k];
+        while (!pad && all && p[all - 1] == '=')
+            all--;
+        ((sl_str *)c->out[0].data)[i] = (sl_str){p, all};
     }
     return SL_OK;
+}
+
+/* The letter of the standard alphabet; 0: it is none of that of URLs. */
+static char standard(char c)
+{
+    if (c == '-' || c == '_')
+        return c == '-' ? '+' : '/';
+    bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    return letter ? c : '\0';
 }
 
 static sl_code decode(sl_arena *a, sl_str s, sl_str *out, sl_status *st)
@@ -48,22 +50,15 @@ static sl_code decode(sl_arena *a, sl_str s, sl_str *out, sl_status *st)
         s.n -= s.p[s.n - 2] == '=' ? 2 : 1;
     bool one_left = s.n % 4 == 1; /* said after what is wrong in front of it */
     s.n -= one_left;
-    char *p = sl_arena_try_alloc(a, s.n / 4 * 3 + 3);
+    char *p = sl_arena_try_alloc(a, s.n + 1);
     if (p == NULL)
         return sl_ops_no_memory(st);
-    out->p = p;
-    uint32_t bits = 0;
-    for (size_t k = 0; k < s.n; k++) {
-        const char *at = s.p[k] ? strchr(alphabet, s.p[k]) : NULL;
-        if (at == NULL)
+    for (size_t k = 0; k < s.n; k++)
+        if ((p[k] = standard(s.p[k])) == '\0')
             return sl_fail(st, SL_INVALID_ARGUMENT, "Invalid character found in base64.");
-        bits = bits << 6 | (uint32_t)(at - alphabet);
-        if (k % 4) /* the second to the fourth complete a byte each */
-            *p++ = (char)(bits >> (6 - 2 * (k % 4)) & 0xff);
-    }
     if (one_left)
         return sl_fail(st, SL_INVALID_ARGUMENT, "Base64 string length cannot be 1 modulo 4.");
-    out->n = (size_t)(p - out->p);
+    *out = (sl_str){p, sl_base64_decode((sl_str){p, s.n}, p)};
     return SL_OK;
 }
 

@@ -5,6 +5,7 @@
 
 #include "engine/native/ops/ops.h"
 #include "engine/native/ops/pixels.h"
+#include "engine/native/ops/window.h"
 
 /* ---- CropAndResize ---- */
 
@@ -170,83 +171,53 @@ static int64_t crop_cost(const sl_op_call *c)
 
 /* ---- ExtractImagePatches ---- */
 
-typedef struct patch_config {
-    int64_t size[2], stride[2], rate[2];
-    bool same;
-} patch_config;
-
 typedef struct patch_shape {
     int64_t out[2], before[2];
 } patch_shape;
 
-static sl_code patch_attr(const sl_node *n, const char *attr, int64_t *to, sl_status *st)
-{
-    if (sl_node_list_count(n, attr) != 4)
-        return sl_fail(st, SL_INVALID_ARGUMENT, "attribute \"%s\" must have 4 numbers", attr);
-    if (sl_node_list_int(n, attr, 0) != 1 || sl_node_list_int(n, attr, 3) != 1)
-        return sl_fail(st, SL_FAILED_PRECONDITION,
-                       "%s in the batch and depth dimensions is not supported", attr);
-    for (int i = 0; i < 2; i++) {
-        to[i] = sl_node_list_int(n, attr, i + 1);
-        if (to[i] < 1 || to[i] > INT32_MAX)
-            return sl_fail(st, SL_INVALID_ARGUMENT, "attribute \"%s\" holds %lld", attr,
-                           (long long)to[i]);
-    }
-    return SL_OK;
-}
-
 static sl_code patch_configure(sl_op_node *n, sl_status *st)
 {
     sl_code rc = sl_ops_check(n, 1, SL_T_NUMBERS | SL_T(COMPLEX64) | SL_T(COMPLEX128), st);
-    patch_config *cfg = sl_ops_config(n, sizeof *cfg);
+    sl_window *w = sl_ops_config(n, sizeof *w);
     if (!rc)
-        rc = patch_attr(n->source, "ksizes", cfg->size, st);
+        rc = sl_window_middle(n->source, "ksizes", w->size, false, st);
     if (!rc)
-        rc = patch_attr(n->source, "strides", cfg->stride, st);
+        rc = sl_window_middle(n->source, "strides", w->stride, false, st);
     if (!rc)
-        rc = patch_attr(n->source, "rates", cfg->rate, st);
+        rc = sl_window_middle(n->source, "rates", w->dilation, false, st);
     if (rc)
         return rc;
     sl_str padding = sl_node_str(n->source, "padding", "");
-    cfg->same = sl_str_is(padding, "SAME");
-    if (!cfg->same && !sl_str_is(padding, "VALID"))
+    w->padding = sl_str_is(padding, "SAME") ? SL_PAD_SAME : SL_PAD_VALID;
+    if (w->padding != SL_PAD_SAME && !sl_str_is(padding, "VALID"))
         return sl_fail(st, SL_INVALID_ARGUMENT, "padding \"%.*s\" is not known",
                        SL_STR_ARG(padding));
-    n->config = cfg;
+    n->config = w;
     n->out_types[0] = n->in_types[0];
     return SL_OK;
 }
 
-/* All factors are below 2^31, so nothing here overflows but with an image of 2^62 rows. */
 static sl_code patch_plan(const sl_op_call *c, patch_shape *s, sl_status *st)
 {
-    const patch_config *cfg = c->node->config;
+    const sl_window *w = c->node->config;
     sl_shape_buf b;
     if (c->in[0].rank != 4)
         return sl_fail(st, SL_INVALID_ARGUMENT, "input must be 4-dimensional%s",
                        sl_ops_shape(&c->in[0], &b));
-    for (int d = 0; d < 2; d++) {
-        int64_t in = c->in[0].dims[d + 1], stride = cfg->stride[d];
-        int64_t reach = (cfg->size[d] - 1) * cfg->rate[d] + 1;
+    sl_code rc = SL_OK;
+    for (int d = 0; d < 2 && !rc; d++) {
+        int64_t in = c->in[0].dims[d + 1];
         if (in > INT32_MAX)
             return sl_fail(st, SL_INVALID_ARGUMENT, "an image of %lld pixels is too large",
                            (long long)in);
-        s->out[d] = cfg->same ? (in + stride - 1) / stride : (in - reach + stride) / stride;
-        if (s->out[d] < 0)
-            return sl_fail(st, SL_INVALID_ARGUMENT,
-                           "Computed output size would be negative: %lld [input_size: %lld, "
-                           "effective_filter_size: %lld, stride: %lld]",
-                           (long long)s->out[d], (long long)in, (long long)reach,
-                           (long long)stride);
-        int64_t pads = (s->out[d] - 1) * stride + reach - in;
-        s->before[d] = cfg->same && pads > 0 ? pads / 2 : 0;
+        rc = sl_window_extent(w, d, in, w->size[d], &s->out[d], &s->before[d], st);
     }
-    return SL_OK;
+    return rc;
 }
 
 static sl_code patch_shape_rule(sl_op_call *c, sl_status *st)
 {
-    const patch_config *cfg = c->node->config;
+    const sl_window *w = c->node->config;
     patch_shape s;
     sl_code rc = patch_plan(c, &s, st);
     if (rc)
@@ -256,14 +227,14 @@ static sl_code patch_shape_rule(sl_op_call *c, sl_status *st)
     out[0] = c->in[0].dims[0];
     out[1] = s.out[0];
     out[2] = s.out[1];
-    if (__builtin_mul_overflow(cfg->size[0] * cfg->size[1], c->in[0].dims[3], &out[3]))
+    if (__builtin_mul_overflow(w->size[0] * w->size[1], c->in[0].dims[3], &out[3]))
         return sl_fail(st, SL_INVALID_ARGUMENT, "the result of ExtractImagePatches is too large");
     return sl_ops_check_size(&c->out[0], st);
 }
 
 static sl_code patch_run(sl_op_call *c, sl_status *st)
 {
-    const patch_config *cfg = c->node->config;
+    const sl_window *w = c->node->config;
     const int64_t *in = c->in[0].dims, *out = c->out[0].dims;
     patch_shape s;
     sl_code rc = patch_plan(c, &s, st);
@@ -274,10 +245,10 @@ static sl_code patch_run(sl_op_call *c, sl_status *st)
     for (int64_t p = 0; p < out[0] * out[1] * out[2]; p++) {
         const char *image =
             (const char *)c->in[0].data + (size_t)(p / (out[1] * out[2]) * in[1] * in[2]) * pixel;
-        int64_t y = p / out[2] % out[1] * cfg->stride[0] - s.before[0];
-        for (int64_t i = 0; i < cfg->size[0]; i++, y += cfg->rate[0]) {
-            int64_t x = p % out[2] * cfg->stride[1] - s.before[1];
-            for (int64_t j = 0; j < cfg->size[1]; j++, x += cfg->rate[1], to += pixel) {
+        int64_t y = p / out[2] % out[1] * w->stride[0] - s.before[0];
+        for (int64_t i = 0; i < w->size[0]; i++, y += w->dilation[0]) {
+            int64_t x = p % out[2] * w->stride[1] - s.before[1];
+            for (int64_t j = 0; j < w->size[1]; j++, x += w->dilation[1], to += pixel) {
                 if (y < 0 || y >= in[1] || x < 0 || x >= in[2])
                     memset(to, 0, pixel);
                 else

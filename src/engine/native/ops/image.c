@@ -33,16 +33,9 @@ static sl_code resize_configure(sl_op_node *n, sl_status *st)
     return SL_OK;
 }
 
-static sl_code resize_shape(sl_op_call *c, sl_status *st)
+sl_code sl_pixels_resized(sl_op_call *c, sl_status *st)
 {
     const sl_tensor *in = &c->in[0], *size = &c->in[1];
-    sl_shape_buf b;
-    if (in->rank != 4)
-        return sl_fail(st, SL_INVALID_ARGUMENT, "input must be 4-dimensional%s",
-                       sl_ops_shape(in, &b));
-    if (size->rank != 1 || size->dims[0] != 2)
-        return sl_fail(st, SL_INVALID_ARGUMENT, "shape_t must have two elements%s",
-                       sl_ops_shape(size, &b));
     int64_t h = sl_ops_int(size, 0), w = sl_ops_int(size, 1);
     if (h <= 0 || w <= 0)
         return sl_fail(st, SL_INVALID_ARGUMENT, "output dimensions must be positive");
@@ -54,6 +47,19 @@ static sl_code resize_shape(sl_op_call *c, sl_status *st)
     c->out[0].dims[1] = h;
     c->out[0].dims[2] = w;
     return sl_ops_check_size(&c->out[0], st);
+}
+
+static sl_code resize_shape(sl_op_call *c, sl_status *st)
+{
+    const sl_tensor *in = &c->in[0], *size = &c->in[1];
+    sl_shape_buf b;
+    if (in->rank != 4)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "input must be 4-dimensional%s",
+                       sl_ops_shape(in, &b));
+    if (size->rank != 1 || size->dims[0] != 2)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "shape_t must have two elements%s",
+                       sl_ops_shape(size, &b));
+    return sl_pixels_resized(c, st);
 }
 
 static float scale_of(int64_t in, int64_t out, bool align)

@@ -75,6 +75,13 @@ sl_code sl_ops_push_dim(sl_tensor *out, int64_t dim, sl_status *st)
     return SL_OK;
 }
 
+sl_code sl_ops_make_vector(sl_op_call *c, int k, int64_t n, sl_status *st)
+{
+    c->out[k].rank = 1;
+    c->out[k].dims[0] = n;
+    return sl_ops_make(c, k, st);
+}
+
 sl_code sl_ops_make(sl_op_call *c, int k, sl_status *st)
 {
     sl_tensor *t = &c->out[k];

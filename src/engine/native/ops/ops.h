@@ -141,6 +141,8 @@ sl_code sl_ops_push_dim(sl_tensor *out, int64_t dim, sl_status *st);
 
 /* For ops that make their outputs during the run: dims are set, memory comes from the arena. */
 sl_code sl_ops_make(sl_op_call *c, int k, sl_status *st);
+/* The same for a vector of n. */
+sl_code sl_ops_make_vector(sl_op_call *c, int k, int64_t n, sl_status *st);
 
 /* numpy's broadcasting of a and b into `out`; false if they do not fit. */
 bool sl_ops_broadcast(const sl_tensor *a, const sl_tensor *b, sl_tensor *out);

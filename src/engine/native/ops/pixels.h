@@ -39,4 +39,8 @@ static inline const float *sl_pixels(const sl_tensor *t, int64_t at, int64_t n, 
     }
 }
 
+/* The shape of out[0] for an image in[0] [n, h, w, c] that gets the height and width in[1]; both have been
+ * checked to be of that rank. */
+sl_code sl_pixels_resized(sl_op_call *c, sl_status *st);
+
 #endif

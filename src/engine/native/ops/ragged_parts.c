@@ -8,13 +8,6 @@
 
 #include "engine/native/ops/ops.h"
 
-static sl_code make_vector(sl_op_call *c, int k, int64_t n, sl_status *st)
-{
-    c->out[k].rank = 1;
-    c->out[k].dims[0] = n;
-    return sl_ops_make(c, k, st);
-}
-
 /* ---- RaggedRange (starts, limits, deltas): a row for each ---- */
 
 static sl_code range_configure(sl_op_node *n, sl_status *st)
@@ -98,7 +91,7 @@ static sl_code range_run(sl_op_call *c, sl_status *st)
     int64_t rows, total = 0;
     sl_code rc = check_range(c, &rows, st);
     if (!rc)
-        rc = make_vector(c, 0, rows + 1, st);
+        rc = sl_ops_make_vector(c, 0, rows + 1, st);
     if (rc)
         return rc;
     int64_t most = c->out[0].dtype == SL_DT_INT32 ? INT32_MAX : INT64_MAX;
@@ -119,7 +112,7 @@ static sl_code range_run(sl_op_call *c, sl_status *st)
                            "for row_splits_dtype.");
         sl_ops_set_int(&c->out[0], r + 1, total);
     }
-    rc = make_vector(c, 1, total, st);
+    rc = sl_ops_make_vector(c, 1, total, st);
     if (rc)
         return rc;
     size_t element = sl_dtype_size(c->in[0].dtype);
@@ -205,9 +198,9 @@ static sl_code to_sparse_run(sl_op_call *c, sl_status *st)
     c->out[0].dims[1] = depth;
     rc = sl_ops_make(c, 0, st);
     if (!rc)
-        rc = make_vector(c, 1, n, st);
+        rc = sl_ops_make_vector(c, 1, n, st);
     if (!rc)
-        rc = make_vector(c, 2, depth, st);
+        rc = sl_ops_make_vector(c, 2, depth, st);
     if (rc)
         return rc;
     to = c->out[0].data;
@@ -325,7 +318,7 @@ static sl_code descend(sl_op_call *c, const sl_tensor *splits, int k, span *span
     for (int64_t i = 0; i < n; i++)
         if (__builtin_add_overflow(rows, spans[i].to - spans[i].from, &rows) || rows == INT64_MAX)
             return sl_ops_no_memory(st);
-    sl_code rc = make_vector(c, k, rows + 1, st);
+    sl_code rc = sl_ops_make_vector(c, k, rows + 1, st);
     if (rc)
         return rc;
     int64_t at = 0, total = 0;
@@ -354,7 +347,7 @@ static sl_code split_indices(sl_op_call *c, const sl_tensor *indices, sl_status 
             __builtin_mul_overflow(rows, length, &end) ||
             (c->out[d].dtype == SL_DT_INT32 && end > INT32_MAX))
             return sl_ops_no_memory(st);
-        rc = make_vector(c, d, rows + 1, st);
+        rc = sl_ops_make_vector(c, d, rows + 1, st);
         for (int64_t r = 0; r <= rows && !rc; r++)
             sl_ops_set_int(&c->out[d], r, r * length);
     }

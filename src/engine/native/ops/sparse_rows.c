@@ -298,13 +298,6 @@ static int64_t *row_starts(sl_op_call *c, int64_t rows, sl_status *st)
     return starts;
 }
 
-static sl_code make_vector(sl_op_call *c, int k, int64_t n, sl_status *st)
-{
-    c->out[k].rank = 1;
-    c->out[k].dims[0] = n;
-    return sl_ops_make(c, k, st);
-}
-
 static sl_code fill_rows_run(sl_op_call *c, sl_status *st)
 {
     sl_code rc = check_fill(c, st);
@@ -318,9 +311,9 @@ static sl_code fill_rows_run(sl_op_call *c, sl_status *st)
         return sl_fail(st, SL_INVALID_ARGUMENT,
                        "Received SparseTensor with dense_shape[0] = 0 but indices.shape[0] = %lld",
                        (long long)n);
-    rc = make_vector(c, 2, rows, st);
+    rc = sl_ops_make_vector(c, 2, rows, st);
     if (!rc)
-        rc = make_vector(c, 3, n, st);
+        rc = sl_ops_make_vector(c, 3, n, st);
     int64_t *starts = rc ? NULL : row_starts(c, rows, st);
     if (starts == NULL)
         return rc ? rc : st->code;
@@ -330,7 +323,7 @@ static sl_code fill_rows_run(sl_op_call *c, sl_status *st)
     c->out[0].dims[1] = depth;
     rc = sl_ops_make(c, 0, st);
     if (!rc)
-        rc = make_vector(c, 1, total, st);
+        rc = sl_ops_make_vector(c, 1, total, st);
     if (rc)
         return rc;
     size_t element = sl_dtype_size(c->out[1].dtype);

@@ -173,13 +173,6 @@ static sl_code find(sl_op_call *c, const slices *s, sl_map *seen, int64_t *first
     return SL_OK;
 }
 
-static sl_code make_vector(sl_op_call *c, int k, int64_t n, sl_status *st)
-{
-    c->out[k].rank = 1;
-    c->out[k].dims[0] = n;
-    return sl_ops_make(c, k, st);
-}
-
 /* The slices that were found, [outer, found, inner]. */
 static sl_code take(sl_op_call *c, const slices *s, int64_t axis, const int64_t *first,
                     int64_t found, sl_status *st)
@@ -206,7 +199,8 @@ static sl_code unique_run(sl_op_call *c, sl_status *st)
     if (!rc)
         rc = read_slices(c, axis, &s, st);
     if (!rc)
-        rc = make_vector(c, 1, s.n, st); /* bounds n, which may be any number if nothing is there */
+        rc = sl_ops_make_vector(c, 1, s.n,
+                                st); /* bounds n, which may be any number if nothing is there */
     if (!rc) {
         first = sl_mul_size((size_t)s.n + 1, sizeof *first, &bytes)
                     ? sl_arena_try_alloc(c->arena, bytes)
@@ -222,7 +216,7 @@ static sl_code unique_run(sl_op_call *c, sl_status *st)
         rc = take(c, &s, axis, first, found, st);
     if (rc || c->node->n_out < 3)
         return rc;
-    rc = make_vector(c, 2, found, st);
+    rc = sl_ops_make_vector(c, 2, found, st);
     if (!rc && found)
         memset(c->out[2].data, 0, c->out[2].size);
     for (int64_t i = 0; !rc && i < s.n; i++) {

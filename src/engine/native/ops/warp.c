@@ -291,23 +291,17 @@ static sl_code scale_shape(sl_op_call *c, sl_status *st)
         if (c->in[i].rank != 1 || c->in[i].dims[0] != 2)
             return sl_fail(st, SL_INVALID_ARGUMENT, "t must have two elements%s",
                            sl_ops_shape(&c->in[i], &b));
-    int64_t h = sl_ops_int(size, 0), w = sl_ops_int(size, 1);
-    if (h <= 0 || w <= 0)
-        return sl_fail(st, SL_INVALID_ARGUMENT, "output dimensions must be positive");
-    if (in->dims[1] <= 0 || in->dims[2] <= 0)
-        return sl_fail(st, SL_INVALID_ARGUMENT, "input image must be of non-zero size");
-    if (in->dims[3] <= 0)
-        return sl_fail(st, SL_INVALID_ARGUMENT, "image must have at least one channel");
-    sl_ops_same_shape(&c->out[0], in);
-    c->out[0].dims[1] = h;
-    c->out[0].dims[2] = w;
+    sl_code rc = sl_pixels_resized(c, st);
+    if (rc)
+        return rc;
     /* The weights of one output row or column, and an image that is scaled in height only. */
-    int64_t half[] = {h, in->dims[2], in->dims[3]}, most = SL_MAX(in->dims[1], in->dims[2]);
+    int64_t half[] = {c->out[0].dims[1], in->dims[2], in->dims[3]},
+            most = SL_MAX(in->dims[1], in->dims[2]);
     int64_t between = sl_shape_count(half, 3, 4), weights = sl_shape_count(&most, 1, 4);
     if (between < 0 || weights < 0 || between > INT64_MAX / 16 || weights > INT64_MAX / 16)
         return sl_ops_no_memory(st);
     c->scratch_size = aligned((size_t)weights * 4) + aligned((size_t)between * 4);
-    return sl_ops_check_size(&c->out[0], st);
+    return SL_OK;
 }
 
 static float kernel_at(const scale_config *cfg, float x)

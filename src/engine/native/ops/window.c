@@ -5,8 +5,8 @@
 
 #include "engine/native/ops/ops.h"
 
-/* A list of four with 1 at batch and channel; its middle goes into to[0..2). */
-static sl_code middle(const sl_node *n, const char *attr, int64_t *to, bool optional, sl_status *st)
+sl_code sl_window_middle(const sl_node *n, const char *attr, int64_t *to, bool optional,
+                         sl_status *st)
 {
     int count = sl_node_list_count(n, attr);
     if (count <= 0 && optional)
@@ -40,11 +40,11 @@ sl_code sl_window_configure(const sl_node *n, bool pool, sl_window *w, sl_status
     else if (!sl_str_is(padding, "VALID"))
         return sl_fail(st, SL_INVALID_ARGUMENT, "padding \"%.*s\" is not known",
                        SL_STR_ARG(padding));
-    sl_code rc = middle(n, "strides", w->stride, false, st);
+    sl_code rc = sl_window_middle(n, "strides", w->stride, false, st);
     if (!rc && pool)
-        rc = middle(n, "ksize", w->size, false, st);
+        rc = sl_window_middle(n, "ksize", w->size, false, st);
     if (!rc && !pool)
-        rc = middle(n, "dilations", w->dilation, true, st);
+        rc = sl_window_middle(n, "dilations", w->dilation, true, st);
     if (rc || w->padding != SL_PAD_EXPLICIT)
         return rc;
     if (sl_node_list_count(n, "explicit_paddings") != 8)

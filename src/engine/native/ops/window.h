@@ -17,6 +17,11 @@ typedef struct sl_window {
  * FAILED_PRECONDITION. */
 sl_code sl_window_configure(const sl_node *n, bool pool, sl_window *w, sl_status *st);
 
+/* Reads a list of four with 1 at batch and channel; its middle goes into to[0..2). `optional`: it may be
+ * left out. */
+sl_code sl_window_middle(const sl_node *n, const char *attr, int64_t *to, bool optional,
+                         sl_status *st);
+
 /* Output extent and the padding before, for dimension d (0, 1) of extent `in` and window `size`.
  * INVALID_ARGUMENT when nothing can come out. */
 sl_code sl_window_extent(const sl_window *w, int d, int64_t in, int64_t size, int64_t *out,
