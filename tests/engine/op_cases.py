@@ -1596,6 +1596,280 @@ case("Assert", [np.array(False), digits], "digits", summarize=9)
 case("Assert", [np.array(False), [np.array(b"say \"it's\" a\\b\n\r\t\0\x7f\xc3\xa4", object), S(b"", b"\x1f1")]], "escapes")
 
 
+# ---- an ellipsis in an equation ----
+for eq, *s in (("...ij,...jk->...ik", (2, 3, 4), (2, 4, 5)), ("...ij,jk->...ik", (2, 3, 3, 4), (4, 5)), ("ij,...jk->...ik", (3, 4), (2, 4, 5)),
+               ("...ij,...jk->...ik", (3, 4), (4, 5)), ("...ij,...jk->...ik", (2, 1, 3, 4), (5, 4, 2)), ("...ij,...jk->...ik", (1, 3, 4), (6, 4, 2)),
+               ("a...b,b...->a...", (2, 3, 4), (4, 3)), ("...a,...a->...", (2, 3, 4), (3, 4)), ("...,...->...", (2, 3), (2, 3)),
+               ("...a,...b->...ab", (2, 1, 3), (1, 5, 4)), ("...bij,...bjk->...bik", (2, 3, 2, 2), (3, 2, 4)), ("i...j->j...i", (2, 3, 4, 5)),
+               ("...ij->...ji", (2, 3, 4)), ("...->...", (2, 3)), ("...ij->...ji", (3, 4)), ("ij,jk->...ik", (2, 3), (3, 4)),
+               ("...i,ij->...j", (0, 3), (3, 4)), ("...i,ij->...j", (3,), (3, 4)),
+               ("a...c,c...b->b...a", (2, 3, 1, 4), (4, 1, 5, 3)), ("...hqd,...hkd->...hqk", (2, 2, 3, 4), (2, 2, 5, 4)),
+               ("...ij,...jk->...ik", (2, 3, 4), (3, 4, 5)), ("...ij,...jk->ik", (2, 3, 4), (2, 4, 5)), ("...ij,...jk->...ik", (4,), (4, 5)),
+               ("...ij,jk->...ik", (2, 3, 4), (5, 4)), ("...ij,jk->...ik", (2, 3, 4), (1, 4, 5)), ("...ji,...jk->...ik", (2, 4, 3), (3, 4, 5)),
+               ("...ij,...jk->...ik", (0, 3, 4), (1, 4, 5)), ("...abc,...bcd->...ad", (2, 1, 2, 3), (4, 2, 3, 2))):
+    case("Einsum", [[rnd(*i) for i in s]], eq, equation=eq)
+for t in (D, H, B, I32, I64):
+    case("Einsum", [[rnd(2, 3, 4, t=t, lo=1), rnd(4, 5, t=t, lo=1)]], "..., " + tf.as_dtype(t).name, equation="...ij,jk->...ik")
+
+# ---- vectors without the elements of others, old hashes ----
+for t in (F, D, H, B, I8, I16, I32, I64, U8, U16, U32, U64):
+    case("ListDiff", [np.array([1, 2, 3, 2, 7, 1], t), np.array([2, 9, 1], t)], tf.as_dtype(t).name)
+case("ListDiff", [S(b"a", b"", b"bc", b"a"), S(b"", b"b")], "strings", out_idx=tf.int64)
+case("ListDiff", [np.array([0, -0.0, nan, 1, inf], F), np.array([-0.0, nan, inf], F)], "numbers")
+case("ListDiff", [ints(1, 2), np.zeros(0, I32)], "without nothing")
+case("ListDiff", [np.zeros(0, I32), ints(1)], "nothing")
+case("ListDiff", [ints(1, 2), ints(2, 1)], "all")
+case("ListDiff", [rnd(2, 2), rnd(2)], "matrix")
+case("ListDiff", [rnd(2), F(1)], "scalar")
+case("StringToHashBucket", [S(b"", b"a", b"1234567", b"12345678", b"hello world", b"x" * 70, b"a\0b", b"\xff")], "",
+     num_buckets=2**63 - 1)
+for i in range(1, 18):
+    case("StringToHashBucket", [S(bytes(range(200, 200 + i)))], "%d bytes" % i, num_buckets=2**63 - 1)
+case("StringToHashBucket", [np.array([[b"a", b"b"], [b"c", b""]], object)], "matrix", num_buckets=7)
+case("StringToHashBucket", [np.zeros((0, 2), object)], "empty", num_buckets=7)
+
+
+# ---- crossed columns ----
+def column(rows, t=object):
+    """indices, values and shape of a sparse column with these features in its rows"""
+    at = [(r, k) for r, f in enumerate(rows) for k in range(len(f))]
+    flat = [v for f in rows for v in f]
+    values = np.array(flat, object) if t is object else np.array(flat, t)
+    return np.array(at, I64).reshape(-1, 2), values, np.array([len(rows), max(map(len, rows))], I64)
+
+
+words = column([[b"a", b"bb"], [b""], [], [b"x", b"y", b"z"]])
+numbers = column([[1], [2, -3], [4], [2**40, 0]], I64)
+more_words = column([[b"p"], [b"q"], [b"r"], [b"s", b"t"]])
+dense_words = np.array([[b"u", b"v"], [b"w", b"u"], [b"v", b"v"], [b"", b"w"]], object)
+dense_numbers = np.array([[5], [-6], [7], [2**50]], I64)
+
+
+def crosses(op, columns, dense, label, *more, **attrs):
+    lists = [[c[i] for c in columns] for i in range(3)] + [dense]
+    k = dict(attrs)
+    if op == "SparseCross":
+        text_only = all(c[1].dtype == object for c in columns) and all(d.dtype == object for d in dense)
+        k.setdefault("internal_type", tf.string if text_only else tf.int64)
+        k.setdefault("hashed_output", k["out_type"] == tf.int64)
+        k.setdefault("num_buckets", 0)
+        k.setdefault("hash_key", 0xDECAFCAFFE)
+    case(op, lists + list(more), label, **k)
+
+
+sets_of = (("one", [words], []), ("two", [words, more_words], []), ("three", [words, numbers, more_words], []),
+           ("dense", [], [dense_words, dense_numbers]), ("both", [words, numbers], [dense_words, dense_numbers]), ("numbers", [numbers], [dense_numbers]),
+           ("text", [words], [dense_words]))
+for name, c, d in sets_of:
+    crosses("SparseCross", c, d, name + " text", out_type=tf.string)
+    crosses("SparseCross", c, d, name + " hash", out_type=tf.int64)
+    crosses("SparseCross", c, d, name + " buckets", out_type=tf.int64, num_buckets=100, hash_key=7)
+    crosses("SparseCrossV2", c, d, name, np.array(b"_Y_", object))
+    for strong in (False,) if d else (False, True):  # TensorFlow ends itself at strong hashes of dense columns
+        crosses("SparseCrossHashed", c, d, name + " strong %d" % strong, I64(0), np.array(strong), np.array([137, -2], I64))
+        crosses("SparseCrossHashed", c, d, name + " buckets, strong %d" % strong, I64(1000), np.array(strong), np.array([1, 2], I64))
+v2 = lambda c, d, label, sep=np.array(b"+", object): crosses("SparseCrossV2", c, d, label, sep)
+v2([words, column([[], [], [], []])], [], "an empty column")
+v2([(words[0][::-1], words[1], words[2])], [], "rows that descend")
+v2([(np.array([[0, 0], [0, 1], [5, 0]], I64), S(b"a", b"b", b"c"), np.array([3, 2], I64))], [], "a row beyond the batch")
+v2([(np.array([[-1, 0], [0, 1]], I64), S(b"a", b"b"), np.array([3, 2], I64))], [], "a negative row")
+v2([(np.array([[0, 0], [2, 0], [1, 0], [3, 0]], I64), S(b"a", b"b", b"c", b"d"), np.array([4, 2], I64)), words], [], "rows that do not ascend")
+v2([], [np.zeros((3, 0), object), dense_words[:3]], "a dense column of nothing")
+v2([words], [dense_words[:, :0]], "nothing dense")
+v2([(words[0][:, :1], words[1], words[2])], [], "indices of one")
+v2([(words[0][0], words[1], words[2])], [], "vector of indices")
+v2([(words[0], words[1][:2], words[2])], [], "few values")
+v2([(words[0], words[1].reshape(-1, 1), words[2])], [], "matrix of values")
+v2([(words[0], words[1], words[2][:1])], [], "shape of one")
+v2([(words[0], words[1], words[2].reshape(1, 2))], [], "matrix of shape")
+v2([words, column([[b"a"]])], [], "another batch")
+v2([words], [dense_words[:3]], "another dense batch")
+v2([words], [dense_words[0]], "dense vector")
+crosses("SparseCross", [words], [dense_numbers], "numbers as text", out_type=tf.string, internal_type=tf.string)
+crosses("SparseCross", [numbers], [dense_words], "sparse numbers as text", out_type=tf.int64, internal_type=tf.string)
+crosses("SparseCrossHashed", [words], [], "salt", I64(0), np.array(False), np.array([1], I64))
+
+# ---- pieces of text ----
+umlauts = S(b"a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80b", b"\x80\x80a\x80", b"plain text", b"\xc3\xa4\xc3\xb6\xc3\xbc\xff")
+for unit in (b"BYTE", b"UTF8_CHAR"):
+    for pos, length in ((0, 2), (1, 2), (1, 100), (-2, 1), (-1, 5), (-3, 2), (0, 0), (2, -1), (-1, -1), (1, -5), (-2, 0)):
+        for t in (I32, I64):
+            case("Substr", [umlauts, t(pos), t(length)], "%s %d %d" % (unit.decode(), pos, length), unit=unit)
+    case("Substr", [umlauts, ints(0, 1, 2, -1), ints(1, 2, 3, 1)], unit.decode() + " each", unit=unit)
+    for pos in (11, -11, 3, -5):
+        case("Substr", [S(b"abc"), I32(pos), I32(1)], unit.decode() + " at %d" % pos, unit=unit)
+    case("Substr", [S(b"abcdef", b""), ints(1, 0), ints(1, 1)], unit.decode() + " empty text", unit=unit)
+    case("Substr", [S(b"abc"), ints(0, 1, 2), ints(1, 1, 1)], unit.decode() + " one text", unit=unit)
+    case("Substr", [np.array([[b"abc", b"def"], [b"ghi", b"jkl"]], object), ints(0, 1), ints(1, 2)], unit.decode() + " columns", unit=unit)
+    case("Substr", [np.array([[b"abc", b"def"], [b"ghi", b"jkl"]], object), ints([0], [1]), ints([1], [2])], unit.decode() + " rows", unit=unit)
+    case("Substr", [np.array([[b"abc"], [b"ghi"]], object), ints([0, 1, 2]), ints([1, 1, 1])], unit.decode() + " table", unit=unit)
+    case("Substr", [np.array(b"abc", object), ints(0, 1), ints(1, 2)], unit.decode() + " scalar text", unit=unit)
+    case("Substr", [np.zeros(0, object), I32(0), I32(1)], unit.decode() + " no text", unit=unit)
+    case("Substr", [S(b"abc", b"d"), np.array([[0, 5]], I32), np.array([[1, 1]], I32)], unit.decode() + " table, range", unit=unit)
+    case("Substr", [S(b"abc", b"d"), ints(0, 5), ints(1, 1)], unit.decode() + " each, range", unit=unit)
+    case("Substr", [S(b"abc"), ints(0, 5), ints(1, 1)], unit.decode() + " one text, range", unit=unit)
+case("Substr", [S(b"abc", b"d"), np.zeros((2, 1, 2), I32), np.zeros((2, 1, 2), I32)], "cube")
+case("Substr", [S(b"abc", b"d", b"e"), ints(0, 1), ints(1, 1)], "shapes")
+case("Substr", [S(b"abc"), ints(0, 1), I32(1)], "pos and len")
+case("Substr", [S(b"abc"), np.zeros(0, I32), np.zeros(0, I32)], "no pos")
+
+# ---- tensors in strings ----
+for a in (rnd(2, 3), rnd(3, t=I64), F(3), np.zeros((0, 2), F), np.array([[b"a", b""], [b"\xff", b"dd"]], object), np.array([True, False]), rnd(3, t=H), rnd(2, t=B),
+          rnd(2, t=U8), rnd(2, t=D), rnd(2, t=I32)):
+    proto = tf.make_tensor_proto(a).SerializeToString()
+    case("ParseTensor", [np.array(proto, object)], str(a.dtype), out_type=tf.string if a.dtype == object else tf.as_dtype(a.dtype))
+case("ParseTensor", [np.array(tf.make_tensor_proto(5, shape=(3, 4)).SerializeToString(), object)], "one value for all", out_type=tf.int32)
+case("ParseTensor", [np.array(tf.make_tensor_proto(F(5)).SerializeToString(), object)], "another type", out_type=tf.int32)
+case("ParseTensor", [S(tf.make_tensor_proto(F(5)).SerializeToString())], "vector", out_type=tf.float32)
+
+# ---- elementwise, rarer ----
+shares = [0, 1e-30, 1e-9, 1e-4, .01, .02425, .1, .135335, .2, .5, .6, .8646647, .9, .99, .999999, 1, -.1, 1.5, nan]
+for t in (F, D):
+    case("Ndtri", [np.array(shares, t)], t.__name__)
+    case("Ndtri", [rnd(60, lo=0, hi=1, t=t)], "range " + t.__name__)
+    case("Erfinv", [np.array([0, -0.0, .1, -.1, .5, -.5, .9, -.9, .999, 1, -1, 1.5, nan, 1e-3], t)], t.__name__)
+    case("Erfinv", [rnd(60, lo=-1, hi=1, t=t)], "range " + t.__name__)
+    edges = np.array([0, -0.0, 1, -1, inf, -inf, nan, 1e-40, 3e38], t)
+    case("NextAfter", [edges, np.array([1, 1, 1, 1, 0, 0, 0, 0, inf], t)], t.__name__)
+    case("NextAfter", [edges.reshape(-1, 1), np.array([-inf, inf], t)], "broadcast " + t.__name__)
+    for k in (dict(), dict(exclusive=True), dict(reverse=True), dict(exclusive=True, reverse=True)):
+        case("CumulativeLogsumexp", [rnd(3, 5, t=t), I32(1)], "%s %s" % (t.__name__, k), **k)
+        case("CumulativeLogsumexp", [rnd(2, 3, 4, t=t, lo=-300, hi=300), I64(-2)], "far %s %s" % (t.__name__, k), **k)
+case("CumulativeLogsumexp", [np.array([-inf, -inf, 1, inf, 2, nan, 1], F), I32(0)], "edges")
+case("CumulativeLogsumexp", [rnd(3, 5, t=H), I32(1)], "half")
+case("CumulativeLogsumexp", [np.zeros((0, 2), F), I32(0)], "empty")
+case("CumulativeLogsumexp", [rnd(3), I32(1)], "range")
+
+# ---- sets ----
+left = np.array([[[1, 5, 1], [3, 3, 3]], [[2, 9, 7], [0, -4, 8]]])
+right = np.array([[[5, 6], [3, 4]], [[2, 2], [1, -4]]])
+
+
+def sparse_of(a):
+    """the non-zero elements of a as a sparse tensor"""
+    at = np.argwhere(a != 0)
+    return [at.astype(I64), a[tuple(at.T)], np.array(a.shape, I64)]
+
+
+for kind in (b"a-b", b"b-a", b"intersection", b"union", b"UNION"):
+    for t in (I8, I16, I32, I64, U8, U16):
+        a, b = left.astype(t), right.astype(t)
+        case("DenseToDenseSetOperation", [a, b], "%s %s" % (kind.decode(), t.__name__), set_operation=kind)
+        case("DenseToSparseSetOperation", [a, *sparse_of(b)], "%s %s" % (kind.decode(), t.__name__), set_operation=kind)
+        case("SparseToSparseSetOperation", [*sparse_of(a), *sparse_of(b)], "%s %s" % (kind.decode(), t.__name__), set_operation=kind)
+    texts = np.array([[b"b", b"a", b"b"], [b"", b"c", b"ab"]], object)
+    case("DenseToDenseSetOperation", [texts, np.array([[b"b"], [b"ab"]], object)], kind.decode() + " strings", set_operation=kind)
+    gaps = [np.array([[0, 1], [2, 0], [2, 3]], I64), np.array([4, 1, 2], I32), np.array([4, 5], I64)]
+    other = [np.array([[0, 0], [1, 0], [3, 3]], I64), np.array([4, 7, 1], I32), np.array([4, 9], I64)]
+    nothing = [np.zeros((0, 2), I64), np.zeros(0, I32), np.array([4, 2], I64)]
+    for x in (gaps, other, nothing):
+        for y in (gaps, other, nothing):
+            case("SparseToSparseSetOperation", x + y, kind.decode() + " gaps", set_operation=kind)
+        case("DenseToSparseSetOperation", [rnd(4, 3, t=I32), *x], kind.decode() + " gaps", set_operation=kind)
+    case("DenseToDenseSetOperation", [np.zeros((2, 0), I32), ints([1, 2], [3, 3])], kind.decode() + " empty", set_operation=kind)
+    case("DenseToDenseSetOperation", [np.zeros((0, 2), I32), np.zeros((0, 3), I32)], kind.decode() + " no sets", set_operation=kind)
+    case("DenseToSparseSetOperation", [np.zeros((4, 0), I32), *gaps], kind.decode() + " empty", set_operation=kind)
+union = dict(set_operation=b"union")
+case("DenseToDenseSetOperation", [rnd(3, t=I32), rnd(3, t=I32)], "vectors", **union)
+case("DenseToDenseSetOperation", [rnd(2, 3, t=I32), rnd(3, t=I32)], "ranks", **union)
+case("DenseToDenseSetOperation", [rnd(2, 3, t=I32), rnd(3, 3, t=I32)], "shapes", **union)
+case("SparseToSparseSetOperation", [*gaps, gaps[0], gaps[1], np.array([5, 5], I64)], "shapes", **union)
+for label, at in (("order", [[0, 1], [2, 3], [2, 0]]), ("twice", [[0, 1], [2, 0], [2, 0]]), ("range", [[0, 1], [2, 0], [2, 9]]), ("negative", [[0, -1], [2, 0], [2, 1]])):
+    case("SparseToSparseSetOperation", [np.array(at, I64), *gaps[1:], *other], label, **union)
+    case("SetSize", [np.array(at, I64), *gaps[1:]], label)
+for t in (I8, I16, I32, I64, U8, U16):
+    case("SetSize", sparse_of(left.astype(t)), t.__name__)
+case("SetSize", [np.array([[0, 1], [0, 2], [1, 0], [1, 4]], I64), S(b"a", b"a", b"", b"b"), np.array([3, 5], I64)], "strings")
+case("SetSize", nothing, "nothing")
+case("SetSize", gaps, "gaps")
+case("SetSize", [np.array([[1]], I64), ints(5), np.array([3], I64)], "vector")
+case("SetSize", [np.array([[1, 1]], I64), ints(5), np.array([[3, 3]], I64)], "matrix of shape")
+case("SetSize", [np.array([[1, 1]], I64), ints(5), np.array([3, -3], I64)], "negative shape")
+
+# ---- volumes ----
+for padding in ("VALID", "SAME"):
+    for size, stride in (((2, 2, 2), (1, 1, 1)), ((3, 2, 1), (2, 1, 3)), ((1, 1, 1), (1, 1, 1)), ((1, 1, 1), (2, 2, 2)), ((3, 3, 3), (2, 2, 2))):
+        k = dict(strides=[1, *stride, 1], padding=padding)
+        name = "%s %s %s" % (padding, size, stride)
+        case("Conv3D", [rnd(2, 4, 5, 3, 3), rnd(*size, 3, 4)], name, **k)
+        for op in ("MaxPool3D", "AvgPool3D"):
+            case(op, [rnd(2, 4, 5, 3, 3)], name, ksize=[1, *size, 1], **k)
+    for t in (D, H, B):
+        case("Conv3D", [rnd(1, 3, 4, 3, 2, t=t, lo=1), rnd(2, 2, 2, 2, 3, t=t, lo=1)], padding + " " + tf.as_dtype(t).name, strides=[1] * 5, padding=padding)
+    for op in ("MaxPool3D", "AvgPool3D"):
+        case(op, [rnd(1, 3, 4, 3, 2, t=B)], padding + " bfloat16", ksize=[1, 2, 2, 2, 1], strides=[1] * 5, padding=padding)
+    case("Conv3D", [np.zeros((0, 3, 3, 3, 2), F), rnd(2, 2, 2, 2, 3)], padding + " empty", strides=[1] * 5, padding=padding)
+    case("Conv3D", [rnd(1, 2, 2, 2, 1), rnd(4, 4, 4, 1, 1)], padding + " smaller", strides=[1] * 5, padding=padding)
+    case("MaxPool3D", [rnd(1, 2, 2, 2, 1)], padding + " smaller", ksize=[1, 4, 3, 3, 1], strides=[1] * 5, padding=padding)
+    case("AvgPool3D", [rnd(1, 2, 2, 2, 1)], padding + " smaller", ksize=[1, 4, 3, 3, 1], strides=[1] * 5, padding=padding)
+case("Conv3D", [rnd(1, 9, 12, 11, 4), rnd(3, 3, 3, 4, 17)], "bands", strides=[1] * 5, padding="SAME")
+for n in range(1, 8):
+    k = dict(strides=[1, 3, 4, 5, 1], padding="SAME")
+    case("Conv3D", [rnd(1, n, n, n, 1), rnd(1, 2, 1, 1, 1)], "long steps, %d" % n, **k)
+    for op in ("MaxPool3D", "AvgPool3D"):
+        case(op, [rnd(1, n, n, n, 1)], "long steps, %d" % n, ksize=[1, 2, 1, 3, 1], **k)
+case("Conv3D", [rnd(1, 3, 3, 3, 4), rnd(2, 2, 2, 3, 2)], "depths", strides=[1] * 5, padding="SAME")
+case("Conv3D", [rnd(1, 3, 3, 3, 4), rnd(2, 2, 2, 2, 2)], "groups", strides=[1] * 5, padding="SAME")
+case("Conv3D", [rnd(3, 3, 3, 4), rnd(2, 2, 2, 4, 2)], "rank", strides=[1] * 5, padding="SAME")
+case("Conv3D", [rnd(1, 3, 3, 3, 4), rnd(2, 2, 4, 2)], "filter rank", strides=[1] * 5, padding="SAME")
+case("MaxPool3D", [rnd(3, 3, 3, 4)], "rank", ksize=[1, 2, 2, 2, 1], strides=[1] * 5, padding="SAME")
+case("AvgPool3D", [rnd(3, 3, 3, 4)], "rank", ksize=[1, 2, 2, 2, 1], strides=[1] * 5, padding="SAME")
+
+# ---- random numbers: the same seeds give the same numbers ----
+for t in (F, D, H, B):
+    for shape in ((3, 5), (4,), (), (0, 3), (1,)):
+        size = np.array(shape, I32)
+        for seeds in (dict(seed=7, seed2=9), dict(seed=0, seed2=2**40 + 1), dict(seed=-1, seed2=0)):
+            for op in ("RandomUniform", "RandomStandardNormal", "TruncatedNormal"):
+                case(op, [size], tf.as_dtype(t).name, dtype=tf.as_dtype(t), **seeds)
+        for op in ("StatelessRandomUniform", "StatelessRandomNormal", "StatelessTruncatedNormal"):
+            case(op, [size, ints(3, -4)], tf.as_dtype(t).name, dtype=tf.as_dtype(t))
+            case(op, [size.astype(I64), np.array([2**50, -1], I64)], tf.as_dtype(t).name, dtype=tf.as_dtype(t))
+            case(op + "V2", [size, np.array([2**63 + 5], U64), np.array([2**64 - 1, 2**33], U64), I32(1)], tf.as_dtype(t).name,
+                 dtype=tf.as_dtype(t))
+    case("TruncatedNormal", [ints(300)], "many " + tf.as_dtype(t).name, dtype=tf.as_dtype(t), seed=1, seed2=2)
+for t in (I32, I64):
+    for low, high in ((0, 10), (-5, 5), (np.iinfo(t).min, np.iinfo(t).max)):
+        case("RandomUniformInt", [ints(2, 5), t(low), t(high)], "%s %d" % (t.__name__, low), seed=3, seed2=4)
+        case("StatelessRandomUniformInt", [ints(7), ints(1, 2), t(low), t(high)], "%s %d" % (t.__name__, low))
+        case("StatelessRandomUniformIntV2", [ints(7), np.array([1], U64), np.array([2, 3], U64), I32(1), t(low), t(high)], "%s %d" % (t.__name__, low))
+    case("RandomUniformInt", [ints(2), t(5), t(5)], "no range", seed=3)
+    case("StatelessRandomUniformInt", [ints(2), ints(1, 2), t(6), t(5)], "no range")
+    case("RandomUniformInt", [ints(2), ints(5).astype(t), t(7)], "vector", seed=3)
+for t in (I32, I64, U32, U64):
+    case("StatelessRandomUniformFullInt", [ints(7), ints(1, 2)], t.__name__, dtype=tf.as_dtype(t))
+    case("StatelessRandomUniformFullIntV2", [ints(7), np.array([1], U64), np.array([2, 3], U64), I32(3)], t.__name__, dtype=tf.as_dtype(t))
+for op in ("StatelessRandomGetKeyCounter", "StatelessRandomGetKeyCounterAlg"):
+    for seeds in (ints(0, 0), ints(-1, 5), np.array([2**40, -2**60], I64)):
+        case(op, [seeds])
+    case(op, [ints(1)], "one")
+case("StatelessRandomGetAlg", [])
+uniform = dict(dtype=tf.float32)
+case("StatelessRandomUniform", [ints(2), ints(1)], "one seed", **uniform)
+case("StatelessRandomUniform", [ints(-2), ints(1, 2)], "negative", **uniform)
+case("StatelessRandomUniform", [np.array([[2]], I32), ints(1, 2)], "matrix", **uniform)
+case("RandomUniform", [ints(-2)], "negative", seed=1, **uniform)
+case("RandomUniform", [np.array([[2]], I32)], "matrix", seed=1, **uniform)
+key, counter = np.array([1], U64), np.array([2, 3], U64)
+case("StatelessRandomUniformV2", [ints(2), key, counter, I32(2)], "threefry", **uniform)
+case("StatelessRandomUniformV2", [ints(2), counter, counter, I32(1)], "key", **uniform)
+case("StatelessRandomUniformV2", [ints(2), key, counter, ints(1)], "vector", **uniform)
+for t in (F, D, H, B):
+    case("Multinomial", [rnd(3, 6, t=t), I32(9)], tf.as_dtype(t).name, seed=5, seed2=6)
+    case("StatelessMultinomial", [rnd(3, 6, t=t), I32(9), ints(5, 6)], tf.as_dtype(t).name)
+case("Multinomial", [np.array([[1, nan, 2, -inf, inf, 3]], F), I32(20)], "not finite", seed=5, output_dtype=tf.int32)
+case("Multinomial", [np.array([[-1000, -1001], [1000, 1001]], F), I32(20)], "far", seed=5)
+case("Multinomial", [np.array([[nan, inf]], F), I32(3)], "none", seed=5)
+case("Multinomial", [np.zeros((0, 3), F), I32(3)], "empty", seed=5)
+case("Multinomial", [rnd(2, 3), I32(0)], "no samples", seed=5)
+case("Multinomial", [rnd(2, 3), I32(-1)], "negative", seed=5)
+case("Multinomial", [np.zeros((2, 0), F), I32(2)], "no classes", seed=5)
+case("Multinomial", [rnd(3), I32(2)], "vector", seed=5)
+case("Multinomial", [rnd(2, 3), ints(2)], "samples", seed=5)
+for a in (ints(*range(11)), rnd(6, 2), S(b"a", b"b", b"c"), rnd(1, 3), np.zeros((0, 2), F), F(3), rnd(3, 2, 2, t=H), np.zeros((4, 0), F)):
+    case("RandomShuffle", [a], str(a.shape), seed=11, seed2=12)
+
+
 def text(s):
     s = s if isinstance(s, bytes) else s.encode()
     return struct.pack("<H", len(s)) + s

@@ -146,7 +146,7 @@ bool sl_opdef_is_stateful(sl_str op);
     X(array_slice)    /* Slice StridedSlice */                                           \
     X(array_gather)   /* GatherV2 GatherNd ScatterNd ... */                              \
     X(array_make)     /* Fill Range ZerosLike OneHot Where TopKV2 ... */                 \
-    X(unique)         /* Unique UniqueV2 UniqueWithCounts ... */                         \
+    X(unique)         /* Unique UniqueV2 UniqueWithCounts ListDiff ... */                \
     X(search)         /* LowerBound UpperBound InTopKV2 HistogramFixedWidth */           \
     X(array_pad)      /* Pad MirrorPad DepthToSpace SpaceToBatchND ... */                \
     X(cast)           /* Cast Bitcast */                                                 \
@@ -169,6 +169,7 @@ bool sl_opdef_is_stateful(sl_str op);
     X(crop)           /* CropAndResize ExtractImagePatches */                            \
     X(warp)           /* ImageProjectiveTransformV3 ScaleAndTranslate */                 \
     X(parse)          /* ParseExample ParseExampleV2 DecodeRaw StringToNumber */         \
+    X(parse_tensor)   /* ParseTensor */                                                  \
     X(string)         /* string ops */                                                   \
     X(list)           /* TensorList */                                                   \
     X(list_many)      /* TensorListStack ... */                                          \
@@ -177,9 +178,10 @@ bool sl_opdef_is_stateful(sl_str op);
     X(detect)         /* NonMaxSuppression CombinedNonMaxSuppression */                  \
     X(quant_dequant)  /* QuantizeAndDequantizeV2 */                                      \
     X(loss)           /* SoftmaxCrossEntropyWithLogits ... */                            \
+    X(substr)         /* Substr */                                                       \
     X(string_split)   /* StringSplit StringNGrams */                                     \
     X(string_join)    /* ReduceJoin UnsortedSegmentJoin */                               \
-    X(string_hash)    /* StringToHashBucketStrong */                                     \
+    X(string_hash)    /* StringToHashBucket StringToHashBucketStrong */                  \
     X(string_format)  /* StringFormat */                                                 \
     X(unicode)        /* UnicodeDecode UnicodeEncode */                                  \
     X(base64)         /* EncodeBase64 DecodeBase64 */                                    \
@@ -192,6 +194,8 @@ bool sl_opdef_is_stateful(sl_str op);
     X(vector)         /* Cross L2Loss Diag DiagPart */                                   \
     X(sparse_rows)    /* SparseReshape SparseFillEmptyRows SparseSegmentSum ... */       \
     X(sparse_parts)   /* SparseConcat SparseSlice */                                     \
+    X(sparse_cross)   /* SparseCross SparseCrossV2 SparseCrossHashed */                  \
+    X(sets)           /* DenseToDenseSetOperation SetSize ... */                         \
     X(state)          /* variables, Assert, NoOp */                                      \
     X(table)          /* lookup tables */
 #define X(family) extern const sl_op sl_ops_##family[];

@@ -147,6 +147,26 @@ static void rows_of_a_variable_are_gathered(void **state)
     op_call_fini(&f->c);
 }
 
+static void elements_of_a_variable_are_gathered(void **state)
+{
+    fixture *f = *state;
+    set_variable(f, (int64_t[]){3, 2}, 2, (float[]){0, 1, 10, 11, 20, 21});
+    for (int32_t row = 2; row <= 3; row++) {
+        begin(f, "ResourceGatherNd", 1);
+        attr_type(f, "dtype", SL_DT_FLOAT);
+        handle(f, &f->variable);
+        int32_t at[] = {row, 1, 0, 0};
+        memcpy(op_call_input(&f->c, SL_DT_INT32, (int64_t[]){2, 2}, 2)->data, at, sizeof at);
+        assert_int_equal(op_call_run(&f->c, -1, &f->st), row == 2 ? SL_OK : SL_INVALID_ARGUMENT);
+        if (row == 2)
+            assert_memory_equal(f->c.out[0].data, ((float[]){21, 0}), 2 * sizeof(float));
+        else
+            assert_string_equal(f->st.msg, "indices[0] = [3, 1] does not index into param shape "
+                                           "[3,2], node name: op");
+        op_call_fini(&f->c);
+    }
+}
+
 static void an_id_beyond_the_variable_is_named(void **state)
 {
     fixture *f = *state;
@@ -299,6 +319,7 @@ int main(void)
         T(an_update_of_another_shape_is_refused),
         T(reading_a_variable_without_value_fails_as_in_tensorflow),
         T(rows_of_a_variable_are_gathered),
+        T(elements_of_a_variable_are_gathered),
         T(an_id_beyond_the_variable_is_named),
         T(a_key_that_is_not_in_the_table_gives_the_default),
         T(a_table_of_another_type_is_refused),

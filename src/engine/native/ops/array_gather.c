@@ -146,9 +146,9 @@ static sl_code gather_nd_configure(sl_op_node *n, sl_status *st)
     return SL_OK;
 }
 
-static sl_code gather_nd_shape(sl_op_call *c, sl_status *st)
+sl_code sl_gather_nd_shape(const sl_tensor *params, const sl_tensor *indices, sl_tensor *out,
+                           sl_status *st)
 {
-    const sl_tensor *params = &c->in[0], *indices = &c->in[1];
     if (indices->rank < 1)
         return sl_fail(st, SL_INVALID_ARGUMENT, "indices must be at least a vector");
     if (params->rank < 1)
@@ -159,12 +159,17 @@ static sl_code gather_nd_shape(sl_op_call *c, sl_status *st)
                        "index innermost dimension length must be <= params rank; saw: %lld vs. %d",
                        (long long)depth, params->rank);
     sl_code rc = SL_OK;
-    c->out[0].rank = 0;
+    out->rank = 0;
     for (int i = 0; !rc && i < indices->rank - 1; i++)
-        rc = sl_ops_push_dim(&c->out[0], indices->dims[i], st);
+        rc = sl_ops_push_dim(out, indices->dims[i], st);
     for (int i = (int)depth; !rc && i < params->rank; i++)
-        rc = sl_ops_push_dim(&c->out[0], params->dims[i], st);
-    return rc ? rc : sl_ops_check_size(&c->out[0], st);
+        rc = sl_ops_push_dim(out, params->dims[i], st);
+    return rc ? rc : sl_ops_check_size(out, st);
+}
+
+static sl_code gather_nd_shape(sl_op_call *c, sl_status *st)
+{
+    return sl_gather_nd_shape(&c->in[0], &c->in[1], &c->out[0], st);
 }
 
 /* Position of row i in `dims`, counted in rows of what follows the index; -1: outside. */
@@ -180,7 +185,7 @@ static int64_t nd_row(const sl_tensor *indices, int64_t i, int64_t depth, const 
     return row;
 }
 
-static sl_code bad_nd_index(const sl_op_call *c, const sl_tensor *indices, int64_t i, int64_t depth,
+static sl_code bad_nd_index(const char *name, const sl_tensor *indices, int64_t i, int64_t depth,
                             const char *shape, sl_status *st)
 {
     int64_t values[SL_MAX_RANK], where[SL_MAX_RANK], left = i;
@@ -198,31 +203,35 @@ static sl_code bad_nd_index(const sl_op_call *c, const sl_tensor *indices, int64
         at += (size_t)snprintf(spaced + at, sizeof spaced - at, d ? ", %lld" : "%lld",
                                (long long)values[d]);
     snprintf(spaced + at, sizeof spaced - at, "]");
-    return sl_fail(st, SL_INVALID_ARGUMENT,
-                   "indices%s = %s does not index into param shape %s, node name: %s",
-                   sl_shape_text(where, indices->rank - 1, a.text, sizeof a.text), spaced, shape,
-                   c->node->name);
+    return sl_fail(
+        st, SL_INVALID_ARGUMENT, "indices%s = %s does not index into param shape %s, node name: %s",
+        sl_shape_text(where, indices->rank - 1, a.text, sizeof a.text), spaced, shape, name);
 }
 
-static sl_code gather_nd_run(sl_op_call *c, sl_status *st)
+sl_code sl_gather_nd_run(const char *name, const sl_tensor *params, const sl_tensor *indices,
+                         void *out, sl_status *st)
 {
-    const sl_tensor *params = &c->in[0], *indices = &c->in[1];
     int64_t depth = indices->dims[indices->rank - 1];
     int64_t count = sl_ops_product(indices->dims, 0, indices->rank - 1);
     size_t row = (size_t)sl_ops_product(params->dims, (int)depth, params->rank) *
                  sl_dtype_size(params->dtype);
-    char *to = c->out[0].data;
+    char *to = out;
     sl_shape_buf b;
     if (depth == 0 && row == 0) /* neither indices to check nor rows to copy, however many */
         return SL_OK;
     for (int64_t i = 0; i < count; i++) {
         int64_t from = nd_row(indices, i, depth, params->dims);
         if (from < 0)
-            return bad_nd_index(c, indices, i, depth, sl_ops_shape(params, &b), st);
+            return bad_nd_index(name, indices, i, depth, sl_ops_shape(params, &b), st);
         if (row)
             memcpy(to + (size_t)i * row, (const char *)params->data + (size_t)from * row, row);
     }
     return SL_OK;
+}
+
+static sl_code gather_nd_run(sl_op_call *c, sl_status *st)
+{
+    return sl_gather_nd_run(c->node->name, &c->in[0], &c->in[1], c->out[0].data, st);
 }
 
 const sl_op sl_ops_array_gather[] = {

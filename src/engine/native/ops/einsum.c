@@ -6,6 +6,10 @@
  * contracted] and the second as [batch, contracted, free] it is a batch of matrix products, whose
  * result lies as [batch, free, free]. Operands are copied into that order only where no strides can
  * express it.
+ *
+ * An ellipsis stands for as many dimensions as an operand has beyond its labels. Each of them gets a label
+ * when the shapes are known, a digit, counted from the right. Where such a dimension has one element and
+ * is repeated, its operand goes without the label: a dimension of one does not change how memory lies.
  */
 #include "engine/native/kernels/copy.h"
 #include "engine/native/ops/matmul.h"
@@ -18,7 +22,8 @@ typedef struct labels {
 
 typedef struct einsum_config {
     int n_in;
-    labels in[2], out;
+    bool ellipsis;                /* in and out have one, and no groups are made yet */
+    labels in[2], out;            /* an ellipsis is a '.' */
     labels batch, free[2], inner; /* inner: contracted; of one operand: summed over */
 } einsum_config;
 
@@ -40,11 +45,14 @@ static sl_code read_labels(sl_str *s, labels *l, sl_status *st)
             continue;
         if (c == ',' || c == '-')
             return SL_OK;
-        if (c == '.')
-            return sl_fail(st, SL_FAILED_PRECONDITION,
-                           "an ellipsis in the equation is not supported");
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')))
+        if (c == '.') {
+            if (s->n < 3 || s->p[1] != '.' || s->p[2] != '.')
+                return sl_fail(st, SL_INVALID_ARGUMENT, "an ellipsis has three points");
+            s->p += 2;
+            s->n -= 2;
+        } else if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))) {
             return sl_fail(st, SL_INVALID_ARGUMENT, "Unknown character in the equation: '%c'", c);
+        }
         if (has(l, c))
             return sl_fail(st, SL_FAILED_PRECONDITION,
                            "a repeated label in one operand is not supported");
@@ -104,6 +112,19 @@ static sl_code group_labels(einsum_config *cfg, sl_status *st)
     return SL_OK;
 }
 
+static void drop_ellipses(einsum_config *cfg)
+{
+    labels *all[] = {&cfg->in[0], &cfg->in[1], &cfg->out};
+    for (int i = 0; i < 3; i++) {
+        labels *l = all[i];
+        char *at = memchr(l->at, '.', (size_t)l->n);
+        if (at == NULL)
+            continue;
+        memmove(at, at + 1, (size_t)(l->at + l->n - at - 1));
+        l->n--;
+    }
+}
+
 static sl_code einsum_configure(sl_op_node *n, sl_status *st)
 {
     if (n->n_in < 1 || n->n_in > 2)
@@ -115,10 +136,17 @@ static sl_code einsum_configure(sl_op_node *n, sl_status *st)
     einsum_config *cfg = sl_ops_config(n, sizeof *cfg);
     cfg->n_in = n->n_in;
     rc = read_equation(sl_node_str(n->source, "equation", ""), cfg, st);
-    if (!rc)
-        rc = group_labels(cfg, st);
-    if (!rc && n->n_in == 1 && cfg->inner.n > 0)
-        return sl_fail(st, SL_FAILED_PRECONDITION, "a sum over one operand is not supported");
+    cfg->ellipsis = has(&cfg->in[0], '.') || has(&cfg->in[1], '.') || has(&cfg->out, '.');
+    if (!rc) { /* with an ellipsis this only says whether it can be done */
+        einsum_config groups = *cfg;
+        if (cfg->ellipsis)
+            drop_ellipses(&groups);
+        rc = group_labels(&groups, st);
+        if (!rc && n->n_in == 1 && groups.inner.n > 0)
+            rc = sl_fail(st, SL_FAILED_PRECONDITION, "a sum over one operand is not supported");
+        if (!cfg->ellipsis)
+            *cfg = groups;
+    }
     n->config = cfg;
     n->out_types[0] = n->in_types[0];
     return rc;
@@ -130,27 +158,140 @@ typedef struct extents {
     int64_t of[128]; /* by label */
 } extents;
 
-static sl_code find_extents(const sl_op_call *c, extents *e, sl_status *st)
+/* One named dimension of operand i. */
+static sl_code note_extent(const sl_op_call *c, int i, int axis, char label, extents *e,
+                           sl_status *st)
 {
-    const einsum_config *cfg = c->node->config;
     sl_shape_buf b;
+    int64_t *at = &e->of[(int)label];
+    if (*at >= 0 && *at != c->in[i].dims[axis])
+        return sl_fail(st, SL_INVALID_ARGUMENT,
+                       "Expected dimension %lld at axis %d of the input shaped %s but got "
+                       "dimension %lld",
+                       (long long)*at, axis, sl_ops_shape(&c->in[i], &b),
+                       (long long)c->in[i].dims[axis]);
+    *at = c->in[i].dims[axis];
+    return SL_OK;
+}
+
+static sl_code find_extents(const sl_op_call *c, const einsum_config *cfg, extents *e,
+                            sl_status *st)
+{
+    sl_code rc = SL_OK;
     memset(e, 0xff, sizeof *e);
     for (int i = 0; i < cfg->n_in; i++) {
         if (c->in[i].rank != cfg->in[i].n)
             return sl_fail(st, SL_INVALID_ARGUMENT, "Expected input %d to have rank %d but got: %d",
                            i, cfg->in[i].n, c->in[i].rank);
-        for (int k = 0; k < cfg->in[i].n; k++) {
-            int64_t *at = &e->of[(int)cfg->in[i].at[k]];
-            if (*at >= 0 && *at != c->in[i].dims[k])
-                return sl_fail(st, SL_INVALID_ARGUMENT,
-                               "Expected dimension %lld at axis %d of the input shaped %s but got "
-                               "dimension %lld",
-                               (long long)*at, k, sl_ops_shape(&c->in[i], &b),
-                               (long long)c->in[i].dims[k]);
-            *at = c->in[i].dims[k];
-        }
+        for (int k = 0; k < cfg->in[i].n && !rc; k++)
+            rc = note_extent(c, i, k, cfg->in[i].at[k], e, st);
+        if (rc)
+            return rc;
     }
     return SL_OK;
+}
+
+/* ---- an ellipsis, now that the ranks are known ---- */
+
+/* Writes digits for the ellipsis of `from`: n of them, so that the last one is '0'. */
+static sl_code expand(const labels *from, int n, labels *to, sl_status *st)
+{
+    to->n = 0;
+    for (int k = 0; k < from->n; k++) {
+        int count = from->at[k] == '.' ? n : 1;
+        if (to->n + count > SL_MAX_RANK)
+            return sl_fail(st, SL_INVALID_ARGUMENT,
+                           "a result of rank %d is not supported: at most %d", to->n + count,
+                           SL_MAX_RANK);
+        for (int d = count - 1; d >= 0; d--)
+            add(to, from->at[k] == '.' ? (char)('0' + d) : from->at[k]);
+    }
+    return SL_OK;
+}
+
+/* The shape of operand i as TensorFlow multiplies it: what is broadcast, batch, free and contracted. */
+static void product_shape(const sl_op_call *c, const labels in[2], const labels *out, int i,
+                          sl_tensor *t)
+{
+    int64_t free = 1, inner = 1;
+    bool free_last = true;
+    *t = (sl_tensor){.rank = 0};
+    for (int pass = 0; pass < 2; pass++)
+        for (int k = 0; k < in[i].n; k++) {
+            char label = in[i].at[k];
+            bool digit = label <= '9', other = has(&in[1 - i], label);
+            if (digit == (pass == 0) && (digit || (other && has(out, label))) &&
+                t->rank < SL_MAX_RANK)
+                t->dims[t->rank++] = c->in[i].dims[k];
+            else if (pass == 1 && !digit && other) {
+                inner *= c->in[i].dims[k];
+                free_last = false;
+            } else if (pass == 1 && !digit) {
+                free *= c->in[i].dims[k];
+                free_last = true;
+            }
+        }
+    for (int k = 0; k < 2 && t->rank < SL_MAX_RANK; k++)
+        t->dims[t->rank++] = (k == 1) == free_last ? free : inner;
+}
+
+static sl_code bad_broadcast(const sl_op_call *c, const labels in[2], const labels *out,
+                             sl_status *st)
+{
+    sl_tensor a, b;
+    sl_shape_buf ta, tb;
+    product_shape(c, in, out, 0, &a);
+    product_shape(c, in, out, 1, &b);
+    return sl_fail(st, SL_INVALID_ARGUMENT, "Invalid broadcasting dimensions: %s vs. %s",
+                   sl_ops_shape(&a, &ta), sl_ops_shape(&b, &tb));
+}
+
+static sl_code settle_ellipsis(const sl_op_call *c, einsum_config *cfg, extents *e, sl_status *st)
+{
+    const einsum_config *given = c->node->config;
+    int most = 0;
+    labels in[2] = {{.n = 0}, {.n = 0}};
+    sl_code rc = SL_OK;
+    *cfg = *given;
+    memset(e, 0xff, sizeof *e);
+    for (int i = 0; i < given->n_in; i++) {
+        bool open = has(&given->in[i], '.');
+        int named = given->in[i].n - open, more = c->in[i].rank - named;
+        if (more < 0 || (more > 0 && !open))
+            return sl_fail(st, SL_INVALID_ARGUMENT,
+                           "Expected input %d to have rank %s%d but got: %d", i,
+                           open ? "at least " : "", named, c->in[i].rank);
+        rc = expand(&given->in[i], more, &in[i], st);
+        for (int k = 0; k < in[i].n && !rc; k++)
+            if (in[i].at[k] > '9')
+                rc = note_extent(c, i, k, in[i].at[k], e, st);
+        if (rc)
+            return rc;
+        most = SL_MAX(most, more);
+    }
+    if (most > 0 && !has(&given->out, '.'))
+        return sl_fail(
+            st, SL_INVALID_ARGUMENT,
+            "Output contains %d broadcasting dimension(s) but no ellipsis (...) was found in "
+            "the output subscripts.",
+            most);
+    rc = expand(&given->out, most, &cfg->out, st);
+    for (int i = 0; i < given->n_in && !rc; i++)
+        for (int k = 0; k < in[i].n && !rc; k++) {
+            int64_t n = c->in[i].dims[k], *at = &e->of[(int)in[i].at[k]];
+            if (in[i].at[k] > '9')
+                continue;
+            if (*at >= 0 && *at != n && *at != 1 && n != 1)
+                rc = bad_broadcast(c, in, &cfg->out, st);
+            *at = *at < 0 || *at == 1 ? n : *at;
+        }
+    for (int i = 0; i < given->n_in && !rc; i++) {
+        cfg->in[i].n = 0;
+        for (int k = 0; k < in[i].n; k++)
+            if (in[i].at[k] > '9' || c->in[i].dims[k] == e->of[(int)in[i].at[k]])
+                add(&cfg->in[i], in[i].at[k]);
+    }
+    return rc ? rc : group_labels(cfg, st);
 }
 
 static int64_t count_of(const labels *l, const extents *e)
@@ -197,6 +338,7 @@ static void reorder(void *out, const labels *to, const void *in, const labels *f
 
 /* How one call is computed: which operands need copying, and the product of one batch. */
 typedef struct einsum_plan {
+    einsum_config cfg; /* without an ellipsis */
     extents e;
     labels order[2], result;
     bool copy[2], copy_result;
@@ -212,8 +354,14 @@ static size_t aligned(size_t n)
 
 static sl_code make_plan(const sl_op_call *c, einsum_plan *p, sl_status *st)
 {
-    const einsum_config *cfg = c->node->config;
-    sl_code rc = find_extents(c, &p->e, st);
+    const einsum_config *given = c->node->config, *cfg = &p->cfg;
+    sl_code rc = SL_OK;
+    if (given->ellipsis) {
+        rc = settle_ellipsis(c, &p->cfg, &p->e, st);
+    } else {
+        p->cfg = *given;
+        rc = find_extents(c, cfg, &p->e, st);
+    }
     if (rc || cfg->n_in == 1)
         return rc;
     if (cfg->batch.n + cfg->free[0].n + cfg->free[1].n > SL_MAX_RANK)
@@ -252,9 +400,9 @@ static sl_code make_plan(const sl_op_call *c, einsum_plan *p, sl_status *st)
 
 static sl_code einsum_shape(sl_op_call *c, sl_status *st)
 {
-    const einsum_config *cfg = c->node->config;
     sl_tensor *out = &c->out[0];
     einsum_plan p;
+    const einsum_config *cfg = &p.cfg;
     sl_code rc = make_plan(c, &p, st);
     if (rc)
         return rc;
@@ -274,9 +422,9 @@ static sl_code einsum_shape(sl_op_call *c, sl_status *st)
 
 static sl_code einsum_run(sl_op_call *c, sl_status *st)
 {
-    const einsum_config *cfg = c->node->config;
     sl_tensor *out = &c->out[0];
     einsum_plan p;
+    const einsum_config *cfg = &p.cfg;
     sl_code rc = make_plan(c, &p, st);
     if (rc || out->size == 0)
         return rc;

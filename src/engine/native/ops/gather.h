@@ -1,5 +1,6 @@
 /*
- * gather.h - rows by index, for GatherV2 and for ResourceGather, whose params are a variable
+ * gather.h - rows by index, for GatherV2 and GatherNd, and for ResourceGather and ResourceGatherNd, whose
+ * params are a variable
  */
 #ifndef SL_ENGINE_NATIVE_OPS_GATHER_H
 #define SL_ENGINE_NATIVE_OPS_GATHER_H
@@ -17,5 +18,12 @@ sl_code sl_gather_shape(const sl_tensor *params, const sl_tensor *indices, int64
                         int64_t batch_dims, sl_tensor *out, sl_gather *g, sl_status *st);
 sl_code sl_gather_run(const sl_tensor *params, const sl_tensor *indices, const sl_gather *g,
                       void *out, sl_status *st);
+
+/* GatherNd: sets out's rank and dims. */
+sl_code sl_gather_nd_shape(const sl_tensor *params, const sl_tensor *indices, sl_tensor *out,
+                           sl_status *st);
+/* `name` of the node, for the message. */
+sl_code sl_gather_nd_run(const char *name, const sl_tensor *params, const sl_tensor *indices,
+                         void *out, sl_status *st);
 
 #endif

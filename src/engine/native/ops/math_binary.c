@@ -29,7 +29,7 @@ static sl_code binary_configure(sl_op_node *n, sl_status *st)
     binary_config *cfg = sl_ops_config(n, sizeof *cfg);
     cfg->via_float = t == SL_DT_HALF || t == SL_DT_BFLOAT16;
     cfg->fn = sl_binary_kernel(n->op->name, cfg->via_float ? SL_DT_FLOAT : t, &cfg->to_bool);
-    if (cfg->fn == NULL)
+    if (cfg->fn == NULL || (cfg->via_float && strcmp(n->op->name, "NextAfter") == 0))
         return sl_ops_unsupported(t, st);
     cfg->never_fails =
         (strcmp(n->op->name, "Equal") == 0 || strcmp(n->op->name, "NotEqual") == 0) &&
@@ -230,6 +230,7 @@ const sl_op sl_ops_math_binary[] = {
     OP("Mod"),
     OP("Pow"),
     OP("Atan2"),
+    OP("NextAfter"),
     OP("Xlogy"),
     OP("Xdivy"),
     OP("Xlog1py"),

@@ -110,6 +110,7 @@ LIBM(floor_mod, floor_mod_f1(x, y), floor_mod_d1(x, y))
 LIBM(trunc_div, truncf(x / y), trunc(x / y))
 LIBM(trunc_mod, fmodf(x, y), fmod(x, y))
 LIBM(atan2, atan2f(x, y), atan2(x, y))
+LIBM(next_after, nextafterf(x, y), nextafter(x, y))
 LIBM(xlogy, x == 0 ? 0 : x * logf(y), x == 0 ? 0 : x * log(y))
 LIBM(xlog1py, x == 0 ? 0 : x * log1pf(y), x == 0 ? 0 : x * log1p(y))
 LIBM(xdivy, x == 0 ? 0 : x / y, x == 0 ? 0 : x / y)
@@ -203,6 +204,7 @@ static const binary_kernel kernels[] = {
     {"Mod", false, K_BOTH(trunc_mod)},
     {"Pow", false, K_BOTH(pow)},
     {"Atan2", false, K_FLOATS(atan2)},
+    {"NextAfter", false, K_FLOATS(next_after)},
     {"Xlogy", false, K_FLOATS(xlogy)},
     {"Xlog1py", false, K_FLOATS(xlog1py)},
     {"Xdivy", false, K_FLOATS(xdivy)},

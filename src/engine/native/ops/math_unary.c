@@ -120,6 +120,41 @@ static double digamma(double x)
 }
 UNARY_PLAIN(digamma_f, float, float, digamma((double)x))
 UNARY_PLAIN(digamma_d, double, double, digamma(x))
+/*
+ * The number below which a share p of a normal distribution lies. Newton's steps on log P(x) - log p: the
+ * logarithm of P is concave, so after the first one they come from the left and never pass the place.
+ */
+static double normal_quantile(double p)
+{
+    if (!(p >= 0 && p <= 1))
+        return (double)NAN;
+    if (p == 0 || p == 1)
+        return p == 0 ? -(double)INFINITY : (double)INFINITY;
+    if (p > 0.5)
+        return -normal_quantile(1 - p); /* exact there; p <= 0.5 does not come back */
+    if (p == 0.5)
+        return 0;
+    double log_p = log(p), far = sqrt(-2 * log_p),
+           x = p > 0.1 ? (p - 0.5) * 2.5066282746310002 : -far;
+    for (int i = 0; i < 60; i++) {
+        double below = 0.5 * erfc(-x * M_SQRT1_2);
+        if (below == 0) { /* further out than double has numbers for */
+            x += 0.5;
+            continue;
+        }
+        double density = exp(-0.5 * x * x) * 0.3989422804014327;
+        double step = (log(below) - log_p) * below / density;
+        x -= step;
+        if (fabs(step) <= 4e-16 * (1 + fabs(x)))
+            break;
+    }
+    return x;
+}
+/* As TensorFlow: half of x + 1 is rounded to the dtype first, which shows near 1 and near 0. */
+UNARY_PLAIN(ndtri_f, float, float, normal_quantile((double)x))
+UNARY_PLAIN(ndtri_d, double, double, normal_quantile(x))
+UNARY_PLAIN(erfinv_f, float, float, normal_quantile((double)(0.5f * x + 0.5f)) * M_SQRT1_2)
+UNARY_PLAIN(erfinv_d, double, double, normal_quantile(0.5 * x + 0.5) * M_SQRT1_2)
 FLOATS(floor, floorf(x), floor(x))
 FLOATS(ceil, ceilf(x), ceil(x))
 FLOATS(rint, rintf(x), rint(x)) /* to even: the rounding mode is never changed */
@@ -196,6 +231,8 @@ static const unary_kernel kernels[] = {
     K_FLOAT("Erfc", erfc),
     K_FLOAT("Lgamma", lgamma),
     K_FLOAT("Digamma", digamma),
+    K_FLOAT("Ndtri", ndtri),
+    K_FLOAT("Erfinv", erfinv),
     K_FLOAT("Floor", floor),
     K_FLOAT("Ceil", ceil),
     K_FLOAT("Rint", rint),
@@ -260,8 +297,11 @@ static sl_code unary_configure(sl_op_node *n, sl_status *st)
             cfg->fn = kernel_of(&kernels[i], t);
     if (cfg->fn == NULL)
         return sl_ops_unsupported(t, st);
+    bool half = t == SL_DT_HALF || t == SL_DT_BFLOAT16;
+    if (half && (strcmp(n->op->name, "Ndtri") == 0 || strcmp(n->op->name, "Erfinv") == 0))
+        return sl_ops_unsupported(t, st);
     cfg->to_bool = strncmp(n->op->name, "Is", 2) == 0;
-    cfg->via_float = t == SL_DT_HALF || t == SL_DT_BFLOAT16;
+    cfg->via_float = half;
     cfg->p =
         strcmp(n->op->name, "LeakyRelu") == 0 ? (double)sl_node_float(n->source, "alpha", 0.2f) : 0;
     n->config = cfg;
@@ -320,5 +360,5 @@ const sl_op sl_ops_math_unary[] = {
     OP("Floor"),   OP("Ceil"),    OP("Rint"),       OP("Round"),
     TEST("IsNan"), TEST("IsInf"), TEST("IsFinite"), OP("LeakyRelu"),
     OP("Elu"),     OP("Selu"),    OP("Softplus"),   OP("Softsign"),
-    OP("Digamma"), {0},
+    OP("Digamma"), OP("Ndtri"),   OP("Erfinv"),     {0},
 };

@@ -1,7 +1,8 @@
 /*
- * scan.c - Cumsum, Cumprod, and sums by segment
+ * scan.c - Cumsum, Cumprod, CumulativeLogsumexp, and sums by segment
  */
 #include <float.h>
+#include <math.h>
 
 #include "engine/native/kernels/half.h"
 #include "engine/native/ops/ops.h"
@@ -86,6 +87,83 @@ static sl_code scan_run(sl_op_call *c, sl_status *st)
                 scan_i64(cfg, from, to, n, inner);
         }
     return SL_OK;
+}
+
+/* ---- CumulativeLogsumexp ---- */
+
+static sl_code logsumexp_configure(sl_op_node *n, sl_status *st)
+{
+    sl_code rc = sl_ops_check(n, 2, SL_T(FLOAT) | SL_T(DOUBLE) | SL_T(HALF), st);
+    if (!rc)
+        rc = sl_ops_check_input(n, 1, SL_T_INDEX, st);
+    if (rc)
+        return rc;
+    scan_config *cfg = sl_ops_config(n, sizeof *cfg);
+    cfg->exclusive = sl_node_bool(n->source, "exclusive", false);
+    cfg->reverse = sl_node_bool(n->source, "reverse", false);
+    n->config = cfg;
+    n->out_types[0] = n->in_types[0];
+    return SL_OK;
+}
+
+static double element(const sl_tensor *t, int64_t i)
+{
+    return t->dtype == SL_DT_DOUBLE  ? ((const double *)t->data)[i]
+           : t->dtype == SL_DT_FLOAT ? (double)((const float *)t->data)[i]
+                                     : (double)sl_half_to_float(((const uint16_t *)t->data)[i]);
+}
+
+/* Stores v and returns it as it was rounded. */
+static double set_element(const sl_tensor *t, int64_t i, double v)
+{
+    if (t->dtype == SL_DT_DOUBLE)
+        ((double *)t->data)[i] = v;
+    else if (t->dtype == SL_DT_FLOAT)
+        ((float *)t->data)[i] = (float)v;
+    else
+        ((uint16_t *)t->data)[i] = sl_float_to_half((float)v);
+    return element(t, i);
+}
+
+static double add_exponents(double a, double b)
+{
+    double less = a < b ? a : b, more = a < b ? b : a;
+    if (isnan(a) || isnan(b))
+        return a + b;
+    return more == -(double)INFINITY ? more : log1p(exp(less - more)) + more;
+}
+
+static void logsumexp_line(const scan_config *cfg, const sl_tensor *in, const sl_tensor *out,
+                           int64_t first, int64_t n, int64_t stride)
+{
+    double sum = -(double)INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t at = first + (cfg->reverse ? n - 1 - i : i) * stride;
+        double next = add_exponents(sum, element(in, at));
+        double stored = set_element(out, at, cfg->exclusive ? sum : next);
+        sum = cfg->exclusive ? next : stored;
+    }
+}
+
+static sl_code logsumexp_run(sl_op_call *c, sl_status *st)
+{
+    (void)st;
+    const sl_tensor *in = &c->in[0];
+    int64_t axis = sl_ops_int(&c->in[1], 0);
+    if (c->out[0].size == 0)
+        return SL_OK;
+    sl_ops_axis(&axis, in->rank);
+    int64_t outer = sl_ops_product(in->dims, 0, (int)axis), n = in->dims[axis];
+    int64_t inner = sl_ops_product(in->dims, (int)axis + 1, in->rank);
+    for (int64_t o = 0; o < outer; o++)
+        for (int64_t i = 0; i < inner; i++)
+            logsumexp_line(c->node->config, in, &c->out[0], o * n * inner + i, n, inner);
+    return SL_OK;
+}
+
+static int64_t logsumexp_cost(const sl_op_call *c)
+{
+    return sl_ops_cost(&c->out[0], 25);
 }
 
 /* ---- segments: rows of data are joined by their ids ---- */
@@ -267,6 +345,8 @@ static sl_code segment_run(sl_op_call *c, sl_status *st)
 const sl_op sl_ops_scan[] = {
     {"Cumsum", SL_OP_IN_PLACE, 1 << 1, scan_configure, scan_shape, scan_run, NULL},
     {"Cumprod", SL_OP_IN_PLACE, 1 << 1, scan_configure, scan_shape, scan_run, NULL},
+    {"CumulativeLogsumexp", SL_OP_IN_PLACE, 1 << 1, logsumexp_configure, scan_shape, logsumexp_run,
+     logsumexp_cost},
     SORTED("SegmentSum"),
     SORTED("SegmentMean"),
     SORTED("SegmentMax"),

@@ -247,7 +247,7 @@ static sl_code variable_shape_run(sl_op_call *c, sl_status *st)
     return rc;
 }
 
-/* ---- ResourceGather ---- */
+/* ---- ResourceGather, ResourceGatherNd ---- */
 
 static sl_code resource_gather_configure(sl_op_node *n, sl_status *st)
 {
@@ -284,6 +284,26 @@ static sl_code resource_gather_run(sl_op_call *c, sl_status *st)
     if (!rc)
         rc = sl_gather_run(&value, &c->in[1], &g, c->out[0].data, st);
     if (value.buffer != NULL) /* strings point into it */
+        sl_arena_on_reset(c->arena, release_buffer, value.buffer);
+    return rc;
+}
+
+static sl_code resource_gather_nd_run(sl_op_call *c, sl_status *st)
+{
+    sl_tensor value;
+    sl_code rc = hold_value(c, &value, st);
+    if (rc)
+        return rc;
+    if (value.dtype != c->out[0].dtype)
+        rc = sl_fail(st, SL_INVALID_ARGUMENT, "the variable is of type %s, not %s",
+                     sl_dtype_name(value.dtype), sl_dtype_name(c->out[0].dtype));
+    if (!rc)
+        rc = sl_gather_nd_shape(&value, &c->in[1], &c->out[0], st);
+    if (!rc)
+        rc = sl_ops_make(c, 0, st);
+    if (!rc)
+        rc = sl_gather_nd_run(c->node->name, &value, &c->in[1], c->out[0].data, st);
+    if (value.buffer != NULL)
         sl_arena_on_reset(c->arena, release_buffer, value.buffer);
     return rc;
 }
@@ -445,6 +465,8 @@ const sl_op sl_ops_state[] = {
      is_initialised_run, NULL},
     {"IsVariableInitialized", SL_OP_STATEFUL, 0, is_initialised_configure, sl_ops_shape_scalar,
      is_initialised_run, NULL},
+    {"ResourceGatherNd", SL_OP_STATEFUL | SL_OP_MAKES, 0, resource_gather_configure, NULL,
+     resource_gather_nd_run, NULL},
     {"ResourceGather", SL_OP_STATEFUL | SL_OP_MAKES, 0, resource_gather_configure, NULL,
      resource_gather_run, NULL},
     {0},

@@ -343,55 +343,6 @@ static sl_code raw_run(sl_op_call *c, sl_status *st)
     return SL_OK;
 }
 
-/* ---- Substr, by bytes ---- */
-
-static sl_code substr_configure(sl_op_node *n, sl_status *st)
-{
-    sl_code rc = sl_ops_check(n, 3, SL_T(STRING), st);
-    for (int i = 1; !rc && i < 3; i++)
-        rc = sl_ops_check_input(n, i, SL_T_INDEX, st);
-    if (rc)
-        return rc;
-    if (!sl_str_is(sl_node_str(n->source, "unit", "BYTE"), "BYTE"))
-        return sl_fail(st, SL_FAILED_PRECONDITION, "unit UTF8_CHAR is not supported");
-    n->out_types[0] = SL_DT_STRING;
-    return SL_OK;
-}
-
-static sl_code substr_shape(sl_op_call *c, sl_status *st)
-{
-    const sl_tensor *in = &c->in[0], *pos = &c->in[1], *len = &c->in[2];
-    sl_shape_buf a, b;
-    bool one = pos->rank == 0 && len->rank == 0;
-    bool same = pos->rank == in->rank && len->rank == in->rank;
-    for (int i = 0; same && i < in->rank; i++)
-        same = pos->dims[i] == in->dims[i] && len->dims[i] == in->dims[i];
-    if (!one && !same)
-        return sl_fail(st, SL_INVALID_ARGUMENT,
-                       "pos and len must be scalars or have the shape of the input: %s, %s",
-                       sl_ops_shape(pos, &a), sl_ops_shape(in, &b));
-    sl_ops_same_shape(&c->out[0], in);
-    return SL_OK;
-}
-
-static sl_code substr_run(sl_op_call *c, sl_status *st)
-{
-    for (int64_t i = 0, n = count_of(&c->in[0]); i < n; i++) {
-        sl_str s = ((const sl_str *)c->in[0].data)[i];
-        int64_t pos = sl_ops_int(&c->in[1], c->in[1].rank ? i : 0);
-        int64_t len = sl_ops_int(&c->in[2], c->in[2].rank ? i : 0);
-        int64_t size = (int64_t)s.n, at = pos < 0 ? pos + size : pos;
-        if (pos > size || at < 0)
-            return sl_fail(st, SL_INVALID_ARGUMENT,
-                           "pos %lld out of range for string b'%.*s' at "
-                           "index %lld",
-                           (long long)pos, SL_STR_ARG(s), (long long)i);
-        int64_t left = SL_MIN(SL_MAX(len, 0), size - at);
-        ((sl_str *)c->out[0].data)[i] = (sl_str){s.p ? s.p + at : NULL, (size_t)left};
-    }
-    return SL_OK;
-}
-
 /* ---- StringSplitV2 ---- */
 
 static sl_code split_configure(sl_op_node *n, sl_status *st)
@@ -527,7 +478,6 @@ const sl_op sl_ops_string[] = {
     LIKE("StringToHashBucketFast", bucket_configure, bucket_run),
 #endif
     {"StringJoin", 0, 0, join_configure, join_shape, join_run, NULL},
-    {"Substr", 0, 0, substr_configure, substr_shape, substr_run, NULL},
     {"DecodeRaw", SL_OP_MAKES, 0, raw_configure, NULL, raw_run, NULL},
     {"StringSplitV2", SL_OP_MAKES, 0, split_configure, NULL, split_run, NULL},
     {0},

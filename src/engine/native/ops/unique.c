@@ -1,6 +1,6 @@
 /*
  * unique.c - Unique and its relatives: each element once, or each slice along an axis, in the order
- * in which they were first seen
+ * in which they were first seen; ListDiff: the elements of one vector that are not in another
  *
  * A slice is known by its bytes, so slices that do not lie together are brought together first.
  * Numbers differ as == says: both zeros are one, and a NaN is like nothing.
@@ -75,9 +75,9 @@ static void one_zero(sl_dtype t, char *p, int64_t n)
             ((uint16_t *)(void *)p)[i] = 0;
 }
 
-static sl_code read_slices(sl_op_call *c, int64_t axis, slices *s, sl_status *st)
+static sl_code read_slices(sl_op_call *c, const sl_tensor *in, int64_t axis, slices *s,
+                           sl_status *st)
 {
-    const sl_tensor *in = &c->in[0];
     int at = (int)SL_MAX(axis, (int64_t)0);
     *s = (slices){.dtype = in->dtype,
                   .outer = sl_ops_product(in->dims, 0, at),
@@ -197,7 +197,7 @@ static sl_code unique_run(sl_op_call *c, sl_status *st)
     size_t bytes;
     sl_code rc = read_axis(c, &axis, st);
     if (!rc)
-        rc = read_slices(c, axis, &s, st);
+        rc = read_slices(c, &c->in[0], axis, &s, st);
     if (!rc)
         rc = sl_ops_make_vector(c, 1, s.n,
                                 st); /* bounds n, which may be any number if nothing is there */
@@ -226,7 +226,85 @@ static sl_code unique_run(sl_op_call *c, sl_status *st)
     return rc;
 }
 
+/* ---- ListDiff (x, y): elements of x that are not in y, and their places ---- */
+
+static sl_code difference_configure(sl_op_node *n, sl_status *st)
+{
+    sl_code rc = sl_ops_check_all(n, 2, SL_T_NUMBERS | SL_T(STRING), st);
+    sl_dtype index = sl_node_type(n->source, "out_idx", SL_DT_INT32);
+    if (!rc && !sl_types_has(SL_T_INDEX, index))
+        rc = sl_ops_unsupported(index, st);
+    if (!rc && n->n_out != 2)
+        rc = sl_fail(st, SL_INVALID_ARGUMENT, "%s has %d outputs", n->op->name, n->n_out);
+    if (rc)
+        return rc;
+    n->out_types[0] = n->in_types[0];
+    n->out_types[1] = index;
+    return SL_OK;
+}
+
+static sl_code remember(sl_op_call *c, const slices *y, sl_map *seen, sl_status *st)
+{
+    for (int64_t i = 0; i < y->n; i++) {
+        sl_str key;
+        sl_code rc = key_of(c, y, i, &key, st);
+        if (rc)
+            return rc;
+        if (!has_nan(y, i) && !sl_map_try_set(seen, key, seen))
+            return sl_ops_no_memory(st);
+    }
+    return SL_OK;
+}
+
+/* Writes the elements that are not in `seen`, and their places; without memory only counts them. */
+static sl_code leave_out(sl_op_call *c, const slices *x, const sl_map *seen, bool write,
+                         int64_t *count, sl_status *st)
+{
+    *count = 0;
+    for (int64_t i = 0; i < x->n; i++) {
+        sl_str key;
+        sl_code rc = key_of(c, x, i, &key, st);
+        if (rc)
+            return rc;
+        if (!has_nan(x, i) && sl_map_get(seen, key) != NULL)
+            continue;
+        if (write) {
+            memcpy((char *)c->out[0].data + (size_t)*count * x->bytes,
+                   x->data + (size_t)i * x->bytes, x->bytes);
+            sl_ops_set_int(&c->out[1], *count, i);
+        }
+        ++*count;
+    }
+    return SL_OK;
+}
+
+static sl_code difference_run(sl_op_call *c, sl_status *st)
+{
+    slices x, y;
+    int64_t count = 0;
+    sl_map seen = {NULL, 0, 0};
+    for (int i = 0; i < 2; i++)
+        if (c->in[i].rank != 1)
+            return sl_fail(st, SL_INVALID_ARGUMENT, "%s should be a 1D vector.", i ? "y" : "x");
+    sl_code rc = read_slices(c, &c->in[0], -1, &x, st);
+    if (!rc)
+        rc = read_slices(c, &c->in[1], -1, &y, st);
+    if (!rc && c->out[1].dtype == SL_DT_INT32 && x.n > INT32_MAX)
+        rc = sl_fail(st, SL_INVALID_ARGUMENT, "x too large for int32 indexing");
+    if (!rc)
+        rc = remember(c, &y, &seen, st);
+    if (!rc)
+        rc = leave_out(c, &x, &seen, false, &count, st);
+    for (int k = 0; k < 2 && !rc; k++)
+        rc = sl_ops_make_vector(c, k, count, st);
+    if (!rc)
+        rc = leave_out(c, &x, &seen, true, &count, st);
+    sl_map_fini(&seen);
+    return rc;
+}
+
 const sl_op sl_ops_unique[] = {
+    {"ListDiff", SL_OP_MAKES, 0, difference_configure, NULL, difference_run, NULL},
     {"Unique", SL_OP_MAKES, 0, unique_configure, NULL, unique_run, NULL},
     {"UniqueV2", SL_OP_MAKES, 0, unique_configure, NULL, unique_run, NULL},
     {"UniqueWithCounts", SL_OP_MAKES, 0, unique_configure, NULL, unique_run, NULL},
