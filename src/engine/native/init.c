@@ -265,7 +265,7 @@ static const sl_op file_v2 = {
 static const sl_op file_v1 = {
     "InitializeTableFromTextFile", SL_OP_STATEFUL, 0, file_configure, NULL, file_run, NULL};
 static const sl_op *const own_ops[] = {
-    &import_v2, &init_v2, &init_v1, &file_v2, &file_v1, &sl_op_random_uniform, NULL};
+    &import_v2, &init_v2, &init_v1, &file_v2, &file_v1, NULL};
 
 /* ---- the graph ---- */
 

@@ -14,7 +14,4 @@
  * freed. */
 sl_code sl_init_build(const sl_saved_model *m, sl_ngraph **out, sl_status *st);
 
-/* RandomUniform, for init ops only. random.c */
-extern const sl_op sl_op_random_uniform;
-
 #endif

@@ -197,6 +197,7 @@ bool sl_opdef_is_stateful(sl_str op);
     X(sparse_cross)   /* SparseCross SparseCrossV2 SparseCrossHashed */                  \
     X(sets)           /* DenseToDenseSetOperation SetSize ... */                         \
     X(conv3d)         /* Conv3D MaxPool3D AvgPool3D */                                   \
+    X(random)         /* RandomUniform StatelessRandomUniformV2 Multinomial ... */       \
     X(state)          /* variables, Assert, NoOp */                                      \
     X(table)          /* lookup tables */
 #define X(family) extern const sl_op sl_ops_##family[];
