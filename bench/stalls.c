@@ -3,11 +3,12 @@
  *
  *     stalls PROCESSOR
  *
- * A virtual machine's host takes its processors away now and then, for up to 30 ms, and no thread runs
- * meanwhile, not even one of the highest real-time priority. This is such a thread: it sleeps for 5 ms,
- * again and again, and where it wakes up more than a millisecond late it prints when it was due and when
- * it woke up, in nanoseconds of CLOCK_MONOTONIC, one stall a line. It ends with its parent. Exit status
- * 1: no such priority is to be had.
+ * A virtual machine's host takes its processors away now and then, for up to 30 ms, or for one or two at the
+ * end of each tenth of a second in which they did much, and no thread runs meanwhile, not even one of the
+ * highest real-time priority. This is such a thread: it sleeps for half a millisecond, again and again,
+ * and where it wakes up more than 0.2 ms late it prints when it was due and when it woke up, in
+ * nanoseconds of CLOCK_MONOTONIC, one stall a line. It ends with its parent. Exit status 1: no such
+ * priority is to be had.
  */
 #include <inttypes.h>
 #include <sched.h>
@@ -18,7 +19,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-enum { PERIOD_NS = 5000000, LATE_NS = 1000000 };
+enum { PERIOD_NS = 500000, LATE_NS = 200000 };
 
 static uint64_t now_ns(void)
 {

@@ -33,7 +33,7 @@ class Stalls:
             file.seek(0)
             for line in file.read().splitlines():
                 due, woke = map(int, line.split())
-                found.append((due - 5_000_000, woke + CATCH_UP * (woke - due) + MARGIN_NS))
+                found.append((due - 500_000, woke + CATCH_UP * (woke - due) + MARGIN_NS))
         merged = []
         for begin, end in sorted(found):
             if merged and begin <= merged[-1][1]:

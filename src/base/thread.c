@@ -18,7 +18,7 @@
 #include "base/fault.h"
 #include "base/mem.h"
 
-enum { NICE = 10 };
+enum { NICE = 15 };
 
 /* A thread names itself: naming another one means writing to a file, which a server that has locked
  * itself up may not do. */
@@ -213,12 +213,15 @@ void sl_thread_step_aside(void)
 void sl_thread_be_nice(void)
 {
     nice_one = true;
-    /* On Linux both belong to a thread, though glibc knows no ioprio_set: 1 is "this thread", and
-     * class 3 gets the disk when nobody else wants it. Not SCHED_IDLE: on a busy machine a load
-     * would never end, and who waits for a lock that such a thread holds would wait as long.
-     * Failing costs nothing but politeness. */
+    /* On Linux all of this belongs to a thread, though glibc knows no ioprio_set: 1 is "this thread", and
+     * class 3 gets the disk when nobody else wants it. SCHED_BATCH: who comes back from its rest does not
+     * send away who is answering. Of the kinds of nice 15 is the first at which those that answer come
+     * first when they wake up, too: with more, such a thread is owed time, after its rest, that the others
+     * have to wait for. Not SCHED_IDLE: on a busy machine a load would never end, and who waits for a lock
+     * that such a thread holds would wait as long. Failing costs nothing but politeness. */
     enum { WHO_PROCESS = 1, CLASS_IDLE = 3, CLASS_SHIFT = 13 };
     syscall(SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE << CLASS_SHIFT);
+    sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
     if (setpriority(PRIO_PROCESS, (id_t)gettid(), NICE))
         return;
 }

@@ -183,7 +183,7 @@ typedef struct sl_manager_options {
     /* Loads one version: opens the directory v->path, chooses the engine, loads, warms up. Load
      * thread; may take minutes. On success fills signatures, engine, session, batcher and user of
      * *v; on failure nothing. `info_why` gets a text for the status (copied by the manager). After
-     * the first configuration has been loaded these threads run at nice 10, and what they start
+     * the first configuration has been loaded these threads are nice (base/thread.h), and what they start
      * inherits that: threads and processes that will answer requests are better started elsewhere.
      */
     sl_code (*load)(void *arg, const sl_model_config *config, sl_version *v, sl_text *info_why,
