@@ -83,15 +83,15 @@ static pid_t start_leader(void)
 
 /* The kernel lets who has no privileges change one every tenth of a second: so it may take some
  * turns. */
-static void until_share_is(tf_share *s, pid_t pid, int nice)
+static void until_share_is_done(tf_share *s, pid_t pid)
 {
-    for (uint64_t now = 0; s->is != nice; now += 20 * MS) {
+    for (uint64_t now = 0; !s->done; now += 20 * MS) {
         tf_share_keep(s, pid, now);
         usleep(1000);
     }
 }
 
-enum { LOADING = 15 };
+enum { LOADING = 19 };
 
 static void who_loads_has_a_small_share_until_it_serves(void **state)
 {
@@ -102,11 +102,11 @@ static void who_loads_has_a_small_share_until_it_serves(void **state)
     assert_int_equal(s.autogroup != 0, there);
     tf_share_lower(&s, pid, true, 0);
     if (there)
-        until_share_is(&s, pid, LOADING);
+        until_share_is_done(&s, pid);
     assert_int_equal(share_of(pid), there ? LOADING : -1);
     tf_share_lower(&s, pid, false, 0);
     if (there)
-        until_share_is(&s, pid, 0);
+        until_share_is_done(&s, pid);
     assert_int_equal(share_of(pid), there ? 0 : -1);
     assert_true(tf_share_keep(&s, pid, 0) == UINT64_MAX);
     end_worker(pid);
@@ -122,13 +122,30 @@ static void who_is_to_end_has_the_smallest_share_for_good(void **state)
     bool there = s.autogroup != 0;
     tf_share_end(&s, pid, 0);
     if (there)
-        until_share_is(&s, pid, TF_NICEST);
+        until_share_is_done(&s, pid);
     tf_share_lower(&s, pid, false, 0);
     assert_true(tf_share_keep(&s, pid, 1000 * MS) == UINT64_MAX);
     assert_int_equal(share_of(pid), there ? TF_NICEST : -1);
     end_worker(pid);
     if (there)
         close(s.autogroup);
+}
+
+/* It lowers itself, and may be done with loading before who raises it had its turn. */
+static void who_has_lowered_itself_is_raised(void **state)
+{
+    (void)state;
+    pid_t pid = start_leader();
+    tf_share s = {.autogroup = tf_autogroup_open(pid)};
+    if (s.autogroup != 0) {
+        while (tf_autogroup_nice(s.autogroup, pid, LOADING) == EAGAIN)
+            usleep(1000);
+        tf_share_lower(&s, pid, false, 0);
+        until_share_is_done(&s, pid);
+        assert_int_equal(share_of(pid), 0);
+        close(s.autogroup);
+    }
+    end_worker(pid);
 }
 
 static void the_share_of_a_session_is_its_leaders(void **state)
@@ -139,7 +156,7 @@ static void the_share_of_a_session_is_its_leaders(void **state)
     if (s.autogroup != 0) {
         assert_int_equal(tf_autogroup_nice(s.autogroup, pid, 0), EAGAIN);
         tf_share_lower(&s, pid, true, 0);
-        assert_int_equal(s.is, 0);
+        assert_false(s.done);
         assert_true(s.due_ns > 0 && tf_share_keep(&s, pid, 0) == s.due_ns);
         close(s.autogroup);
     }
@@ -434,6 +451,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_loads_has_a_small_share_until_it_serves),
         cmocka_unit_test(who_is_to_end_has_the_smallest_share_for_good),
+        cmocka_unit_test(who_has_lowered_itself_is_raised),
         cmocka_unit_test(the_share_of_a_session_is_its_leaders),
         cmocka_unit_test(a_session_begins_with_the_share_of_one_that_loads),
         cmocka_unit_test(giving_way_is_having_the_smallest_share),

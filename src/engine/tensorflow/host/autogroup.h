@@ -26,10 +26,14 @@ void tf_let_look(bool may);
  * is not 0. */
 int tf_autogroup_open(pid_t pid);
 
-/* Sets the nice value of the session that `pid` leads. 0 or an errno: EAGAIN when it does not lead
- * one yet, and where others have set one a tenth of a second ago (the kernel allows no more to who
- * has no privileges). */
+/* Sees to it that the session that `pid` leads has this nice value. 0 or an errno: EAGAIN when it does
+ * not lead one yet, and where it has another one and any was set a tenth of a second ago (the kernel
+ * allows no more to who has no privileges). */
 int tf_autogroup_nice(int file, pid_t pid, int nice);
+
+/* That of the session that the calling process leads, which others may look into yet, if it can be
+ * had. */
+void tf_autogroup_own(int nice);
 
 /* For good: the calling process, which has one thread and lives a moment, leaves the processors to
  * others. Nobody may look into it afterwards. */

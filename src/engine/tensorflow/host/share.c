@@ -6,42 +6,45 @@
 
 #include "engine/tensorflow/host/autogroup.h"
 
-/* 1/30 of the weight of others, so that a load comes to an end beside requests that never do. */
-enum { LOADING = 15 };
+/* A seventieth of the weight of others, so that a load comes to an end beside requests that never do. With more
+ * (nice 15) the kernel owes it so much, whenever it has waited, that others wait when they wake up. */
+enum { LOADING = TF_NICEST };
 static const uint64_t TRY_AGAIN_NS = 20000000;
 
 uint64_t tf_share_keep(tf_share *s, pid_t pid, uint64_t now_ns)
 {
-    if (s->is == s->wanted || s->autogroup == 0)
+    if (s->done || s->autogroup == 0)
         return UINT64_MAX;
     if (now_ns < s->due_ns)
         return s->due_ns;
     if (tf_autogroup_nice(s->autogroup, pid, s->wanted) == EAGAIN)
         return s->due_ns = now_ns + TRY_AGAIN_NS;
-    s->is = s->wanted; /* or it will never be had */
+    s->done = true; /* or it will never be had */
     return UINT64_MAX;
 }
 
 void tf_share_begin(void)
 {
     setsid();
-    int file = tf_autogroup_open(getpid());
-    if (file == 0)
-        return;
-    tf_autogroup_nice(file, getpid(), LOADING);
-    close(file);
+    tf_autogroup_own(LOADING);
+}
+
+static void want(tf_share *s, pid_t pid, int nice, uint64_t now_ns)
+{
+    s->wanted = nice;
+    s->done = false; /* it may have set its own */
+    s->due_ns = 0;
+    tf_share_keep(s, pid, now_ns);
 }
 
 void tf_share_lower(tf_share *s, pid_t pid, bool lower, uint64_t now_ns)
 {
     if (!s->ending)
-        s->wanted = lower ? LOADING : 0;
-    tf_share_keep(s, pid, now_ns);
+        want(s, pid, lower ? LOADING : 0, now_ns);
 }
 
 void tf_share_end(tf_share *s, pid_t pid, uint64_t now_ns)
 {
     s->ending = true;
-    s->wanted = TF_NICEST;
-    tf_share_keep(s, pid, now_ns);
+    want(s, pid, TF_NICEST, now_ns);
 }

@@ -10,12 +10,13 @@
  * That of its session (autogroup.h), which it leads. How soon it lets go of a processor is its own
  * affair (turns.h): this is how often it gets one where all of them are always busy.
  *
- * All zeros: an ordinary share. The caller is the parent and has not reaped it yet; times are those
+ * All zeros: an ordinary share is wanted. The caller is the parent and has not reaped it yet; times are those
  * of sl_now_ns().
  */
 typedef struct tf_share {
     int autogroup;   /* the file of autogroup.h; 0: it cannot be changed. The caller's */
-    int wanted, is;  /* nice values of the session */
+    int wanted;      /* nice value of the session */
+    bool done;       /* it has that */
     uint64_t due_ns; /* when to try again */
     bool ending;
 } tf_share;
