@@ -6,7 +6,7 @@ large answers), 10,000 connections that never speak, 1,000 malformed requests a 
 
 Pairs of runs, one quiet, one under attack, in turn one or the other first. Honest traffic (bench/paced.c) comes at a
 fixed pace, a share of the highest rate that this client gets out of the server: on 16 connections that are kept, and
-beside them 50 requests a second on connections of their own, whose opening counts. What is told is the median of the
+beside them 250 requests a second on connections of their own, whose opening counts. What is told is the median of the
 pairs' ratios of p99, what failed, the server's largest memory, and the memory of a connection that never spoke.
 
 The last processor belongs to the clients, good and bad, as if they were on other machines, and the server has the
@@ -102,10 +102,12 @@ class Largest(threading.Thread):
 def honest(server, rate, seconds, stalled):
     largest, before = Largest(server), server.processor()
     files = [server.log.parent / kind for kind in ("kept", "fresh")]
-    kept, fresh = paced(server, rate, seconds, 16, files[0]), paced(server, 50, seconds, 16, "fresh", files[1])
+    kept, fresh = paced(server, rate, seconds, 16, files[0]), paced(server, 250, seconds, 16, "fresh", files[1])
     kept, fresh = told(kept), told(fresh)
     for what, file in (kept, files[0]), (fresh, files[1]):
-        count = sorted(stalls.outside(*stalls.read(file), stalled.windows()))
+        dues, latencies = stalls.read(file)
+        count = sorted(stalls.outside(dues, latencies, stalled.windows()))
+        what["left out"] = 1 - len(count) / len(dues)
         what["p99 alone"] = count[len(count) * 99 // 100] if count else what["p99"]
     return {"kept": kept, "fresh": fresh, "memory": largest.stop(), "processor": (server.processor() - before) / seconds}
 
@@ -138,7 +140,7 @@ def memory_of_silent(directory, flags):
 
 
 def show(name, r):
-    print(f"  {name:9} kept: p50 {r['kept']['p50']:5} p99 {r['kept']['p99']:6} ({r['kept']['p99 alone']} without stalls) max {r['kept']['max']:6} us, failed "
+    print(f"  {name:9} kept: p50 {r['kept']['p50']:5} p99 {r['kept']['p99']:6} ({r['kept']['p99 alone']} without the {r['kept']['left out']:.1%} in stalls) max {r['kept']['max']:6} us, failed "
           f"{r['kept']['failed']}; new: p50 {r['fresh']['p50']:5} p99 {r['fresh']['p99']:6} max {r['fresh']['max']:6} us, "
           f"failed {r['fresh']['failed']}; server {r['memory'] / MB:.0f} MB, {r['processor']:.2f} processors", flush=True)
 

@@ -35,7 +35,7 @@
  *   server -> child  REGION  slot, generation, value = size + 1 descriptor: the slot's new memory
  *                    MEMORY  please say
  *                    SERVE   clients wait for answers now: no more giving way
- *                    END     no request will come: give the memory back and exit
+ *                    END     no request will come: give the memory back and exit; value: 1 gently, others are asked
  *
  * THE CONTROL REGION is one memfd of SL_TF_SLOTS records, made by the server, sealed against any
  * change of size. A slot is where one request at a time is handed over:

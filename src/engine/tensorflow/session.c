@@ -3,6 +3,7 @@
  * happens to the processes that run it
  */
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -165,15 +166,25 @@ static bool is_running(sl_session *s)
     return any;
 }
 
+/* Do others answer requests now? */
+static bool are_others_asked(void)
+{
+    sl_busy busy = {0};
+    sl_busy_percent(&busy);
+    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    return sl_busy_percent(&busy) >= 5;
+}
+
 void tf_close(sl_session *s)
 {
     tf_engine *e = s->engine;
+    bool gently = are_others_asked();
     uint64_t until = sl_now_ns() + END_PATIENCE_NS;
     pthread_mutex_lock(&e->lock);
     bool calm = s->state == TF_READY && !is_running(s);
     s->state = TF_CLOSING;
     if (s->child != NULL) {
-        sl_tf_msg end = {.kind = SL_TF_END};
+        sl_tf_msg end = {.kind = SL_TF_END, .value = gently};
         sl_tf_msg m = {.kind = SL_TF_KILL, .session = s->id, .value = calm ? KILL_PATIENCE_NS : 0};
         sl_tf_send(e->host_socket, &m, NULL, 0);
         if (calm)

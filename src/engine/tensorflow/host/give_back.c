@@ -6,12 +6,17 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 
 enum {
-    PIECE = 2 << 20,     /* a large page, which is not to be split; up to 200 us in small ones */
+    AT_ONCE = 2 << 20,   /* in one piece, if nobody waits: a large page, which is not to be split */
+    GENTLY = 512 << 10,  /* up to 50 us in small pages */
+    MOST_PIECES = 2000,  /* for all of it, about */
+    REST_NS = 1000000,   /* after each */
     LARGE = 16 << 20,    /* no stack of a thread is */
     AROUND = 1024 * 1024 /* of what the calling thread needs: its stack, and what errno is in */
 };
@@ -80,30 +85,61 @@ static bool is_wanted(const mapping *m)
            (strcmp(m->name, "[heap]") == 0 || (m->name[0] == '\0' && size >= LARGE));
 }
 
-static bool is_near(uint64_t at, const void *what)
+static bool is_near(uint64_t at, size_t size, const void *what)
 {
     uint64_t p = (uintptr_t)what;
-    return p + AROUND >= at && p < at + PIECE + AROUND;
+    return p + AROUND >= at && p < at + size + AROUND;
 }
 
-static size_t give_back(const mapping *m)
+static uint64_t worked_ns(void)
 {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Between two pieces: where next to nothing was there, nobody has to recover from it yet. */
+static void rest(uint64_t *since_ns)
+{
+    const uint64_t least_ns = 10000;
+    uint64_t now = worked_ns();
+    if (now - *since_ns < least_ns)
+        return;
+    nanosleep(&(struct timespec){.tv_nsec = REST_NS}, NULL);
+    *since_ns = now;
+}
+
+static size_t give_back(const mapping *m, size_t piece, bool gently)
+{
+    uint64_t since = gently ? worked_ns() : 0;
     size_t done = 0;
     size_t n;
     for (uint64_t at = m->begin; at < m->end; at += n) {
-        n = (size_t)SL_MIN(m->end - at, PIECE - at % PIECE);
-        if (is_near(at, &errno) || is_near(at, &n) ||
+        n = (size_t)SL_MIN(m->end - at, piece - at % piece);
+        if (is_near(at, n, &errno) || is_near(at, n, &n) ||
             madvise((void *)(uintptr_t)at, n, MADV_DONTNEED))
             continue;
         done += n;
+        if (gently)
+            rest(&since);
     }
     return done;
 }
 
-size_t tf_give_back(int maps)
+/* The more there is the larger, so that it comes to an end in time. How much there is now costs
+ * milliseconds to ask. */
+static size_t gentle_piece(void)
 {
+    struct rusage most = {0};
+    getrusage(RUSAGE_SELF, &most);
+    return SL_MAX((size_t)GENTLY, (size_t)(most.ru_maxrss / MOST_PIECES / 64) * (64 << 10));
+}
+
+size_t tf_give_back(int maps, bool gently)
+{
+    size_t piece = gently ? gentle_piece() : AT_ONCE;
 #ifdef __SANITIZE_THREAD__
-    (void)maps;
+    (void)maps, (void)piece;
     (void)parse, (void)is_wanted, (void)give_back;
     return 0; /* what the sanitizer remembers lies in such memory, too */
 #else
@@ -120,7 +156,7 @@ size_t tf_give_back(int maps)
             *end = '\0';
             have -= (size_t)(end + 1 - line);
             if (parse(line, &m) && is_wanted(&m))
-                done += give_back(&m);
+                done += give_back(&m, piece, gently);
         }
         if (have == sizeof text)
             have = 0; /* longer than any line: not one of these */

@@ -229,9 +229,3 @@ void tf_turns_end(void)
     if (all != NULL)
         closedir(all);
 }
-
-void tf_turns_again(void)
-{
-    give_way = tasks >= 0;
-    tf_turns_work();
-}

@@ -34,7 +34,4 @@ void tf_turns_join(void);
  * are (sl_thread_short_turns). */
 void tf_turns_end(void);
 
-/* The calling thread gives way again, for good: no request will come. */
-void tf_turns_again(void);
-
 #endif
