@@ -262,6 +262,102 @@ def image_bytes(path):
             "predict")})
 
 
+def frames(make):
+    """Control flow as TensorFlow 1 wrote it: nodes that run again and again, not functions."""
+    def made(path):
+        v1.disable_control_flow_v2()
+        try:
+            make(path)
+        finally:
+            v1.enable_control_flow_v2()
+    made.__name__ = make.__name__
+    return made
+
+
+def loop_counts():
+    """A counter; a loop in a loop; a loop whose condition is false at once has the same signature, with n = 0."""
+    n, x = v1.placeholder(tf.int32, [], name="count_n"), v1.placeholder(tf.float32, name="count_x")
+    i, y = v1.while_loop(lambda i, y: i < n, lambda i, y: (i + 1, 2.0 * y + 1.0), (0, x), name="count")
+    k = v1.placeholder(tf.int32, [], name="triangle_n")
+
+    def row(i, total):
+        return i + 1, v1.while_loop(lambda j, t: j <= i, lambda j, t: (j + 1, t + i * j + k), (0, total))[1]
+
+    rows, total = v1.while_loop(lambda i, t: i < k, row, (0, 0), name="triangle")
+    return {"count": signature({"n": n, "x": x}, {"i": i, "y": y}, "predict"),
+            "triangle": signature({"n": k}, {"rows": rows, "total": total}, "predict")}
+
+
+def loop_arrays():
+    """A TensorArray that is read and one that is written, with what stays the same; one that grows; pieces."""
+    x, scale = v1.placeholder(tf.float32, [None, 2], name="table_x"), v1.placeholder(tf.float32, [], name="table_scale")
+    rows = tf.TensorArray(tf.float32, tf.shape(x)[0]).unstack(x)
+    b = v1.get_variable("b", initializer=[10.0, 20.0], use_resource=False)
+
+    def turn(i, out):
+        return i + 1, out.write(i, rows.read(i) * scale + b)
+
+    n = rows.size()
+    _, out = v1.while_loop(lambda i, out: i < n, turn, (0, tf.TensorArray(tf.float32, n)))
+    start = v1.placeholder(tf.int64, [], name="collatz_start")
+    steps, last, grown = v1.while_loop(
+        lambda i, k, out: tf.not_equal(k, 1),
+        lambda i, k, out: (i + 1, tf.where(tf.equal(k % 2, 0), k // 2, 3 * k + 1), out.write(i, k)),
+        (0, start, tf.TensorArray(tf.int64, 0, dynamic_size=True)), name="collatz")
+    lengths = v1.placeholder(tf.int64, [None], name="pieces_lengths")
+    y = v1.placeholder(tf.float32, [None, 2], name="pieces_x")
+    parts = tf.TensorArray(tf.float32, tf.size(lengths), infer_shape=False).split(y, tf.cast(lengths, tf.int32))
+    _, turned = v1.while_loop(lambda i, out: i < tf.size(lengths),
+                              lambda i, out: (i + 1, out.write(i, -parts.read(i)[::-1])),
+                              (0, tf.TensorArray(tf.float32, tf.size(lengths), infer_shape=False)))
+    i, j = (v1.placeholder(tf.int32, [], name="one_" + k) for k in "ij")
+    z = v1.placeholder(tf.float32, name="one_x")
+    one = tf.TensorArray(tf.float32, 3, infer_shape=False).write(i, z)
+    two = one.write(j, z)
+    whole = tf.TensorArray(tf.float32, 3, element_shape=[2]).write(i, z)
+    return {"table": signature({"x": x, "scale": scale}, {"y": out.stack()}, "predict"),
+            "collatz": signature({"start": start}, {"steps": steps, "last": last, "seen": grown.stack(),
+                                                    "size": grown.size()}, "predict"),
+            "pieces": signature({"lengths": lengths, "x": y}, {"y": turned.concat()}, "predict"),
+            "one": signature({"i": i, "j": j, "x": z}, {"y": one.read(j)}, "predict"),
+            "whole": signature({"i": i, "j": j, "x": z}, {"y": whole.read(j), "all": whole.gather([2, 0])}, "predict"),
+            "two": signature({"i": i, "j": j, "x": z}, {"y": two.stack()}, "predict")}
+
+
+def loop_maps():
+    """What TensorFlow makes loops of: map_fn, foldl, scan, dynamic_rnn."""
+    from tensorflow.python.ops import rnn, rnn_cell
+
+    words = v1.placeholder(tf.string, [None], name="map_words")
+    shouted = v1.map_fn(lambda w: tf.strings.join([tf.strings.upper(w), "!"]), words)
+    x = v1.placeholder(tf.float32, [None, 2], name="map_x")
+    squares, sums = v1.map_fn(lambda r: (r * r, tf.reduce_sum(r)), x, dtype=(tf.float32, tf.float32))
+    folded = v1.foldl(lambda a, r: 0.5 * a + r, x, initializer=tf.zeros([2]))
+    scanned = v1.scan(lambda a, r: a + r, x)
+    nested = v1.map_fn(lambda r: v1.map_fn(lambda e: e + tf.reduce_max(r), r), x)
+    steps = v1.placeholder(tf.float32, [None, None, 2], name="rnn_x")
+    lengths = v1.placeholder(tf.int32, [None], name="rnn_lengths")
+    weights = np.random.default_rng(7).uniform(-1, 1, [5, 12]).astype(np.float32)
+    with v1.variable_scope("rnn", initializer=v1.constant_initializer(weights)):
+        cell = rnn_cell.LSTMCell(3)
+        outputs, state = rnn.dynamic_rnn(cell, steps, sequence_length=lengths, dtype=tf.float32)
+    return {"map_words": signature({"words": words}, {"y": shouted}, "predict"),
+            "maps": signature({"x": x}, {"squares": squares, "sums": sums, "folded": folded, "scanned": scanned,
+                                         "nested": nested}, "predict"),
+            "rnn": signature({"x": steps, "lengths": lengths}, {"outputs": outputs, "c": state.c, "h": state.h},
+                             "predict")}
+
+
+@model
+@frames
+def loops(path):
+    """Loops of frames (Enter, Merge, Switch, NextIteration, Exit) and TensorArrays, as TensorFlow 1 exported them."""
+    with v1.Graph().as_default(), v1.Session() as s:
+        signatures = {**loop_counts(), **loop_arrays(), **loop_maps()}
+        s.run(v1.global_variables_initializer())
+        save_v1(path, s, signatures)
+
+
 # ---- TF2 ----
 
 

@@ -2,8 +2,9 @@
  * branches.c - which side of a TF1 conditional is alive
  *
  * A node is dead when anything that it waits for is; a Merge, when all of its inputs are. The walk
- * goes backwards from a Merge, with a stack of its own, and remembers each node's state. What leads
- * back to itself (a loop) is not known.
+ * goes backwards from a Merge, with a stack of its own, and remembers each node's state. A while loop
+ * is as alive as what enters it, so the walk does not go around it. What leads back to itself
+ * otherwise is not known.
  */
 #include "engine/native/branches.h"
 
@@ -32,7 +33,8 @@ static int known_predicate(const sl_branches *b, sl_str text)
         sl_input in;
         int node = node_of(b, text, &in);
         const sl_node *n = node < 0 ? NULL : &b->graph->nodes[node];
-        if (n == NULL || in.control || b->fed(b->arg, node, in.index))
+        bool enters = n != NULL && is(n, "Enter") && sl_node_bool(n, "is_constant", false);
+        if (n == NULL || in.control || (!enters && b->fed(b->arg, node, in.index)))
             return -1;
         if (is(n, "Const")) {
             sl_tensor t = {0};
@@ -44,7 +46,7 @@ static int known_predicate(const sl_branches *b, sl_str text)
             sl_tensor_release(&t);
             return value;
         }
-        bool passes = is(n, "Identity") || is(n, "PlaceholderWithDefault");
+        bool passes = enters || is(n, "Identity") || is(n, "PlaceholderWithDefault");
         if (!passes || n->n_inputs <= n->n_control)
             return -1;
         text = n->inputs[0];
@@ -55,6 +57,14 @@ static int known_predicate(const sl_branches *b, sl_str text)
 static int taken(const sl_branches *b, const sl_node *n)
 {
     return n->n_inputs - n->n_control == 2 ? known_predicate(b, n->inputs[1]) : -1;
+}
+
+/* A Switch of a loop: what is alive comes in, turns, and leaves. */
+static bool turns(const sl_branches *b, const sl_node *n)
+{
+    sl_input in;
+    int cond = n->n_inputs - n->n_control == 2 ? node_of(b, n->inputs[1], &in) : -1;
+    return cond >= 0 && is(&b->graph->nodes[cond], "LoopCond");
 }
 
 /* Of a node that has been looked at, or is fed. */
@@ -70,7 +80,7 @@ static state state_of_input(const sl_branches *b, sl_str text)
     state own = (state)b->states[node];
     if (own == NEW || own == OPEN)
         return UNKNOWN;
-    if (own == DEAD || in.control || !is(n, "Switch"))
+    if (own == DEAD || in.control || !is(n, "Switch") || turns(b, n))
         return own;
     int side = taken(b, n);
     return side < 0 ? UNKNOWN : side == in.index ? own : DEAD;
@@ -81,6 +91,10 @@ static state state_of(const sl_branches *b, const sl_node *n)
     bool merge = is(n, "Merge");
     state all = merge ? DEAD : ALIVE;
     for (int i = 0; i < n->n_inputs; i++) {
+        sl_input in;
+        int node = node_of(b, n->inputs[i], &in);
+        if (node >= 0 && is(&b->graph->nodes[node], "NextIteration"))
+            continue; /* a loop is as alive as what enters it */
         state s = state_of_input(b, n->inputs[i]);
         if (s == (merge ? ALIVE : DEAD))
             return s;
@@ -122,7 +136,8 @@ static void look(sl_branches *b, int root)
         sl_input in;
         int node = node_of(b, n->inputs[b->next[depth - 1]++], &in);
         bool fed = node >= 0 && !in.control && b->fed(b->arg, node, in.index);
-        if (node < 0 || fed || b->states[node] != NEW)
+        if (node < 0 || fed || b->states[node] != NEW ||
+            is(&b->graph->nodes[node], "NextIteration"))
             continue;
         b->states[node] = OPEN;
         b->stack[depth] = node;

@@ -10,6 +10,10 @@
  * for what the function must run (control_ret). Where nothing hangs on them they are not made at
  * all.
  *
+ * A loop of TensorFlow 1 (whiles.h) becomes a LOOP whose condition and body are read from the same
+ * main graph, as a signature is: with the loop's variables fed, and what they become fetched. A
+ * conditional whose predicate is computed (conds.h) becomes a BRANCH in the same way.
+ *
  * A ref variable (TF1) is read at the moment when its consumer runs, so each such use gets a READ
  * node with the consumer's control edges.
  */
@@ -17,14 +21,17 @@
 
 #include "base/mem.h"
 #include "engine/native/branches.h"
+#include "engine/native/conds.h"
 #include "engine/native/inline.h"
+#include "engine/native/whiles.h"
 
 enum { MAX_HOPS = 4096, MAX_SUB_DEPTH = 12, MAX_SUBS = 1 << 12, ARENA_FIRST = 16 << 10 };
 
-typedef enum job_kind { JOB_NODE, JOB_ENTER, JOB_LEAVE } job_kind;
+typedef enum job_kind { JOB_NODE, JOB_ENTER, JOB_LEAVE, JOB_WHILE, JOB_COND } job_kind;
 typedef struct job {
     job_kind kind;
-    int frame, node, id; /* NODE: node `node` of the frame is number `id` here */
+    /* NODE: node `node` of the frame is number `id` here; WHILE, COND: loop or conditional `node`. */
+    int frame, node, id;
 } job;
 
 typedef struct builder {
@@ -34,12 +41,23 @@ typedef struct builder {
     sl_frames frames;
     job *jobs;
     size_t n_jobs, cap_jobs;
-    int *fed;       /* main graph: for each node the first feed of one of its outputs + 1 */
-    int *next_feed; /* the next feed of the same node + 1 */
-    int *feed_out;
+    int *fed;             /* main graph: for each node the first mark of one of its outputs + 1 */
+    int *next_feed;       /* for each mark: the next one of the same node + 1 */
+    int *feed_out;        /* mark k is of feed k % n_feeds: a loop's variable has two names */
     sl_branches branches; /* of the main graph */
-    int depth;            /* of sub-graphs */
-    int *subs;            /* how many there are in the whole graph; shared with the sub-builders */
+    sl_whiles *whiles;    /* of the main graph, or NULL; shared with the sub-builders of loops */
+    int loop;             /* the one of which this is the condition or body; -1: neither */
+    bool is_cond;
+    sl_cond *conds; /* computed conditionals of TensorFlow 1 that were met here */
+    size_t n_conds, cap_conds;
+    int *opens;          /* main graph: for each Switch the first node that has it + 1; or NULL */
+    const sl_cond *cond; /* the one of which this is a side, or NULL */
+    int side;
+    size_t *budget; /* nodes that may be looked at for conditionals */
+    const struct builder
+        *parent; /* of a condition, a body or a side that is read from the main graph */
+    int depth;   /* of sub-graphs */
+    int *subs;   /* how many there are in the whole graph; shared with the sub-builders */
     sl_status *st;
 } builder;
 
@@ -154,13 +172,17 @@ static int feed_of(const builder *b, int frame, int node, int out)
         return -1;
     for (int f = b->fed[node] - 1; f >= 0; f = b->next_feed[f] - 1)
         if (b->feed_out[f] == out)
-            return f;
+            return f % b->g->n_feeds;
     return -1;
 }
 
+/* Here or around the loop or conditional that this is in. */
 static bool is_fed(void *arg, int node, int out)
 {
-    return feed_of(arg, 0, node, out) >= 0;
+    for (const builder *b = arg; b != NULL; b = b->parent)
+        if (feed_of(b, 0, node, out) >= 0)
+            return true;
+    return false;
 }
 
 /* Through a Switch or Merge of which it is known what it passes on: *ref is that then, else n == 0.
@@ -197,6 +219,111 @@ static sl_code open_frame(builder *b, int frame, int node, int *callee)
     return rc;
 }
 
+/* ---- loops of TensorFlow 1 ---- */
+
+static const sl_node *main_node(const builder *b, int node)
+{
+    return &b->frames.list[0].nodes[node];
+}
+
+/* The loop behind an Exit of the main graph, as one node; *id -1: the node is no such Exit. */
+static sl_code while_id(builder *b, int node, int *id, int *var)
+{
+    int loop;
+    *id = -1;
+    if (b->whiles == NULL || !sl_whiles_exit(b->whiles, node, &loop, var))
+        return SL_OK;
+    const sl_while *l = &b->whiles->list[loop];
+    int *known = &b->frames.list[0].ids[l->cond];
+    if (*known > 0) {
+        *id = *known - 1;
+        return SL_OK;
+    }
+    char *name = sl_arena_try_strndup(&b->g->arena, l->name.p, l->name.n);
+    *id = name ? sl_ngraph_add(b->g, SL_G_LOOP, name, NULL, l->n_vars + l->n_invariants) : -1;
+    if (*id < 0)
+        return too_large(b);
+    *known = *id + 1;
+    return push(b, (job){JOB_WHILE, 0, loop, *id});
+}
+
+static sl_code follow_control(builder *b, int frame, sl_str name, int *controls);
+
+static sl_code follow_controls(builder *b, int node, int *controls)
+{
+    const sl_node *n = main_node(b, node);
+    sl_code rc = SL_OK;
+    for (int i = n->n_inputs - n->n_control; i < n->n_inputs && rc == SL_OK; i++)
+        rc = follow_control(b, 0, (sl_str){n->inputs[i].p + 1, n->inputs[i].n - 1}, controls);
+    return rc;
+}
+
+/* Two Merges that have a Switch in common may compute the same thing twice. */
+static bool share_splits(builder *b, const sl_cond *c, int id)
+{
+    if (b->opens == NULL)
+        b->opens = sl_try_calloc((size_t)b->frames.graph->n_nodes, sizeof *b->opens);
+    for (int i = 0; i < c->n_splits && b->opens != NULL; i++) {
+        int *first = &b->opens[c->splits[i]];
+        if (*first == 0)
+            *first = id + 1;
+        else
+            b->g->nodes[*first - 1].again = b->g->nodes[id].again = true;
+    }
+    return b->opens != NULL;
+}
+
+/* The conditional that a Merge of the main graph ends, as one node; *id -1: it is none. */
+static sl_code cond_id(builder *b, int node, int *id)
+{
+    const sl_node *n = main_node(b, node);
+    int *known = &b->frames.list[0].ids[node];
+    *id = *known - 1;
+    if (*known > 0 || !sl_node_is_flow(n, "Merge"))
+        return SL_OK;
+    sl_cond *conds = sl_try_grow(b->conds, b->n_conds, &b->cap_conds, sizeof *conds);
+    if (conds == NULL)
+        return too_large(b);
+    b->conds = conds;
+    sl_cond *c = &conds[b->n_conds];
+    sl_code rc = sl_cond_find(b->frames.graph, node, is_fed, b, b->budget, c, b->st);
+    if (rc || c->n_splits == 0)
+        return rc;
+    b->n_conds++;
+    char *name = sl_arena_try_strndup(&b->g->arena, n->name.p, n->name.n);
+    *id = name ? sl_ngraph_add(b->g, SL_G_BRANCH, name, NULL, 1 + c->n_splits) : -1;
+    if (*id < 0 || !share_splits(b, c, *id))
+        return too_large(b);
+    *known = *id + 1;
+    return push(b, (job){JOB_COND, 0, (int)b->n_conds - 1, *id});
+}
+
+/* What an output of a node of the main graph is where control flow of TensorFlow 1 is concerned:
+ * edge->node >= 0: that; ref->n > 0: it has the value of that; else nothing special. */
+static sl_code pass_flow(builder *b, int node, int out, sl_edge *edge, sl_str *ref, int *controls)
+{
+    const sl_node *n = main_node(b, node);
+    *ref = (sl_str){NULL, 0};
+    edge->node = -1;
+    if (b->parent != NULL && is_fed((void *)b->parent, node, out))
+        return sl_fail(
+            b->st, SL_FAILED_PRECONDITION,
+            "node \"%.*s\" is used in a loop or conditional without an Enter or a Switch",
+            SL_STR_ARG(n->name));
+    if (b->whiles != NULL && sl_str_is(n->op, "LoopCond") && n->n_inputs > n->n_control) {
+        *ref = n->inputs[0];
+        return SL_OK;
+    }
+    sl_code rc = while_id(b, node, &edge->node, &edge->out);
+    if (rc == SL_OK && edge->node < 0 && out == 0 && sl_node_is_flow(n, "Merge")) {
+        rc = cond_id(b, node, &edge->node);
+        edge->out = 0;
+    } else if (rc == SL_OK && edge->node >= 0) {
+        rc = follow_controls(b, node, controls);
+    }
+    return rc;
+}
+
 /* Follows a data reference to the node that makes it; the calls it passed go onto *controls. */
 static sl_code follow(builder *b, int frame, sl_str ref, sl_edge *edge, int *controls)
 {
@@ -224,6 +351,11 @@ static sl_code follow(builder *b, int frame, sl_str ref, sl_edge *edge, int *con
         rc = pass_branch(b, frame, node, out, &passed);
         if (rc)
             return rc;
+        if (passed.n == 0 && frame == 0 && fr->fn == NULL) {
+            rc = pass_flow(b, node, out, edge, &passed, controls);
+            if (rc || edge->node >= 0)
+                return rc;
+        }
         if (passed.n > 0) {
             ref = passed;
             continue;
@@ -248,7 +380,7 @@ static sl_code follow(builder *b, int frame, sl_str ref, sl_edge *edge, int *con
 /* Adds what "^name" waits for. */
 static sl_code follow_control(builder *b, int frame, sl_str name, int *controls)
 {
-    int node = sl_frame_find(&b->frames, frame, name), callee, id;
+    int node = sl_frame_find(&b->frames, frame, name), callee, id, var;
     const sl_frame *fr = &b->frames.list[frame];
     if (node < 0) {
         if (fr->args != NULL && sl_map_get(fr->args, name) != NULL)
@@ -263,7 +395,17 @@ static sl_code follow_control(builder *b, int frame, sl_str name, int *controls)
         sl_code rc = open_frame(b, frame, node, &callee);
         return rc ? rc : add_control(b, controls, b->frames.list[callee].leave);
     }
-    sl_code rc = node_id(b, frame, node, &id);
+    if (b->parent != NULL && frame == 0 && b->fed[node] > 0)
+        return SL_OK; /* it is there when a turn or a side begins */
+    sl_code rc = SL_OK;
+    id = -1;
+    if (frame == 0 && fr->fn == NULL) {
+        rc = while_id(b, node, &id, &var);
+        if (rc == SL_OK && id < 0 && sl_node_is_flow(n, "Merge"))
+            rc = cond_id(b, node, &id);
+    }
+    if (rc == SL_OK && id < 0)
+        rc = node_id(b, frame, node, &id);
     return rc ? rc : add_control(b, controls, id);
 }
 
@@ -312,6 +454,24 @@ static sl_code settle_refs(builder *b)
 
 /* ---- control flow ---- */
 
+/* Builds sub-graph k of a node with `sub`, whose want is set. */
+static sl_code start_sub(builder *b, int id, int k, builder *sub)
+{
+    if (b->depth >= MAX_SUB_DEPTH || ++*b->subs > MAX_SUBS)
+        return sl_fail(
+            b->st, SL_RESOURCE_EXHAUSTED,
+            "control flow is nested more than %d levels deep, or more than %d bodies in all",
+            MAX_SUB_DEPTH, MAX_SUBS);
+    sub->model = b->model;
+    sub->depth = b->depth + 1;
+    sub->subs = b->subs;
+    sub->st = b->st;
+    sl_code rc = build(sub);
+    if (rc == SL_OK)
+        b->g->nodes[id].subs[k] = sub->g;
+    return rc;
+}
+
 static sl_code build_sub(builder *b, int id, int k, sl_str name)
 {
     const sl_function *fn = sl_graph_find_function(b->frames.graph, name);
@@ -322,18 +482,19 @@ static sl_code build_sub(builder *b, int id, int k, sl_str name)
             b->st, SL_INVALID_ARGUMENT,
             "function \"%.*s\" of node \"%s\" is not in the library or takes other inputs",
             SL_STR_ARG(name), n->name);
-    if (b->depth >= MAX_SUB_DEPTH || ++*b->subs > MAX_SUBS)
-        return sl_fail(
-            b->st, SL_RESOURCE_EXHAUSTED,
-            "control flow is nested more than %d levels deep, or more than %d bodies in all",
-            MAX_SUB_DEPTH, MAX_SUBS);
     sl_ngraph_want want = {.function = fn};
-    builder sub = {
-        .model = b->model, .want = &want, .depth = b->depth + 1, .subs = b->subs, .st = b->st};
-    sl_code rc = build(&sub);
-    if (rc == SL_OK)
-        n->subs[k] = sub.g;
-    return rc;
+    builder sub = {.want = &want, .loop = -1};
+    return start_sub(b, id, k, &sub);
+}
+
+static sl_code add_subs(builder *b, sl_gnode *n, int count)
+{
+    n->subs = sl_arena_try_alloc(&b->g->arena, (size_t)count * sizeof *n->subs);
+    if (n->subs == NULL)
+        return too_large(b);
+    memset(n->subs, 0, (size_t)count * sizeof *n->subs);
+    n->n_subs = count;
+    return SL_OK;
 }
 
 static sl_code build_subs(builder *b, int id)
@@ -345,15 +506,10 @@ static sl_code build_subs(builder *b, int id)
     if (count < 1 || count > MAX_SUBS || n->n_in < 1)
         return sl_fail(b->st, SL_INVALID_ARGUMENT, "node \"%s\" has no branches or no inputs",
                        n->name);
-    n->subs = sl_arena_try_alloc(&b->g->arena, (size_t)count * sizeof *n->subs);
-    if (n->subs == NULL)
-        return too_large(b);
-    memset(n->subs, 0, (size_t)count * sizeof *n->subs);
-    n->n_subs = count;
+    sl_code rc = add_subs(b, n, count);
     n->is_case = is_case;
     const char *first = n->kind == SL_G_LOOP ? "cond" : "else_branch";
     const char *second = n->kind == SL_G_LOOP ? "body" : "then_branch";
-    sl_code rc = SL_OK;
     for (int k = 0; k < count && rc == SL_OK; k++)
         rc = build_sub(b, id, k,
                        is_case ? sl_node_list_func(s, "branches", k)
@@ -427,6 +583,73 @@ static sl_code do_node(builder *b, const job *j)
     return rc;
 }
 
+/* Builds sub-graph k of a node from the main graph. */
+static sl_code start_part(builder *b, int id, int k, builder *sub)
+{
+    sl_ngraph_want want = {.fetches = NULL};
+    sub->want = &want;
+    sub->whiles = b->whiles;
+    sub->budget = b->budget;
+    sub->parent = b;
+    sub->branches =
+        (sl_branches){.graph = sl_saved_model_graph(b->model), .fed = is_fed, .arg = sub};
+    return start_sub(b, id, k, sub);
+}
+
+/* A loop of TensorFlow 1: what its Enters take goes in. */
+static sl_code do_while(builder *b, const job *j)
+{
+    const sl_while *l = &b->whiles->list[j->node];
+    int controls = -1;
+    sl_code rc = SL_OK;
+    for (int i = 0; i < l->n_vars + l->n_invariants && rc == SL_OK; i++) {
+        int enter = i < l->n_vars ? l->vars[i].enter : l->invariants[i - l->n_vars];
+        sl_edge e;
+        rc = follow(b, 0, main_node(b, enter)->inputs[0], &e, &controls);
+        if (rc == SL_OK)
+            rc = follow_controls(b, enter, &controls);
+        if (rc == SL_OK)
+            rc = read_ref(b, &e, controls);
+        if (rc == SL_OK)
+            b->g->nodes[j->id].in[i] = e;
+    }
+    b->g->nodes[j->id].controls = controls;
+    if (rc == SL_OK)
+        rc = add_subs(b, &b->g->nodes[j->id], 2);
+    for (int k = 0; k < 2 && rc == SL_OK; k++) {
+        builder sub = {.loop = j->node, .is_cond = k == 0};
+        rc = start_part(b, j->id, k, &sub);
+    }
+    return rc;
+}
+
+/* A conditional of TensorFlow 1: the predicate and what its Switches take go in. */
+static sl_code do_cond(builder *b, const job *j)
+{
+    const sl_cond c = b->conds[j->node];
+    int controls = -1;
+    sl_code rc = follow_controls(b, c.merge, &controls);
+    for (int i = 0; i <= c.n_splits && rc == SL_OK; i++) {
+        sl_str ref = i == 0 ? c.pred : main_node(b, c.splits[i - 1])->inputs[0];
+        sl_edge e;
+        rc = follow(b, 0, ref, &e, &controls);
+        if (rc == SL_OK && i > 0)
+            rc = follow_controls(b, c.splits[i - 1], &controls);
+        if (rc == SL_OK)
+            rc = read_ref(b, &e, controls);
+        if (rc == SL_OK)
+            b->g->nodes[j->id].in[i] = e;
+    }
+    b->g->nodes[j->id].controls = controls;
+    if (rc == SL_OK)
+        rc = add_subs(b, &b->g->nodes[j->id], 2);
+    for (int k = 0; k < 2 && rc == SL_OK; k++) {
+        builder sub = {.loop = -1, .cond = &b->conds[j->node], .side = k};
+        rc = start_part(b, j->id, k, &sub);
+    }
+    return rc;
+}
+
 /* The body waits for what its call waits for. */
 static sl_code do_enter(builder *b, const job *j)
 {
@@ -466,7 +689,9 @@ static sl_code work(builder *b)
         job j = b->jobs[--b->n_jobs];
         rc = j.kind == JOB_NODE    ? do_node(b, &j)
              : j.kind == JOB_ENTER ? do_enter(b, &j)
-                                   : do_leave(b, &j);
+             : j.kind == JOB_LEAVE ? do_leave(b, &j)
+             : j.kind == JOB_WHILE ? do_while(b, &j)
+                                   : do_cond(b, &j);
     }
     return rc;
 }
@@ -477,11 +702,15 @@ static sl_code prepare_feeds(builder *b)
 {
     sl_ngraph *g = b->g;
     const sl_function *fn = b->want->function;
-    g->n_feeds = fn ? fn->n_inputs : b->want->n_feeds;
+    const sl_while *l = b->loop >= 0 ? &b->whiles->list[b->loop] : NULL;
+    g->n_feeds = l         ? l->n_vars + l->n_invariants
+                 : b->cond ? b->cond->n_splits
+                 : fn      ? fn->n_inputs
+                           : b->want->n_feeds;
     size_t n = (size_t)g->n_feeds;
     g->feeds = sl_arena_try_alloc(&g->arena, n * sizeof *g->feeds);
-    b->next_feed = sl_try_calloc(n, sizeof *b->next_feed);
-    b->feed_out = sl_try_calloc(n, sizeof *b->feed_out);
+    b->next_feed = sl_try_calloc(2 * n, sizeof *b->next_feed);
+    b->feed_out = sl_try_calloc(2 * n, sizeof *b->feed_out);
     b->fed = fn ? NULL : sl_try_calloc((size_t)b->frames.graph->n_nodes, sizeof *b->fed);
     if (g->feeds == NULL || b->next_feed == NULL || b->feed_out == NULL ||
         (fn == NULL && b->fed == NULL))
@@ -489,6 +718,13 @@ static sl_code prepare_feeds(builder *b)
     for (int i = 0; i < g->n_feeds; i++)
         g->feeds[i] = (sl_gfeed){.node = -1};
     return SL_OK;
+}
+
+static void mark(builder *b, int k, int node, int out)
+{
+    b->feed_out[k] = out;
+    b->next_feed[k] = b->fed[node];
+    b->fed[node] = k + 1;
 }
 
 static sl_code register_feeds(builder *b)
@@ -507,9 +743,7 @@ static sl_code register_feeds(builder *b)
             return too_large(b);
         if (feed_of(b, 0, node, out) >= 0)
             continue; /* one tensor under two names: the first one feeds it */
-        b->feed_out[i] = out;
-        b->next_feed[i] = b->fed[node];
-        b->fed[node] = i + 1;
+        mark(b, i, node, out);
     }
     return SL_OK;
 }
@@ -529,14 +763,73 @@ static sl_code fetch(builder *b, int i, sl_str ref)
     return rc;
 }
 
+static sl_code find_whiles(builder *b)
+{
+    const sl_ngraph_want *w = b->want;
+    sl_str *roots = sl_try_calloc((size_t)w->n_fetches + 1, sizeof *roots);
+    if (roots == NULL)
+        return too_large(b);
+    for (int i = 0; i < w->n_fetches; i++)
+        roots[i] = w->fetches[i];
+    roots[w->n_fetches] = w->target;
+    sl_code rc = sl_whiles_find(sl_saved_model_graph(b->model), roots,
+                                w->n_fetches + (w->target.n > 0), is_fed, b, &b->whiles, b->st);
+    sl_free(roots);
+    return rc;
+}
+
 static sl_code start_main(builder *b)
 {
     sl_code rc = register_feeds(b);
+    if (rc == SL_OK)
+        rc = find_whiles(b);
     for (int i = 0; i < b->g->n_outs && rc == SL_OK; i++)
         rc = fetch(b, i, b->want->fetches[i]);
     if (rc == SL_OK && b->want->target.n > 0)
         rc = follow_control(b, 0, b->want->target, &b->g->effects);
     return rc;
+}
+
+/* What a turn begins with: the Merges, and in the body also what the Switches pass on. */
+static void feed_while(builder *b, const sl_while *l)
+{
+    int n = b->g->n_feeds;
+    for (int i = 0; i < l->n_vars; i++) {
+        mark(b, i, l->vars[i].merge, 0);
+        if (!b->is_cond && l->vars[i].split >= 0)
+            mark(b, n + i, l->vars[i].split, 1);
+    }
+    for (int i = 0; i < l->n_invariants; i++)
+        mark(b, l->n_vars + i, l->invariants[i], 0);
+}
+
+static sl_code start_while(builder *b)
+{
+    const sl_while *l = &b->whiles->list[b->loop];
+    sl_code rc = SL_OK;
+    feed_while(b, l);
+    if (b->is_cond) {
+        rc = follow_controls(b, l->cond, &b->g->effects);
+        return rc ? rc : fetch(b, 0, main_node(b, l->cond)->inputs[0]);
+    }
+    for (int i = 0; i < l->n_vars && rc == SL_OK; i++) {
+        rc = fetch(b, i, main_node(b, l->vars[i].next)->inputs[0]);
+        if (rc == SL_OK)
+            rc = follow_controls(b, l->vars[i].next, &b->g->effects);
+        if (rc == SL_OK && l->vars[i].split >= 0)
+            rc = follow_controls(b, l->vars[i].split, &b->g->effects);
+    }
+    for (int i = 0; i < l->n_invariants && rc == SL_OK; i++)
+        rc = fetch(b, l->n_vars + i, main_node(b, l->invariants[i])->name);
+    return rc;
+}
+
+static sl_code start_cond(builder *b)
+{
+    const sl_cond *c = b->cond;
+    for (int i = 0; i < c->n_splits; i++)
+        mark(b, i, c->splits[i], b->side);
+    return fetch(b, 0, main_node(b, c->merge)->inputs[c->input[b->side]]);
 }
 
 static sl_code start_function(builder *b)
@@ -569,6 +862,12 @@ static sl_code build(builder *b)
     b->g->own_ops = b->want->own_ops;
     b->g->own_ops_context = b->want->own_ops_context;
     b->g->n_outs = fn ? fn->n_outputs : b->want->n_fetches;
+    if (b->loop >= 0) {
+        const sl_while *l = &b->whiles->list[b->loop];
+        b->g->n_outs = b->is_cond ? 1 : l->n_vars + l->n_invariants;
+    } else if (b->cond != NULL) {
+        b->g->n_outs = 1;
+    }
     b->g->outs = sl_arena_try_alloc(&b->g->arena, (size_t)b->g->n_outs * sizeof *b->g->outs);
     rc = b->g->outs
              ? sl_frames_init(&b->frames, sl_saved_model_graph(b->model), fn, &b->g->arena, b->st)
@@ -576,12 +875,21 @@ static sl_code build(builder *b)
     if (rc == SL_OK)
         rc = prepare_feeds(b);
     if (rc == SL_OK)
-        rc = fn ? start_function(b) : start_main(b);
+        rc = fn                ? start_function(b)
+             : b->loop >= 0    ? start_while(b)
+             : b->cond != NULL ? start_cond(b)
+                               : start_main(b);
     if (rc == SL_OK)
         rc = work(b);
     if (rc == SL_OK)
         rc = settle_refs(b);
     sl_branches_fini(&b->branches);
+    if (b->parent == NULL)
+        sl_whiles_free(b->whiles);
+    for (size_t i = 0; i < b->n_conds; i++)
+        sl_cond_fini(&b->conds[i]);
+    sl_free(b->conds);
+    sl_free(b->opens);
     sl_frames_fini(&b->frames);
     sl_free(b->jobs);
     sl_free(b->fed);
@@ -598,7 +906,8 @@ sl_code sl_ngraph_build(const sl_saved_model *m, const sl_ngraph_want *want, sl_
                         sl_status *st)
 {
     int subs = 0;
-    builder b = {.model = m, .want = want, .subs = &subs, .st = st};
+    size_t budget = SL_NGRAPH_MAX_SLOTS;
+    builder b = {.model = m, .want = want, .loop = -1, .subs = &subs, .budget = &budget, .st = st};
     b.branches = (sl_branches){.graph = sl_saved_model_graph(m), .fed = is_fed, .arg = &b};
     sl_code rc = build(&b);
     if (rc)

@@ -67,6 +67,12 @@ bool sl_op_writes(sl_str op)
            sl_str_starts(op, "RngSkip") || sl_str_starts(op, "RngReadAndSkip");
 }
 
+static bool draws(sl_str op)
+{
+    return sl_str_starts(op, "Random") || sl_str_starts(op, "TruncatedNormal") ||
+           sl_str_starts(op, "ParameterizedTruncatedNormal") || sl_str_is(op, "Multinomial");
+}
+
 /* Ops that never look at the values of their inputs. */
 static bool is_of_shapes(sl_str op)
 {
@@ -236,7 +242,7 @@ static int count_outputs(const sl_gnode *n)
     case SL_G_CONTROL:
         return 0;
     case SL_G_BRANCH: {
-        int k = sl_node_list_count(n->source, "Tout");
+        int k = n->source ? sl_node_list_count(n->source, "Tout") : 1;
         return k < 0 ? 0 : k;
     }
     case SL_G_LOOP:
@@ -274,8 +280,10 @@ static void set_known_types(checker *c, sl_gnode *n)
     }
     case SL_G_BRANCH:
     case SL_G_LOOP:
-        for (int k = 0; k < n->n_out; k++)
+        for (int k = 0; k < n->n_out && n->source != NULL; k++)
             t[k] = sl_node_list_type(n->source, n->kind == SL_G_LOOP ? "T" : "Tout", k);
+        for (int k = 0; k < n->n_out && n->source == NULL && n->kind == SL_G_LOOP; k++)
+            t[k] = n->op.in_types[k]; /* not what the file says: a flow is a list here */
         break;
     default:
         break;
@@ -341,7 +349,16 @@ static sl_code configure_subs(checker *c, sl_gnode *n)
         for (int i = 0; i < n->subs[k]->n_nodes; i++) {
             n->stateful |= n->subs[k]->nodes[i].stateful;
             n->writes |= n->subs[k]->nodes[i].writes;
+            n->draws |= n->subs[k]->nodes[i].draws;
         }
+    }
+    if (n->kind == SL_G_BRANCH && n->source == NULL) {
+        sl_dtype t = n->subs[0]->outs[0].dtype;
+        n->op.out_types[0] = t != SL_DT_INVALID ? t : n->subs[1]->outs[0].dtype;
+        if (n->again && (n->writes || n->draws))
+            obstacle(c, n,
+                     "a conditional of TensorFlow 1 with several results that changes variables "
+                     "or draws random numbers is not supported");
     }
     for (int k = 0; k < n->n_out && n->kind == SL_G_BRANCH; k++)
         if (sl_dtype_size(n->op.out_types[k]) == 0 && n->op.out_types[k] != SL_DT_VARIANT)
@@ -388,6 +405,7 @@ static sl_code check_node(checker *c, int id)
         n->stateful = n->op.op ? (n->op.op->flags & SL_OP_STATEFUL) != 0
                                : sl_opdef_is_stateful(n->source->op);
         n->writes = sl_op_writes(n->source->op);
+        n->draws = draws(n->source->op);
         n->of_shapes = is_of_shapes(n->source->op);
     }
     return configure_subs(c, n);

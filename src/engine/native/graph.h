@@ -38,16 +38,20 @@ typedef enum sl_gkind {
     SL_G_READ,    /* value of the variable that in[0] names, taken when control reaches it (ref
                      variables) */
     SL_G_CONTROL, /* no value: NoOp, begin and end of an inlined call */
-    SL_G_BRANCH,  /* If, Case: in[0] chooses among subs, the others are their arguments */
-    SL_G_LOOP,    /* While: subs[0] is the condition, subs[1] the body */
+    SL_G_BRANCH, /* If, Case, or a Merge of TensorFlow 1 (source NULL): in[0] chooses among subs, the
+                     others are their arguments */
+    SL_G_LOOP, /* While, or a loop of TensorFlow 1 (source NULL): subs[0] is the condition, subs[1]
+                     the body */
 } sl_gkind;
 
 typedef struct sl_ngraph sl_ngraph;
 
 typedef struct sl_gnode {
     sl_gkind kind;
-    bool stateful;  /* order and existence matter: op, or what a sub-graph holds */
-    bool writes;    /* changes a variable */
+    bool stateful; /* order and existence matter: op, or what a sub-graph holds */
+    bool writes;   /* changes a variable */
+    bool draws;    /* random numbers */
+    bool again;    /* BRANCH: another one computes some of the same, as the file has one for both */
     bool of_shapes; /* what it gives hangs on its inputs' shapes alone: Shape, Size, Rank ... */
     const sl_node *source; /* attributes; NULL for what has none, and for all once loaded */
     const char *name;      /* "StatefulPartitionedCall/dense/MatMul" */

@@ -135,6 +135,15 @@ const sl_tensor *sl_list_item(const sl_list *l, int64_t i)
     return s ? &s->item : NULL;
 }
 
+static sl_list *like(const sl_list *l, sl_list *made)
+{
+    if (made != NULL) {
+        made->grows = l->grows;
+        made->alike = l->alike;
+    }
+    return made;
+}
+
 /* The same list with a store of its own, of n slots. */
 static sl_list *copied(const sl_list *l, int64_t n, size_t limit)
 {
@@ -147,7 +156,7 @@ static sl_list *copied(const sl_list *l, int64_t n, size_t limit)
         s->slots[i].since = 1;
         s->bytes += item->size;
     }
-    return list_new(s, l->dtype, &l->shape, n);
+    return like(l, list_new(s, l->dtype, &l->shape, n));
 }
 
 sl_list *sl_list_resized(const sl_list *l, int64_t n, size_t limit)
@@ -160,7 +169,7 @@ sl_list *sl_list_resized(const sl_list *l, int64_t n, size_t limit)
     if (n > l->n && !store_grow(l->store, n, limit))
         return NULL;
     l->store->refs++;
-    sl_list *out = list_new(l->store, l->dtype, &l->shape, n);
+    sl_list *out = like(l, list_new(l->store, l->dtype, &l->shape, n));
     if (out != NULL)
         out->version = l->version;
     return out;

@@ -37,7 +37,8 @@ struct sl_list {
     uint64_t version;
     int64_t n;
     sl_dtype dtype;
-    sl_partial shape; /* of each item */
+    sl_partial shape;  /* of each item */
+    bool grows, alike; /* a TensorArray: of any size; the first item tells the shape of all */
 };
 
 /* NULL if `t` is not a list. */

@@ -173,6 +173,7 @@ bool sl_opdef_is_stateful(sl_str op);
     X(string)         /* string ops */                                                   \
     X(list)           /* TensorList */                                                   \
     X(list_many)      /* TensorListStack ... */                                          \
+    X(tensor_array)   /* TensorArrayV3 and its kin */                                    \
     X(partition)      /* DynamicPartition DynamicStitch */                               \
     X(quant)          /* FakeQuantWithMinMaxVars ... */                                  \
     X(detect)         /* NonMaxSuppression CombinedNonMaxSuppression */                  \
