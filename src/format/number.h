@@ -55,6 +55,8 @@ sl_run_end sl_run_int32s(const char *p, const char *end, int32_t *out, size_t ro
 sl_run_end sl_run_uint32s(const char *p, const char *end, uint32_t *out, size_t room);
 sl_run_end sl_run_int64s(const char *p, const char *end, int64_t *out, size_t room);
 sl_run_end sl_run_uint64s(const char *p, const char *end, uint64_t *out, size_t room);
+/* For tests: runs go the way that they go on any processor, also on one that knows a faster one. */
+void sl_run_plain_only(bool plain);
 
 /* ---- exact conversions: number_exact.cc ---- */
 

@@ -80,9 +80,17 @@ INLINE sl_run_end run_plain(read_fn *read, size_t size, const char *p, const cha
 
 #define AVX2 __attribute__((target("avx2,bmi")))
 
+static atomic_bool plain_only;
+
+void sl_run_plain_only(bool plain)
+{
+    atomic_store(&plain_only, plain);
+}
+
 static bool has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
+    bool avx2 = __builtin_cpu_supports("avx2"), bmi = __builtin_cpu_supports("bmi");
+    return avx2 & bmi & !atomic_load_explicit(&plain_only, memory_order_relaxed);
 }
 
 enum {
@@ -184,7 +192,7 @@ AVX2 INLINE void look_at_heads(four *f)
 /* Bytes of the tokens, word by word. */
 AVX2 INLINE void load_words(const four *f, int words, __m256i x[3])
 {
-    const char *p = f->base - 8 * (words == 3 ? 4 : words);
+    const char *p = f->base - 8 * (words + words / 3); /* three are loaded as four */
     const int32_t *at = f->at;
     if (words == 1) {
         x[0] = _mm256_set_epi64x(load8(p + at[3]), load8(p + at[2]), load8(p + at[1]),
@@ -350,7 +358,9 @@ AVX2 INLINE bool take_four(four_fn *finish, four *f, void *out)
     if (_mm256_testz_si256(more, each(~15)))
         return finish(f, 2, out);
     __m256i out_of_range = _mm256_or_si256(more, _mm256_cmpgt_epi64(f->length, each(24)));
-    return _mm256_testz_si256(out_of_range, each(~31)) && finish(f, 3, out);
+    if (!_mm256_testz_si256(out_of_range, each(~31)))
+        return false;
+    return finish(f, 3, out);
 }
 
 /* As run_plain; 40 bytes in front of p can be read. */
@@ -475,6 +485,10 @@ enum { SHORT_RUN = 16, BEFORE = 40 };
         return run_plain(read_##name, sizeof(type), r.at, end, (char *)out, r.n, room);      \
     }
 #else
+void sl_run_plain_only(bool plain)
+{
+    (void)plain;
+}
 #define X(name, type)                                                                \
     sl_run_end sl_run_##name(const char *p, const char *end, type *out, size_t room) \
     {                                                                                \

@@ -102,7 +102,8 @@ static sl_run_end expected_run(const run_type *t, const char *p, const char *end
     return (sl_run_end){p, n, true};
 }
 
-/* Text in a block of its very size, so that the address sanitizer sees what is read beside it. */
+/* Text in a block of its very size, so that the address sanitizer sees what is read beside it. Both
+ * ways that there are on this processor. */
 static void check_text(const run_type *t, const char *text, size_t n, size_t room)
 {
     static char want[MAX_NUMBERS * 8 + 8];
@@ -110,14 +111,18 @@ static void check_text(const run_type *t, const char *text, size_t n, size_t roo
     memcpy(exact, text, n);
     char *block = realloc(exact, n ? n : 1);
     sl_run_end w = expected_run(t, block, block + n, want, room);
-    sl_run_end g = t->run(block, block + n, got, room);
-    if (w.at != g.at || w.n != g.n || w.wants != g.wants)
-        fail_msg("%s, room %zu: %zu numbers to %td, wants %d; expected %zu to %td, %d: %.*s",
-                 t->name, room, g.n, g.at - block, g.wants, w.n, w.at - block, w.wants, (int)n,
-                 text);
-    for (size_t i = 0; i < g.n; i++)
-        if (memcmp(got + i * t->size, want + i * t->size, t->size) != 0)
-            fail_msg("%s: number %zu differs: %.*s", t->name, i, (int)n, text);
+    for (int plain = 0; plain < 2; plain++) {
+        sl_run_plain_only(plain);
+        sl_run_end g = t->run(block, block + n, got, room);
+        if (w.at != g.at || w.n != g.n || w.wants != g.wants)
+            fail_msg("%s%s, room %zu: %zu numbers to %td, wants %d; expected %zu to %td, %d: %.*s",
+                     t->name, plain ? ", plain" : "", room, g.n, g.at - block, g.wants, w.n,
+                     w.at - block, w.wants, (int)n, text);
+        for (size_t i = 0; i < g.n; i++)
+            if (memcmp(got + i * t->size, want + i * t->size, t->size) != 0)
+                fail_msg("%s%s: number %zu differs: %.*s", t->name, plain ? ", plain" : "", i,
+                         (int)n, text);
+    }
     free(block);
     free(got);
 }
