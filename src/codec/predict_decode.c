@@ -377,6 +377,8 @@ static void decode_value(request *r)
     else
         r->rc = r->instances ? decode_rows(r) : decode_columns(r);
     if (!r->decoded) {
+        if (r->rc == SL_OK) /* bad syntax: to be found again below, or two grammars disagree */
+            r->rc = sl_fail(r->st, SL_INTERNAL, "request body could not be decoded");
         sl_json_seek(j, from, depth);
         sl_json_skip(j);
     }
@@ -454,8 +456,6 @@ static sl_code check_request(request *r)
         sl_json_seek(j, r->instances ? r->instances : r->inputs, 1);
         decode_value(r);
     }
-    if (r->rc == SL_OK && !r->decoded) /* the two readings of the grammar disagree */
-        return sl_fail(r->st, SL_INTERNAL, "request body could not be decoded");
     return r->rc;
 }
 

@@ -5,6 +5,8 @@
  * the tensor, lent if they are many; what is written as varints is measured by adding up their
  * sizes.
  */
+#include <assert.h>
+
 #include "base/mem.h"
 #include "format/wire_out.h"
 #include "tensorproto/lists.h"
@@ -68,7 +70,7 @@ enum { LEND = 8192 };
 /* ---- numbers as varints ---- */
 
 /* X(dtype, C type, the number that stands for an element v): what protobuf's int32, int64, ...
- * take */
+ * take. The smallest, uint2, never takes more than a byte. */
 #define VARINTS(X)                                          \
     X(SL_DT_INT32, int32_t, (uint64_t)(int64_t)v)           \
     X(SL_DT_QINT32, int32_t, (uint64_t)(int64_t)v)          \
@@ -87,8 +89,7 @@ enum { LEND = 8192 };
     X(SL_DT_UINT64, uint64_t, v)                            \
     X(SL_DT_INT4, uint8_t, (uint64_t)(((v & 15) ^ 8) - 8L)) \
     X(SL_DT_INT2, uint8_t, (uint64_t)(((v & 3) ^ 2) - 2L))  \
-    X(SL_DT_UINT4, uint8_t, v & 15)                         \
-    X(SL_DT_UINT2, uint8_t, v & 3)
+    X(SL_DT_UINT4, uint8_t, v & 15)
 
 static size_t size_of_varints(const sl_tensor *t)
 {
@@ -106,7 +107,7 @@ static size_t size_of_varints(const sl_tensor *t)
         VARINTS(X)
 #undef X
     default:
-        return n; /* bool: one byte each */
+        return n; /* uint2 and bool: one byte each */
     }
 }
 
@@ -126,6 +127,9 @@ static unsigned char *put_varints(const sl_tensor *t, size_t from, size_t to, un
         VARINTS(X)
 #undef X
     default:
+        assert(t->dtype == SL_DT_UINT2); /* bool is written as it lies there */
+        for (size_t i = from; i < to; i++)
+            *p++ = ((const unsigned char *)t->data)[i] & 3;
         return p;
     }
 }
