@@ -95,7 +95,10 @@ int sl_fetch_fill(sl_fetch_reader *r, int fd)
         r->bytes.n -= r->at;
         r->at = 0;
     }
-    ssize_t n = read(fd, piece, sizeof piece);
+    ssize_t n;
+    do
+        n = read(fd, piece, sizeof piece);
+    while (n < 0 && errno == EINTR);
     if (n > 0)
         sl_text_add(&r->bytes, piece, (size_t)n);
     return (int)n;

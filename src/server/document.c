@@ -93,7 +93,7 @@ static void hear(talk *t)
             fail_rest(t, SL_INTERNAL, "sluice-fetch does not keep to the protocol");
         } else {
             int n = sl_fetch_fill(&t->in, t->socket);
-            if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+            if (n == 0 || (n < 0 && errno != EAGAIN))
                 fail_rest(t, SL_UNAVAILABLE, "sluice-fetch ended unexpectedly");
             if (n <= 0)
                 return;

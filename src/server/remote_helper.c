@@ -94,7 +94,7 @@ static void hear(sl_remote *r)
         sl_code rc = sl_fetch_read(&r->in, &m, &st);
         if (rc == SL_UNAVAILABLE) {
             int n = sl_fetch_fill(&r->in, r->socket);
-            if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+            if (n == 0 || (n < 0 && errno != EAGAIN))
                 gone(r, "its socket closed");
             if (n <= 0)
                 return;

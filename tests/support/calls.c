@@ -189,6 +189,8 @@ CALL(ssize_t, -1, getrandom, (void *p, size_t n, unsigned flags), (p, n, flags))
 CALL(int, atomic_load(&error_of), curl_global_init, (long flags), (flags))
 CALL(void *, NULL, curl_easy_init, (void), ())
 CALL(void *, NULL, curl_multi_init, (void), ())
+static int other_news[8]; /* a message that tells of no end */
+CALL(void *, other_news, curl_multi_info_read, (void *multi, int *queued), (multi, queued))
 CALL(int, atomic_load(&error_of), curl_multi_add_handle, (void *multi, void *easy), (multi, easy))
 CALL(void *, NULL, curl_slist_append, (void *list, const char *line), (list, line))
 CALL(void *, NULL, curl_url, (void), ())

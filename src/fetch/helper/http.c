@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "fetch/helper/explain.h"
 #include "fetch/helper/http_inside.h"
@@ -33,7 +34,8 @@ void fetch_reply_fini(fetch_reply *r)
 
 sl_code fetch_http_start(sl_status *st)
 {
-    CURLcode rc = curl_global_init(CURL_GLOBAL_DEFAULT);
+    CURLcode rc =
+        sl_fault_hit(SL_FAULT_ALLOC) ? CURLE_OUT_OF_MEMORY : curl_global_init(CURL_GLOBAL_DEFAULT);
     return rc ? sl_fail(st, SL_INTERNAL, "libcurl: %s", curl_easy_strerror(rc)) : SL_OK;
 }
 

@@ -8,7 +8,7 @@
  *
  *     sluice-fetch unpack ...    what archive.c starts: opens one archive in a process of its own
  */
-#include <errno.h>
+#include <assert.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -52,14 +52,10 @@ static void say(const sl_fetch_msg *m)
         end(1);
     }
     pthread_mutex_lock(&self.writing);
-    for (size_t at = 0; at < t.n;) {
-        ssize_t n = write(STDIN_FILENO, t.p + at, t.n - at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            end(0); /* the server has gone */
-        at += (size_t)n;
-    }
+    size_t at = 0;
+    if (sl_fetch_flush(STDIN_FILENO, &t, &at) != 0)
+        end(0);        /* the server has gone */
+    assert(at == t.n); /* this end of the socket blocks */
     pthread_mutex_unlock(&self.writing);
     sl_text_fini(&t);
 }
@@ -245,8 +241,7 @@ static int serve(void)
             fprintf(stderr, "sluice-fetch: %s\n", st.msg);
             return 1;
         }
-        int n = sl_fetch_fill(&reader, STDIN_FILENO);
-        if (n == 0 || (n < 0 && errno != EINTR))
+        if (sl_fetch_fill(&reader, STDIN_FILENO) <= 0)
             return 0;
     }
 }
@@ -269,6 +264,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "sluice-fetch: %s\n", st.msg);
         return 1;
     }
-    fetch_queue_start(run, free_op);
+    fetch_queue_start(run, free_op, FETCH_MOST_WAITING);
     end(serve());
 }

@@ -25,7 +25,8 @@ static struct {
     group *groups;
     fetch_op *running[FETCH_OPS];
     int n_running, n_waiting;
-    void (*run)(fetch_op *op); /* these do not change */
+    int most_waiting; /* these do not change */
+    void (*run)(fetch_op *op);
     void (*done)(fetch_op *op);
 } self = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -141,8 +142,9 @@ static void *work(void *arg)
 
 /* ---- from outside ---- */
 
-void fetch_queue_start(void (*run)(fetch_op *op), void (*done)(fetch_op *op))
+void fetch_queue_start(void (*run)(fetch_op *op), void (*done)(fetch_op *op), int most_waiting)
 {
+    self.most_waiting = most_waiting;
     self.run = run;
     self.done = done;
 }
@@ -150,7 +152,7 @@ void fetch_queue_start(void (*run)(fetch_op *op), void (*done)(fetch_op *op))
 sl_code fetch_queue_add(fetch_op *op, sl_status *st)
 {
     pthread_mutex_lock(&self.lock);
-    bool room = self.n_waiting < FETCH_MOST_WAITING;
+    bool room = self.n_waiting < self.most_waiting;
     if (room) {
         group *g = need_group(op);
         op->next = NULL;

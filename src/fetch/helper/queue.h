@@ -13,8 +13,8 @@
 enum { FETCH_OPS = 16, FETCH_OPS_OF_ONE = 4, FETCH_MOST_WAITING = 100000 };
 
 /* Before the first request: `run` is called with each on its thread, then `done`, which frees it.
- */
-void fetch_queue_start(void (*run)(fetch_op *op), void (*done)(fetch_op *op));
+ * No more than `most_waiting` wait. */
+void fetch_queue_start(void (*run)(fetch_op *op), void (*done)(fetch_op *op), int most_waiting);
 /* Takes the request over. RESOURCE_EXHAUSTED: too many wait; it stays the caller's. */
 sl_code fetch_queue_add(fetch_op *op, sl_status *st);
 /* Tells the request with that number, if there is one, that it is not wanted any more. */

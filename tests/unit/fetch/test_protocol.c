@@ -269,6 +269,7 @@ static void a_signal_in_between_does_not_end_it(void **state)
     int fds[2];
     size_t at = 0;
     sl_text t = {0};
+    sl_fetch_reader r = {0};
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
     sl_fetch_write(&t, &(sl_fetch_msg){.kind = SL_FETCH_LIST});
     fail_call("send", 1, EINTR);
@@ -276,6 +277,11 @@ static void a_signal_in_between_does_not_end_it(void **state)
     assert_int_equal(calls_counted(), 2);
     fail_call(NULL, 0, 0);
     assert_int_equal(at, t.n);
+    fail_call("read", 1, EINTR);
+    assert_int_equal(sl_fetch_fill(&r, fds[1]), t.n);
+    assert_int_equal(calls_counted(), 2);
+    fail_call(NULL, 0, 0);
+    sl_fetch_reader_fini(&r);
     sl_text_fini(&t);
     close(fds[0]);
     close(fds[1]);

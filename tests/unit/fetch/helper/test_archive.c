@@ -1,6 +1,7 @@
 /* test_archive.c - base paths that are one archive, from a web server into a mirror */
 #include <archive.h>
 #include <archive_entry.h>
+#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -347,8 +348,11 @@ static void a_host_is_what_stands_before_path_query_and_fragment(void **state)
     assert_null(fetch_resolve("[", "/x"));
     fail_call("curl_url", 1, 0);
     assert_null(fetch_resolve("http://h/", "/x"));
-    fail_call("curl_url_get", 1, 7);
-    assert_null(fetch_resolve("http://h/", "/x"));
+    for (int nth = 1; nth <= 2; nth++) { /* the first one may be libcurl's own */
+        fail_call("curl_url_get", nth, CURLUE_OUT_OF_MEMORY);
+        assert_null(fetch_resolve("http://h/", "/x"));
+        assert_int_equal(calls_counted(), nth);
+    }
     fail_call(NULL, 0, 0);
 }
 

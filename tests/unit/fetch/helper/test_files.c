@@ -142,6 +142,19 @@ static void all_objects_come_with_their_directories(void **state)
         expect_file(listing.list[i].path, hello);
 }
 
+/* libcurl says that there may be other kinds one day. */
+static void news_that_tell_of_no_end_are_passed_over(void **state)
+{
+    (void)state;
+    web_start(whole);
+    add("f", N);
+    fail_call("curl_multi_info_read", 1, 0);
+    assert_int_equal(get(), SL_OK);
+    assert_true(calls_counted() > 1);
+    fail_call(NULL, 0, 0);
+    expect_file("f", hello);
+}
+
 static void nothing_to_fetch_is_nothing_to_ask(void **state)
 {
     (void)state;
@@ -707,6 +720,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(all_objects_come_with_their_directories),
+        T(news_that_tell_of_no_end_are_passed_over),
         T(nothing_to_fetch_is_nothing_to_ask),
         T(an_empty_object_is_an_empty_file),
         T(an_object_that_breaks_off_is_gone_on_with),

@@ -170,6 +170,26 @@ static void only_the_last_head_counts_and_an_answer_may_have_no_length(void **st
     }
 }
 
+static void with_trailers(web_request *r)
+{
+    static const char answer_[] = "HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                  "2\r\nab\r\n0\r\nContent-Length: -5\r\n"
+                                  "Content-Length: some\r\n\r\n";
+    web_put(r, answer_, sizeof answer_ - 1);
+}
+
+/* A length in the head libcurl checks itself. */
+static void lengths_behind_the_body_are_checked_too(void **state)
+{
+    (void)state;
+    web_stop();
+    web_start(with_trailers);
+    assert_int_equal(ask(100), SL_OK);
+    assert_true(reply.length == UINT64_MAX);
+    assert_int_equal(reply.body.n, 2);
+    fetch_reply_fini(&reply);
+}
+
 static void a_status_says_whether_to_ask_again_and_what_to_report(void **state)
 {
     (void)state;
@@ -503,6 +523,7 @@ int main(void)
         T(an_answer_is_taken_with_what_its_head_says),
         T(what_a_head_says_wrongly_is_not_taken),
         T(only_the_last_head_counts_and_an_answer_may_have_no_length),
+        T(lengths_behind_the_body_are_checked_too),
         T(a_status_says_whether_to_ask_again_and_what_to_report),
         T(an_answer_to_something_else_is_none),
         T(what_passes_is_tried_again),

@@ -18,6 +18,7 @@
 
 #include "base/mem.h"
 #include "fetch/helper/mirror.h"
+#include "fetch/helper/queue.h"
 #include "fetch/protocol.h"
 #include "support/web.h"
 
@@ -237,6 +238,39 @@ static void it_ends_when_what_it_says_is_not_heard(void **state)
     assert_int_equal(ended(), 0);
 }
 
+static void it_ends_when_it_cannot_say_anything(void **state)
+{
+    (void)state;
+    start(NULL);
+    set_up();
+    assert_int_equal(shutdown(mine, SHUT_RD), 0); /* what we say still comes */
+    tell(&(sl_fetch_msg){.kind = SL_FETCH_LIST, .id = 1, .url = SL_STR("x"), .dir = SL_STR("/x")});
+    assert_int_equal(ended(), 0);
+}
+
+static void says_nothing(web_request *r)
+{
+    char byte;
+    (void)!read(r->fd, &byte, 1); /* until the other side has gone */
+}
+
+static void more_requests_than_may_wait_are_refused(void **state)
+{
+    enum { MOST = FETCH_OPS_OF_ONE + FETCH_MOST_WAITING };
+    (void)state;
+    char url[100];
+    web_start(says_nothing);
+    start(NULL);
+    set_up();
+    snprintf(url, sizeof url, "%s/jwks", web_url());
+    for (uint64_t id = 1; id <= MOST + 1; id++)
+        tell(&(sl_fetch_msg){
+            .kind = SL_FETCH_READ, .id = id, .url = sl_str_of(url), .patience_s = 600});
+    expect_failed(MOST + 1, SL_RESOURCE_EXHAUSTED, "too many requests");
+    assert_int_equal(ended(), 0);
+    web_stop();
+}
+
 static void what_is_no_message_ends_it(void **state)
 {
     (void)state;
@@ -293,6 +327,8 @@ int main(void)
         T(documents_and_half_a_version_are_told),
         T(it_ends_when_the_server_has_gone_whatever_it_does),
         T(it_ends_when_what_it_says_is_not_heard),
+        T(it_ends_when_it_cannot_say_anything),
+        T(more_requests_than_may_wait_are_refused),
         T(what_is_no_message_ends_it),
         T(it_is_no_program_for_anybody_else),
 #ifdef SLUICE_FAULTS

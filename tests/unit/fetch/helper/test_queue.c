@@ -9,11 +9,17 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "base/counts.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "fetch/helper/queue.h"
 #include "support/calls.h"
+
+enum { MOST_WAITING = 100 }; /* more than any other test has */
 
 static sl_status st;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -156,16 +162,55 @@ static void what_finds_no_thread_starts_when_another_has_ended(void **state)
     until(&finished, 2);
 }
 
+static void more_than_may_wait_are_refused(void **state)
+{
+    (void)state;
+    fetch_op op = {.id = 7, .place.bucket = SL_STR("b")};
+    for (uint64_t i = 0; i < FETCH_OPS_OF_ONE + MOST_WAITING; i++)
+        add(i, SL_STR("b"));
+    assert_int_equal(fetch_queue_add(&op, &st), SL_RESOURCE_EXHAUSTED);
+    assert_string_equal(st.msg, "too many requests");
+    let(&open_b, true);
+    until(&finished, FETCH_OPS_OF_ONE + MOST_WAITING);
+    add(8, SL_STR("b"));
+    until(&finished, FETCH_OPS_OF_ONE + MOST_WAITING + 1);
+}
+
+static void leave(int number)
+{
+    sl_counts_write();
+    _exit(number);
+}
+
+/* Nobody would be left to start it later. */
+static void without_a_single_thread_the_program_ends(void **state)
+{
+    int status;
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGABRT, leave);
+        fail_call("pthread_create", 1, EAGAIN);
+        add(1, SL_STR("b"));
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), SIGABRT);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, setup)
     const struct CMUnitTest tests[] = {
+        T(without_a_single_thread_the_program_ends), /* before there is one */
         T(a_bucket_that_hangs_keeps_four_threads_and_no_other_bucket_waiting),
         T(all_together_are_bounded),
         T(one_buckets_requests_keep_their_order),
         T(what_runs_and_what_waits_can_be_cancelled),
         T(what_finds_no_thread_starts_when_another_has_ended),
+        T(more_than_may_wait_are_refused),
     };
-    fetch_queue_start(run, done);
+    fetch_queue_start(run, done, MOST_WAITING);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
