@@ -18,7 +18,6 @@ enum { SHARDS = 16, BUCKETS = 512, SWEEP = 8 };
 
 struct sl_counter {
     sl_counter *next;
-    uint64_t hash;
     uint64_t full_ns; /* when the bucket is full again */
     int in_flight;
     int shard;
@@ -73,7 +72,7 @@ int sl_rates_count(const sl_rates *r)
 static sl_counter **place(shard *s, uint64_t hash, sl_str key)
 {
     sl_counter **at = &s->buckets[hash / SHARDS % BUCKETS];
-    while (*at != NULL && ((*at)->hash != hash || !sl_str_eq((sl_str){(*at)->key, (*at)->n}, key)))
+    while (*at != NULL && !sl_str_eq((sl_str){(*at)->key, (*at)->n}, key))
         at = &(*at)->next;
     return at;
 }
@@ -119,7 +118,7 @@ static sl_counter *make(sl_rates *r, shard *s, uint64_t hash, sl_str key)
     if (c == NULL)
         return NULL;
     sl_counter **head = &s->buckets[hash / SHARDS % BUCKETS];
-    *c = (sl_counter){.next = *head, .hash = hash, .shard = (int)(hash % SHARDS), .n = key.n};
+    *c = (sl_counter){.next = *head, .shard = (int)(hash % SHARDS), .n = key.n};
     memcpy(c->key, key.p, key.n);
     *head = c;
     s->count++;

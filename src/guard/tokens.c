@@ -32,20 +32,22 @@ static void free_context(void *c)
 /* Fetched once: looking an algorithm up by name costs more than hashing with it. */
 static void prepare(void)
 {
-    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    pthread_key_create(&context_of_thread, free_context);
+    if (pthread_key_create(&context_of_thread, free_context) == 0)
+        sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 }
 
 bool sl_digest(sl_str bytes, unsigned char out[SL_DIGEST_SIZE])
 {
     pthread_once(&once, prepare);
+    if (sha256 == NULL)
+        return false;
     EVP_MD_CTX *c = pthread_getspecific(context_of_thread);
     if (c == NULL && (c = EVP_MD_CTX_new()) != NULL &&
         pthread_setspecific(context_of_thread, c) != 0) {
         EVP_MD_CTX_free(c);
         return false;
     }
-    return c != NULL && sha256 != NULL && EVP_DigestInit_ex2(c, sha256, NULL) == 1 &&
+    return c != NULL && EVP_DigestInit_ex2(c, sha256, NULL) == 1 &&
            EVP_DigestUpdate(c, bytes.p, bytes.n) == 1 && EVP_DigestFinal_ex(c, out, NULL) == 1;
 }
 

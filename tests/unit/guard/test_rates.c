@@ -112,7 +112,7 @@ a_stranger_with_many_names_neither_fills_the_memory_nor_frees_whom_we_hold_back(
     assert_false(enter(&rate, "greedy", S));
     for (int i = 0; i < 40000; i++) {
         snprintf(key, sizeof key, "k%d", i);
-        enter(&rate, key, S);
+        enter(&rate, key, S + (uint64_t)i % 7); /* in no order */
     }
     assert_in_range(sl_rates_count(rates), 1, 1600);
     assert_false(enter(&rate, "greedy", S)); /* its bucket is the emptiest: it went last */
