@@ -107,8 +107,7 @@ static sl_code load_numbers(const sl_bundle *b, const sl_bundle_entry *e, const 
     return rc;
 }
 
-/* crc of a length as the writer saw it: 4 bytes, or 8 where it does not fit. */
-static uint32_t crc_of_length(uint32_t crc, uint64_t n)
+uint32_t sl_bundle_crc_of_length(uint32_t crc, uint64_t n)
 {
     return sl_crc32c(crc, &n, n > UINT32_MAX ? 8 : 4);
 }
@@ -126,7 +125,7 @@ static const char *split_strings(const sl_place *p, const char *bytes, sl_str *t
             return "truncated length of a string";
         if (!sl_add_size(sum, n, &sum) || sum > p->size)
             return "strings go beyond their entry";
-        crc = crc_of_length(crc, n);
+        crc = sl_bundle_crc_of_length(crc, n);
         table[i].n = n;
     }
     if (end - at < 4 || (size_t)(end - at) - 4 != sum)

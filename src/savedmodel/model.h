@@ -77,8 +77,9 @@ sl_code sl_model_open_graph(const char *dir, const char *const *tags, int n_tags
 /* Reads saved_model.pbtxt into m->pb. NOT_FOUND; DATA_LOSS "Can't parse <dir>/saved_model.pbtxt as
  * text proto: <line>:<column>: <what>". */
 sl_code sl_model_read_text(sl_saved_model *m, sl_status *st);
-/* A SavedModel as text -> its wire form. INVALID_ARGUMENT "<line>:<column>: <what>". */
-sl_code sl_model_text_to_wire(sl_str text, sl_buffer **out, sl_status *st);
+/* A SavedModel as text -> its wire form, of at most that many bytes. INVALID_ARGUMENT
+ * "<line>:<column>: <what>". */
+sl_code sl_model_text_to_wire(sl_str text, size_t most, sl_buffer **out, sl_status *st);
 
 /* "Can't parse <dir>/saved_model.pb as binary proto: <what> at byte <n>"; `at` points into pb. Of
  * what was text: "Can't parse <dir>/saved_model.pbtxt as text proto: <what>". */

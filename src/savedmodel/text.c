@@ -18,14 +18,14 @@ static void free_wire(sl_buffer *b)
     sl_free(b);
 }
 
-sl_code sl_model_text_to_wire(sl_str text, sl_buffer **out, sl_status *st)
+sl_code sl_model_text_to_wire(sl_str text, size_t most, sl_buffer **out, sl_status *st)
 {
     static const ProtobufCMessageDescriptor *const known[] = {
         &tensorflow__asset_file_def__descriptor};
     sl_text wire = {0};
     sl_code rc = sl_textpb_parse(text, &tensorflow__saved_model__descriptor, known,
                                  SL_COUNTOF(known), &wire, st);
-    if (rc == SL_OK && wire.n > INT32_MAX)
+    if (rc == SL_OK && wire.n > most)
         rc = sl_fail(st, SL_INVALID_ARGUMENT, "it is larger than a message can be");
     if (rc == SL_OK) {
         *out = sl_buffer_try_wrap(wire.p, wire.n, free_wire, wire.p);
@@ -49,7 +49,7 @@ sl_code sl_model_read_text(sl_saved_model *m, sl_status *st)
     if (rc)
         return rc;
     m->is_text = true;
-    rc = sl_model_text_to_wire((sl_str){file->data, file->size}, &m->pb, &why);
+    rc = sl_model_text_to_wire((sl_str){file->data, file->size}, INT32_MAX, &m->pb, &why);
     sl_buffer_release(file);
     if (rc == SL_RESOURCE_EXHAUSTED)
         return sl_model_no_memory(m, st);

@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sl_buffer *pb;
     sl_saved_model *m;
     sl_status st = {0};
-    if (sl_model_text_to_wire((sl_str){(const char *)data, size}, &pb, &st)) {
+    if (sl_model_text_to_wire((sl_str){(const char *)data, size}, INT32_MAX, &pb, &st)) {
         if (st.msg[0] == '\0')
             abort();
         return 0;

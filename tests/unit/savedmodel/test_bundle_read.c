@@ -11,7 +11,7 @@
 
 #include "base/fault.h"
 
-#include "savedmodel/bundle.h"
+#include "savedmodel/bundle_inside.h"
 #include "savedmodel/savedmodel.h"
 #include "savedmodel/slices.h"
 #include "support/faults.h"
@@ -296,6 +296,15 @@ static void strings_are_joined_and_outlive_their_bundle(void **state)
     sl_tensor_release(&some);
 }
 
+static void a_length_counts_with_eight_bytes_where_four_do_not_hold_it(void **state)
+{
+    (void)state;
+    static const uint64_t lengths[] = {0, 5, UINT32_MAX, (uint64_t)UINT32_MAX + 1, UINT64_MAX};
+    for (size_t i = 0; i < SL_COUNTOF(lengths); i++)
+        assert_int_equal(sl_bundle_crc_of_length(7, lengths[i]),
+                         sl_crc32c(7, &lengths[i], i < 3 ? 4 : 8));
+}
+
 /* ---- loans ---- */
 
 static void a_large_tensor_is_lent_only_where_it_is_aligned(void **state)
@@ -470,6 +479,7 @@ int main(void)
         cmocka_unit_test(more_slices_than_any_writer_makes_are_refused),
         cmocka_unit_test(a_slice_of_another_wire_type_is_none),
         cmocka_unit_test(strings_are_joined_and_outlive_their_bundle),
+        cmocka_unit_test(a_length_counts_with_eight_bytes_where_four_do_not_hold_it),
         cmocka_unit_test(a_large_tensor_is_lent_only_where_it_is_aligned),
         cmocka_unit_test(a_small_shard_is_read_and_not_mapped),
         cmocka_unit_test(a_part_is_cut_out_of_a_whole),

@@ -587,6 +587,19 @@ static void memory_that_ends_is_an_error_of_a_text_as_well(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+static void a_text_may_make_a_message_of_a_certain_size_at_most(void **state)
+{
+    (void)state;
+    static const sl_str text = SL_STR("saved_model_schema_version: 1");
+    sl_buffer *wire = NULL;
+    sl_status st = {0};
+    assert_int_equal(sl_model_text_to_wire(text, 2, &wire, &st), SL_OK);
+    assert_int_equal(wire->size, 2);
+    sl_buffer_release(wire);
+    assert_int_equal(sl_model_text_to_wire(text, 1, &wire, &st), SL_INVALID_ARGUMENT);
+    assert_string_equal(st.msg, "it is larger than a message can be");
+}
+
 /* ---- folders ---- */
 
 static void what_lies_beside_the_model_is_counted_if_it_can_be(void **state)
@@ -688,6 +701,7 @@ int main(void)
         cmocka_unit_test(a_graph_alone_can_be_opened_where_there_is_one),
         cmocka_unit_test(a_fingerprint_that_is_none_is_left_out),
         cmocka_unit_test(what_lies_beside_the_model_is_counted_if_it_can_be),
+        cmocka_unit_test(a_text_may_make_a_message_of_a_certain_size_at_most),
         cmocka_unit_test(memory_that_ends_is_an_error_of_a_text_as_well),
         cmocka_unit_test(memory_that_ends_is_an_error_wherever_it_ends),
     };
