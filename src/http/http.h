@@ -260,7 +260,7 @@ typedef struct sl_http_options {
 typedef struct sl_http_server sl_http_server;
 
 /* Servers on the same loops that share limits.max_connections: a crowd at one port keeps nobody out
- * of another. Zeros to begin with; outlives its servers. */
+ * of another. Zeros to begin with; outlives its servers, which one thread makes and frees. */
 typedef struct sl_http_family {
     _Atomic(sl_http_server *) newest;
     atomic_int n_conns;

@@ -303,10 +303,12 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     sl_h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
     (void)flags, (void)arg;
     nghttp2_session_consume_connection(session, n);
-    if (s == NULL || s->replied || s->call.on_data == NULL)
+    if (s == NULL || s->replied) {
         nghttp2_session_consume_stream(session, id, n);
-    if (s == NULL || s->replied)
         return 0;
+    }
+    if (s->call.on_data == NULL)
+        nghttp2_session_consume_stream(session, id, n);
     s->moved_in += n;
     s->call.wire_bytes += n;
     if (s->call.on_data != NULL) {

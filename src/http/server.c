@@ -222,8 +222,7 @@ static bool crowded(sl_listener *l)
 static void join_family(sl_http_server *v)
 {
     v->elder = atomic_load(&v->family->newest);
-    while (!atomic_compare_exchange_weak(&v->family->newest, &v->elder, v))
-        ;
+    atomic_store(&v->family->newest, v); /* loops of the others may look at it already */
 }
 
 /* The loops do not run. */

@@ -105,8 +105,10 @@ void sl_loop_post(sl_loop *l, sl_post *p, void (*fn)(void *), void *arg)
     p->next = atomic_load_explicit(&l->posted, memory_order_relaxed);
     while (!atomic_compare_exchange_weak(&l->posted, &p->next, p))
         ;
-    if (atomic_load(&l->sleeps) && atomic_exchange(&l->sleeps, false))
+    if (atomic_load(&l->sleeps)) {
+        atomic_store(&l->sleeps, false); /* two at once ring twice, which is one wake-up */
         ring(l);
+    }
 }
 
 static void run_posted(sl_loop *l)

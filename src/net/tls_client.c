@@ -74,7 +74,7 @@ static sl_tls_fault learn(client *c, int rc)
     unsigned long queued = ERR_peek_last_error();
     long verify = SSL_get_verify_result(c->ssl);
     const char *text = ERR_reason_error_string(queued);
-    if (ERR_GET_REASON(queued) == SSL_R_CERTIFICATE_VERIFY_FAILED && verify != X509_V_OK) {
+    if (verify != X509_V_OK) { /* which ends the handshake: SSL_VERIFY_PEER */
         snprintf(c->reason, sizeof c->reason, "%s", X509_verify_cert_error_string(verify));
         c->fault = fault_of_certificate(verify);
     } else if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) {

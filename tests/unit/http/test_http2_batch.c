@@ -90,6 +90,39 @@ static void trailers_find_a_vector_behind_however_many_pieces(void **state)
     }
 }
 
+/* Frames that are no DATA fill a batch by themselves. */
+static void heads_and_trailers_that_fill_a_batch_go_on_in_the_next(void **state)
+{
+    fixture *f = *state;
+    f->own = answer_in_pieces;
+    client *c = h2_connect_wide(f, 1 << 24, 16384);
+    int ids[12];
+    for (size_t i = 0; i < SL_COUNTOF(ids); i++)
+        ids[i] = ask(c, 0, 0, 30000);
+    h2_send_at_once(c);
+    h2_turn(c);
+    for (size_t i = 0; i < SL_COUNTOF(ids); i++) {
+        is_whole(c, ids[i], 0);
+        assert_in_range(h2_reply(c, ids[i])->head.n, 30004, 31000);
+    }
+    h2_close(c);
+}
+
+/* The last DATA of a reply fills a turn, and its trailers are more than that. */
+static void trailers_may_be_more_than_a_turns_part(void **state)
+{
+    enum { FRAME = 16384, ALL = SL_TURN_SIZE };
+    fixture *f = *state;
+    f->own = answer_in_pieces;
+    client *c = h2_connect_wide(f, 1 << 24, FRAME);
+    int id = ask(c, ALL / FRAME, FRAME, 10);
+    h2_send_at_once(c);
+    h2_turn(c);
+    is_whole(c, id, ALL);
+    assert_int_equal(h2_reply(c, id)->trailers.n, 14);
+    h2_close(c);
+}
+
 /* ---- a turn has an end, though there is more ---- */
 
 static const char *flood; /* what the connection is still to read */
@@ -298,6 +331,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(trailers_find_room_behind_however_much_is_copied),
         T(trailers_find_a_vector_behind_however_many_pieces),
+        T(heads_and_trailers_that_fill_a_batch_go_on_in_the_next),
+        T(trailers_may_be_more_than_a_turns_part),
         T(who_sends_without_end_leaves_others_their_turn),
         T(who_takes_without_end_leaves_others_their_turn),
         T(a_reply_may_end_in_the_turn_that_sends_its_bytes),

@@ -357,6 +357,32 @@ static void a_handler_that_pauses_gets_no_more_than_a_window(void **state)
     h2_close(c);
 }
 
+static void hold_open(sl_http_call *call, void *arg)
+{
+    ((fixture *)arg)->held[0] = call;
+}
+
+static void who_has_left_gets_no_new_window(void **state)
+{
+    fixture *f = *state;
+    client *c = h2_connect(f);
+    f->peek = is_paused;
+    got = 0;
+    int id = h2_request_with(c, "POST", "/any", "0123456789", 10, true, NULL);
+    f->server->opts.on_call = hold_open;
+    h2_turn(c);
+    assert_int_equal(got, 10);
+    nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+    h2_turn(c);
+    assert_true(atomic_load(&f->held[0]->cancelled));
+    sl_http_pause(f->held[0], false);
+    sl_http_reply(f->held[0]);
+    f->peek = NULL;
+    f->server->opts.on_call = fx_call;
+    assert_int_equal(simple(c), 200);
+    h2_close(c);
+}
+
 static void an_answer_to_a_ping_that_was_not_sent_means_nothing(void **state)
 {
     fixture *f = *state;
@@ -485,6 +511,7 @@ int main(void)
         T(only_so_many_streams_are_kept),
         T(what_is_sent_to_who_has_left_is_dropped),
         T(a_handler_that_pauses_gets_no_more_than_a_window),
+        T(who_has_left_gets_no_new_window),
         T(an_answer_to_a_ping_that_was_not_sent_means_nothing),
         T(when_memory_stays_away_the_connection_ends_and_the_next_is_served),
     };

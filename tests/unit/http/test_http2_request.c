@@ -1,6 +1,8 @@
 /* test_http2_request.c - HTTP/2: what of a request gets to the handler, and what is refused */
 #include "unit/http/h2_client.h"
 
+#include <dlfcn.h>
+
 /* ---- heads ---- */
 
 static char seen[400]; /* "name=value;" of the last request's fields */
@@ -260,6 +262,51 @@ static void data_behind_an_early_answer_is_read_over(void **state)
     close(fd);
 }
 
+/* The library keeps to itself what comes for a stream that it has closed, or that we refused: this
+ * version does. */
+static nghttp2_on_data_chunk_recv_callback tell_data;
+static nghttp2_on_frame_recv_callback tell_frame;
+
+void nghttp2_session_callbacks_set_on_data_chunk_recv_callback(
+    nghttp2_session_callbacks *cb, nghttp2_on_data_chunk_recv_callback f)
+{
+    void (*real)(nghttp2_session_callbacks *, nghttp2_on_data_chunk_recv_callback);
+    *(void **)&real = dlsym(RTLD_NEXT, __func__);
+    real(cb, f);
+    tell_data = f;
+}
+
+void nghttp2_session_callbacks_set_on_frame_recv_callback(nghttp2_session_callbacks *cb,
+                                                          nghttp2_on_frame_recv_callback f)
+{
+    void (*real)(nghttp2_session_callbacks *, nghttp2_on_frame_recv_callback);
+    *(void **)&real = dlsym(RTLD_NEXT, __func__);
+    real(cb, f);
+    tell_frame = f;
+}
+
+static void what_comes_for_a_stream_that_nobody_knows_is_read_over(void **state)
+{
+    fixture *f = *state;
+    int fd = connect_client(f);
+    raw_begin(fd, 0);
+    turn(f);
+    sl_h2 *h = f->server->shards[0].conns->h2;
+    nghttp2_frame frame = {
+        .hd = {.stream_id = 99, .type = NGHTTP2_DATA, .flags = NGHTTP2_FLAG_END_STREAM}};
+    assert_int_equal(tell_data(h->session, 0, 99, (const uint8_t *)"abc", 3, h), 0);
+    assert_int_equal(tell_frame(h->session, &frame, h), 0);
+    frame.hd.type = NGHTTP2_HEADERS;
+    assert_int_equal(tell_frame(h->session, &frame, h), 0);
+    assert_int_equal(f->n_calls, 0);
+    raw_post(fd, 1, WHOLE);
+    turn(f);
+    receive(f, fd);
+    assert_false(f->eof);
+    assert_int_equal(f->n_calls, 1);
+    close(fd);
+}
+
 int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, fx_set_up, fx_tear_down)
@@ -274,6 +321,7 @@ int main(void)
         T(a_body_that_outgrows_its_small_buffer_is_whole_or_a_503),
         T(a_small_body_that_is_kept_is_not_written_over),
         T(data_behind_an_early_answer_is_read_over),
+        T(what_comes_for_a_stream_that_nobody_knows_is_read_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

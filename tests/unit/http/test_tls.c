@@ -243,6 +243,30 @@ static void the_first_step_is_made_where_there_is_time(void **state)
     unmake(s);
 }
 
+static void without_memory_to_send_it_away_it_is_made_here(void **state)
+{
+    (void)state;
+    secure *s = make_with_others(NULL);
+    int here = 0;
+    for (int nth = 1, hit = 1; hit; nth++) {
+        client c = dial(s);
+        SSL_do_handshake(c.ssl);
+        sl_fault_arm(SL_FAULT_ALLOC, nth);
+        turn(s->http);
+        hit = sl_fault_count(SL_FAULT_ALLOC) >= nth;
+        sl_fault_arm(SL_FAULT_ALLOC, 0);
+        bool away = n_taken > 0;
+        run_taken();
+        bool done = shake(&c);
+        assert_true(done || (hit && !away)); /* no memory for TLS: the connection has ended */
+        here += done && !away;
+        hang_up(&c);
+        assert_true(nth < 100);
+    }
+    assert_int_equal(here, 1);
+    unmake(s);
+}
+
 static void one_handshake(sl_http_limits *l)
 {
     l->max_handshakes = 1;
@@ -711,6 +735,7 @@ int main(void)
         T(requests_are_served_on_one_connection),
         T(of_many_handshakes_a_turn_has_one_step),
         cmocka_unit_test(the_first_step_is_made_where_there_is_time),
+        cmocka_unit_test(without_memory_to_send_it_away_it_is_made_here),
         cmocka_unit_test(who_resumes_stays),
         cmocka_unit_test(who_is_away_is_neither_cut_nor_closed),
         cmocka_unit_test(what_goes_wrong_there_is_told_here),
