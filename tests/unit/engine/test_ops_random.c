@@ -228,6 +228,20 @@ static void an_empty_filter_of_absurd_extents_gives_an_empty_volume_or_is_refuse
     op_call_fini(&f->c);
 }
 
+static void empty_operands_of_absurd_extents_do_not_broadcast(void **state)
+{
+    fixture *f = *state;
+    sl_text *w = &f->wires[f->n_wires++];
+    op_call_start(&f->c, "Einsum", 1);
+    sl_wire_put_bytes(w, 2, "...ijkl,...jm->...iklm", 22);
+    op_call_attr(&f->c, SL_STR("equation"), (sl_str){w->p, w->n});
+    op_call_zeros(&f->c, SL_DT_FLOAT, (int64_t[]){3, 1ll << 40, 0, 1ll << 40, 1ll << 40}, 5);
+    op_call_zeros(&f->c, SL_DT_FLOAT, (int64_t[]){2, 0, 1ll << 40}, 3);
+    assert_int_equal(op_call_run(&f->c, -1, &f->st), SL_INVALID_ARGUMENT);
+    assert_non_null(strstr(f->st.msg, "Invalid broadcasting dimensions: [3,"));
+    op_call_fini(&f->c);
+}
+
 static void a_short_list_in_a_tensor_in_a_string_is_memory_of_the_run(void **state)
 {
     fixture *f = *state;
@@ -254,6 +268,7 @@ int main(void)
         TEST(sets_without_elements_take_no_time),
         TEST(sizes_of_more_sets_than_fit_are_refused),
         TEST(an_empty_filter_of_absurd_extents_gives_an_empty_volume_or_is_refused),
+        TEST(empty_operands_of_absurd_extents_do_not_broadcast),
         TEST(a_short_list_in_a_tensor_in_a_string_is_memory_of_the_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,7 +213,7 @@ static sl_code expand(const labels *from, int n, labels *to, sl_status *st)
 static void product_shape(const sl_op_call *c, const labels in[2], const labels *out, int i,
                           sl_tensor *t)
 {
-    int64_t free = 1, inner = 1;
+    uint64_t free = 1, inner = 1; /* they wrap only where an operand is empty */
     bool free_last = true;
     *t = (sl_tensor){.rank = 0};
     for (int pass = 0; pass < 2; pass++)
@@ -224,15 +224,15 @@ static void product_shape(const sl_op_call *c, const labels in[2], const labels 
                 t->rank < SL_MAX_RANK)
                 t->dims[t->rank++] = c->in[i].dims[k];
             else if (pass == 1 && !digit && other) {
-                inner *= c->in[i].dims[k];
+                inner *= (uint64_t)c->in[i].dims[k];
                 free_last = false;
             } else if (pass == 1 && !digit) {
-                free *= c->in[i].dims[k];
+                free *= (uint64_t)c->in[i].dims[k];
                 free_last = true;
             }
         }
     for (int k = 0; k < 2 && t->rank < SL_MAX_RANK; k++)
-        t->dims[t->rank++] = (k == 1) == free_last ? free : inner;
+        t->dims[t->rank++] = (int64_t)((k == 1) == free_last ? free : inner);
 }
 
 static sl_code bad_broadcast(const sl_op_call *c, const labels in[2], const labels *out,
