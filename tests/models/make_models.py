@@ -358,6 +358,27 @@ def loops(path):
         save_v1(path, s, signatures)
 
 
+@model
+@frames
+def conditionals(path):
+    """Switch and Merge whose predicate is computed: several results, in each other, in a loop, with an assertion."""
+    with v1.Graph().as_default(), v1.Session() as s:
+        x = v1.placeholder(tf.float32, [None, 3], name="x")
+        large = tf.reduce_sum(x) > 10.0
+        a, b = v1.cond(large, lambda: (x * 2.0, tf.shape(x)), lambda: (x - 1.0, tf.constant([7, 7])))
+        nested = v1.cond(large, lambda: v1.cond(tf.reduce_max(x) > 8.0, lambda: x + 100.0, lambda: x + 200.0),
+                         lambda: v1.cond(tf.reduce_min(x) < 0.0, lambda: x + 300.0, lambda: tf.constant(5.0)))
+        mapped = v1.map_fn(lambda r: v1.cond(
+            tf.reduce_sum(r) > 6.0, lambda: r / tf.reduce_sum(r),
+            lambda: v1.while_loop(lambda t: tf.reduce_sum(t) < 6.0, lambda t: (t + 1.0,), (r,))), x)
+        with tf.control_dependencies([v1.Assert(tf.reduce_all(x < 50.0), ["too large", x])]):
+            checked = tf.identity(x)
+        save_v1(path, s, {"results": signature({"x": x}, {"a": a, "b": b}, "predict"),
+                          "nested": signature({"x": x}, {"y": nested}, "predict"),
+                          "mapped": signature({"x": x}, {"y": mapped}, "predict"),
+                          "checked": signature({"x": x}, {"y": checked}, "predict")})
+
+
 # ---- TF2 ----
 
 

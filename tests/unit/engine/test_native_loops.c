@@ -469,6 +469,59 @@ static void a_computed_conditional_takes_one_side(void **state)
     unload(&m);
 }
 
+static void with_rows(model *m, const char *key, const float *x, int rows, sl_tensor *out)
+{
+    sl_tensor in = floats(x, 2, DIMS(rows, 3));
+    run(m, key, &in, 1, out);
+}
+
+static void conditionals_stand_in_each_other_and_in_loops(void **state)
+{
+    (void)state;
+    model m;
+    sl_tensor out[2];
+    float x[] = {1, 2, 3, 4, 5, 9}, low[] = {-5, 1, 2}, mixed[] = {4, 4, 4, 0, 0, 1};
+    load(&m, "conditionals");
+    with_rows(&m, "results", x, 2, out);
+    assert_floats(&out[0], (float[]){2, 4, 6, 8, 10, 18}, 6);
+    assert_int_equal(((const int32_t *)out[1].data)[1], 3);
+    release(out, 2);
+    with_rows(&m, "results", x, 1, out);
+    assert_floats(&out[0], (float[]){0, 1, 2}, 3);
+    assert_int_equal(((const int32_t *)out[1].data)[1], 7);
+    release(out, 2);
+    with_rows(&m, "nested", x, 2, out);
+    assert_floats(&out[0], (float[]){101, 102, 103, 104, 105, 109}, 6);
+    release(out, 1);
+    with_rows(&m, "nested", x, 1, out);
+    assert_floats(&out[0], (float[]){5}, 1);
+    release(out, 1);
+    with_rows(&m, "nested", low, 1, out);
+    assert_floats(&out[0], (float[]){295, 301, 302}, 3);
+    release(out, 1);
+    with_rows(&m, "mapped", mixed, 2, out);
+    assert_floats(&out[0], (float[]){1 / 3.0f, 1 / 3.0f, 1 / 3.0f, 2, 2, 3}, 6);
+    release(out, 1);
+    unload(&m);
+}
+
+static void an_assertion_guards(void **state)
+{
+    (void)state;
+    model m;
+    sl_tensor out, in = floats((float[]){1, 2, 60}, 2, DIMS(1, 3));
+    load(&m, "conditionals");
+    with_rows(&m, "checked", (float[]){1, 2, 3}, 1, &out);
+    assert_floats(&out, (float[]){1, 2, 3}, 3);
+    release(&out, 1);
+    assert_int_equal(run_all(&m, "checked", &in, 1, &out), SL_INVALID_ARGUMENT);
+    assert_string_equal(
+        m.st.msg,
+        "assertion failed: [too large] [[1 2 60]]\n\t [[{{node Assert/AssertGuard/Assert}}]]");
+    release(&in, 1);
+    unload(&m);
+}
+
 /* Each result is computed by itself. */
 static void a_conditional_with_several_results_draws_nothing(void **state)
 {
@@ -502,6 +555,8 @@ int main(void)
         cmocka_unit_test(what_stays_the_same_comes_in),
         cmocka_unit_test(a_body_may_use_what_the_condition_computed),
         cmocka_unit_test(a_computed_conditional_takes_one_side),
+        cmocka_unit_test(conditionals_stand_in_each_other_and_in_loops),
+        cmocka_unit_test(an_assertion_guards),
         cmocka_unit_test(a_conditional_with_several_results_draws_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
