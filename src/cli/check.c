@@ -147,6 +147,8 @@ static int check_ports(const sl_flags *f)
         wrong += check_port("port", f->port);
     if (f->rest_api_port > 0 && !f->rest_address[0])
         wrong += check_port("rest_api_port", f->rest_api_port);
+    if (f->health_port > 0)
+        wrong += check_port("health_port", f->health_port);
     return wrong;
 }
 

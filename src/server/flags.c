@@ -229,6 +229,14 @@ static sl_code check_transport(sl_flags *f, sl_status *st)
         return sl_fail(st, SL_INVALID_ARGUMENT, "%s=%d is no port: 0 to 65535",
                        f->port < 0 || f->port > 65535 ? "port" : "rest_api_port",
                        f->port < 0 || f->port > 65535 ? f->port : f->rest_api_port);
+    if (f->health_port < 0 || f->health_port > 65535)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "health_port=%d is no port: 0 to 65535",
+                       f->health_port);
+    if (f->health_port != 0 && (f->health_port == f->port || f->health_port == f->rest_api_port))
+        return sl_fail(st, SL_INVALID_ARGUMENT,
+                       "health_port=%d is the port of %s: probes are answered there, too; leave "
+                       "health_port out, or choose another",
+                       f->health_port, f->health_port == f->port ? "gRPC" : "REST");
     if (f->use_alts_credentials && f->ssl_config_file[0])
         return sl_fail(
             st, SL_INVALID_ARGUMENT,

@@ -76,6 +76,7 @@ typedef struct sl_flags {
     const char *auth_config_file; /* "": everybody may all but administer */
     bool allow_remote_admin;
 
+    int32_t health_port;       /* probes alone, from the first moment; 0: none */
     const char *admin_address; /* loopback or unix socket; "": none */
 
     /* ---- what to serve ---- */

@@ -148,6 +148,10 @@ const sl_flag sl_flag_table[] = {
         "TensorFlow "
         "Serving does",
         OURS),
+    ROW(INT32, health_port, TRANSPORT, "0",
+        "TCP port of /healthz, /readyz, /startupz and /metrics alone, plain HTTP, open from the first moment "
+        "(`tensorflow_model_server` opens its other ports when the models are loaded). 0: none",
+        OURS),
     ROW(STRING, admin_address, TRANSPORT, "",
         "where the admin interface listens: unix:/path, a loopback address (127.0.0.1:9000, "
         "[::1]:9000), or with identities in --auth_config_file any address; http:// or https:// in "

@@ -389,6 +389,8 @@ sl_code sl_parts_make(sl_server *s, sl_status *st)
     }
     if (rc == SL_OK)
         rc = sl_ports_open_admin(s, st);
+    if (rc == SL_OK)
+        rc = sl_ports_open_health(s, st);
     if (rc == SL_OK && !s->flags->as_original)
         rc = sl_ports_open(s, st);
     if (rc == SL_OK)

@@ -80,6 +80,7 @@ void sl_parts_unmake(sl_server *s);
  */
 sl_code sl_ports_open(sl_server *s, sl_status *st);
 sl_code sl_ports_open_admin(sl_server *s, sl_status *st);
+sl_code sl_ports_open_health(sl_server *s, sl_status *st); /* likewise */
 /* The lines that scripts wait for. */
 void sl_ports_say_ready(const sl_server *s);
 

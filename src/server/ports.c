@@ -199,6 +199,46 @@ sl_code sl_ports_open_admin(sl_server *s, sl_status *st)
     return start_loops(s, st);
 }
 
+/* ---- probes on a port of their own ---- */
+
+static void on_health_call(sl_http_call *call, void *arg)
+{
+    sl_server *s = (sl_server *)((char *)arg - offsetof(sl_server, api));
+    if (sl_rest_probe(&s->rest, call))
+        return;
+    call->status = 404;
+    call->content_type = "text/plain";
+    sl_chain_puts(&call->reply, "/healthz, /readyz, /startupz and /metrics are here\n");
+    sl_http_reply(call);
+}
+
+/* Plain HTTP: who asks is the kubelet or a load balancer, and what is said is no secret. */
+sl_code sl_ports_open_health(sl_server *s, sl_status *st)
+{
+    enum { MOST_BODY = 4096 };
+    char address[32];
+    sl_http_options o;
+    int port = 0;
+    if (s->flags->health_port == 0)
+        return SL_OK;
+    http_options(s, false, &o);
+    o.on_call = on_health_call;
+    o.on_head = NULL;
+    o.elsewhere = NULL;
+    o.limits.max_body = o.limits.max_decoded = MOST_BODY;
+    snprintf(address, sizeof address, "[::]:%d", s->flags->health_port);
+    sl_code rc = sl_http_listen(s->loops, 1, address, &o, &s->http[s->n_http], &port, st);
+    if (rc) {
+        snprintf(address, sizeof address, "0.0.0.0:%d", s->flags->health_port);
+        rc = sl_http_listen(s->loops, 1, address, &o, &s->http[s->n_http], &port, st);
+    }
+    if (rc)
+        return rc;
+    s->n_http++;
+    sl_log(SL_INFO, "Exporting health probes at:%s", address);
+    return start_loops(s, st);
+}
+
 /* All interfaces: IPv6's wildcard takes both; where there is no IPv6, IPv4's. */
 static sl_code listen_on_port(sl_server *s, bool for_grpc, int port, sl_status *st)
 {

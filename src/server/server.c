@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "server/heap.h"
+#include "server/notify.h"
 #include "server/parts.h"
 
 /* ---- the first configuration ---- */
@@ -46,6 +47,7 @@ static void *wait_for_models(void *arg)
     }
     atomic_store(&s->rest.started, true);
     sl_ports_say_ready(s);
+    sl_notify("READY=1\nSTATUS=Serving");
     return NULL;
 }
 
@@ -132,6 +134,7 @@ static int run(sl_server *s, const sigset_t *signals)
     }
     sig = wait_for_the_end(s, signals);
     sl_log(SL_INFO, "signal %d: draining", sig);
+    sl_notify("STOPPING=1\nSTATUS=Draining");
     if (!atomic_load(&s->rest.started) && !atomic_load(&s->listening_failed) &&
         !(s->flags->strict_startup && s->start_code)) {
         /* Models are still loading: there is no request to finish and a load cannot be hurried. */
@@ -174,6 +177,8 @@ int sl_serve(sl_flags *flags)
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
     sl_log_prepare(&log);
+    sl_notify_open();
+    sl_notify("STATUS=Loading models");
     sl_code rc = sl_parts_make_alone(&s, &st);
     if (rc == SL_OK)
         rc = sl_log_start(&log, &st);
@@ -181,6 +186,7 @@ int sl_serve(sl_flags *flags)
         rc = sl_parts_make(&s, &st);
     int status = rc ? sl_flags_refuse(flags, &st) : run(&s, &signals);
     sl_parts_unmake(&s);
+    sl_notify_close();
     sl_log_stop();
     return status;
 }

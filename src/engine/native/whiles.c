@@ -141,7 +141,7 @@ static sl_code meet_inputs(finder *f, const sl_node *n, int from, int where)
 static sl_code do_exit(finder *f, const sl_node *n, int where)
 {
     const sl_node *split, *merge, *enter, *next;
-    int loop;
+    int loop = -1;
     if (!exit_of(f->g, n, &split, &merge) || !loop_inputs(f->g, merge, &enter, &next))
         return wrong(f, n,
                      "does not come from a Switch that a LoopCond opens, behind a Merge of an "
