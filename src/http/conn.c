@@ -202,7 +202,7 @@ static void settle_head(sl_conn *c)
     sl_conn_return_exchange(c);
     if (!c->shard->draining)
         sl_conn_set_due(c, from_now(c, l->idle_timeout_ns));
-    else if (c->fresh) /* a request follows the handshake closely: it is waited for */
+    else if (c->fresh) /* a first request follows closely: it is waited for */
         sl_conn_set_due(c, from_now(c, FRESH_NS));
     else
         c->state = SL_CONN_DEAD;
@@ -463,6 +463,7 @@ void sl_conn_refuse(sl_conn *c, int status, const char *message)
 void sl_conn_begin(sl_conn *c)
 {
     bool tls = sl_conn_options(c)->tls != NULL;
+    c->fresh = !tls;
     c->state = tls ? SL_CONN_HANDSHAKE : SL_CONN_HEAD;
     sl_conn_set_due(c, from_now(c, tls ? sl_conn_limits(c)->handshake_timeout_ns
                                        : sl_conn_limits(c)->idle_timeout_ns));

@@ -140,6 +140,7 @@ struct sl_shard {
     sl_ring debtors;       /* the one that has not moved for longest first */
     uint64_t tell_ns;      /* when the next line about a client may be logged */
     unsigned untold;
+    bool leaving; /* sl_http_leave: a drain will follow */
     bool draining;
     sl_conn *to_drain; /* the next one to be told of it */
     /* A turn of a connection has scratch and batch for itself, and handlers are called in it. */
@@ -150,7 +151,7 @@ struct sl_shard {
     uint64_t date_until_ns;
     char date[40]; /* "Date: ...\r\n" */
     size_t date_n;
-    sl_post start, drain;
+    sl_post start, leave, drain;
     sl_status failure;
     atomic_int n_conns;      /* also counts those on their way here */
     _Atomic int64_t n_calls; /* only this loop writes */

@@ -212,6 +212,7 @@ typedef struct sl_http_work {
 typedef struct sl_http_options {
     sl_http_limits limits;
     sl_http_h2_options h2; /* all zeros: the defaults, but any number of PINGs */
+    bool share_port;       /* TCP: with other processes of this user that do so */
     unsigned unix_mode;    /* permissions of a unix socket's file, 0600; 0: as the umask says */
     /* Called on the loop for every complete request. Must lead to one sl_http_reply(). */
     void (*on_call)(sl_http_call *call, void *arg);
@@ -277,8 +278,14 @@ sl_code sl_http_listen(struct sl_loop *const *loops, int n_loops, const char *ad
                        const sl_http_options *opts, sl_http_server **out, int *port, sl_status *st);
 
 /*
- * Graceful end, any thread: listening stops, idle connections close, each other one gets
- * "Connection: close" with its reply. HTTP/2 connections get GOAWAY in two steps, so that no
+ * The end is near, any thread: connections are still accepted, idle ones stay, but replies of
+ * HTTP/1 say "Connection: close"; a port that is shared is left to the other process, if there is
+ * one. Before sl_http_drain.
+ */
+void sl_http_leave(sl_http_server *s);
+/*
+ * Graceful end, any thread: listening stops, idle connections close (those that had no request yet,
+ * a second later), each other one gets "Connection: close" with its reply. HTTP/2 connections get GOAWAY in two steps, so that no
  * request on its way is lost. `done(arg)` is called once, on a loop, when the last connection is
  * gone.
  */

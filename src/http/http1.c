@@ -96,7 +96,7 @@ static void let_body_go(sl_exchange *x)
 static void send_reply(sl_conn *c)
 {
     sl_exchange *x = c->x;
-    c->last |= !x->head.keep_alive || x->call.close || c->shard->draining;
+    c->last |= !x->head.keep_alive || x->call.close || c->shard->leaving || c->shard->draining;
     c->unread |= c->last && x->raw < x->end;
     c->state = SL_CONN_SEND;
     if (!sl_reply_write(c)) {

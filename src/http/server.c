@@ -296,6 +296,7 @@ sl_code sl_http_listen(struct sl_loop *const *loops, int n_loops, const char *ad
     assert(n_loops > 0 && n_loops <= MAX_LOOPS);
     sl_code rc = sl_address_parse(address, &a, st);
     a.mode = opts->unix_mode;
+    a.share = opts->share_port;
     if (rc != SL_OK || (rc = sl_listen_sockets(&a, n_loops, fds, st)) != SL_OK)
         return rc;
     bool shared = a.any.sa_family == AF_UNIX && n_loops > 1;
@@ -337,6 +338,22 @@ void sl_shard_left(sl_shard *s)
     atomic_fetch_sub(&s->server->n_conns, 1);
     atomic_fetch_sub(&s->server->family->n_conns, 1);
     check_drained(s->server);
+}
+
+static void leave_here(void *arg)
+{
+    sl_shard *s = arg;
+    const sl_http_server *v = s->server;
+    s->leaving = true;
+    if (s == v->shards && v->address.share && v->address.any.sa_family != AF_UNIX &&
+        s->listener.fd >= 0)
+        sl_listener_point_away(&s->listener, v->n_shards);
+}
+
+void sl_http_leave(sl_http_server *v)
+{
+    for (int i = 0; i < v->n_shards; i++)
+        sl_loop_post(v->shards[i].loop, &v->shards[i].leave, leave_here, &v->shards[i]);
 }
 
 static void drain_here(void *arg)

@@ -4,12 +4,14 @@
  * SO_REUSEPORT alone would let a second server bind the same port without a word, and half of the
  * requests would go to it. So the first socket binds without it, which fails if there is anybody,
  * and gets the option only then; the kernel asks both sides of a conflict, so the next sockets may
- * join.
+ * join. An address that is shared on purpose binds with it from the start: it joins whoever is
+ * there, of the same user.
  */
 #include "net/listener.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -181,13 +183,28 @@ static int bind_tcp(sl_address *a, bool first)
     int fd = new_socket(a);
     if (fd < 0)
         return -1;
-    if (!first)
+    if (!first || a->share)
         set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (bind(fd, &a->any, a->len) != 0 || (first && !learn_port(a, fd)))
         return give_up(fd);
-    if (first)
-        set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    return listen(fd, BACKLOG) == 0 ? fd : give_up(fd);
+    set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (listen(fd, BACKLOG) != 0)
+        return give_up(fd);
+#ifdef SO_DETACH_REUSEPORT_BPF
+    if (first && a->share) /* what an earlier process left when it pointed away */
+        set(fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, 0);
+#endif
+    return fd;
+}
+
+/* The kernel numbers the sockets of a port in the order in which they came: ours are before those
+ * of a process that joined us. A number that is nobody's leaves the choice to the kernel. */
+void sl_listener_point_away(const sl_listener *l, int n)
+{
+    struct sock_filter number = BPF_STMT(BPF_RET | BPF_K, (unsigned)n);
+    struct sock_fprog program = {.len = 1, .filter = &number};
+    if (setsockopt(l->fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) != 0)
+        sl_log(SL_WARNING, "new connections still come here: %s", strerror(errno));
 }
 
 static int bind_unix(const sl_address *a)

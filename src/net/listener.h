@@ -26,6 +26,7 @@ typedef struct sl_address {
     };
     socklen_t len;
     int port;      /* 0: any free one, or not a TCP address */
+    bool share;    /* TCP: with other processes of this user that share it. Set it before, too */
     unsigned mode; /* of a unix socket's file; 0: as the umask says. Set it before listening */
     char text[128];
 } sl_address;
@@ -37,7 +38,8 @@ sl_code sl_address_parse(const char *text, sl_address *out, sl_status *st);
 size_t sl_address_text(const struct sockaddr_storage *a, char *buf, size_t size);
 
 /* Binds and listens: n sockets, nonblocking. Fails if anybody listens there already, another
- * process with SO_REUSEPORT too. UNAVAILABLE, naming address and reason. Sets a->port. */
+ * process with SO_REUSEPORT too, unless a->share is set. UNAVAILABLE, naming address and reason.
+ * Sets a->port. */
 sl_code sl_listen_sockets(sl_address *a, int n, int *fds, sl_status *st);
 
 typedef struct sl_listener {
@@ -54,6 +56,9 @@ typedef struct sl_listener {
 } sl_listener;
 
 sl_code sl_listener_start(sl_listener *l, sl_loop *loop, sl_status *st);
+/* Any of n sockets of an address: connections that begin from now on go to the process that joined
+ * it, if there is one; those that have begun still come here. TCP, open. */
+void sl_listener_point_away(const sl_listener *l, int n);
 /* Accepts what already waits (those clients believe they are connected), then closes. Nothing if it
  * is stopped already. */
 void sl_listener_stop(sl_listener *l);

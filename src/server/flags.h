@@ -36,7 +36,7 @@ typedef enum sl_engine_choice {
     SL_ENGINE_TENSORFLOW
 } sl_engine_choice;
 
-enum { SL_FLAGS_MAX = 128 }; /* at least as many as there are rows in the table */
+enum { SL_FLAGS_MAX = 160 }; /* at least as many as there are rows in the table */
 
 typedef struct sl_flags {
     /* ---- how we were called ---- */
@@ -168,6 +168,8 @@ typedef struct sl_flags {
     int access_log;            /* sl_access_mode */
     unsigned access_log_every; /* --access_log=sampled:N */
     int64_t drain_timeout_s;
+    int32_t drain_grace_ms;
+    bool reuse_port;          /* join a process that listens there, once the models are there */
     int sandbox;              /* sl_sandbox_mode */
     const char *sandbox_root; /* comma list; strict */
     const char *run_as;       /* "user[:group]"; "": stay */
@@ -190,6 +192,12 @@ sl_code sl_flags_check(sl_flags *f, sl_status *st);
 
 /* Was this flag on the command line? `name` must be one of the table. */
 bool sl_flags_given(const sl_flags *f, const char *name);
+
+/* Does it listen only when the models are there? */
+static inline bool sl_flags_listen_late(const sl_flags *f)
+{
+    return f->as_original || f->reuse_port;
+}
 
 /* Logs one line for each flag that was given and does nothing, saying why. */
 void sl_flags_tell_no_effect(const sl_flags *f);

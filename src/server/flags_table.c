@@ -408,6 +408,14 @@ const sl_flag sl_flag_table[] = {
      .parse = parse_access_log},
     ROW(INT64, drain_timeout_s, OPERATION, "30",
         "seconds that requests in flight are given when the server is asked to end", OURS),
+    ROW(INT32, drain_grace_ms, OPERATION, "0",
+        "milliseconds before that in which the server is not ready but serves on, so that proxies "
+        "and clients go elsewhere first",
+        OURS, .shown = "0; 1000 with --reuse_port"),
+    ROW(BOOL, reuse_port, OPERATION, "false",
+        "share the TCP ports with a server of the same user that runs already, from when the "
+        "models are loaded: to change the program or its flags without a gap",
+        OURS),
     ROW(CHOICE, sandbox, OPERATION, "default",
         "what the server gives up once it has started. default: programs, connections of its own, "
         "writing "

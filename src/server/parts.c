@@ -391,11 +391,11 @@ sl_code sl_parts_make(sl_server *s, sl_status *st)
         rc = sl_ports_open_admin(s, st);
     if (rc == SL_OK)
         rc = sl_ports_open_health(s, st);
-    if (rc == SL_OK && !s->flags->as_original)
+    if (rc == SL_OK && !sl_flags_listen_late(s->flags))
         rc = sl_ports_open(s, st);
     if (rc == SL_OK)
         rc = make_reload(s, st);
-    if (rc == SL_OK && !s->flags->as_original)
+    if (rc == SL_OK && !sl_flags_listen_late(s->flags))
         rc = sl_sandbox_finish(&s->sandbox, st);
     return rc;
 }

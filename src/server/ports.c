@@ -57,6 +57,7 @@ static void http_options(sl_server *s, bool for_grpc, sl_http_options *o)
                            .is_proxy = sl_api_is_proxy,
                            .elsewhere = elsewhere,
                            .arg = &s->api};
+    o->share_port = f->reuse_port;
     o->listener = for_grpc ? SL_ON_GRPC : SL_ON_REST;
     sl_http_limits_default(&o->limits);
     o->limits.max_head = (size_t)f->max_head_bytes;
@@ -185,6 +186,7 @@ sl_code sl_ports_open_admin(sl_server *s, sl_status *st)
     o.is_proxy = NULL;
     o.elsewhere = NULL;
     o.listener = SL_ON_ADMIN;
+    o.share_port = false; /* who asks means this process */
     o.family = NULL;
     o.arg = &s->admin;
     o.limits.max_body = o.limits.max_decoded = MOST_BYTES;
@@ -223,6 +225,7 @@ sl_code sl_ports_open_health(sl_server *s, sl_status *st)
         return SL_OK;
     http_options(s, false, &o);
     o.on_call = on_health_call;
+    o.share_port = false; /* as with the admin interface */
     o.on_head = NULL;
     o.elsewhere = NULL;
     o.limits.max_body = o.limits.max_decoded = MOST_BODY;

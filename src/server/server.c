@@ -36,8 +36,9 @@ static void *wait_for_models(void *arg)
         kill(getpid(), SIGTERM);
         return NULL;
     }
-    if (s->flags->as_original) {
+    if (sl_flags_listen_late(s->flags)) {
         sl_status st;
+        atomic_store(&s->rest.started, true); /* the first who connects is answered */
         if (sl_ports_open(s, &st) || sl_sandbox_finish(&s->sandbox, &st)) {
             sl_log(SL_ERROR, "%s", st.msg);
             atomic_store(&s->listening_failed, true);
@@ -58,12 +59,28 @@ static void drained(void *arg)
     sem_post(arg);
 }
 
+/* Others find out that this server is about to end, or a second signal comes. */
+static void leave(sl_server *s, const sigset_t *signals)
+{
+    int ms = s->flags->drain_grace_ms;
+    if (s->flags->reuse_port && !sl_flags_given(s->flags, "drain_grace_ms"))
+        ms = 1000; /* handshakes that have begun here end here */
+    if (ms == 0)
+        return;
+    const struct timespec grace = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    for (int i = 0; i < s->n_http; i++)
+        sl_http_leave(s->http[i]);
+    while (sigtimedwait(signals, NULL, &grace) < 0 && errno == EINTR)
+        ;
+}
+
 /* Waits for the semaphore, a second signal, or the deadline. */
 static void drain(sl_server *s, const sigset_t *signals)
 {
     sem_t done;
     sem_init(&done, 0, 0);
     atomic_store(&s->rest.draining, true);
+    leave(s, signals);
     for (int i = 0; i < s->n_http; i++)
         sl_http_drain(s->http[i], drained, &done);
     uint64_t end = sl_now_ns() + (uint64_t)s->flags->drain_timeout_s * 1000000000u;

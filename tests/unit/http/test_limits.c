@@ -842,6 +842,53 @@ static void drain_closes_idle_connections_and_lets_the_others_finish(void **stat
     close(partial);
 }
 
+/* A client that has connected may have sent its request before it can know that we end. */
+static void a_drain_waits_a_moment_for_first_requests(void **state)
+{
+    fixture *f = *state;
+    int early = connect_client(f), mute = connect_client(f);
+    sl_http_drain(f->server, fx_drained, f);
+    turn(f);
+    int late = connect_client(f); /* as from the backlog */
+    assert_int_equal(connections(f), 3);
+    for (int i = 0; i < 2; i++) {
+        int fd = i ? late : early;
+        assert_non_null(strstr(exchange_text(f, fd, GET), "\r\nConnection: close\r\n"));
+        assert_true(f->eof);
+        close(fd);
+    }
+    assert_false(f->drained);
+    pass_time(f, 2 * SECOND);
+    assert_true(f->drained);
+    receive(f, mute);
+    assert_true(f->eof);
+    close(mute);
+}
+
+static void who_leaves_serves_on_but_keeps_no_connection(void **state)
+{
+    fixture *f = *state;
+    int idle = connect_client(f), busy = connect_client(f);
+    exchange_text(f, idle, GET);
+    send_text(f, busy, "GET /hold HTTP/1.1\r\n\r\n");
+    sl_http_leave(f->server);
+    turn(f);
+    int late = connect_client(f);
+    assert_non_null(strstr(exchange_text(f, late, GET), "\r\nConnection: close\r\n"));
+    assert_true(f->eof);
+    pass_time(f, 5 * SECOND);
+    sl_http_reply(f->held[0]);
+    turn(f);
+    assert_non_null(strstr(receive(f, busy), "\r\nConnection: close\r\n"));
+    assert_int_equal(connections(f), 1);
+    assert_non_null(strstr(exchange_text(f, idle, GET), "\r\nConnection: close\r\n"));
+    assert_int_equal(connections(f), 0);
+    close(idle), close(busy), close(late);
+    sl_http_drain(f->server, fx_drained, f);
+    turn(f);
+    assert_true(f->drained);
+}
+
 static void count_up(void *arg)
 {
     ++*(int *)arg;
@@ -856,7 +903,7 @@ static void a_drain_is_done_once_whoever_comes_later(void **state)
     turn(f);
     assert_int_equal(done, 1);
     int fd = connect_client(f);
-    turn(f);
+    pass_time(f, 2 * SECOND);
     receive(f, fd);
     assert_true(f->eof);
     assert_int_equal(connections(f), 0);
@@ -993,6 +1040,8 @@ int main(void)
         cmocka_unit_test(a_budget_is_never_exceeded),
         T(ten_thousand_idle_connections_cost_less_than_4_kb_each),
         T(drain_closes_idle_connections_and_lets_the_others_finish),
+        T(a_drain_waits_a_moment_for_first_requests),
+        T(who_leaves_serves_on_but_keeps_no_connection),
         T(a_drain_is_done_once_whoever_comes_later),
         T(drain_without_connections_is_done_at_once),
         T(a_request_already_sent_is_answered_in_a_drain),

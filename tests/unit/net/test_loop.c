@@ -756,6 +756,74 @@ static void a_connection_is_accepted(void **state)
     assert_int_equal(access(path + 5, F_OK), -1);
 }
 
+static void share_door(sl_loop *l, door *d, int port, sl_address *a)
+{
+    char text[64];
+    sl_status st;
+    *d = (door){.listener.accepted = let_in};
+    snprintf(text, sizeof text, "127.0.0.1:%d", port);
+    assert_int_equal(sl_address_parse(text, a, &st), SL_OK);
+    a->share = true;
+    assert_int_equal(sl_listen_sockets(a, 1, &d->listener.fd, &st), SL_OK);
+    assert_int_equal(sl_listener_start(&d->listener, l, &st), SL_OK);
+}
+
+static void knock_often(sl_loop *l, const sl_address *a, int n)
+{
+    for (int i = 0; i < n; i++) {
+        close(knock(a));
+        sl_loop_turn(l, false);
+        sl_loop_turn(l, false);
+    }
+}
+
+/* As two processes do it: the second one joins, the first one points away and stops; again. */
+static void a_port_that_is_shared_is_handed_on(void **state)
+{
+    enum { N = 40, GENERATIONS = 4 };
+    sl_address a, b;
+    door old, new;
+    share_door(*state, &old, 0, &a);
+    int port = a.port;
+    for (int i = 1; i < GENERATIONS; i++) {
+        share_door(*state, &new, port, &b);
+        assert_int_equal(b.port, port);
+        knock_often(*state, &b, N); /* both are asked */
+        assert_true(old.accepted > 0 && new.accepted > 0);
+        assert_int_equal(old.accepted + new.accepted, N);
+        old.accepted = new.accepted = 0;
+        int early = knock(&b), before = old.accepted + new.accepted;
+        sl_listener_point_away(&old.listener, 1);
+        knock_often(*state, &b, N);
+        assert_in_range(old.accepted, 0, 1); /* `early`, perhaps */
+        assert_int_equal(old.accepted + new.accepted - before, N + 1);
+        sl_listener_stop(&old.listener);
+        close(early);
+        old = (door){.listener.fd = -1};
+        new.accepted = 0;
+        knock_often(*state, &b, N); /* alone, though there is no second one any more */
+        assert_int_equal(new.accepted, N);
+        new.accepted = 0;
+        sl_listener_stop(&old.listener);
+        /* The listener is known to the loop by its place: it moves to another door. */
+        int fd = dup(new.listener.fd);
+        sl_listener_stop(&new.listener);
+        old = (door){.listener = {.fd = fd, .accepted = let_in}};
+        assert_int_equal(sl_listener_start(&old.listener, *state, NULL), SL_OK);
+    }
+    sl_listener_stop(&old.listener);
+}
+
+static void nobody_can_point_away_from_what_is_not_there(void **state)
+{
+    sl_address a;
+    door d;
+    open_door(*state, &d, "127.0.0.1:0", &a);
+    sl_listener_stop(&d.listener);
+    d.listener.fd = -1;
+    sl_listener_point_away(&d.listener, 1); /* a line in the log */
+}
+
 /* Somebody comes, and the first time that he is to be accepted that fails. */
 static int knock_in_vain(sl_loop *l, door *d, int error)
 {
@@ -990,6 +1058,8 @@ int main(void)
         cmocka_unit_test(addresses_are_parsed),
         cmocka_unit_test(a_port_that_is_taken_is_refused_even_with_reuseport),
         WITH_LOOP(a_connection_is_accepted),
+        WITH_LOOP(a_port_that_is_shared_is_handed_on),
+        WITH_LOOP(nobody_can_point_away_from_what_is_not_there),
         WITH_LOOP(without_descriptors_or_memory_accepting_pauses_and_goes_on),
         WITH_LOOP(what_befell_one_connection_keeps_no_other_out),
         WITH_LOOP(who_waits_is_accepted_before_the_listener_stops),
