@@ -1,7 +1,9 @@
 """deploy/haproxy and deploy/nginx as they are in the repository: the programs take them, and with other addresses in
-them requests and calls come through, on both ports, to whichever instance is there."""
+them requests and calls come through, on both ports, to whichever instance is there. deploy/kubernetes is held against
+the schemas of Kubernetes, and against itself."""
 import concurrent.futures
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -10,6 +12,7 @@ import time
 import grpc
 import pytest
 import requests
+import yaml
 
 from clients import ANSWER, CONFIG, PATH, ROW, run, tool, wait_for_port
 from served import ROOT, free_port
@@ -107,6 +110,35 @@ def test_both_instances_answer_on_both_ports(pair):
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_an_instance_that_goes_and_calls_of_grpc(pair, how, request):
+    """HAProxy asks the other one; nginx says that what was sent already has failed, in a way that clients try again."""
+    servers, _, port = pair
+    end, lost = time.monotonic() + 3, []
+
+    def work():
+        done = 0
+        with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
+            while time.monotonic() < end:
+                try:
+                    assert predict(channel) == [4.75]
+                    done += 1
+                except grpc.RpcError as e:
+                    lost.append((e.code(), e.details()))
+        return done
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(work) for _ in range(4)]
+        time.sleep(1)
+        servers[0].process.send_signal(how)
+        servers[0].process.wait(30)
+        assert sum(call.result() for call in calls) > 100
+    if "haproxy" in request.node.name:
+        assert not lost
+    else:
+        assert {code for code, _ in lost} <= {grpc.StatusCode.UNAVAILABLE} and len(lost) <= 8, lost
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_an_instance_that_goes_costs_no_rest_request(pair, how):
     servers, rest, _ = pair
     end = time.monotonic() + 3
@@ -127,3 +159,42 @@ def test_an_instance_that_goes_costs_no_rest_request(pair, how):
         statuses = [s for call in calls for s in call.result()]
     assert set(statuses) == {200} and len(statuses) > 100
     assert servers[0].process.poll() is not None
+
+
+MANIFESTS = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
+VALIDATE = ROOT / "build/venv-oip/bin/kubernetes-validate"
+
+
+@pytest.mark.parametrize("version", ["1.30", "1.37"])
+def test_kubernetes_takes_the_manifests(version):
+    if not VALIDATE.exists():
+        pytest.fail("kubernetes-validate is not installed (tools/venv oip installs it)", pytrace=False)
+    done = subprocess.run([VALIDATE, "--strict", "-k", version, *MANIFESTS], capture_output=True, text=True)
+    out = done.stdout + done.stderr
+    assert done.returncode == 0 and out.count(" passed ") == len(MANIFESTS) == 5, out
+
+
+def test_the_manifests_fit_each_other_and_the_server(start, tmp_path):
+    kinds = {m["kind"]: m for m in (yaml.safe_load(f.read_text()) for f in MANIFESTS)}
+    pod = kinds["Deployment"]["spec"]["template"]
+    spec, labels = pod["spec"], pod["metadata"]["labels"]
+    container = spec["containers"][0]
+    flags = dict(a.removeprefix("--").split("=", 1) for a in container["args"])
+    pause = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert spec["terminationGracePeriodSeconds"] > int(flags["drain_timeout_s"]) + pause
+    for kind in ("Deployment", "PodDisruptionBudget"):
+        assert kinds[kind]["spec"]["selector"]["matchLabels"] == labels
+    assert kinds["Service"]["spec"]["selector"] == labels
+    ports = {p["name"]: p["containerPort"] for p in container["ports"]}
+    assert ports == {"grpc": 8500, "rest": 8501}
+    assert {p["targetPort"] for p in kinds["Service"]["spec"]["ports"]} == set(ports)
+    assert kinds["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"] == kinds["Deployment"]["metadata"]["name"]
+    # The server takes the flags and the configuration, and answers the probes.
+    text = kinds["ConfigMap"]["data"][pathlib.PurePath(flags.pop("model_config_file")).name]
+    assert "/models/my_model" in text
+    server = start(*(f"--{k}={v}" for k, v in flags.items()),
+                   config=text.replace("/models/my_model", str(ROOT / "examples/models/my_model")))
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["httpGet"]["port"] == "rest"
+        assert server.ask("GET", container[probe]["httpGet"]["path"]).status == 200
+    assert requests.post(f"http://127.0.0.1:{server.port}{PATH}", data=ROW).json() == ANSWER
