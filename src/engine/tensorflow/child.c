@@ -72,7 +72,7 @@ sl_code tf_child_start(sl_session *s, sl_status *st)
         rc = sl_fail(st, SL_RESOURCE_EXHAUSTED, "cannot start the TensorFlow process of %s: %s",
                      s->label, strerror(errno));
     } else {
-        sl_tf_msg m = {.kind = SL_TF_LOAD, .session = s->id};
+        sl_tf_msg m = {.kind = SL_TF_LOAD, .session = s->id, .value = s->at_once || s->serving};
         int e = sl_tf_send(s->engine->host_socket, &m,
                            (int[]){sockets[1], s->params, control, lines[1]}, 4);
         if (e)

@@ -119,6 +119,7 @@ struct sl_session {
     sl_session *next;
     tf_session_state state;
     bool loaded_once;
+    bool at_once;    /* the first configuration: nobody is asked yet */
     bool serving;    /* clients' requests come, or have come: its processes need not hold back */
     tf_child *child; /* the process, loading or ready */
     tf_lines lines;

@@ -23,7 +23,7 @@
  *                            version in digits; 0: not known
  *   server -> host   LOAD    session + 4 descriptors: session socket, load parameters, control
  *                            region, the child's stderr; it has a small share of the processors
- *                            until SERVE
+ *                            until SERVE, unless value is 1: nobody is asked meanwhile
  *                    KILL    session: SIGKILL, if it still lives after `value` nanoseconds, for
  *                            which it gets the smallest share of the processors
  *                    SERVE   session: clients wait for its answers now, its share is that of others

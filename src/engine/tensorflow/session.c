@@ -126,6 +126,7 @@ sl_code tf_load(void *self, const sl_saved_model *model, const sl_load_options *
         return rc;
     sl_session *s = new_session(e, model, opts);
     s->pure = sl_pure_signatures(model);
+    s->at_once = !sl_thread_is_nice();
     if (s->params < 0 || s->pure == NULL || s->signatures == NULL) {
         free_session(s);
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: load parameters");

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/fault.h"
+#include "base/thread.h"
 #include "engine/tensorflow_fixture.h"
 
 static const uint64_t MS = 1000000;
@@ -410,10 +411,30 @@ static void becomes_an_ordinary_share(pid_t pid)
     }
 }
 
-static void a_process_gives_way_until_it_serves(void **state)
+/* As a thread that loads beside others that answer. */
+static void *load_nicely(void *to)
+{
+    sl_thread_be_nice();
+    *(served *)to = load("half_plus_two");
+    return NULL;
+}
+
+static void one_of_the_first_configuration_has_an_ordinary_share(void **state)
 {
     (void)state;
     served s = load("half_plus_two");
+    assert_int_equal(share_of(pid_of(&s)), 0);
+    E.serve(s.session);
+    unserve(&s);
+}
+
+static void a_process_gives_way_until_it_serves(void **state)
+{
+    (void)state;
+    served s;
+    pthread_t nice_one;
+    assert_int_equal(pthread_create(&nice_one, NULL, load_nicely, &s), 0);
+    pthread_join(nice_one, NULL);
     pid_t pid = pid_of(&s);
     bool there = share_of(getpid()) == 0 && access("/proc/self/autogroup", F_OK) == 0;
     assert_true(!there || geteuid() != 0 || share_of(pid) > 0);
@@ -489,6 +510,7 @@ int main(void)
         cmocka_unit_test(when_memory_runs_out_a_request_fails_politely),
         cmocka_unit_test(a_model_can_read_its_directory_and_nothing_of_the_system),
         cmocka_unit_test(a_hostile_op_finds_all_doors_closed),
+        cmocka_unit_test(one_of_the_first_configuration_has_an_ordinary_share),
         cmocka_unit_test(a_process_gives_way_until_it_serves),
         cmocka_unit_test(one_that_is_started_again_serves_at_once),
         cmocka_unit_test(loading_and_closing_leaks_no_descriptor),

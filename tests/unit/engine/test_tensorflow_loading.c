@@ -114,6 +114,26 @@ static void who_loads_has_a_small_share_until_it_serves(void **state)
         close(s.autogroup);
 }
 
+/* Where requests leave nothing, a load has to come to an end, too. */
+static void who_loads_for_long_gets_more(void **state)
+{
+    (void)state;
+    pid_t pid = start_leader();
+    tf_share s = {.autogroup = tf_autogroup_open(pid)};
+    if (s.autogroup != 0) {
+        tf_share_lower(&s, pid, true, 0);
+        until_share_is_done(&s, pid);
+        assert_int_equal(share_of(pid), LOADING);
+        uint64_t due = tf_share_keep(&s, pid, MS);
+        assert_true(due > MS && due < UINT64_MAX);
+        while (tf_share_keep(&s, pid, due) != UINT64_MAX)
+            due += 20 * MS;
+        assert_int_equal(share_of(pid), 10);
+        close(s.autogroup);
+    }
+    end_worker(pid);
+}
+
 static void who_is_to_end_has_the_smallest_share_for_good(void **state)
 {
     (void)state;
@@ -178,7 +198,7 @@ static int in_another_process(int (*what)(void))
 static int begin_a_session(void)
 {
     bool there = share_of(getpid()) >= 0;
-    tf_share_begin(); /* with privileges at once; without, it may be too soon after the test before */
+    tf_share_begin(true); /* with privileges at once; without, it may be too soon after the test before */
     return getsid(0) == getpid() && (!there || geteuid() != 0 || share_of(getpid()) == LOADING) ? 0
                                                                                                 : 1;
 }
@@ -458,6 +478,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_loads_has_a_small_share_until_it_serves),
+        cmocka_unit_test(who_loads_for_long_gets_more),
         cmocka_unit_test(who_is_to_end_has_the_smallest_share_for_good),
         cmocka_unit_test(who_has_lowered_itself_is_raised),
         cmocka_unit_test(the_share_of_a_session_is_its_leaders),

@@ -199,9 +199,9 @@ _Noreturn static void listen_to_server(void)
     }
 }
 
-_Noreturn void tf_child_main(const int fds[4], pid_t host)
+_Noreturn void tf_child_main(const int fds[4], pid_t host, bool gently)
 {
-    int turns = tf_turns_begin();
+    int turns = gently ? tf_turns_begin() : -1;
     take_descriptors(fds, turns, host);
     prctl(PR_SET_NAME, "tensorflow");
     sl_status st;

@@ -80,8 +80,8 @@ typedef struct tf_child {
 } tf_child;
 
 /* Never returns. `fds`: socket, parameters, control region, stderr, as LOAD brings them; `host`:
- * the parent, with which this process ends. */
-_Noreturn void tf_child_main(const int fds[4], pid_t host);
+ * the parent, with which this process ends; gently: it gives way until it serves. */
+_Noreturn void tf_child_main(const int fds[4], pid_t host, bool gently);
 
 /* Runs the request that lies in the worker's view and writes the answer behind it. */
 void tf_serve(tf_worker *w);

@@ -139,6 +139,7 @@ static void fork_version(const sl_tf_msg *m, int *fds, int n)
     }
     pid_t host = getpid(), pid = -1;
     int go[2] = {-1, -1}, autogroup = 0;
+    bool gently = m->value == 0;
     if (pipe2(go, O_CLOEXEC) == 0) {
         tf_let_look(true); /* also into the child, until its file is open */
         pid = fork();
@@ -148,11 +149,11 @@ static void fork_version(const sl_tf_msg *m, int *fds, int n)
         close(go[1]);
         while (read(go[0], &none, 1) < 0) /* until the host has opened it, and closes */
             continue;
-        tf_share_begin();
+        tf_share_begin(gently);
         tf_let_look(false);
         close(go[0]);
         sigprocmask(SIG_SETMASK, &inherited_mask, NULL);
-        tf_child_main(fds, host);
+        tf_child_main(fds, host, gently);
     }
     int e = errno;
     if (pid > 0)
@@ -166,7 +167,8 @@ static void fork_version(const sl_tf_msg *m, int *fds, int n)
     }
     entries = sl_grow(entries, n_entries, &cap_entries, sizeof *entries);
     entries[n_entries++] = (entry){.pid = pid, .session = m->session, .share.autogroup = autogroup};
-    lower_share(m->session, true);
+    if (gently)
+        lower_share(m->session, true);
     tell(SL_TF_FORKED, m->session, (uint64_t)pid, "");
 }
 

@@ -14,16 +14,17 @@
  * of sl_now_ns().
  */
 typedef struct tf_share {
-    int autogroup;   /* the file of autogroup.h; 0: it cannot be changed. The caller's */
-    int wanted;      /* nice value of the session */
-    bool done;       /* it has that */
-    uint64_t due_ns; /* when to try again */
+    int autogroup;    /* the file of autogroup.h; 0: it cannot be changed. The caller's */
+    int wanted;       /* nice value of the session */
+    bool done;        /* it has that */
+    uint64_t due_ns;  /* when to try again */
+    uint64_t long_ns; /* when it has been loading for long, and gets more; 0: never */
     bool ending;
 } tf_share;
 
-/* The calling process begins a session, with the share of one that loads. Others may look into it yet
- * (autogroup.h). */
-void tf_share_begin(void);
+/* The calling process begins a session; lower: with the share of one that loads. Others may look into
+ * it yet (autogroup.h). */
+void tf_share_begin(bool lower);
 
 /* From now on it loads, or does so no more. */
 void tf_share_lower(tf_share *s, pid_t pid, bool lower, uint64_t now_ns);
