@@ -57,10 +57,10 @@ backend sluice
 
 
 class Proxy:
-    def __init__(self, kind, directory, upstream, text=None):
+    def __init__(self, kind, directory, upstream):
         self.port, self.kind = free_port(), kind
-        text = (text or {"nginx": NGINX, "haproxy": HAPROXY}[kind]).format(dir=directory, port=self.port,
-                                                                        upstream=upstream, user=USER)
+        text = {"nginx": NGINX, "haproxy": HAPROXY}[kind].format(dir=directory, port=self.port, upstream=upstream,
+                                                             user=USER)
         (directory / "config").write_text(text)
         flags = {"nginx": ["-p", directory, "-c"], "haproxy": ["-db", "-f"]}[kind]
         self.log = open(directory / "log", "wb")

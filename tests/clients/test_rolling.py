@@ -3,6 +3,7 @@ next. Clients repeat nothing themselves here: what they see is what is counted."
 import collections
 import re
 import signal
+import subprocess
 import threading
 import time
 
@@ -10,71 +11,31 @@ import grpc
 import pytest
 import requests
 
-import test_grpc_proxies as pb
-import test_proxies
-from clients import ANSWER, CONFIG, PATH, ROW
+import test_deploy
+from clients import ANSWER, CONFIG, PATH, ROW, tool, wait_for_port
 from served import SLUICE, free_port
 
-# Predictions may be computed twice, so that both proxies send again what a server took and did not answer; HAProxy
-# can only do so if it had the whole request before (http-buffer-request): clients send head and body one after the other.
-NGINX = """{user}
-daemon off; worker_processes 1; pid {dir}/pid; error_log {dir}/error.log warn;
-events {{ worker_connections 256; }}
-http {{
-    access_log {dir}/access.log;
-    client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/f;
-    uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
-    keepalive_requests 100000;
-    upstream sluice {{
-        zone sluice 64k;
-        server 127.0.0.1:{one} max_fails=1 fail_timeout=1s;
-        server 127.0.0.1:{two} max_fails=1 fail_timeout=1s;
-        keepalive 16; keepalive_requests 100000;
-    }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://sluice;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_next_upstream error non_idempotent;
-            proxy_next_upstream_tries 2;
-        }}
-    }}
-}}
-"""
+class Proxy:
+    """As deploy/ has it; `changes` are made in the file before."""
 
-HAPROXY = """
-global
-    maxconn 512
-defaults
-    mode http
-    option http-keep-alive
-    http-reuse always
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
-    retries 2
-    option redispatch 1
-    option http-buffer-request
-    retry-on {retry}
-    option httpchk GET /readyz
-frontend in
-    bind 127.0.0.1:{port}
-    default_backend sluice
-backend sluice
-    timeout check 5s
-    default-server check inter 200ms fall 2 rise 1
-    server s1 127.0.0.1:{one}
-    server s2 127.0.0.1:{two}
-"""
+    def __init__(self, kind, directory, instances, changes=()):
+        self.port, grpc_port = free_port(), free_port()
+        file = test_deploy.replaced(kind, directory, (self.port, grpc_port), instances)
+        for old, new in changes:
+            assert old in file.read_text()
+            file.write_text(file.read_text().replace(old, new))
+        self.log = open(directory / "log", "wb")
+        self.process = subprocess.Popen([tool(kind), *test_deploy.FLAGS[kind], str(file)], stdout=self.log,
+                                        stderr=self.log)
+        wait_for_port(self.port, self.process)
 
+    def __enter__(self):
+        return self
 
-class Proxy(test_proxies.Proxy):
-    def __init__(self, kind, directory, one, two, retry):
-        text = {"nginx": NGINX, "haproxy": HAPROXY}[kind]
-        self.text = text.replace("{one}", str(one)).replace("{two}", str(two)).replace("{retry}", retry)
-        super().__init__(kind, directory, one, text=self.text)
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(90)
+        self.log.close()
 
 
 class Load:
@@ -133,7 +94,7 @@ def over_grpc(port):
     options = [("grpc.enable_http_proxy", 0), ("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
 
     def call(channel):
-        got = pb.output(pb.stub(channel).Predict(pb.request(), timeout=30))
+        got = test_deploy.predict(channel)
         return None if got == [4.75] else str(got)
 
     def kept_grpc():
@@ -149,16 +110,9 @@ def over_grpc(port):
     return kept_grpc, new_grpc
 
 
-def taken(server):
-    """How many predictions this process has answered."""
-    found = re.search(r'^:tensorflow:serving:request_count\{.*"OK"\} (\d+)', server.ask("GET", "/metrics").text, re.M)
-    return int(found[1]) if found else 0
-
-
 def until_it_takes_requests(server, n=20):
-    end = time.monotonic() + 20
-    first = taken(server)
-    while taken(server) < first + n:
+    end, first = time.monotonic() + 20, test_deploy.handled(server)
+    while test_deploy.handled(server) < first + n:
         assert time.monotonic() < end, "nobody asks the server"
         time.sleep(0.05)
 
@@ -170,20 +124,20 @@ def instance(start, tmp_path):
     link = tmp_path / "tensorflow_model_server"
     link.symlink_to(SLUICE)
 
-    def get(port, *flags):
-        s = start(*flags, f"--rest_api_port={port}", config=CONFIG, command=[str(link)])
-        s.port = port
+    def get(ports, *flags):
+        s = start(*flags, f"--rest_api_port={ports[0]}", f"--port={ports[1]}", config=CONFIG, command=[str(link)])
+        s.port = ports[0]
         return s
     return get
 
 
 def roll(instance, ports, servers, end, *flags):
     """One after the other: ended, seen to be gone, started again, and left in peace until it takes requests again."""
-    for i, port in enumerate(ports):
+    for i in range(len(servers)):
         until_it_takes_requests(servers[i])
         end(servers[i])
         time.sleep(0.3)
-        servers[i] = instance(port, *flags)
+        servers[i] = instance(ports[i], *flags)
         until_it_takes_requests(servers[i])
 
 
@@ -198,18 +152,14 @@ def killed(server):
 
 @pytest.mark.parametrize("kind", ["nginx", "haproxy"])
 def test_a_rolling_restart_loses_no_request_of_the_proxy(kind, instance, tmp_path):
-    """Nor does a server that is killed: the reply of a small prediction leaves in one piece or not at all, and what got none
-    is sent again, to the other one. Large requests that do not fit the proxy's buffer would not be."""
-    ports = [free_port(), free_port()]
+    """Nor does a server that is killed: the reply of a small prediction leaves in one piece or not at all, and what got
+    none is sent again, to the other one, as the files of deploy/ allow. A request that does not fit the proxy's buffer, or
+    one to a model for which they do not, would be lost."""
+    ports = [(free_port(), free_port()) for _ in range(2)]
     servers = [instance(p) for p in ports]
-    proxy = Proxy(kind, tmp_path, *ports, "conn-failure empty-response")
-    try:
-        with Load(*rest(proxy.port)) as load:
-            for _ in range(2):
-                roll(instance, ports, servers, drained)
-                roll(instance, ports, servers, killed)
-    finally:
-        proxy.stop()
+    with Proxy(kind, tmp_path, ports) as proxy, Load(*rest(proxy.port)) as load:
+        for end in (drained, killed):
+            roll(instance, ports, servers, end)
     assert not load.failures, load.failures[:10]
     assert load.counts["kept"] > 50 and load.counts["new"] > 50
 
@@ -217,14 +167,12 @@ def test_a_rolling_restart_loses_no_request_of_the_proxy(kind, instance, tmp_pat
 def test_with_a_grace_period_nothing_has_to_be_sent_twice(instance, tmp_path):
     """For models that do more than compute: the proxy repeats nothing that a server may have seen, so it must have
     heard that the server leaves before connections close."""
-    ports, grace = [free_port(), free_port()], "--drain_grace_ms=1500"
+    grace = "--drain_grace_ms=3000"  # longer than two of the checks
+    ports = [(free_port(), free_port()) for _ in range(2)]
     servers = [instance(p, grace) for p in ports]
-    proxy = Proxy("haproxy", tmp_path, *ports, "conn-failure")
-    try:
-        with Load(*rest(proxy.port)) as load:
-            roll(instance, ports, servers, drained, grace)
-    finally:
-        proxy.stop()
+    once = ("retry-on conn-failure empty-response", "retry-on conn-failure")
+    with Proxy("haproxy", tmp_path, ports, [once]) as proxy, Load(*rest(proxy.port)) as load:
+        roll(instance, ports, servers, drained, grace)
     assert not load.failures, load.failures[:10]
 
 
@@ -244,7 +192,9 @@ def test_a_port_is_handed_on_from_process_to_process(start):
             time.sleep(0.5)
             young = instance()
             time.sleep(0.5)  # both serve
-            assert old.stop() == 0
+            old.process.send_signal(signal.SIGTERM)
+            assert old.process.wait(30) == 0
+            assert "still come here" not in old.log
             old = young
         time.sleep(0.5)
     assert not load.failures, load.failures[:10]

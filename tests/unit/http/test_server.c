@@ -91,10 +91,14 @@ static void on_done(sl_http_call *call, int status, uint64_t sent, void *arg)
     atomic_fetch_add(&((fixture *)arg)->done, 1);
 }
 
-static fixture *start(const char *address)
+static fixture *start_as(const char *address, bool share)
 {
     fixture *f = calloc(1, sizeof *f);
-    sl_http_options o = {.on_call = on_call, .on_error = on_error, .on_done = on_done, .arg = f};
+    sl_http_options o = {.on_call = on_call,
+                         .on_error = on_error,
+                         .on_done = on_done,
+                         .share_port = share,
+                         .arg = f};
     sl_http_limits_default(&o.limits);
     sem_init(&f->drained, 0, 0);
     pthread_mutex_init(&f->worker.lock, NULL);
@@ -107,6 +111,11 @@ static fixture *start(const char *address)
     assert_int_equal(sl_http_listen(f->loops, LOOPS, address, &o, &f->server, &f->port, NULL),
                      SL_OK);
     return f;
+}
+
+static fixture *start(const char *address)
+{
+    return start_as(address, false);
 }
 
 static void drained(void *arg)
@@ -256,6 +265,56 @@ static void drain_during_traffic_ends_and_every_call_was_reported(void **state)
     }
 }
 
+/* Clients ask all the time, while each of some servers hands its port on to the next. */
+static void a_port_is_handed_on_under_traffic(void **state)
+{
+    (void)state;
+    char address[64];
+    pthread_t threads[2];
+    client clients[2];
+    fixture *old = start_as("127.0.0.1:0", true);
+    snprintf(address, sizeof address, "127.0.0.1:%d", old->port);
+    for (int round = 0; round < 5; round++) {
+        for (int i = 0; i < 2; i++) {
+            clients[i] = (client){old->port, i, 0};
+            assert_int_equal(pthread_create(&threads[i], NULL, run_client, &clients[i]), 0);
+        }
+        fixture *new = start_as(address, true);
+        sl_http_leave(old->server);
+        for (int i = 0; i < 2; i++) {
+            pthread_join(threads[i], NULL);
+            assert_true(clients[i].good > 0);
+        }
+        int fd = tcp(old->port);
+        sl_http_stats before, after;
+        sl_http_get_stats(old->server, &before);
+        assert_true(ask(fd, "/here", 10)); /* not by the one that leaves */
+        assert_true(ask(fd, "/here", 10));
+        sl_http_get_stats(old->server, &after);
+        assert_int_equal(after.calls, before.calls);
+        close(fd);
+        stop(old);
+        old = new;
+    }
+    stop(old);
+}
+
+static void who_leaves_a_unix_socket_points_nowhere(void **state)
+{
+    (void)state;
+    char address[64];
+    snprintf(address, sizeof address, "unix:/tmp/sluice-test-%d.sock", (int)getpid());
+    fixture *f = start_as(address, true);
+    sl_http_leave(f->server);
+    stop(f);
+    f = start_as("127.0.0.1:0", true);
+    sl_http_drain(f->server, drained, f);
+    sem_wait(&f->drained);
+    sem_post(&f->drained);
+    sl_http_leave(f->server); /* too late: nothing listens */
+    stop(f);
+}
+
 static void an_address_in_use_is_named(void **state)
 {
     (void)state;
@@ -339,6 +398,8 @@ int main(void)
         cmocka_unit_test(connections_are_spread_evenly_over_the_loops),
         cmocka_unit_test(a_unix_socket_is_shared_by_the_loops),
         cmocka_unit_test(drain_during_traffic_ends_and_every_call_was_reported),
+        cmocka_unit_test(a_port_is_handed_on_under_traffic),
+        cmocka_unit_test(who_leaves_a_unix_socket_points_nowhere),
         cmocka_unit_test(an_address_in_use_is_named),
         cmocka_unit_test(reasons_are_those_of_the_original),
     };
