@@ -180,8 +180,7 @@ def test_the_manifests_fit_each_other_and_the_server(start, tmp_path):
     spec, labels = pod["spec"], pod["metadata"]["labels"]
     container = spec["containers"][0]
     flags = dict(a.removeprefix("--").split("=", 1) for a in container["args"])
-    pause = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
-    assert spec["terminationGracePeriodSeconds"] > int(flags["drain_timeout_s"]) + pause
+    assert spec["terminationGracePeriodSeconds"] > int(flags["drain_timeout_s"]) + int(flags["drain_grace_ms"]) / 1000
     for kind in ("Deployment", "PodDisruptionBudget"):
         assert kinds[kind]["spec"]["selector"]["matchLabels"] == labels
     assert kinds["Service"]["spec"]["selector"] == labels
@@ -198,3 +197,11 @@ def test_the_manifests_fit_each_other_and_the_server(start, tmp_path):
         assert container[probe]["httpGet"]["port"] == "rest"
         assert server.ask("GET", container[probe]["httpGet"]["path"]).status == 200
     assert requests.post(f"http://127.0.0.1:{server.port}{PATH}", data=ROW).json() == ANSWER
+    # A Pod that ends is not ready, but serves who has not heard of it.
+    server.process.send_signal(signal.SIGTERM)
+    end = time.monotonic() + 5
+    while server.ask("GET", container["readinessProbe"]["httpGet"]["path"]).status != 503:
+        assert time.monotonic() < end
+    assert server.ask("GET", container["livenessProbe"]["httpGet"]["path"]).status == 200
+    assert requests.post(f"http://127.0.0.1:{server.port}{PATH}", data=ROW).json() == ANSWER
+    assert server.stop() == 0  # a second signal
