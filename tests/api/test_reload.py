@@ -330,12 +330,20 @@ def test_a_canary_that_goes_gives_its_share_back(start, tmp_path, versions):
 
 
 def shadowed(admin, **wanted):
-    """Waits until the copies have been counted like this."""
+    """Waits until the copies have been counted like this. On a busy machine some are dropped instead: those that have
+    waited for a second."""
     def counts():
         page = admin.ask("GET", "/metrics")[1].decode()
         lines = [line for line in page.splitlines() if line.startswith(":sluice:shadow:count{")]
         return {line.split('result="')[1].split('"')[0]: int(line.split()[-1]) for line in lines}
-    until(lambda: counts() == wanted)
+
+    def fits():
+        got = counts()
+        rest = got.pop("dropped", 0) - wanted.get("dropped", 0)
+        expected = {k: v for k, v in wanted.items() if k != "dropped"}
+        return (rest >= 0 and sum(got.values()) + rest == sum(expected.values()) and
+                all(0 < got.get(k, 0) <= v for k, v in expected.items() if v) and set(got) <= set(expected))
+    until(fits)
 
 
 def test_a_shadow_sees_copies_which_are_compared_and_counted(start, tmp_path, versions):
