@@ -2,7 +2,6 @@
 # into build/venv) and builds what it uses.
 BUILD := build/release
 JOBS ?= $(shell nproc)
-MODELS := examples/models.pbtxt
 
 all: $(BUILD)/sluice ## build build/release/sluice
 

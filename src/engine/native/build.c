@@ -596,6 +596,20 @@ static sl_code start_part(builder *b, int id, int k, builder *sub)
     return start_sub(b, id, k, sub);
 }
 
+/* Input i of the node is what `ref` names, once `control`, if there is one, may run. */
+static sl_code take_input(builder *b, int id, int i, sl_str ref, int control, int *controls)
+{
+    sl_edge e;
+    sl_code rc = follow(b, 0, ref, &e, controls);
+    if (rc == SL_OK && control >= 0)
+        rc = follow_controls(b, control, controls);
+    if (rc == SL_OK)
+        rc = read_ref(b, &e, *controls);
+    if (rc == SL_OK)
+        b->g->nodes[id].in[i] = e;
+    return rc;
+}
+
 /* A loop of TensorFlow 1: what its Enters take goes in. */
 static sl_code do_while(builder *b, const job *j)
 {
@@ -604,14 +618,7 @@ static sl_code do_while(builder *b, const job *j)
     sl_code rc = SL_OK;
     for (int i = 0; i < l->n_vars + l->n_invariants && rc == SL_OK; i++) {
         int enter = i < l->n_vars ? l->vars[i].enter : l->invariants[i - l->n_vars];
-        sl_edge e;
-        rc = follow(b, 0, main_node(b, enter)->inputs[0], &e, &controls);
-        if (rc == SL_OK)
-            rc = follow_controls(b, enter, &controls);
-        if (rc == SL_OK)
-            rc = read_ref(b, &e, controls);
-        if (rc == SL_OK)
-            b->g->nodes[j->id].in[i] = e;
+        rc = take_input(b, j->id, i, main_node(b, enter)->inputs[0], enter, &controls);
     }
     b->g->nodes[j->id].controls = controls;
     if (rc == SL_OK)
@@ -630,15 +637,9 @@ static sl_code do_cond(builder *b, const job *j)
     int controls = -1;
     sl_code rc = follow_controls(b, c.merge, &controls);
     for (int i = 0; i <= c.n_splits && rc == SL_OK; i++) {
-        sl_str ref = i == 0 ? c.pred : main_node(b, c.splits[i - 1])->inputs[0];
-        sl_edge e;
-        rc = follow(b, 0, ref, &e, &controls);
-        if (rc == SL_OK && i > 0)
-            rc = follow_controls(b, c.splits[i - 1], &controls);
-        if (rc == SL_OK)
-            rc = read_ref(b, &e, controls);
-        if (rc == SL_OK)
-            b->g->nodes[j->id].in[i] = e;
+        int split = i == 0 ? -1 : c.splits[i - 1];
+        sl_str ref = i == 0 ? c.pred : main_node(b, split)->inputs[0];
+        rc = take_input(b, j->id, i, ref, split, &controls);
     }
     b->g->nodes[j->id].controls = controls;
     if (rc == SL_OK)

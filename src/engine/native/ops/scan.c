@@ -15,9 +15,9 @@ typedef struct scan_config {
     bool exclusive, reverse, product;
 } scan_config;
 
-static sl_code scan_configure(sl_op_node *n, sl_status *st)
+static sl_code read_scan(sl_op_node *n, sl_types types, sl_status *st)
 {
-    sl_code rc = sl_ops_check(n, 2, SCAN_TYPES, st);
+    sl_code rc = sl_ops_check(n, 2, types, st);
     if (!rc)
         rc = sl_ops_check_input(n, 1, SL_T_INDEX, st);
     if (rc)
@@ -29,6 +29,11 @@ static sl_code scan_configure(sl_op_node *n, sl_status *st)
     n->config = cfg;
     n->out_types[0] = n->in_types[0];
     return SL_OK;
+}
+
+static sl_code scan_configure(sl_op_node *n, sl_status *st)
+{
+    return read_scan(n, SCAN_TYPES, st);
 }
 
 static sl_code scan_shape(sl_op_call *c, sl_status *st)
@@ -93,17 +98,7 @@ static sl_code scan_run(sl_op_call *c, sl_status *st)
 
 static sl_code logsumexp_configure(sl_op_node *n, sl_status *st)
 {
-    sl_code rc = sl_ops_check(n, 2, SL_T(FLOAT) | SL_T(DOUBLE) | SL_T(HALF), st);
-    if (!rc)
-        rc = sl_ops_check_input(n, 1, SL_T_INDEX, st);
-    if (rc)
-        return rc;
-    scan_config *cfg = sl_ops_config(n, sizeof *cfg);
-    cfg->exclusive = sl_node_bool(n->source, "exclusive", false);
-    cfg->reverse = sl_node_bool(n->source, "reverse", false);
-    n->config = cfg;
-    n->out_types[0] = n->in_types[0];
-    return SL_OK;
+    return read_scan(n, SL_T(FLOAT) | SL_T(DOUBLE) | SL_T(HALF), st);
 }
 
 static double element(const sl_tensor *t, int64_t i)

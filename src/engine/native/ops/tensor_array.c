@@ -232,16 +232,6 @@ static sl_code write_pieces(sl_op_call *c, sl_list *l, const sl_tensor *t, const
     return rc ? rc : sl_list_give(c, l, st);
 }
 
-static sl_code scatter_configure(sl_op_node *n, sl_status *st)
-{
-    sl_code rc = array_configure(n, 4, 1, 1 << 1, "T", NULL, st);
-    if (!rc)
-        rc = sl_ops_check_input(n, 2, SL_T_PLAIN, st);
-    if (!rc)
-        n->out_types[0] = SL_DT_VARIANT;
-    return rc;
-}
-
 static sl_code scatter_run(sl_op_call *c, sl_status *st)
 {
     const sl_tensor *at = &c->in[1], *t = &c->in[2];
@@ -578,7 +568,7 @@ const sl_op sl_ops_tensor_array[] = {
     SL_LIST_OP("TensorArrayCloseV3", close_configure, close_run),
     SL_LIST_OP("TensorArraySizeV3", size_configure, size_run),
     SL_LIST_OP("TensorArrayWriteV3", write_configure, write_run),
-    SL_LIST_OP("TensorArrayScatterV3", scatter_configure, scatter_run),
+    SL_LIST_OP("TensorArrayScatterV3", write_configure, scatter_run),
     SL_LIST_OP("TensorArraySplitV3", split_configure, split_run),
     SL_LIST_OP("TensorArrayReadV3", read_configure, read_run),
     SL_LIST_OP("TensorArrayGatherV3", gather_configure, gather_run),
