@@ -6,11 +6,10 @@
  * stands. Pools take all channels of a voxel at once; padding neither wins a maximum nor counts in an
  * average.
  */
-#include <float.h>
-
 #include "engine/native/kernels/half.h"
 #include "engine/native/ops/matmul.h"
 #include "engine/native/ops/ops.h"
+#include "engine/native/ops/pool.h"
 #include "engine/native/ops/window.h"
 
 enum { BAND_BYTES = 256 * 1024 };
@@ -315,25 +314,6 @@ static sl_code pool_shape_rule(sl_op_call *c, sl_status *st)
     return SL_OK;
 }
 
-SL_CLONES static void take_max(float *o, const float *x, int64_t n)
-{
-    SL_IVDEP
-    for (int64_t i = 0; i < n; i++)
-        o[i] = x[i] > o[i] ? x[i] : o[i];
-}
-
-SL_CLONES static void take_sum(float *o, const float *x, int64_t n)
-{
-    SL_IVDEP
-    for (int64_t i = 0; i < n; i++)
-        o[i] += x[i];
-}
-
-static float greatest(sl_dtype t)
-{
-    return t == SL_DT_BFLOAT16 ? 0x1.FEp127f : FLT_MAX;
-}
-
 /* One voxel; lowest: what a maximum begins with, NULL: the average. */
 static void pool_voxel(const volume *v, const voxel *p, const float *lowest, const float *x,
                        float *out)
@@ -350,8 +330,8 @@ static void pool_voxel(const volume *v, const voxel *p, const float *lowest, con
     for (int64_t z = from[0]; z < to[0]; z++)
         for (int64_t y = from[1]; y < to[1]; y++)
             for (int64_t w = from[2]; w < to[2]; w++)
-                (lowest ? take_max
-                        : take_sum)(out, image + ((z * v->in[1] + y) * v->in[2] + w) * v->c, v->c);
+                (lowest ? sl_pool_max : sl_pool_sum)(
+                    out, image + ((z * v->in[1] + y) * v->in[2] + w) * v->c, v->c);
     for (int64_t k = 0; k < v->c && !lowest && count; k++)
         out[k] /= (float)count;
 }
@@ -363,7 +343,7 @@ static sl_code pool_run(sl_op_call *c, sl_status *st)
     sl_code rc = pool_plan(c, &v, st);
     if (rc || c->out[0].size == 0)
         return rc;
-    float low = -greatest(t), *out = c->out[0].data;
+    float low = -sl_pool_greatest(t), *out = c->out[0].data;
     const float *x = c->in[0].data;
     int64_t in = sl_shape_count(c->in[0].dims, 5, 1), count = sl_shape_count(c->out[0].dims, 5, 1);
     if (t != SL_DT_FLOAT) {

@@ -9,6 +9,7 @@
 #include "engine/native/kernels/half.h"
 #include "engine/native/ops/ops.h"
 #include "engine/native/ops/pixels.h"
+#include "engine/native/ops/pool.h"
 #include "engine/native/ops/window.h"
 
 static sl_code pool_configure(sl_op_node *n, sl_status *st)
@@ -63,22 +64,21 @@ static sl_code pool_shape_rule(sl_op_call *c, sl_status *st)
     return sl_ops_check_size(&c->out[0], st);
 }
 
-SL_CLONES static void take_max(float *o, const float *x, int64_t n)
+SL_CLONES void sl_pool_max(float *o, const float *x, int64_t n)
 {
     SL_IVDEP
     for (int64_t i = 0; i < n; i++)
         o[i] = x[i] > o[i] ? x[i] : o[i];
 }
 
-SL_CLONES static void take_sum(float *o, const float *x, int64_t n)
+SL_CLONES void sl_pool_sum(float *o, const float *x, int64_t n)
 {
     SL_IVDEP
     for (int64_t i = 0; i < n; i++)
         o[i] += x[i];
 }
 
-/* The greatest finite number of a dtype, as a float. */
-static float greatest(sl_dtype t)
+float sl_pool_greatest(sl_dtype t)
 {
     return t == SL_DT_HALF ? 65504 : t == SL_DT_BFLOAT16 ? 0x1.FEp127f : FLT_MAX;
 }
@@ -98,7 +98,7 @@ static void pool_float(const pool_shape *s, const sl_window *w, const float *low
             out[k] = lowest ? *lowest : 0;
         for (int64_t iy = y0; iy < y1; iy++)
             for (int64_t ix = x0; ix < x1; ix++)
-                (lowest ? take_max : take_sum)(out, img + (iy * s->w + ix) * s->c, s->c);
+                (lowest ? sl_pool_max : sl_pool_sum)(out, img + (iy * s->w + ix) * s->c, s->c);
         if (!lowest && y1 > y0 && x1 > x0) {
             float count = (float)((y1 - y0) * (x1 - x0));
             for (int64_t k = 0; k < s->c; k++)
@@ -114,7 +114,7 @@ static sl_code pool_run(sl_op_call *c, sl_status *st)
     if (rc || c->out[0].size == 0)
         return rc;
     sl_dtype t = c->in[0].dtype;
-    float low = -greatest(t);
+    float low = -sl_pool_greatest(t);
     const float *lowest = c->node->op->name[0] == 'M' ? &low : NULL;
     if (t == SL_DT_FLOAT) {
         pool_float(&s, c->node->config, lowest, c->in[0].data, c->out[0].data);
