@@ -1,6 +1,6 @@
 """deploy/haproxy and deploy/nginx as they are in the repository: the programs take them, and with other addresses in
 them requests and calls come through, on both ports, to whichever instance is there. deploy/kubernetes is held against
-the schemas of Kubernetes, and against itself."""
+the schemas of Kubernetes, and against itself; deploy/systemd is read by systemd."""
 import concurrent.futures
 import os
 import pathlib
@@ -15,7 +15,7 @@ import requests
 import yaml
 
 from clients import ANSWER, CONFIG, PATH, ROW, run, tool, wait_for_port
-from served import ROOT, free_port
+from served import ROOT, SLUICE, free_port
 
 HAPROXY = (ROOT / "deploy/haproxy/haproxy.cfg").read_text()
 NGINX = (ROOT / "deploy/nginx/nginx.conf").read_text()
@@ -205,3 +205,47 @@ def test_the_manifests_fit_each_other_and_the_server(start, tmp_path):
     assert server.ask("GET", container["livenessProbe"]["httpGet"]["path"]).status == 200
     assert requests.post(f"http://127.0.0.1:{server.port}{PATH}", data=ROW).json() == ANSWER
     assert server.stop() == 0  # a second signal
+
+
+UNIT = ROOT / "deploy/systemd/sluice.service"
+PROGRAM = "/usr/local/bin/sluice"
+
+
+@pytest.fixture
+def unit(tmp_path):
+    """The unit, with the program where it is here."""
+    text = UNIT.read_text()
+    assert text.count(PROGRAM) == 1
+    file = tmp_path / UNIT.name
+    file.write_text(text.replace(PROGRAM, str(SLUICE)))
+    return file
+
+
+def test_systemd_takes_the_unit(unit):
+    """Without a word: what it does not know, or cannot start, it names. Other units of the machine do not matter."""
+    done = run("systemd-analyze", "verify", "--man=no", unit)
+    said = [line for line in (done.stdout + done.stderr).decode().splitlines() if unit.name in line or str(unit) in line]
+    assert not said
+    # It would have said so.
+    unit.write_text(unit.read_text().replace("LockPersonality=yes", "LockPersonalty=yes").replace(str(SLUICE), "/nowhere"))
+    done = run("systemd-analyze", "verify", "--man=no", unit)
+    said = (done.stdout + done.stderr).decode()
+    assert "LockPersonalty" in said and "/nowhere is not executable" in said
+
+
+def test_the_unit_exposes_little(unit):
+    """10 is a service that may do everything; what is missing below 2 is told by the table."""
+    done = run("systemd-analyze", "security", "--offline=yes", "--no-pager", "--threshold=20", unit)
+    out = (done.stdout + done.stderr).decode()
+    level = re.search(r"Overall exposure level for sluice.service: (\S+)", out)
+    assert done.returncode == 0 and level and float(level[1]) < 2.0, out
+
+
+def test_the_server_takes_the_flags_of_the_unit(start):
+    command = re.search(r"^ExecStart=(.*)$", UNIT.read_text(), re.M)[1].split()
+    assert command[:2] == [PROGRAM, "serve"]
+    flags = dict(a.removeprefix("--").split("=", 1) for a in command[2:])
+    assert flags.pop("model_config_file") == "/etc/sluice/config.pbtxt"
+    assert (flags.pop("rest_api_port"), flags.pop("port")) == ("8501", "8500")
+    server = start(*(f"--{k}={v}" for k, v in flags.items()), config=CONFIG)
+    assert requests.post(f"http://127.0.0.1:{server.port}{PATH}", data=ROW).json() == ANSWER
