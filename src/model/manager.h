@@ -198,7 +198,7 @@ typedef struct sl_manager_options {
     int unload_threads;       /* 0: 1 */
     unsigned max_retries;     /* after the first attempt */
     int64_t retry_interval_us;
-    int64_t poll_seconds; /* of base paths; 0: once; < 0: never */
+    int64_t poll_seconds; /* of base paths; 0: only by configure and look; < 0: by look alone */
     /* What all sessions together may use; 0: no limit. A load that does not fit is refused, after
      * the versions on demand that were used least recently and are not in use have been given
      * up. */

@@ -86,7 +86,7 @@ typedef struct sl_flags {
     const char *models_dir;                      /* a directory of models; "": none */
     int32_t model_config_file_poll_wait_seconds; /* <= 0: never */
     int64_t reload_timeout_s;                    /* of waiting for a reload's models */
-    int32_t file_system_poll_wait_seconds;       /* 0: once; < 0: never */
+    int32_t file_system_poll_wait_seconds;       /* 0: at the start and at a reload; < 0: never */
     bool allow_version_labels_for_unavailable_models;
     const char *remote_cache_dir;     /* "": see server/remote.h */
     const char *remote_helper;        /* path of sluice-fetch; "": beside this program */

@@ -176,7 +176,7 @@ const sl_flag sl_flag_table[] = {
         "seconds that a reload waits for its models to be available; they load on after that", OURS,
         .min = 1),
     ROW(INT32, file_system_poll_wait_seconds, MODELS, "1",
-        "period of looking for new versions. 0: only once; less: never"),
+        "period of looking for new versions. 0: only at the start and at a reload; less: never"),
     ROW(BOOL, allow_version_labels_for_unavailable_models, MODELS, "false",
         "let a new label point to a version that is not available yet"),
     ROW(STRING, remote_cache_dir, MODELS, "",

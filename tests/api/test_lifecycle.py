@@ -6,6 +6,7 @@ import pathlib
 import random
 import shutil
 import signal
+import tempfile
 import threading
 import time
 
@@ -38,6 +39,15 @@ def until(condition, seconds=30):
     while not condition():
         assert time.time() < end
         time.sleep(0.02)
+
+
+def until_it_listens(server):
+    def listens():
+        try:
+            return server.ask("GET", "/healthz").status == 200
+        except ConnectionRefusedError:
+            return False
+    until(listens)
 
 
 def files_of(model):
@@ -196,6 +206,86 @@ def test_odd_names_are_no_versions_and_broken_ones_say_why(start, tmp_path):
         assert versions(server, name) == {}
         assert f"No versions of servable {name} found under base path" in server.log
     assert answer(server, "good") == [2.5]
+
+
+def test_what_may_not_be_read_says_so_and_the_rest_serves_on(start):
+    """What belongs to somebody else: a model, a version, the directory of the variables, and each kind of file."""
+    if os.geteuid() != 0:
+        pytest.skip("root alone can give files to somebody else than the server")
+    shut = {"model": "", "version": "1", "variables": "1/variables", "graph": "1/saved_model.pb",
+            "index": "1/variables/variables.index", "shard": "1/variables/variables.data-00000-of-00001"}
+    with tempfile.TemporaryDirectory() as place:  # the tests may lie in root's home, where nobody may look
+        place = pathlib.Path(place)
+        place.chmod(0o755)
+        names = ["good", *shut, "after"]
+        for name in names:
+            shutil.copytree(MODELS / "half_plus_two", place / name)
+        for name, what in shut.items():
+            path = place / name / what
+            path.chmod(0o700 if path.is_dir() else 0o600)
+        server = start("--run_as=nobody", "--max_num_load_retries=0", config=model_config(*((n, place / n) for n in names)))
+        for name in ("good", "after"):
+            assert answer(server, name) == [2.5]
+        for name, what in shut.items():
+            if not what:
+                continue
+            until(lambda: state(server, name, 1) == "END")
+            status = versions(server, name)[1]["status"]
+            named = {"version": "1/saved_model.pb", "variables": "1/variables/variables.index"}.get(name, what)
+            assert status == {"error_code": "PERMISSION_DENIED", "error_message": f"{place / name / named}; Permission denied"}
+        assert (f"Could not find base path {place}/model for servable model with error PERMISSION_DENIED: "
+                f"{place}/model; Permission denied") in server.log
+        for name in shut:
+            reply = server.ask("POST", f"/v1/models/{name}:predict", '{"instances": [1.0]}')
+            assert reply.status == 404 and json.loads(reply.text) == {"error": f"Servable not found for request: Latest({name})"}
+        assert server.ask("GET", "/readyz").status == 200
+        # A version that serves does not mind that it is shut; what is opened is loaded.
+        (place / "good").chmod(0o700)
+        for name, what in shut.items():
+            path = place / name / what
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        for name in shut:
+            until(lambda: state(server, name, 1) == "AVAILABLE")
+            assert answer(server, name) == [2.5]
+        until(lambda: f"Could not find base path {place}/good for servable good" in server.log)
+        assert answer(server, "good") == [2.5]
+
+
+def test_looking_for_versions_once(start, tmp_path):
+    """--file_system_poll_wait_seconds=0: at the start, and when a configuration comes."""
+    shutil.copytree(MODELS / "half_plus_two", tmp_path / "m")
+    server = start("--file_system_poll_wait_seconds=0", config=model_config(("m", tmp_path / "m")))
+    assert state(server, "m", 1) == "AVAILABLE"
+    shutil.copytree(MODELS / "half_plus_two" / "1", tmp_path / "m" / "2")
+    time.sleep(2.5)
+    assert list(versions(server, "m")) == [1] and answer(server, "m") == [2.5]
+    shutil.rmtree(tmp_path / "m" / "1")
+    time.sleep(1.2)
+    assert state(server, "m", 1) == "AVAILABLE" and answer(server, "m") == [2.5]
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: state(server, "m", 2) == "AVAILABLE" and state(server, "m", 1) == "END")
+    shutil.copytree(MODELS / "half_plus_two" / "1", tmp_path / "m" / "3")
+    time.sleep(1.2)
+    assert state(server, "m", 3) is None
+
+
+@pytest.mark.parametrize("period", [-1, -2147483648])
+def test_looking_for_versions_never(start, tmp_path, period):
+    """Below 0: there is no version, and the server waits for one, as the original does. It ends when it is told to."""
+    shutil.copytree(MODELS / "half_plus_two", tmp_path / "m")
+    server = start(f"--file_system_poll_wait_seconds={period}", config=model_config(("m", tmp_path / "m")), wait=False)
+    server.wait_for("(Re-)adding model: m")
+    until_it_listens(server)
+    for _ in range(2):
+        time.sleep(1.2)
+        assert server.ask("GET", "/healthz").status == 200
+        assert server.ask("GET", "/readyz").status == server.ask("GET", "/startupz").status == 503
+        reply = server.ask("POST", "/v1/models/m:predict", '{"instances": [1.0]}')
+        assert reply.status == 503 and json.loads(reply.text) == {"error": "server is starting: models are loading"}
+        assert versions(server, "m") == {}
+        server.process.send_signal(signal.SIGHUP)
+    assert "Exporting" not in server.log
+    assert server.stop() == 0
 
 
 def test_a_model_on_demand_is_loaded_by_its_first_request(start):

@@ -289,23 +289,55 @@ SPLIT = ('traffic { split { label: "stable" weight: 80 } split { label: "canary"
          labels(stable=1, canary=2))
 
 
+def arms_of(server, requests):
+    """Sends them over one connection, a hundred at a time; the versions that answered, in their order."""
+    versions = []
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as s, s.makefile("rb") as replies:
+        for i in range(0, len(requests), 100):
+            some = requests[i:i + 100]
+            s.sendall(b"".join(some))
+            for _ in some:
+                assert replies.readline().split()[1] == b"200"
+                fields = dict(line.lower().rstrip().split(b": ", 1) for line in iter(replies.readline, b"\r\n"))
+                assert replies.read(int(fields[b"content-length"])).split() == b'{ "predictions": [2.5 ] }'.split()
+                versions.append(int(fields[b"x-sluice-version"]))
+    return versions
+
+
+def request(*fields):
+    body = '{"instances": [1.0]}'
+    head = ["POST /v1/models/m:predict HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *fields]
+    return ("\r\n".join(head) + "\r\n\r\n" + body).encode()
+
+
+def chi_square(got, weights):
+    n, total = sum(got.values()), sum(weights.values())
+    assert set(got) == set(weights)
+    return sum((got[v] - n * w / total) ** 2 / (n * w / total) for v, w in weights.items())
+
+
 def test_a_canary_gets_its_share_and_named_versions_are_left_alone(start, tmp_path, versions):
     admin = Admin(start, tmp_path, config(versions, *SPLIT))
-    n = 1000
-    c = http.client.HTTPConnection("127.0.0.1", admin.server.port, timeout=60)
-    got = collections.Counter()
-    for _ in range(n):
-        c.request("POST", "/v1/models/m:predict", '{"instances": [1.0]}')
-        reply = c.getresponse()
-        reply.read()
-        got[reply.headers["x-sluice-version"]] += 1
-    assert set(got) == {"1", "2"}
-    # Chi-square with one degree of freedom; 23.9 is exceeded once in a million runs.
-    assert (got["1"] - 0.8 * n) ** 2 / (0.8 * n) + (got["2"] - 0.2 * n) ** 2 / (0.2 * n) < 23.9
+    got = collections.Counter(arms_of(admin.server, [request()] * 10_000))
+    # One degree of freedom: 23.9 is exceeded once in a million runs.
+    assert chi_square(got, {1: 80, 2: 20}) < 23.9
     assert {admin.predict(where="/versions/3") for _ in range(20)} == {3}
     assert {admin.predict(where="/labels/canary") for _ in range(20)} == {2}
     page = admin.ask("GET", "/metrics")[1].decode()
-    assert f':sluice:traffic:split_count{{model_name="m",version="2"}} {got["2"]}' in page
+    assert f':sluice:traffic:split_count{{model_name="m",version="2"}} {got[2]}' in page
+
+
+def test_three_arms_get_their_shares_of_requests_and_of_keys(start, tmp_path, versions):
+    """A key's arm is no accident, so keys fit the shares always or never; each keeps its arm."""
+    weights = {1: 5, 2: 2, 3: 1}
+    split = " ".join(f"split {{ version: {v} weight: {w} }}" for v, w in weights.items())
+    admin = Admin(start, tmp_path, config(versions, f'traffic {{ {split} sticky_header: "x-user" }}'))
+    # Two degrees of freedom: 27.7 is exceeded once in a million runs.
+    assert chi_square(collections.Counter(arms_of(admin.server, [request()] * 10_000)), weights) < 27.7
+    keys = [request(f"X-User: user-{i}") for i in range(10_000)]
+    arms = arms_of(admin.server, keys)
+    assert chi_square(collections.Counter(arms), weights) < 27.7
+    assert arms_of(admin.server, keys[::-1]) == arms[::-1]
 
 
 def test_a_sticky_key_stays_with_its_arm_also_after_a_restart(start, tmp_path, versions):
