@@ -6,9 +6,12 @@
 #include <linux/audit.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -243,9 +246,18 @@ static const int outside[] = {
     SYS_process_vm_readv,
     SYS_process_vm_writev,
     SYS_kcmp,
+    SYS_tkill,
     SYS_rt_sigqueueinfo,
+    SYS_rt_tgsigqueueinfo,
+#ifdef SYS_pidfd_open
+    SYS_pidfd_open,
+    SYS_pidfd_send_signal,
+#endif
 #ifdef SYS_pidfd_getfd
     SYS_pidfd_getfd,
+#endif
+#ifdef SYS_process_madvise
+    SYS_process_madvise,
 #endif
     /* the network: what listens was opened before */
     SYS_connect,
@@ -292,6 +304,15 @@ static const int outside[] = {
 void sl_calls_deny_outside(sl_calls *f)
 {
     sl_calls_deny_all(f, outside, sizeof outside / sizeof *outside);
+    /* A file may have its signals sent to another process. */
+    sl_calls_argument_must_not_be(f, SYS_fcntl, 1, F_SETOWN);
+    sl_calls_argument_must_not_be(f, SYS_fcntl, 1, F_SETOWN_EX);
+    sl_calls_argument_must_not_be(f, SYS_fcntl, 1, F_SETSIG);
+    sl_calls_argument_must_not_be(f, SYS_ioctl, 1, FIOSETOWN);
+    sl_calls_argument_must_not_be(f, SYS_ioctl, 1, SIOCSPGRP);
+    /* A terminal may be made to believe that somebody typed a command. */
+    sl_calls_argument_must_not_be(f, SYS_ioctl, 1, TIOCSTI);
+    sl_calls_argument_must_not_be(f, SYS_ioctl, 1, TIOCLINUX);
 }
 
 void sl_calls_unknown(sl_calls *f, int call)
@@ -309,6 +330,30 @@ void sl_calls_argument_must_be(sl_calls *f, int call, int i, uint32_t value)
     jump_unless(f, BPF_JEQ, (uint32_t)call, 4);
     load_argument(f, i);
     emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 1, 0));
+    verdict(f, SECCOMP_RET_ERRNO | EPERM);
+    load_at(f, NR);
+}
+
+void sl_calls_argument_must_not_be(sl_calls *f, int call, int i, uint32_t value)
+{
+    if (!room(f))
+        return;
+    jump_unless(f, BPF_JEQ, (uint32_t)call, 4);
+    load_argument(f, i);
+    jump_unless(f, BPF_JEQ, value, 1);
+    verdict(f, SECCOMP_RET_ERRNO | EPERM);
+    load_at(f, NR);
+}
+
+void sl_calls_argument_must_be_null(sl_calls *f, int call, int i)
+{
+    if (!room(f))
+        return;
+    jump_unless(f, BPF_JEQ, (uint32_t)call, 6);
+    load_argument(f, i);
+    jump_unless(f, BPF_JEQ, 0, 2);
+    load_at(f, offsetof(struct seccomp_data, args) + 8 * (size_t)i + 4);
+    emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0));
     verdict(f, SECCOMP_RET_ERRNO | EPERM);
     load_at(f, NR);
 }
@@ -333,6 +378,16 @@ void sl_calls_argument_must_have(sl_calls *f, int call, int i, uint32_t bits)
     emit(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, bits, 1, 0));
     verdict(f, SECCOMP_RET_ERRNO | EPERM);
     load_at(f, NR);
+}
+
+void sl_calls_no_addresses(sl_calls *f)
+{
+    sl_calls_deny(f, SYS_socket);
+    sl_calls_deny(f, SYS_sendmmsg);
+    sl_calls_argument_must_be_null(f, SYS_sendto, 4);
+    /* Of a pair only datagrams take an address: SOCK_DGRAM is 2, and SOCK_RAW, 3, becomes one. */
+    sl_calls_argument_must_be(f, SYS_socketpair, 0, AF_UNIX);
+    sl_calls_argument_must_lack(f, SYS_socketpair, 1, SOCK_DGRAM);
 }
 
 void sl_calls_threads_only(sl_calls *f)

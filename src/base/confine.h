@@ -61,17 +61,27 @@ void sl_calls_deny(sl_calls *f, int call); /* EPERM */
 void sl_calls_deny_all(sl_calls *f, const int *calls, size_t n);
 /* Mounts, modules, tracing, keys, clocks, users, io_uring and the like: no server needs them. */
 void sl_calls_deny_kernel(sl_calls *f);
-/* Running programs, looking into processes, connecting, listening, changing modes, owners and
- * links, System V's shared memory: nothing that serves needs them once it has begun. */
+/* Running programs, looking into processes, signals to others (but for kill and tgkill, of which
+ * the caller says to whom they may go), connecting, listening, changing modes, owners and links,
+ * System V's shared memory, typing into a terminal: nothing that serves needs them once it has
+ * begun. */
 void sl_calls_deny_outside(sl_calls *f);
 /* As if the kernel did not know it: callers fall back to an older one. */
 void sl_calls_unknown(sl_calls *f, int call);
 /* Denied unless the low half of argument `i` (0 ...) is `value`. */
 void sl_calls_argument_must_be(sl_calls *f, int call, int i, uint32_t value);
+/* Denied if the low half of argument `i` is `value`. */
+void sl_calls_argument_must_not_be(sl_calls *f, int call, int i, uint32_t value);
+/* Denied unless argument `i`, a pointer, is NULL: both of its halves are looked at. */
+void sl_calls_argument_must_be_null(sl_calls *f, int call, int i);
 /* Denied if argument `i` has one of these bits. */
 void sl_calls_argument_must_lack(sl_calls *f, int call, int i, uint32_t bits);
 /* Denied if argument `i` has none of these bits. */
 void sl_calls_argument_must_have(sl_calls *f, int call, int i, uint32_t bits);
+/* No socket can be made that could reach anybody: no new one at all, but pairs that are connected
+ * with each other for good; and what is sent has no address. A datagram socket that was opened
+ * before can still send to any unix socket, by sendmsg, whose address lies in memory. */
+void sl_calls_no_addresses(sl_calls *f);
 /* No process can be made, only threads. */
 void sl_calls_threads_only(sl_calls *f);
 /* Everything else is allowed. With all_threads the filter holds for every thread of the process. */

@@ -12,9 +12,10 @@
  *
  * What then cannot be done any more, also by somebody who has taken over the process:
  *
- *   default  run a program or make a process; connect to anything; listen anywhere else; make,
- * remove or write to a file (except below `writable`: the directories of our unix sockets); trace
- * or look into other processes; change user or privileges; mount, bpf, io_uring, modules, keys ...
+ *   default  run a program or make a process; make a socket, connect to anything or send to an
+ * address; listen anywhere else; make, remove or write to a file (except below `writable`: the
+ * directories of our unix sockets); trace, signal or look into other processes; change user or
+ * privileges; mount, bpf, io_uring, modules, keys ...
  *   strict   and read anything but below `readable`
  *
  * Programs that have to be started later are started by a launcher (base/launcher.h) that was

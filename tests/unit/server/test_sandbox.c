@@ -12,14 +12,20 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -103,12 +109,89 @@ static int make_a_datagram_socket(void)
     return result(socket(AF_INET6, SOCK_DGRAM, 0));
 }
 
+static int make_a_unix_socket(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0), e = errno;
+    return fd < 0 && socket(AF_UNIX, SOCK_DGRAM, 0) < 0 ? e : 0;
+}
+
+/* A pair of datagram sockets could each send to somebody else. */
+static int make_a_pair_of_datagrams(void)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_RAW | SOCK_CLOEXEC, 0, ends) == 0 || errno != EPERM)
+        return 0;
+    return result(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends));
+}
+
+/* ---- with sockets that were there before: what connects, listens, or has an address ---- */
+
+static int unix_stream, unix_datagram, receiver;
+static struct sockaddr_un receiver_name = {.sun_family = AF_UNIX};
+
+static void open_sockets(void)
+{
+    struct sockaddr_un *a = &receiver_name;
+    snprintf(a->sun_path, sizeof a->sun_path, "%s/receiver", open_dir);
+    unix_stream = socket(AF_UNIX, SOCK_STREAM, 0);
+    unix_datagram = socket(AF_UNIX, SOCK_DGRAM, 0);
+    receiver = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(receiver, (struct sockaddr *)a, sizeof *a), 0);
+    assert_int_equal(connect(unix_datagram, (struct sockaddr *)a, sizeof *a), 0);
+}
+
+static void close_sockets(void)
+{
+    close(unix_stream);
+    close(unix_datagram);
+    close(receiver);
+    unlink(receiver_name.sun_path);
+}
+
 static int listen_on_a_unix_socket(void)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     snprintf(a.sun_path, sizeof a.sun_path, "%s/s", open_dir);
-    return fd < 0 ? 98 : result(bind(fd, (struct sockaddr *)&a, sizeof a));
+    return result(bind(unix_stream, (struct sockaddr *)&a, sizeof a));
+}
+
+static int connect_to_a_unix_socket(void)
+{
+    return result(connect(unix_stream, (struct sockaddr *)&receiver_name, sizeof receiver_name));
+}
+
+static int send_to_an_address(void)
+{
+    return result((int)sendto(unix_datagram, "x", 1, MSG_DONTWAIT,
+                              (struct sockaddr *)&receiver_name, sizeof receiver_name));
+}
+
+/* A pointer whose low half is zero is no NULL. */
+static int send_to_an_address_at_4_gb(void)
+{
+    struct sockaddr_un *at = mmap((void *)(1ULL << 32), 4096, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (at == MAP_FAILED)
+        return EPERM; /* something is there: nothing to be tried */
+    *at = receiver_name;
+    return result(
+        (int)sendto(unix_datagram, "x", 1, MSG_DONTWAIT, (struct sockaddr *)at, sizeof *at));
+}
+
+static int send_several_at_once(void)
+{
+    struct iovec part = {"x", 1};
+    struct mmsghdr m = {.msg_hdr = {.msg_iov = &part, .msg_iovlen = 1}};
+    return result(sendmmsg(unix_datagram, &m, 1, MSG_DONTWAIT));
+}
+
+/* Which is how the service manager is told. */
+static int send_to_whom_it_is_connected(void)
+{
+    char c;
+    if (send(unix_datagram, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
+        return errno;
+    return read(receiver, &c, 1) == 1 && c == 'x' ? 0 : 98;
 }
 
 static int write_to_a_file(void)
@@ -140,9 +223,79 @@ static int change_a_mode(void)
     return result(chmod(file, 0777));
 }
 
+/* ---- signals: nobody gets one, though each call here would be allowed to send it ---- */
+
 static int kill_a_stranger(void)
 {
     return result(kill(getppid(), 0));
+}
+
+static int kill_all_of_a_group(void)
+{
+    return result(kill(0, 0));
+}
+
+static int kill_a_thread_of_a_stranger(void)
+{
+    return result((int)syscall(SYS_tgkill, getppid(), getppid(), 0));
+}
+
+static int kill_a_thread_of_nobody_knows_whom(void)
+{
+    return result((int)syscall(SYS_tkill, getppid(), 0));
+}
+
+static int queue_a_signal(void)
+{
+    siginfo_t info = {.si_signo = SIGURG, .si_code = SI_QUEUE};
+    return result((int)syscall(SYS_rt_sigqueueinfo, getppid(), SIGURG, &info));
+}
+
+static int queue_a_signal_for_a_thread(void)
+{
+    siginfo_t info = {.si_signo = SIGURG, .si_code = SI_QUEUE};
+    return result((int)syscall(SYS_rt_tgsigqueueinfo, getppid(), getppid(), SIGURG, &info));
+}
+
+static int parent_handle = -1; /* a pidfd, from before */
+
+static int get_hold_of_a_process(void)
+{
+    return result((int)syscall(SYS_pidfd_open, getppid(), 0));
+}
+
+static int signal_what_it_had_hold_of(void)
+{
+    return result((int)syscall(SYS_pidfd_send_signal, parent_handle, 0, NULL, 0));
+}
+
+static int take_a_descriptor_of_a_process(void)
+{
+    return result((int)syscall(SYS_pidfd_getfd, parent_handle, 0, 0));
+}
+
+static int have_a_file_signal_a_stranger(void)
+{
+    struct f_owner_ex owner = {F_OWNER_PID, getppid()};
+    int pid = getppid();
+    if (fcntl(unix_datagram, F_SETOWN, pid) == 0 || errno != EPERM ||
+        fcntl(unix_datagram, F_SETOWN_EX, &owner) == 0 || errno != EPERM ||
+        ioctl(unix_datagram, FIOSETOWN, &pid) == 0 || errno != EPERM ||
+        ioctl(unix_datagram, SIOCSPGRP, &pid) == 0 || errno != EPERM)
+        return 0;
+    return result(fcntl(unix_datagram, F_SETSIG, SIGTERM));
+}
+
+static int type_into_a_terminal(void)
+{
+    return result(ioctl(STDIN_FILENO, TIOCSTI, "x"));
+}
+
+static int look_into_a_process(void)
+{
+    char c;
+    struct iovec mine = {&c, 1}, theirs = {&receiver, 1};
+    return result((int)process_vm_readv(getppid(), &mine, 1, &theirs, 1, 0));
 }
 
 static int read_a_file(void)
@@ -190,6 +343,11 @@ static int do_what_serving_needs(void)
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0 || write(ends[0], "x", 1) != 1 ||
         read(ends[1], &c, 1) != 1)
         return 2;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0 ||
+        send(ends[0], "x", 1, MSG_NOSIGNAL) != 1 || read(ends[1], &c, 1) != 1)
+        return 6;
+    if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0 || raise(SIGURG) != 0)
+        return 7;
     int fd = open("/proc/self/status", O_RDONLY);
     if (fd < 0 || read(fd, &c, 1) != 1)
         return 3;
@@ -204,18 +362,60 @@ static void the_default_closes_programs_connections_and_writing(void **state)
     assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, run_a_program), EPERM);
     assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, connect_somewhere), EPERM);
     assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, make_a_datagram_socket), EPERM);
-    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, listen_on_a_unix_socket), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, make_a_unix_socket), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, make_a_pair_of_datagrams), EPERM);
     assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, write_to_a_file), EPERM);
     assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, make_a_file), EPERM);
     assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, remove_a_file), EACCES);
     assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, rename_a_file), EPERM);
     assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, change_a_mode), EPERM);
-    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, kill_a_stranger), EPERM);
     assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, become_root), EPERM);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, trace_somebody), EPERM);
     assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, make_a_process), EPERM);
 #endif
+}
+
+static void nobody_is_connected_to_and_nothing_goes_to_an_address(void **state)
+{
+    (void)state;
+    open_sockets();
+    assert_int_equal(locked_up(SL_SANDBOX_OFF, send_to_an_address), 0);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, listen_on_a_unix_socket), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, connect_to_a_unix_socket), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, send_to_an_address), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, send_to_an_address_at_4_gb), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, send_several_at_once), EPERM);
+    assert_int_equal(locked_up(SL_SANDBOX_DEFAULT, send_to_whom_it_is_connected), 0);
+    assert_int_equal(locked_up(SL_SANDBOX_STRICT, send_to_whom_it_is_connected), 0);
+    close_sockets();
+}
+
+static void no_other_process_is_signalled_or_looked_into(void **state)
+{
+    (void)state;
+    open_sockets();
+    parent_handle = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    signal(SIGURG, SIG_IGN);
+    int (*const ways[])(void) = {kill_a_stranger,
+                                 kill_all_of_a_group,
+                                 kill_a_thread_of_a_stranger,
+                                 kill_a_thread_of_nobody_knows_whom,
+                                 queue_a_signal,
+                                 queue_a_signal_for_a_thread,
+                                 get_hold_of_a_process,
+                                 signal_what_it_had_hold_of,
+                                 take_a_descriptor_of_a_process,
+                                 have_a_file_signal_a_stranger,
+                                 type_into_a_terminal,
+                                 look_into_a_process};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        int got = locked_up(SL_SANDBOX_DEFAULT, ways[i]);
+        if (got != EPERM)
+            fail_msg("way %zu: %s", i, got ? strerror(got) : "it could be done");
+    }
+    close(parent_handle);
+    close_sockets();
 }
 
 static void the_default_leaves_reading_and_what_serving_needs(void **state)
@@ -278,6 +478,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_default_closes_programs_connections_and_writing),
+        cmocka_unit_test(nobody_is_connected_to_and_nothing_goes_to_an_address),
+        cmocka_unit_test(no_other_process_is_signalled_or_looked_into),
         cmocka_unit_test(the_default_leaves_reading_and_what_serving_needs),
         cmocka_unit_test(strict_closes_reading_elsewhere_too),
         cmocka_unit_test(off_closes_nothing),

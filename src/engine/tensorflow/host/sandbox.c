@@ -108,17 +108,8 @@ static const int denied[] = {
     /* processes */
     SYS_ptrace,
     SYS_kill,
-    SYS_tkill,
-    SYS_rt_tgsigqueueinfo,
     SYS_setpgid,
     SYS_setsid,
-#ifdef SYS_pidfd_open
-    SYS_pidfd_open,
-    SYS_pidfd_send_signal,
-#endif
-#ifdef SYS_process_madvise
-    SYS_process_madvise,
-#endif
     SYS_flock,
     /* memory shared with strangers */
     SYS_shmctl,
