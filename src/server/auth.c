@@ -18,6 +18,7 @@
 #include "proto/auth_config.pb-c.h"
 #include "server/config_read.h"
 #include "server/jwks.h"
+#include "server/sandbox.h"
 
 #define LOOK_EVERY_NS 1000000000u
 
@@ -25,6 +26,7 @@ struct sl_auth {
     sl_guard *guard;
     sl_jwks *jwks;
     const char *helper;
+    const struct sl_sandbox_options *sandbox;
     char *path, *dir;
     sl_text seen;         /* what the files looked like when they were last read; own thread */
     sl_status complaint;  /* what was logged last; own thread */
@@ -50,12 +52,63 @@ static sl_code unpack(const char *path, sl_arena *arena, Sluice__AuthConfig **ou
     return rc;
 }
 
+/* ---- the files that a configuration names ---- */
+
+typedef sl_code on_file(void *arg, const char *file, sl_status *st);
+
+/* NULL: no memory. */
+static char *beside(const char *dir, const char *name)
+{
+    return *name == '/' || *dir == '\0' ? sl_strdup(name) : sl_path_join(dir, name);
+}
+
+static sl_code hand_out(const char *dir, const char *name, on_file *each, void *arg, sl_status *st)
+{
+    char *joined = beside(dir, name);
+    sl_code rc = joined ? each(arg, joined, st) : sl_fail(st, SL_RESOURCE_EXHAUSTED, "no memory");
+    sl_free(joined);
+    return rc;
+}
+
+static sl_code each_file(const Sluice__AuthConfig *c, const char *dir, on_file *each, void *arg,
+                         sl_status *st)
+{
+    sl_code rc = SL_OK;
+    for (size_t i = 0; rc == SL_OK && i < c->n_token_file; i++)
+        rc = hand_out(dir, c->token_file[i], each, arg, st);
+    for (size_t i = 0; rc == SL_OK && i < c->n_jwt; i++)
+        if (*c->jwt[i]->jwks_file != '\0')
+            rc = hand_out(dir, c->jwt[i]->jwks_file, each, arg, st);
+    return rc;
+}
+
+sl_code sl_auth_each_file(const char *path, on_file *each, void *arg, sl_status *st)
+{
+    sl_arena arena;
+    Sluice__AuthConfig *c;
+    sl_status unread;
+    sl_code rc = sl_arena_init(&arena, 0);
+    if (rc)
+        return sl_fail(st, rc, "out of memory");
+    char *dir = dir_of(path);
+    if (unpack(path, &arena, &c, &unread) == SL_OK)
+        rc = each_file(c, dir, each, arg, st);
+    sl_free(dir);
+    sl_arena_fini(&arena);
+    return rc;
+}
+
+static sl_code may_read(void *sandbox, const char *file, sl_status *st)
+{
+    return sl_sandbox_may_read(sandbox, file, st);
+}
+
 /* ---- what the files look like ---- */
 
 static void look_at(const char *dir, const char *name, sl_text *to)
 {
     struct stat s;
-    char *joined = *name == '/' || *dir == '\0' ? sl_strdup(name) : sl_path_join(dir, name);
+    char *joined = beside(dir, name);
     if (joined != NULL && stat(joined, &s) == 0)
         sl_text_printf(to, "%s %lld %lld.%09ld %llu\n", name, (long long)s.st_size,
                        (long long)s.st_mtim.tv_sec, s.st_mtim.tv_nsec,
@@ -111,6 +164,8 @@ static sl_code configure(sl_auth *a, const Sluice__AuthConfig *c, sl_status *st)
 {
     key_sets k;
     sl_code rc = sl_jwks_check(c, a->helper, st);
+    if (rc == SL_OK && a->sandbox != NULL)
+        rc = each_file(c, a->dir, may_read, (void *)(uintptr_t)a->sandbox, st);
     if (rc)
         return rc;
     key_sets_init(&k, c->n_jwt);
@@ -210,6 +265,7 @@ static sl_auth *make(const sl_auth_options *o)
     a->path = sl_strdup(o->path);
     a->dir = dir_of(o->path);
     a->helper = o->helper;
+    a->sandbox = o->sandbox;
     pthread_mutex_init(&a->lock, NULL);
     sl_cond_init(&a->work);
     a->jwks = sl_jwks_new(&keys);

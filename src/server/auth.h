@@ -24,14 +24,22 @@ typedef struct sl_auth_options {
     const char *helper;    /* for jwks_url: path of sluice-fetch, or "" */
     sl_launcher *launcher; /* starts it, as operation launch_op and the next; NULL: we do */
     int launch_op;
+    const struct sl_sandbox_options *sandbox; /* what may be read; NULL: everything */
 } sl_auth_options;
 
-/* NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION (no sluice-fetch) in words that name the file.
- */
+/* NOT_FOUND, INVALID_ARGUMENT, FAILED_PRECONDITION (no sluice-fetch, or a file that the sandbox
+ * closes) in words that name the file. */
 sl_code sl_auth_new(const sl_auth_options *o, sl_auth **out, sl_status *st);
 void sl_auth_free(sl_auth *a); /* accepts NULL */
 sl_guard *sl_auth_guard(const sl_auth *a);
 void sl_auth_poke(sl_auth *a);
+
+/* Hands each file that the configuration at `path` names to `each`, as a path that can be opened,
+ * until that fails: for the sandbox, which has to know them before. A configuration that cannot be
+ * read names none; sl_auth_new says what is wrong with it. */
+sl_code sl_auth_each_file(const char *path,
+                          sl_code (*each)(void *arg, const char *file, sl_status *st), void *arg,
+                          sl_status *st);
 
 /* For the commands: reads the file into `g`, once. `helper`: the path of sluice-fetch, or "", for
  * keys that have to be fetched; NULL: they are not. `say` (may be NULL) hears what came of each

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "server/auth.h"
 
 typedef struct list {
     const char **names;
@@ -80,6 +81,21 @@ static void add_sockets(list *l, const char *addresses)
     }
 }
 
+static sl_code add_named(void *arg, const char *file, sl_status *st)
+{
+    (void)st;
+    add_parent(arg, file);
+    return SL_OK;
+}
+
+/* Tokens and key sets may lie elsewhere than the configuration that names them. */
+static void add_identities(list *l, const char *auth_config)
+{
+    sl_status st;
+    if (*auth_config != '\0' && sl_auth_each_file(auth_config, add_named, l, &st) != SL_OK)
+        l->failed = true;
+}
+
 static void add_readable(list *l, const sl_flags *f, const sl_server_config *c)
 {
     const char *const files[] = {f->model_config_file,        f->platform_config_file,
@@ -91,6 +107,7 @@ static void add_readable(list *l, const sl_flags *f, const sl_server_config *c)
     sl_str item;
     for (size_t i = 0; i < SL_COUNTOF(files); i++)
         add_parent(l, files[i]);
+    add_identities(l, f->auth_config_file);
     const char *const keys[] = {f->tls_cert_file,       f->tls_key_file,
                                 f->grpc_tls_cert_file,  f->grpc_tls_key_file,
                                 f->admin_tls_cert_file, f->admin_tls_key_file};

@@ -10,8 +10,9 @@
 
 /*
  * Writable: the directories of the unix sockets, and cache_dir (or NULL). Readable (strict):
- * --sandbox_root, or else the parents of base paths, configuration files and keys. Lists are in
- * config->arena. RESOURCE_EXHAUSTED.
+ * the directories of configuration files, keys, and the tokens and key sets that they name, and
+ * --sandbox_root, or else the parents of base paths. Lists are in config->arena.
+ * RESOURCE_EXHAUSTED.
  */
 sl_code sl_lockup_options(const sl_flags *f, sl_server_config *config, const char *cache_dir,
                           sl_sandbox_options *out, sl_status *st);

@@ -303,7 +303,8 @@ static sl_code make_auth(sl_server *s, sl_status *st)
                          .allow_remote_admin = s->flags->allow_remote_admin,
                          .helper = s->flags->remote_helper,
                          .launcher = s->launcher,
-                         .launch_op = LAUNCH_KEYS};
+                         .launch_op = LAUNCH_KEYS,
+                         .sandbox = &s->sandbox};
     return sl_auth_new(&o, &s->auth, st);
 }
 

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import pwd
 import shutil
 import signal
 import stat
@@ -10,7 +11,9 @@ import tempfile
 
 import pytest
 
-from conftest import ROOT, SLUICE, model_config
+from certificates import Authority
+from conftest import PLAIN, ROOT, SLUICE, Server, model_config
+from issuer import Issuer
 from test_server import until, write_config
 
 MY_MODEL = ROOT / "examples/models/my_model"
@@ -79,6 +82,43 @@ def test_a_root_that_is_named_may_be_read(start, tmp_path):
     until(lambda: server.ask("GET", "/v1/models/digits/metadata").status == 200)
 
 
+@pytest.fixture
+def guarded_from_elsewhere(tmp_path):
+    """An auth configuration whose tokens and keys each lie in a directory of their own, reached by a link, too."""
+    for name in ("auth", "tokens", "keys", "further", "models"):
+        (tmp_path / name).mkdir()
+    copy(MY_MODEL, tmp_path / "models/my_model")
+    issuer = Issuer(tmp_path)
+    (tmp_path / "keys/real.json").write_bytes(issuer.key_set("a"))
+    (tmp_path / "auth/keys.json").symlink_to(tmp_path / "keys/real.json")
+    done = subprocess.run([SLUICE, "token", "ci", f"--file={tmp_path}/tokens/list"], capture_output=True, text=True, timeout=60)
+    rules = (f'token_file: "../tokens/list" jwt {{ name: "corp" issuer: "{issuer.name}" audience: "sluice" jwks_file: "keys.json" }}\n'
+             'rule { principal: "*" allow: [PREDICT, METADATA] }\n')
+    (tmp_path / "auth/auth.pbtxt").write_text(rules)
+    return tmp_path, done.stdout.strip(), issuer, rules
+
+
+def test_what_the_auth_configuration_names_elsewhere_can_be_read_in_strict(start, guarded_from_elsewhere):
+    place, token, issuer, rules = guarded_from_elsewhere
+    server = start("--sandbox=strict", f"--auth_config_file={place}/auth/auth.pbtxt",
+                   config=model_config(("my_model", place / "models/my_model")))
+    for shown in (token, issuer.token("a")):
+        until(lambda: server.ask("POST", PATH, ROW, {"Authorization": f"Bearer {shown}"}).status == 200)
+    assert server.ask("POST", PATH, ROW).status == 401
+    # The keys are changed where they really are.
+    (place / "keys/new").write_bytes(issuer.key_set("b"))
+    (place / "keys/new").rename(place / "keys/real.json")
+    until(lambda: server.ask("POST", PATH, ROW, {"Authorization": f"Bearer {issuer.token('b')}"}).status == 200)
+    # A file that is named only now, and lies where nobody said so: the rules stay, and the log says what to do.
+    (place / "further/list").write_text((place / "tokens/list").read_text())
+    (place / "auth/new").write_text(rules + 'token_file: "../further/list"\n')
+    (place / "auth/new").rename(place / "auth/auth.pbtxt")
+    server.wait_for("permissions stay as they were")
+    line = next(line for line in server.log.splitlines() if "permissions stay as they were" in line)
+    assert "further/list" in line and "--sandbox_root" in line
+    assert server.ask("POST", PATH, ROW, {"Authorization": f"Bearer {token}"}).status == 200
+
+
 def test_off_closes_nothing(start):
     server = start("--sandbox=off", config=model_config(("my_model", MY_MODEL)))
     until(lambda: predicts(server))
@@ -134,6 +174,64 @@ def test_started_as_root_it_becomes_the_user_it_is_told_to(start, tmp_path):
         shutil.copytree(MY_MODEL, pathlib.Path(place) / "m")
         server = start("--run_as=nobody", config=model_config(("my_model", pathlib.Path(place) / "m")))
         until(lambda: predicts(server))
-    seen = status(server.process.pid)
-    assert seen["Uid"].split()[0] != "0" and seen["Uid"].split() == [seen["Uid"].split()[0]] * 4
-    assert int(seen["CapEff"], 16) & ~(1 << 10) == 0
+    seen, nobody = status(server.process.pid), pwd.getpwnam("nobody")
+    assert seen["Uid"].split() == [str(nobody.pw_uid)] * 4
+    assert seen["Gid"].split() == [str(nobody.pw_gid)] * 4
+    assert seen["Groups"].split() == [str(nobody.pw_gid)]
+    only_low_ports(seen)
+
+
+LOW_PORTS, READING = 1 << 10, 1 << 2  # CAP_NET_BIND_SERVICE, CAP_DAC_READ_SEARCH
+
+
+def only_low_ports(seen, besides=0):
+    for which in ("CapEff", "CapPrm"):
+        assert int(seen[which], 16) & ~(LOW_PORTS | besides) == 0, which
+    for which in ("CapInh", "CapAmb"):
+        assert int(seen[which], 16) == 0, which
+    assert seen["NoNewPrivs"] == "1"
+
+
+@pytest.mark.parametrize("mode", ["default", "strict"])
+def test_whoever_starts_it_it_keeps_only_low_ports_and_reading(start, mode):
+    """Root and without --run_as; for everybody else there is nothing to be kept. Each thread has what the first has."""
+    server = start(f"--sandbox={mode}", config=model_config(("my_model", MY_MODEL)))
+    until(lambda: predicts(server))
+    only_low_ports(status(server.process.pid), READING)
+    if os.geteuid() == 0:
+        assert int(status(server.process.pid)["CapEff"], 16) & READING
+    for task in pathlib.Path(f"/proc/{server.process.pid}/task").iterdir():
+        seen = status(f"{server.process.pid}/task/{task.name}")
+        only_low_ports(seen, READING)
+        assert seen["Seccomp"] == "2"
+
+
+def core_limit(pid):
+    line = next(line for line in pathlib.Path(f"/proc/{pid}/limits").read_text().splitlines() if line.startswith("Max core file size"))
+    return line.split()[4:6]
+
+
+def may_be_read_by_its_owner(pid):
+    """By the same user, with no more capabilities than the process has: that is what PR_SET_DUMPABLE decides."""
+    drop = ["setpriv", "--bounding-set=-all,+net_bind_service,+dac_read_search"] if os.geteuid() == 0 else []
+    return subprocess.run([*drop, "cat", f"/proc/{pid}/environ"], capture_output=True, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize("secret", ["a key", "tokens", "nothing"])
+def test_no_core_file_where_keys_or_tokens_are_loaded(tmp_path, secret):
+    """Though the limit that it is started with would allow one."""
+    (tmp_path / "auth.pbtxt").write_text('client_certificates: true rule { principal: "anonymous" allow: [PREDICT, METADATA] }\n')
+    cert, key = Authority(tmp_path).issue("server")
+    flags = {"a key": [f"--tls_cert_file={cert}", f"--tls_key_file={key}"], "tokens": [f"--auth_config_file={tmp_path}/auth.pbtxt"],
+             "nothing": []}
+    server = Server(*flags[secret], config=model_config(("my_model", MY_MODEL)),
+                    command=["sh", "-c", 'ulimit -c 4096; exec "$@"', "sh", str(SLUICE), "serve"])
+    try:
+        if secret == "nothing":
+            assert core_limit(server.process.pid)[1] != "0"
+        else:
+            assert core_limit(server.process.pid) == ["0", "0"]
+        if PLAIN:  # a sanitizer has to look into its own process
+            assert may_be_read_by_its_owner(server.process.pid) == (secret == "nothing")
+    finally:
+        server.stop()

@@ -348,7 +348,8 @@ def test_changed_files_are_taken_and_nobody_notices(start, ca, tmp_path):
     assert metric(s, ca, ':sluice:tls:reloads{listener="REST",result="ok"}') >= 2
 
 
-def test_a_swapped_link_is_taken(start, ca, tmp_path):
+@pytest.mark.parametrize("sandbox", ["default", "strict"])
+def test_a_swapped_link_is_taken(start, ca, tmp_path, sandbox):
     """As Kubernetes mounts a secret: tls.crt -> ..data/tls.crt, ..data -> ..2026; ..data is renamed over."""
     def version(name):
         d = tmp_path / name
@@ -361,7 +362,7 @@ def test_a_swapped_link_is_taken(start, ca, tmp_path):
     (tmp_path / "..data").symlink_to("..1")
     for name in ("tls.crt", "tls.key"):
         (tmp_path / name).symlink_to(f"..data/{name}")
-    s = start(*tls_flags((tmp_path / "tls.crt", tmp_path / "tls.key")), config=CONFIG)
+    s = start(*tls_flags((tmp_path / "tls.crt", tmp_path / "tls.key")), f"--sandbox={sandbox}", config=CONFIG)
     old = serial(s)
     with Load(s, ca):
         version("..2")
