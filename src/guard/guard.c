@@ -94,6 +94,13 @@ sl_code sl_guard_configure(sl_guard *g, const Sluice__AuthConfig *config, const 
     sl_code rc = sl_policy_new(config, dir, fetched, &p, st);
     if (rc)
         return rc;
+    if (!p->identities && sl_guard_has_identities(g)) {
+        sl_policy_release(p);
+        return sl_fail(
+            st, SL_FAILED_PRECONDITION,
+            "it has no identities (token_file, jwt, client_certificates) any more, which "
+            "would let everybody in: if that is meant, restart the server");
+    }
     pthread_rwlock_wrlock(&g->lock);
     sl_policy *old = g->policy;
     g->policy = p;
@@ -458,6 +465,31 @@ sl_code sl_guard_may(sl_guard *g, const sl_admission *a, sl_permission what, sl_
     return sl_fail(st, SL_PERMISSION_DENIED,
                    "administering is allowed from this machine only (loopback, unix socket); "
                    "--auth_config_file lets others in, --allow_remote_admin everybody");
+}
+
+sl_code sl_guard_refuse_pages(const sl_http_call *call, bool by_name, sl_status *st)
+{
+    by_name = by_name && !sl_str_is(call->peer, "unix");
+    for (int i = 0; i < call->n_headers; i++) {
+        const sl_http_header *h = &call->headers[i];
+        if (sl_str_eq_nocase(h->name, SL_STR("origin")))
+            return sl_fail(st, SL_PERMISSION_DENIED, "administering is not for web pages");
+        if (by_name && sl_str_eq_nocase(h->name, SL_STR("host")) &&
+            !sl_address_is_loopback(h->value))
+            return sl_fail(st, SL_PERMISSION_DENIED,
+                           "administering is done at a loopback address, not at host \"%.*s\"",
+                           SL_STR_ARG(h->value));
+    }
+    return SL_OK;
+}
+
+sl_code sl_guard_may_administer(sl_guard *g, const sl_admission *a, const sl_http_call *call,
+                                sl_status *st)
+{
+    /* With TLS the name is one that our certificate is for: nobody else's leads here. */
+    bool by_name = !a->policy->identities && !g->allow_remote_admin && call->tls == NULL;
+    sl_code rc = sl_guard_may(g, a, SL_MAY_ADMIN, SL_STR(""), SL_STR(""), st);
+    return rc ? rc : sl_guard_refuse_pages(call, by_name, st);
 }
 
 /* ---- how much ---- */

@@ -75,7 +75,8 @@ void sl_guard_free(sl_guard *g); /* every admission has been left; accepts NULL 
 /*
  * Takes over a configuration and reads the files that it names, relative ones from `dir`. On
  * failure nothing has changed: INVALID_ARGUMENT names the file or the field, NOT_FOUND the file.
- * May block; any thread, one at a time.
+ * FAILED_PRECONDITION: there are identities, and would be none. May block; any thread, one at a
+ * time.
  *
  * `fetched`: for each `jwt` of the configuration the key set that was fetched from its jwks_url,
  * all zeros where there is none (yet); NULL: for none. Nothing is fetched here.
@@ -93,6 +94,16 @@ bool sl_guard_has_identities(const sl_guard *g);
 sl_code sl_guard_identify(sl_guard *g, const sl_http_call *call, sl_admission *a, sl_status *st);
 sl_code sl_guard_may(sl_guard *g, const sl_admission *a, sl_permission what, sl_str model,
                      sl_str label, sl_status *st);
+/*
+ * A browser on this machine can be made to send requests here by any web page, and they come from
+ * loopback. PERMISSION_DENIED: this one carries an Origin, or (`by_name`, where coming from this
+ * machine is all that is asked for) is for a host that is not this machine: a name that whoever
+ * owns it has let point here. Unix sockets are out of a page's reach.
+ */
+sl_code sl_guard_refuse_pages(const sl_http_call *call, bool by_name, sl_status *st);
+/* SL_MAY_ADMIN, and no web page: for what changes the server. */
+sl_code sl_guard_may_administer(sl_guard *g, const sl_admission *a, const sl_http_call *call,
+                                sl_status *st);
 /* For what is about no model and is no secret, but nobody's business either: the server's metadata,
  * reflection, the index of models. Is there any rule for whoever asks? */
 sl_code sl_guard_may_something(sl_guard *g, const sl_admission *a, sl_status *st);

@@ -27,6 +27,8 @@ typedef struct sl_networks {
  * "192.0.2.1:80", "[2001:db8::1]:80". False for anything else ("unix"). */
 bool sl_ip_parse(sl_str text, sl_ip *out);
 bool sl_ip_is_loopback(const sl_ip *ip);
+/* "127.0.0.1:80", "[::1]:80", "localhost", with or without a port: as in a Host header. */
+bool sl_address_is_loopback(sl_str address);
 
 /* "10.0.0.0/8", "2001:db8::/32", or an address alone. INVALID_ARGUMENT: quotes what is wrong; bits
  * set behind the prefix are refused, since they are usually a slip. */

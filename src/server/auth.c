@@ -4,6 +4,10 @@
  * What the files look like from outside (a text of names, sizes, times, inodes) is taken before
  * they are read: if one changes while it is being read, the next look sees another text and reads
  * again.
+ *
+ * A text that has been cut off is often a good text that says less: without the limit or the denied
+ * network that stood at its end. So a change is taken when the files have stood still from one look
+ * to the next, and not while somebody writes.
  */
 #include "server/auth.h"
 
@@ -28,7 +32,10 @@ struct sl_auth {
     const char *helper;
     const struct sl_sandbox_options *sandbox;
     char *path, *dir;
-    sl_text seen;         /* what the files looked like when they were last read; own thread */
+    sl_text taken;        /* what the files looked like when they were last read; own thread */
+    sl_text seen;         /* ... when they were last looked at; own thread */
+    bool due;             /* keys were fetched, and wait for files that stand still; own thread */
+    bool has_end;         /* what serves ends with `end: true`; own thread */
     sl_status complaint;  /* what was logged last; own thread */
     pthread_mutex_t lock; /* guards the three flags below */
     sl_cond work;
@@ -44,12 +51,35 @@ static char *dir_of(const char *path)
     return dir;
 }
 
+/* `end: true` is worth something as the last field alone: field 11, a varint of 1. */
+static sl_code check_end(const Sluice__AuthConfig *c, sl_str wire, sl_status *st)
+{
+    if (!c->end || (wire.n >= 2 && memcmp(wire.p + wire.n - 2, "\x58\x01", 2) == 0))
+        return SL_OK;
+    return sl_fail(st, SL_INVALID_ARGUMENT, "something stands behind \"end: true\"");
+}
+
+static sl_code check_empty(const Sluice__AuthConfig *c, sl_status *st)
+{
+    if (protobuf_c_message_get_packed_size(&c->base) > 0)
+        return SL_OK;
+    return sl_fail(st, SL_INVALID_ARGUMENT,
+                   "there is nothing in it, which would let everybody in: to have that leave out "
+                   "--auth_config_file");
+}
+
 static sl_code unpack(const char *path, sl_arena *arena, Sluice__AuthConfig **out, sl_status *st)
 {
     void *message;
-    sl_code rc = sl_config_read(path, &sluice__auth_config__descriptor, arena, &message, NULL, st);
+    sl_str wire;
+    sl_code rc = sl_config_read(path, &sluice__auth_config__descriptor, arena, &message, &wire, st);
+    if (rc)
+        return rc;
     *out = message;
-    return rc;
+    rc = check_empty(*out, st);
+    if (rc == SL_OK)
+        rc = check_end(*out, wire, st);
+    return rc ? sl_wrap(st, "%s: ", path) : SL_OK;
 }
 
 /* ---- the files that a configuration names ---- */
@@ -118,16 +148,27 @@ static void look_at(const char *dir, const char *name, sl_text *to)
     sl_free(joined);
 }
 
-/* `c` may be NULL: then the file itself is all that is known. */
-static void look(const sl_auth *a, const Sluice__AuthConfig *c, sl_text *to)
+static void look_at_named(const sl_auth *a, const Sluice__AuthConfig *c, sl_text *to)
 {
-    to->n = 0;
-    look_at("", a->path, to);
-    for (size_t i = 0; c != NULL && i < c->n_token_file; i++)
+    for (size_t i = 0; i < c->n_token_file; i++)
         look_at(a->dir, c->token_file[i], to);
-    for (size_t i = 0; c != NULL && i < c->n_jwt; i++)
+    for (size_t i = 0; i < c->n_jwt; i++)
         if (*c->jwt[i]->jwks_file != '\0')
             look_at(a->dir, c->jwt[i]->jwks_file, to);
+}
+
+/* What could not be noted is like nothing else. */
+static bool alike(const sl_text *a, const sl_text *b)
+{
+    return a->p != NULL && b->p != NULL && !a->failed && !b->failed && a->n == b->n &&
+           memcmp(a->p, b->p, a->n) == 0;
+}
+
+static void become(sl_text *t, const sl_text *from)
+{
+    sl_text_fini(t);
+    *t = (sl_text){.failed = from->failed};
+    sl_text_add(t, from->p ? from->p : "", from->n);
 }
 
 /* ---- reading ---- */
@@ -163,6 +204,10 @@ static void key_sets_fini(key_sets *k)
 static sl_code configure(sl_auth *a, const Sluice__AuthConfig *c, sl_status *st)
 {
     key_sets k;
+    if (a->has_end && !c->end)
+        return sl_fail(st, SL_FAILED_PRECONDITION,
+                       "\"end: true\" is missing, with which the file ended before: it seems to be "
+                       "cut off. To do without, restart the server");
     sl_code rc = sl_jwks_check(c, a->helper, st);
     if (rc == SL_OK && a->sandbox != NULL)
         rc = each_file(c, a->dir, may_read, (void *)(uintptr_t)a->sandbox, st);
@@ -172,39 +217,48 @@ static sl_code configure(sl_auth *a, const Sluice__AuthConfig *c, sl_status *st)
     sl_jwks_texts(a->jwks, c, a->dir, k.texts);
     rc = sl_guard_configure(a->guard, c, a->dir, key_sets_list(&k), st);
     key_sets_fini(&k);
+    if (rc == SL_OK)
+        a->has_end = c->end;
     return rc ? rc : sl_jwks_follow(a->jwks, c, a->dir, st);
 }
 
-/* Reads all files if they look different from last time. */
-static sl_code read_if_changed(sl_auth *a, bool anyway, bool *changed, sl_status *st)
+/* Looks at all files, and reads them if that is due: `now`, or when they stand still again. */
+static sl_code read_if_due(sl_auth *a, bool now, bool *read, sl_status *st)
 {
     sl_arena arena;
     Sluice__AuthConfig *c = NULL;
-    sl_text now = {0};
+    sl_text is = {0};
     sl_code rc = sl_arena_init(&arena, 0);
+    *read = true;
     if (rc)
         return sl_fail(st, rc, "out of memory");
+    look_at("", a->path, &is);
     rc = unpack(a->path, &arena, &c, st);
-    look(a, rc ? NULL : c, &now);
-    *changed = anyway || a->seen.p == NULL || now.p == NULL || strcmp(now.p, a->seen.p) != 0;
-    if (*changed && rc == SL_OK && (rc = configure(a, c, st)) != SL_OK)
-        sl_wrap(st, "%s: ", a->path);
+    if (rc == SL_OK)
+        look_at_named(a, c, &is);
+    *read = now || ((a->due || !alike(&is, &a->taken)) && alike(&is, &a->seen));
+    if (*read) {
+        if (rc == SL_OK && (rc = configure(a, c, st)) != SL_OK)
+            sl_wrap(st, "%s: ", a->path);
+        become(&a->taken, &is);
+        a->due = false;
+    }
     sl_text_fini(&a->seen);
-    a->seen = now;
+    a->seen = is;
     sl_arena_fini(&arena);
-    return *changed ? rc : SL_OK;
+    return *read ? rc : SL_OK;
 }
 
-static void read_again(sl_auth *a, bool anyway)
+static void look_again(sl_auth *a, bool now)
 {
     sl_status st = {0};
-    bool changed;
-    sl_code rc = read_if_changed(a, anyway, &changed, &st);
+    bool read;
+    sl_code rc = read_if_due(a, now, &read, &st);
     if (rc && strcmp(st.msg, a->complaint.msg) != 0)
         sl_log(SL_ERROR, "permissions stay as they were: %s", st.msg);
-    else if (rc == SL_OK && changed)
+    else if (rc == SL_OK && read)
         sl_log(SL_INFO, "permissions read from %s", a->path);
-    if (rc || changed)
+    if (read)
         a->complaint = st;
 }
 
@@ -217,11 +271,12 @@ static void *watch(void *arg)
         while (!a->ending && !a->poked && !a->fetched &&
                sl_cond_wait_until(&a->work, &a->lock, next))
             ;
-        bool ending = a->ending, anyway = a->poked || a->fetched;
+        bool ending = a->ending, now = a->poked;
+        a->due |= a->fetched;
         a->poked = a->fetched = false;
         pthread_mutex_unlock(&a->lock);
         if (!ending)
-            read_again(a, anyway);
+            look_again(a, now);
         pthread_mutex_lock(&a->lock);
     }
     pthread_mutex_unlock(&a->lock);
@@ -232,8 +287,8 @@ static void *watch(void *arg)
 
 static sl_code start(sl_auth *a, sl_status *st)
 {
-    bool changed;
-    sl_code rc = read_if_changed(a, true, &changed, st);
+    bool read;
+    sl_code rc = read_if_due(a, true, &read, st);
     if (rc == SL_OK)
         rc = sl_thread_start(&a->thread, "sl-auth", watch, a, st);
     a->has_thread = rc == SL_OK;
@@ -302,6 +357,7 @@ void sl_auth_free(sl_auth *a)
     }
     sl_jwks_free(a->jwks);
     sl_guard_free(a->guard);
+    sl_text_fini(&a->taken);
     sl_text_fini(&a->seen);
     sl_free(a->path);
     sl_free(a->dir);

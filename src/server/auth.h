@@ -6,8 +6,10 @@
  *     sl_auth_poke(auth)                                  SIGHUP: look now
  *
  * The file, and the token files and key sets that it names, are looked at once a second; a change
- * of size, time or inode (a symbolic link that was swapped, too) has all of them read again. What
- * cannot be read or be meant changes nothing and is logged once. Keys that an issuer has at a URL
+ * of size, time or inode (a symbolic link that was swapped, too) has all of them read again, when
+ * they have stood still from one look to the next. What cannot be read or be meant changes nothing
+ * and is logged once; so does what would let everybody in: a file with nothing in it, one without
+ * identities where there are some, one that has lost its `end: true`. Keys that an issuer has at a URL
  * are fetched besides (jwks.h): the start does not wait for them.
  */
 #ifndef SL_SERVER_AUTH_H

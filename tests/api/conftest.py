@@ -82,8 +82,8 @@ class Server:
         try:
             if isinstance(body, str):
                 body = body.encode("utf-8", "surrogateescape")
-            c.putrequest(method, path, skip_host=False, skip_accept_encoding=True)
             headers = dict(headers or {})
+            c.putrequest(method, path, skip_host="Host" in headers, skip_accept_encoding=True)
             chunked = headers.get("Transfer-Encoding") == "chunked"
             for key, value in headers.items():
                 c.putheader(key, value)

@@ -138,6 +138,55 @@ def test_files_are_read_again_when_they_change_and_a_broken_one_changes_nothing(
     until(lambda: guarded.ask("POST", PATH, ROW).status == 200)
 
 
+def in_place(path, text):
+    """As an editor or a shell writes: the same file, cut to nothing first."""
+    with open(path, "w") as f:
+        f.write(text)
+
+
+@pytest.mark.parametrize("left, why", [("", "there is nothing in it"), ("# rules\n", "there is nothing in it"),
+                                       ("allow_network: '0.0.0.0/0'\n", "no identities")])
+def test_a_file_that_lost_its_identities_opens_nothing(guarded, left, why):
+    in_place(guarded.file, left)
+    guarded.server.wait_for("permissions stay as they were")
+    assert why in guarded.server.log
+    guarded.server.process.send_signal(signal.SIGHUP)
+    time.sleep(1.5)
+    assert guarded.ask("POST", PATH, ROW).status == 401
+    assert guarded.ask("POST", PATH, ROW, bearer(guarded.ci)).status == 200
+    assert guarded.server.log.count("permissions read from") == 0
+    in_place(guarded.file, RULES + "rule { principal: 'anonymous' allow: PREDICT }")
+    until(lambda: guarded.ask("POST", PATH, ROW).status == 200)
+
+
+def test_a_file_is_read_when_it_stands_still(guarded):
+    """Each part is good by itself: what a writer has not come to yet must not be missing meanwhile."""
+    for i in range(25):
+        in_place(guarded.file, RULES + f"rule {{ principal: 'anonymous' allow: PREDICT }} # {i}\n")
+        assert guarded.ask("POST", PATH, ROW).status == 401
+        time.sleep(0.1)
+        with open(guarded.file, "a") as f:
+            f.write("deny_network: '127.0.0.0/8'\n")
+        time.sleep(0.1)
+    in_place(guarded.file, RULES + "rule { principal: 'anonymous' allow: STATUS }")
+    until(lambda: guarded.ask("GET", "/v1/models/my_model").status == 200)
+    assert guarded.ask("POST", PATH, ROW).status == 401
+    assert guarded.server.log.count("permissions read from") == 1
+
+
+def test_a_file_that_has_an_end_does_not_lose_it(guarded):
+    whole = RULES + "deny_network: '10.0.0.0/8'\nend: true\n"
+    in_place(guarded.file, whole)
+    guarded.server.wait_for("permissions read from")
+    in_place(guarded.file, RULES)  # a disk that is full: the rest never comes
+    guarded.server.wait_for("permissions stay as they were")
+    assert '"end: true" is missing' in guarded.server.log
+    in_place(guarded.file, "end: true\n" + RULES)
+    until(lambda: 'something stands behind "end: true"' in guarded.server.log)
+    in_place(guarded.file, whole + "# the same\n")
+    until(lambda: guarded.server.log.count("permissions read from") == 2)
+
+
 def test_a_rate_is_held_to_with_a_time_to_come_back(start, tmp_path):
     guarded = Guarded(tmp_path, start, RULES + "limit { per: PRINCIPAL principal: 'token:ci' requests_per_second: 0.01 burst: 3 }")
     for _ in range(3):
@@ -159,7 +208,7 @@ def test_an_expired_token_says_so(guarded):
 
 def test_a_bad_file_stops_the_start_with_its_place(tmp_path):
     file = tmp_path / "auth.pbtxt"
-    for text, says in (("rule { principle: 'x' }", "auth.pbtxt': 1:"), ("token_file: 'nowhere'", "nowhere"),
+    for text, says in (("", "there is nothing in it"), ("rule { principle: 'x' }", "auth.pbtxt': 1:"), ("token_file: 'nowhere'", "nowhere"),
                        ("allow_network: '10.0.0.0/40'", "10.0.0.0/40")):
         file.write_text(text)
         for command in ("serve", "check"):

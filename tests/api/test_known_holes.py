@@ -79,6 +79,22 @@ def test_nobody_manages_models_over_the_open_port(server, path):
     assert server.ask("GET", "/v1/models/evil").status == 404
 
 
+@pytest.mark.parametrize("headers", [
+    {"Origin": "http://evil.example", "Host": "evil.example:8501"},
+    {"Origin": "http://evil.example"},
+    {"Origin": "null"},
+    {"Host": "evil.example"},  # a name that its owner has let point to 127.0.0.1 (DNS rebinding)
+])
+@pytest.mark.parametrize("change", ["load", "unload"])
+def test_a_web_page_does_not_administer(server, headers, change):
+    """What a page can have a browser send without asking: it comes from this machine, and from a stranger."""
+    for body in ("", "{}", " " * 3000000):  # the last one is judged by its head
+        got = server.ask("POST", f"/v2/repository/models/my_model/{change}", body, headers={"Content-Type": "text/plain", **headers})
+        assert got.status == 403, got.text
+    assert server.ask("POST", PATH, ROW).status == 200
+    assert server.ask("POST", "/v2/repository/models/my_model/load", "").status == 200  # who is no page
+
+
 @pytest.mark.parametrize("url", ["http://169.254.169.254/latest/meta-data/", "file:///etc/passwd", "gopher://x", "s3://bucket/x"])
 def test_no_input_makes_the_server_fetch_anything(server, url):
     """CVE-2025-54381: a URL in place of a file was fetched, wherever it led."""

@@ -1,7 +1,6 @@
 /* admin.c - see admin.h */
 #include "api/admin/admin.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <stdio.h>
 
@@ -23,36 +22,6 @@ struct admin_call {
 
 /* ---- who may come in ---- */
 
-static bool is_loopback_ip(const char *host)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (strcmp(host, "localhost") == 0)
-        return true;
-    if (inet_pton(AF_INET, host, &v4) == 1)
-        return (ntohl(v4.s_addr) >> 24) == 127;
-    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
-}
-
-/* "127.0.0.1:80", "[::1]:80", "localhost", with or without a port. */
-static bool is_loopback(sl_str address)
-{
-    char host[INET6_ADDRSTRLEN + 2];
-    const char *begin = address.p, *end = address.p + address.n;
-    if (address.n > 0 && *begin == '[') {
-        begin++;
-        end = memchr(begin, ']', (size_t)(end - begin));
-    } else if (address.n > 0 && memchr(begin, ':', address.n) != NULL) {
-        end = memchr(begin, ':', address.n);
-    }
-    size_t n = end != NULL ? (size_t)(end - begin) : sizeof host;
-    if (n >= sizeof host)
-        return false;
-    memcpy(host, begin, n);
-    host[n] = '\0';
-    return is_loopback_ip(host);
-}
-
 static bool has_identities(sl_guard *guard)
 {
     return guard != NULL && sl_guard_has_identities(guard);
@@ -60,7 +29,7 @@ static bool has_identities(sl_guard *guard)
 
 sl_code sl_admin_check_address(const char *address, sl_guard *guard, sl_status *st)
 {
-    if (strncmp(address, "unix:", 5) == 0 || is_loopback(sl_str_of(address)) ||
+    if (strncmp(address, "unix:", 5) == 0 || sl_address_is_loopback(sl_str_of(address)) ||
         has_identities(guard))
         return SL_OK;
     return sl_fail(st, SL_INVALID_ARGUMENT,
@@ -88,18 +57,8 @@ static sl_code ask_guard(admin_call *c, sl_guard *guard)
 static sl_code check_caller(admin_call *c)
 {
     sl_guard *guard = c->admin->opt.rest->opt.guard;
-    sl_http_call *call = c->http;
-    sl_status *st = &c->st;
-    const sl_str *host = sl_http_header_find(call, "host");
-    if (sl_http_header_find(call, "origin") != NULL)
-        return sl_fail(st, SL_PERMISSION_DENIED, "the admin interface is not for web pages");
-    if (!has_identities(guard) && !sl_str_is(call->peer, "unix") && host != NULL &&
-        !is_loopback(*host))
-        return sl_fail(st, SL_PERMISSION_DENIED,
-                       "the admin interface answers only to a loopback address, not to host "
-                       "\"%.*s\"",
-                       SL_STR_ARG(*host));
-    return ask_guard(c, guard);
+    sl_code rc = sl_guard_refuse_pages(c->http, !has_identities(guard), &c->st);
+    return rc ? rc : ask_guard(c, guard);
 }
 
 /* ---- answers; on a worker ---- */

@@ -18,6 +18,9 @@ sl_code sl_grpc_may(sl_grpc_call *c, sl_permission what, sl_str model, sl_str la
     if (g == NULL)
         return SL_OK;
     sl_code rc = sl_guard_may(g, &c->admission, what, model, label, &c->st);
+    /* A page reaches a port of gRPC through a proxy of gRPC-Web at most, which keeps its Origin. */
+    if (rc == SL_OK && what == SL_MAY_ADMIN)
+        rc = sl_guard_refuse_pages(c->http, false, &c->st);
     return rc || model.n == 0 ? rc : sl_guard_count(g, &c->admission, model, &c->st);
 }
 

@@ -257,13 +257,14 @@ static sl_code let_in(sl_guard *g, const sl_http_call *call, const sl_oip_route 
     static const sl_permission needed[] = {[SL_OIP_MODEL] = SL_MAY_METADATA,
                                            [SL_OIP_MODEL_READY] = SL_MAY_STATUS,
                                            [SL_OIP_INFER] = SL_MAY_PREDICT,
-                                           [SL_OIP_LOAD] = SL_MAY_ADMIN,
-                                           [SL_OIP_UNLOAD] = SL_MAY_ADMIN};
+                                           [SL_OIP_UNLOAD] = 0};
     sl_code rc = sl_guard_identify(g, call, a, st);
     if (route->kind == SL_OIP_LIVE || route->kind == SL_OIP_READY)
         return SL_OK;
     if (rc == SL_OK && (route->kind == SL_OIP_SERVER || route->kind == SL_OIP_INDEX))
         return sl_guard_may_something(g, a, st);
+    if (rc == SL_OK && (route->kind == SL_OIP_LOAD || route->kind == SL_OIP_UNLOAD))
+        return sl_guard_may_administer(g, a, call, st);
     if (rc || needed[route->kind] == 0)
         return rc;
     return sl_guard_may(g, a, needed[route->kind], route->model, SL_STR(""), st);

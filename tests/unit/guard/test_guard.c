@@ -276,6 +276,67 @@ static void remote_administration_can_be_allowed(void **state)
     assert_int_equal(ask((asked){.what = SL_MAY_ADMIN}), SL_OK);
 }
 
+/* A browser on this machine comes from loopback, whoever has written the page that it shows. */
+static void web_pages_do_not_administer(void **state)
+{
+    static const struct {
+        const char *peer, *host, *origin;
+        bool remote, tls;
+        sl_code rc;
+    } cases[] = {
+        {"127.0.0.1:1", "127.0.0.1:8501", NULL, false, false, SL_OK},
+        {"127.0.0.1:1", "localhost", NULL, false, false, SL_OK},
+        {"[::1]:1", "[::1]:8501", NULL, false, false, SL_OK},
+        {"[::1]:1", "127.3.2.1", NULL, false, false, SL_OK},
+        {"127.0.0.1:1", NULL, NULL, false, false, SL_OK},
+        {"unix", "evil.example", NULL, false, false, SL_OK},
+        {"127.0.0.1:1", "evil.example", NULL, false, false, SL_PERMISSION_DENIED},
+        {"[::1]:1", "evil.example:8501", NULL, false, false, SL_PERMISSION_DENIED},
+        {"127.0.0.1:1", "", NULL, false, false, SL_PERMISSION_DENIED},
+        {"127.0.0.1:1", "[::1", NULL, false, false, SL_PERMISSION_DENIED},
+        {"127.0.0.1:1", "localhost.evil.example", NULL, false, false, SL_PERMISSION_DENIED},
+        /* who shows a certificate of this name is of this name */
+        {"127.0.0.1:1", "models.example", NULL, false, true, SL_OK},
+        {"127.0.0.1:1", "models.example", NULL, true, false, SL_OK},
+        {"192.0.2.7:1", "models.example", NULL, true, false, SL_OK},
+        {"127.0.0.1:1", "localhost", "http://evil.example", false, false, SL_PERMISSION_DENIED},
+        {"127.0.0.1:1", "localhost", "null", true, true, SL_PERMISSION_DENIED},
+        {"unix", NULL, "http://localhost", false, false, SL_PERMISSION_DENIED}};
+    (void)state;
+    sl_tls_peer tls = {.version = "TLSv1.3"};
+    for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
+        sl_http_header h[2];
+        sl_http_call call = {.peer = sl_str_of(cases[i].peer),
+                             .headers = h,
+                             .arena = &arena,
+                             .tls = cases[i].tls ? &tls : NULL};
+        sl_admission a;
+        sl_guard_free(guard);
+        assert_int_equal(sl_guard_new(cases[i].remote, &guard, &st), SL_OK);
+        if (cases[i].host != NULL)
+            h[call.n_headers++] = (sl_http_header){SL_STR("host"), sl_str_of(cases[i].host)};
+        if (cases[i].origin != NULL)
+            h[call.n_headers++] = (sl_http_header){SL_STR("Origin"), sl_str_of(cases[i].origin)};
+        assert_int_equal(sl_guard_identify(guard, &call, &a, &st), SL_OK);
+        if (sl_guard_may_administer(guard, &a, &call, &st) != cases[i].rc)
+            fail_msg("case %zu: %s", i, st.msg);
+        sl_guard_leave(guard, &a);
+    }
+    /* With identities a name is no longer what counts, but a page is no administrator either. */
+    is_configured("token_file: 'tokens' rule { principal: 'token:ci' allow: ADMIN }");
+    sl_http_header h[] = {{SL_STR("host"), SL_STR("models.example")},
+                          {SL_STR("authorization"), SL_STR("Bearer slt_ci")},
+                          {SL_STR("origin"), SL_STR("https://models.example")}};
+    sl_http_call call = {.peer = SL_STR("127.0.0.1:1"), .headers = h, .arena = &arena};
+    sl_admission a;
+    for (call.n_headers = 1; call.n_headers <= 3; call.n_headers++) {
+        static const sl_code want[] = {SL_UNAUTHENTICATED, SL_OK, SL_PERMISSION_DENIED};
+        assert_int_equal(sl_guard_identify(guard, &call, &a, &st), SL_OK);
+        assert_int_equal(sl_guard_may_administer(guard, &a, &call, &st), want[call.n_headers - 1]);
+        sl_guard_leave(guard, &a);
+    }
+}
+
 /* ---- identities and rules ---- */
 
 #define TOKENS "token_file: 'tokens' "
@@ -306,6 +367,24 @@ static void what_no_rule_allows_is_refused(void **state)
     assert_int_equal(ask((asked){.what = SL_MAY_METRICS}), SL_OK);
     /* From this machine, too: with identities the exception is gone. */
     assert_int_equal(ask((asked){.what = SL_MAY_ADMIN, .peer = "127.0.0.1:1"}), SL_UNAUTHENTICATED);
+}
+
+/* A file that was cut off while the server runs must not open it. */
+static void identities_do_not_go_away_while_the_server_runs(void **state)
+{
+    (void)state;
+    static const char *const none[] = {"", "client_certificates: false",
+                                       "allow_network: '10.0.0.0/8'"};
+    is_configured("deny_network: '10.6.6.0/24'"); /* none yet */
+    is_configured("");
+    is_configured(TOKENS "rule { principal: 'token:ci' allow: PREDICT }");
+    for (size_t i = 0; i < SL_COUNTOF(none); i++) {
+        is_refused(none[i], "no identities");
+        assert_int_equal(ask((asked){0}), SL_UNAUTHENTICATED);
+        assert_int_equal(ask((asked){.authorization = "Bearer slt_ci"}), SL_OK);
+    }
+    is_configured("client_certificates: true rule { principal: '*' allow: PREDICT }"); /* others */
+    assert_int_equal(ask((asked){.authorization = "Bearer slt_ci"}), SL_UNAUTHENTICATED);
 }
 
 static void a_star_means_all_who_have_shown_who_they_are(void **state)
@@ -431,7 +510,8 @@ static void a_long_name_is_told_by_its_begin(void **state)
     assert_int_equal(sl_guard_may_something(guard, &a, &st), SL_PERMISSION_DENIED);
     assert_string_equal(st.msg, "ann is named by no rule");
     sl_guard_leave(guard, &a);
-    is_configured("");
+    sl_guard_free(guard);
+    assert_int_equal(sl_guard_new(false, &guard, &st), SL_OK);
     assert_int_equal(sl_guard_identify(guard, &call, &a, &st), SL_OK);
     assert_int_equal(sl_guard_may_something(guard, &a, &st), SL_OK); /* nobody has to be named */
     sl_guard_leave(guard, &a);
@@ -801,7 +881,8 @@ static void a_decision_is_explained(void **state)
                                       SL_STR(""), &why, &st),
                      SL_UNAUTHENTICATED);
     why.n = 0;
-    is_configured("");
+    sl_guard_free(guard);
+    assert_int_equal(sl_guard_new(false, &guard, &st), SL_OK);
     assert_int_equal(sl_guard_explain(guard, SL_STR("token:ci"), SL_MAY_PREDICT, SL_STR("m"),
                                       SL_STR(""), &why, &st),
                      SL_OK);
@@ -982,7 +1063,9 @@ int main(void)
         T(without_memory_a_jwt_is_at_most_refused),
         T(certificates_are_no_identity_unless_they_are_configured),
         T(what_no_rule_allows_is_refused),
+        T(identities_do_not_go_away_while_the_server_runs),
         T(a_star_means_all_who_have_shown_who_they_are),
+        T(web_pages_do_not_administer),
         T(credentials_that_do_not_hold_are_refused_even_where_none_are_needed),
         T(a_jwt_makes_a_principal_and_groups),
         T(a_jwt_that_was_verified_is_forgotten_when_it_expires_or_its_key_goes),

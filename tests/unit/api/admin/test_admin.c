@@ -163,7 +163,7 @@ static void only_a_loopback_address_is_asked_without_identities(void **state)
         snprintf(headers, sizeof headers, "host: %s\n", addresses[i].address);
         ask(w, &q);
         says(w, addresses[i].good ? 200 : 403,
-             addresses[i].good ? "" : "answers only to a loopback");
+             addresses[i].good ? "" : "done at a loopback address");
         assert_int_equal(sl_admin_check_address(addresses[i].address, NULL, &st) == SL_OK,
                          addresses[i].good);
     }
