@@ -5,6 +5,7 @@ Needs root.
 """
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -29,8 +30,8 @@ def sh(*command, **kw):
 
 
 class Machines:
-    def __init__(self):
-        self.a, self.b = f"sl{os.getpid()}a", f"sl{os.getpid()}b"
+    def __init__(self, tag=""):
+        self.a, self.b = f"sl{os.getpid()}{tag}a", f"sl{os.getpid()}{tag}b"
         for name in (self.a, self.b):
             sh("ip", "netns", "add", name)
             sh("ip", "-n", name, "link", "set", "lo", "up")
@@ -45,13 +46,13 @@ class Machines:
             "flush ruleset\ntable inet t {\n chain input {\n  type filter hook input priority 0; policy accept;\n"
             f"  {rule}\n }}\n}}\n").encode())
 
-    def start(self, *command, port):
+    def start(self, *command, port, on=None):
         log = open(f"/tmp/{self.a}.log", "ab")
-        p = subprocess.Popen(["ip", "netns", "exec", self.a, *map(str, command)], stdout=log, stderr=log,
+        p = subprocess.Popen(["ip", "netns", "exec", on or self.a, *map(str, command)], stdout=log, stderr=log,
                              stdin=subprocess.DEVNULL)
         self.running.append(p)
         end = time.monotonic() + 20
-        while f":{port} " not in sh("ip", "netns", "exec", self.a, "ss", "-Hltn"):
+        while f":{port} " not in sh("ip", "netns", "exec", on or self.a, "ss", "-Hltn"):
             assert p.poll() is None and time.monotonic() < end, pathlib.Path(log.name).read_text()
             time.sleep(0.02)
 
@@ -215,3 +216,84 @@ def test_model(machines, ca):
 def test_another_server(machines):
     expect(machines, NOT_HTTP, "does not speak HTTP", f"http://{at(8508)}")
     expect(machines, NOT_HTTP, "does not speak HTTP", at(8508))
+
+
+# ---- the rules of docs/security.md ----
+
+SERVER6, CLIENT6, STRANGE, STRANGER, STRANGE6, STRANGER6 = (
+    "fd99:77::1", "fd99:77::2", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2")
+LISTENS = "import socket, sys\ns = socket.create_server(('::', int(sys.argv[1])), family=socket.AF_INET6, dualstack_ipv6=True)\n" \
+          "while True: s.accept()[0].close()"
+CONNECTS = """import socket, sys
+source, host, *ports = sys.argv[1:]
+for port in ports:
+    try:
+        socket.create_connection((host, int(port)), timeout=1, source_address=(source, 0)).close()
+        print(port)
+    except OSError:
+        pass
+"""
+
+
+@pytest.fixture(scope="module")
+def documented():
+    """A machine with a server behind the rules of the documentation, word for word."""
+    rules = re.search(r"```\n(# nftables.*?)```", (served.ROOT / "docs/security.md").read_text(), re.S)[1]
+    m = Machines("d")
+    try:
+        for name, addresses in ((m.a, (SERVER6, STRANGE, STRANGE6)), (m.b, (CLIENT6, STRANGER, STRANGER6))):
+            for address in addresses:
+                size, more = ("64", ["nodad"]) if ":" in address else ("24", [])
+                sh("ip", "-n", name, "address", "add", f"{address}/{size}", "dev", "eth0", *more)
+        m.start(served.SLUICE, "serve", "--rest_api_port=8501", "--port=8500", "--model_name=my_model",
+                f"--model_base_path={served.ROOT / 'examples/models/my_model'}", port=8501)
+        for port in (22, 8502, 9000):
+            m.start(sys.executable, "-c", LISTENS, port, port=port)
+        m.start(sys.executable, "-c", LISTENS, 9000, port=9000, on=m.b)
+        m.rules = rules
+        yield m
+    finally:
+        m.end()
+
+
+def load(m, rules):
+    sh("ip", "netns", "exec", m.a, "nft", "-f", "-", input=rules.encode())
+    for name in (m.a, m.b):  # they have to find each other anew
+        sh("ip", "-n", name, "neigh", "flush", "dev", "eth0")
+
+
+def reached(m, source, host):
+    return sh("ip", "netns", "exec", m.b, sys.executable, "-c", CONNECTS, source, host, 22, 8500, 8501, 8502, 9000).split()
+
+
+def test_the_documented_rules_open_what_they_say_and_nothing_else(documented):
+    m = documented
+    sh("ip", "netns", "exec", m.a, "nft", "flush", "ruleset")
+    everything = ["22", "8500", "8501", "8502", "9000"]
+    pairs = ((CLIENT, SERVER), (CLIENT6, SERVER6), (STRANGER, STRANGE), (STRANGER6, STRANGE6))
+    for source, host in pairs:
+        assert reached(m, source, host) == everything, "without rules"
+    for _ in range(2):  # a second time takes the place of the first
+        load(m, m.rules)
+    assert sh("ip", "netns", "exec", m.a, "nft", "list", "ruleset").count("dport 22 accept") == 1
+    for source, host in pairs:
+        inside = source in (CLIENT, CLIENT6)
+        assert reached(m, source, host) == (["22", "8500", "8501"] if inside else ["22"]), source
+    for host in (SERVER, f"[{SERVER6}]"):
+        expect(m, OK, "model: my_model is available", f"http://{host}:8501", "--model=my_model")
+        expect(m, FILTERED, "a firewall on the way drops the packets", f"http://{host}:9000", "--timeout-s=1")
+    # What the machine itself asks for is answered.
+    for source, host in ((SERVER, CLIENT), (SERVER6, CLIENT6)):
+        assert sh("ip", "netns", "exec", m.a, sys.executable, "-c", CONNECTS, source, host, 9000).split() == ["9000"]
+
+
+def test_without_neighbour_discovery_nobody_comes_in_by_ipv6(documented):
+    """That the test above would notice."""
+    m = documented
+    without = "".join(line + "\n" for line in m.rules.splitlines() if "nd-neighbor" not in line)
+    assert without != m.rules + "\n"
+    load(m, without)
+    assert reached(m, CLIENT, SERVER) == ["22", "8500", "8501"]
+    assert reached(m, CLIENT6, SERVER6) == []
+    load(m, m.rules)
+    assert reached(m, CLIENT6, SERVER6) == ["22", "8500", "8501"]
