@@ -122,22 +122,39 @@ static void set(int fd, int level, int option, int value)
     setsockopt(fd, level, option, &value, sizeof value);
 }
 
+static const char *path_of(const sl_address *a)
+{
+    return ((const struct sockaddr_un *)&a->storage)->sun_path;
+}
+
+/* Connecting to a plain file is refused, too, and that is no reason to remove it. */
+static bool is_socket(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISSOCK(s.st_mode);
+}
+
+/* Nonblocking: somebody who does not accept is somebody, and is not waited for. */
+static bool is_refused(const sl_address *a)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool refused = fd >= 0 && connect(fd, &a->any, a->len) != 0 && errno == ECONNREFUSED;
+    if (fd >= 0)
+        close(fd);
+    return refused;
+}
+
 /* A socket file that nobody listens on is left over from a process that was killed. */
 static void remove_stale(const sl_address *a)
 {
-    /* Nonblocking: somebody who does not accept is somebody, and is not waited for. */
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    if (connect(fd, &a->any, a->len) != 0 && errno == ECONNREFUSED)
-        unlink(((const struct sockaddr_un *)&a->storage)->sun_path);
-    close(fd);
+    if (is_socket(path_of(a)) && is_refused(a))
+        unlink(path_of(a));
 }
 
 void sl_address_remove(const sl_address *a)
 {
     if (a->any.sa_family == AF_UNIX)
-        unlink(((const struct sockaddr_un *)&a->storage)->sun_path);
+        unlink(path_of(a));
 }
 
 static int new_socket(const sl_address *a)
@@ -243,6 +260,48 @@ sl_code sl_listen_sockets(sl_address *a, int n, int *fds, sl_status *st)
         return SL_UNAVAILABLE;
     }
     return SL_OK;
+}
+
+/* ---- trying ---- */
+
+/* 0, or the errno of what is in the way. */
+static int try_unix(const sl_address *a)
+{
+    char dir[sizeof a->storage];
+    const char *path = path_of(a), *slash = strrchr(path, '/');
+    struct stat s;
+    if (lstat(path, &s) == 0) {
+        if (!is_socket(path))
+            return ENOTSOCK;
+        if (!is_refused(a))
+            return EADDRINUSE;
+    } else if (errno != ENOENT) {
+        return errno;
+    }
+    snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    return access(dir, W_OK | X_OK) == 0 ? 0 : errno;
+}
+
+static int try_tcp(const sl_address *a)
+{
+    int fd = new_socket(a), e = 0;
+    if (fd < 0)
+        return errno;
+    if (a->share)
+        set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (bind(fd, &a->any, a->len) != 0)
+        e = errno;
+    close(fd);
+    return e;
+}
+
+sl_code sl_address_try(const sl_address *a, sl_status *st)
+{
+    int e = a->any.sa_family == AF_UNIX ? try_unix(a) : try_tcp(a);
+    if (e == 0)
+        return SL_OK;
+    return sl_fail(st, e == EADDRINUSE ? SL_UNAVAILABLE : SL_FAILED_PRECONDITION,
+                   "cannot listen on %s: %s", a->text, strerror(e));
 }
 
 /* ---- accepting ---- */

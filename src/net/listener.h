@@ -42,6 +42,12 @@ size_t sl_address_text(const struct sockaddr_storage *a, char *buf, size_t size)
  * Sets a->port. */
 sl_code sl_listen_sockets(sl_address *a, int n, int *fds, sl_status *st);
 
+/* Would sl_listen_sockets have this address now? UNAVAILABLE: somebody else has it.
+ * FAILED_PRECONDITION: it cannot be had: no such address on this machine, no permission, no
+ * directory. Whoever listens there notices nothing: this does not listen, so that no connection
+ * comes here, and neither makes a file nor removes one. */
+sl_code sl_address_try(const sl_address *a, sl_status *st);
+
 typedef struct sl_listener {
     int fd;
     /* Loop thread. fd is nonblocking and now the callee's. */
