@@ -9,26 +9,6 @@
 #include "model/manager_internal.h"
 #include "model/version_dir.h"
 
-/* The versions that a configuration will want: for labels that come together with their version.
- * The requested ones count even if they are not there yet: they will be loaded when they come. */
-static int64_t *expected(const sl_model_config *c, int *count)
-{
-    sl_aspired_set set = {0};
-    sl_text remarks = {0}; /* the source will make them again, and log them */
-    int n = 0;
-    if (sl_policy_select(c, NULL, NULL, &set, &remarks, NULL))
-        set = (sl_aspired_set){0};
-    int64_t *numbers = sl_calloc((size_t)set.count + (size_t)c->n_versions, sizeof *numbers);
-    for (int i = 0; i < set.count; i++)
-        numbers[n++] = set.list[i].number;
-    for (int i = 0; c->policy == SL_POLICY_SPECIFIC && i < c->n_versions; i++)
-        numbers[n++] = c->versions[i];
-    *count = n;
-    sl_aspired_fini(&set);
-    sl_text_fini(&remarks);
-    return numbers;
-}
-
 /* Reads the base path, so without the lock; what is available may change until the configuration is
  * applied, which is harmless: labels follow what is available. */
 static sl_code check_labels(sl_manager *m, const sl_model_config *c, sl_status *st)
@@ -37,7 +17,7 @@ static sl_code check_labels(sl_manager *m, const sl_model_config *c, sl_status *
     int n, n_available = 0;
     if (c->n_labels == 0 || (c->mirror != NULL && sl_version_dir_exists(c->mirror, NULL)))
         return SL_OK; /* nobody knows yet which versions there are */
-    int64_t *numbers = expected(c, &n), *available = NULL;
+    int64_t *numbers = sl_labels_expected(c, &n), *available = NULL;
     pthread_mutex_lock(&m->lock);
     const sl_served *model = sl_map_get(&m->by_name, sl_str_of(c->name));
     if (model != NULL)

@@ -2,6 +2,7 @@
 #include "model/labels.h"
 
 #include "base/mem.h"
+#include "model/policy.h"
 
 bool sl_numbers_have(sl_numbers n, int64_t number)
 {
@@ -25,6 +26,24 @@ static const sl_label *find(const sl_labels *l, const char *label)
         if (strcmp(l->list[i].label, label) == 0)
             return &l->list[i];
     return NULL;
+}
+
+int64_t *sl_labels_expected(const sl_model_config *c, int *count)
+{
+    sl_aspired_set set = {0};
+    sl_text remarks = {0}; /* the source will make them again, and log them */
+    int n = 0;
+    if (sl_policy_select(c, NULL, NULL, &set, &remarks, NULL))
+        set = (sl_aspired_set){0};
+    int64_t *numbers = sl_calloc((size_t)set.count + (size_t)c->n_versions, sizeof *numbers);
+    for (int i = 0; i < set.count; i++)
+        numbers[n++] = set.list[i].number;
+    for (int i = 0; c->policy == SL_POLICY_SPECIFIC && i < c->n_versions; i++)
+        numbers[n++] = c->versions[i];
+    *count = n;
+    sl_aspired_fini(&set);
+    sl_text_fini(&remarks);
+    return numbers;
 }
 
 sl_code sl_labels_check(const sl_model_config *c, const sl_labels *now, sl_numbers available,

@@ -23,6 +23,11 @@ typedef struct sl_labels {
 } sl_labels;
 void sl_labels_fini(sl_labels *l);
 
+/* The versions that a configuration will want: for labels that come together with their version.
+ * The requested ones count even if they are not there yet: they will be loaded when they come.
+ * Reads the base path. Freed with sl_free. */
+int64_t *sl_labels_expected(const sl_model_config *c, int *count);
+
 /* May the configuration be taken? Each label's version must be available, or one that will be
  * loaded
  * (`expected`); with `unavailable_allowed` also any version, if the label is new or points there

@@ -18,13 +18,27 @@ const sl_platform *sl_config_platform(const sl_server_config *c, const char *nam
     return NULL;
 }
 
+const sl_platform *sl_config_serving_platform(const sl_server_config *c)
+{
+    const sl_platform *p = sl_config_platform(c, "tensorflow");
+    return p ? p : c->platforms;
+}
+
+static sl_code check_platform(const sl_server_config *c, const sl_model_list *l, int i,
+                              sl_status *st)
+{
+    if (sl_config_platform(c, l->platforms[i]) != NULL)
+        return SL_OK;
+    return sl_fail(st, SL_INVALID_ARGUMENT, "Model %s requests unsupported platform %s",
+                   l->models[i].name, l->platforms[i]);
+}
+
 sl_code sl_config_check_platforms(const sl_server_config *c, const sl_model_list *l, sl_status *st)
 {
-    for (int i = 0; i < l->count; i++)
-        if (sl_config_platform(c, l->platforms[i]) == NULL)
-            return sl_fail(st, SL_INVALID_ARGUMENT, "Model %s requests unsupported platform %s",
-                           l->models[i].name, l->platforms[i]);
-    return SL_OK;
+    sl_code rc = SL_OK;
+    for (int i = 0; i < l->count && rc == SL_OK; i++)
+        rc = check_platform(c, l, i, st);
+    return rc;
 }
 
 static sl_code load_models(const sl_flags *f, sl_model_list *out, sl_status *st)
@@ -84,6 +98,65 @@ sl_code sl_config_load(sl_flags *flags, sl_server_config *out, sl_status *st)
     if (rc)
         sl_config_fini(out);
     return rc;
+}
+
+/* ---- for `sluice check` ---- */
+
+static void survey_models(const sl_flags *f, sl_server_config *c, const sl_config_complaint *to)
+{
+    sl_status st = {0}, first;
+    sl_model_source s = {.config = f->model_config_file, .models = f->models_dir};
+    if (!s.config[0] && !s.models[0] && !f->model_base_path[0])
+        return; /* checking the flags has said so */
+    if (load_models(f, &c->models, &st) == SL_OK)
+        return;
+    memset(&c->models, 0, sizeof c->models);
+    first = st;
+    if (s.models[0] || !s.config[0] || !sl_model_list_salvage(s.config, &c->models, to))
+        to->tell(to->arg, &first);
+}
+
+/* The flags' platform without what may be wrong with it: models can be opened by its tags. */
+static void plain_platform(const sl_flags *f, sl_server_config *c)
+{
+    sl_flags plain = *f;
+    if (f->platform_config_file[0])
+        return; /* the tags are what could not be read */
+    plain.enable_batching = false;
+    plain.batching_parameters_file = plain.tensorflow_session_config_file = "";
+    plain.tensorflow_session_parallelism = 0;
+    if (sl_platforms_read(&plain, &c->arena, &c->platforms, &c->n_platforms, NULL))
+        c->n_platforms = 0;
+}
+
+static void survey(sl_flags *f, sl_server_config *c, const sl_config_complaint *to)
+{
+    sl_status st = {0};
+    sl_flags_tell_no_effect(f);
+    if (sl_flags_check(f, &st))
+        to->tell(to->arg, &st);
+    survey_models(f, c, to);
+    if (sl_platforms_read(f, &c->arena, &c->platforms, &c->n_platforms, &st)) {
+        to->tell(to->arg, &st);
+        c->n_platforms = 0;
+        plain_platform(f, c);
+    }
+    for (int i = 0; i < c->models.count && c->n_platforms > 0; i++)
+        if (check_platform(c, &c->models, i, &st))
+            to->tell(to->arg, &st);
+    if (load_rest(f, c, &st))
+        to->tell(to->arg, &st);
+}
+
+sl_code sl_config_survey(sl_flags *flags, sl_server_config *out, const sl_config_complaint *to,
+                         sl_status *st)
+{
+    memset(out, 0, sizeof *out);
+    sl_code rc = sl_arena_init(&out->arena, 0);
+    if (rc)
+        return sl_fail(st, rc, "out of memory");
+    survey(flags, out, to);
+    return SL_OK;
 }
 
 void sl_config_fini(sl_server_config *c)

@@ -114,8 +114,22 @@ sl_code sl_config_load(sl_flags *flags, sl_server_config *out, sl_status *st);
 /* Accepts what is all zeros, as after a failure. */
 void sl_config_fini(sl_server_config *c);
 
+/*
+ * The same for `sluice check`: what is wrong is told, and the rest is read all the same, models
+ * beside one that cannot be taken among it. *out holds what could be read; n_platforms may be 0.
+ * Fails only without memory. sl_config_fini afterwards.
+ */
+typedef struct sl_config_complaint {
+    void (*tell)(void *arg, const sl_status *st);
+    void *arg;
+} sl_config_complaint;
+sl_code sl_config_survey(sl_flags *flags, sl_server_config *out, const sl_config_complaint *to,
+                         sl_status *st);
+
 /* The platform with that name, or NULL. */
 const sl_platform *sl_config_platform(const sl_server_config *c, const char *name);
+/* The one with which models are loaded: "tensorflow", or the only one that a platform file has. */
+const sl_platform *sl_config_serving_platform(const sl_server_config *c);
 /* INVALID_ARGUMENT "Model <name> requests unsupported platform <p>" (step 8). */
 sl_code sl_config_check_platforms(const sl_server_config *c, const sl_model_list *l, sl_status *st);
 

@@ -80,7 +80,7 @@ typedef struct merge {
     bool any;        /* a file had a list, perhaps an empty one */
 } merge;
 
-static bool is_config(const char *name)
+bool sl_model_list_is_config(const char *name)
 {
     static const char *const ends[] = {".pbtxt", ".textproto", ".conf", ".config"};
     size_t n = strlen(name);
@@ -159,7 +159,7 @@ static sl_code read_files(const char *dir, sl_model_list *out, sl_status *st)
         return no_memory(st);
     rc = list_names(dir, &n, st);
     for (size_t i = 0; i < n.count && rc == SL_OK; i++)
-        if (is_config(n.list[i])) {
+        if (sl_model_list_is_config(n.list[i])) {
             files++;
             rc = add_file(&m, dir, n.list[i], st);
         }

@@ -34,4 +34,14 @@ typedef struct sl_model_source {
 sl_code sl_model_list_from(const sl_model_source *s, const sl_model_list *now, sl_model_list *out,
                            sl_status *st);
 
+/*
+ * For `sluice check`, when sl_model_list_from has failed for that file or directory of files: takes
+ * each model by itself, tells what is wrong with those that cannot be taken, and makes the list of
+ * the others. False if it had nothing to tell; *out is then all zeros, as it is without memory.
+ */
+bool sl_model_list_salvage(const char *config, sl_model_list *out, const sl_config_complaint *to);
+
+/* The names of the files of a directory that sl_model_list_from reads. */
+bool sl_model_list_is_config(const char *name);
+
 #endif

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/cpu.h"
 #include "base/mem.h"
 #include "format/nearest.h"
 #include "net/tls.h"
@@ -303,6 +304,19 @@ sl_code sl_flags_check(sl_flags *f, sl_status *st)
             "empty!");
     rc = check_values(f, st);
     return rc ? rc : check_equal_ports(f, st);
+}
+
+void sl_flags_choose_port(sl_flags *f)
+{
+    if (f->rest_api_port == 0 && *f->rest_address == '\0' && !f->as_original)
+        f->rest_api_port = 8501;
+}
+
+uint64_t sl_flags_memory_budget(const sl_flags *f)
+{
+    if (f->memory_budget)
+        return f->memory_budget > 0 ? (uint64_t)f->memory_budget : 0;
+    return sl_memory_limit() / 5 * 4; /* requests need some, too */
 }
 
 void sl_flags_tell_no_effect(const sl_flags *f)

@@ -190,6 +190,13 @@ sl_code sl_flags_parse(sl_flags *f, int argc, char **argv, sl_status *st);
  * step 2). May correct *f where the original goes on after a line in its log. */
 sl_code sl_flags_check(sl_flags *f, sl_status *st);
 
+/* Where REST listens when nobody says: 8501, as everybody expects; the original's 0 means no REST.
+ * Before the flags are checked. */
+void sl_flags_choose_port(sl_flags *f);
+
+/* What models may use together, in bytes; 0: no limit. */
+uint64_t sl_flags_memory_budget(const sl_flags *f);
+
 /* Was this flag on the command line? `name` must be one of the table. */
 bool sl_flags_given(const sl_flags *f, const char *name);
 

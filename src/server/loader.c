@@ -10,18 +10,25 @@
 #include "savedmodel/savedmodel.h"
 #include "server/synthetic.h"
 
-static const char *engine_for(const sl_loader *l, const sl_model_config *config)
+const char *sl_loader_engine(const sl_loader *l, const sl_model_config *config)
 {
     return config->engine != NULL && *config->engine != '\0' ? config->engine : l->engine;
+}
+
+sl_code sl_loader_estimate(const sl_engine_entry *e, const sl_saved_model *model, uint64_t *bytes,
+                           sl_status *st)
+{
+    *bytes = 0;
+    return e->engine->estimate ? e->engine->estimate(e->self, model, bytes, st) : SL_OK;
 }
 
 static sl_code reserve(const sl_loader *l, const sl_engine_entry *e, const sl_saved_model *model,
                        sl_version *v, sl_status *st)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes;
     if (l->reserve == NULL || e->engine->estimate == NULL)
         return SL_OK;
-    sl_code rc = e->engine->estimate(e->self, model, &bytes, st);
+    sl_code rc = sl_loader_estimate(e, model, &bytes, st);
     return rc ? rc : l->reserve(v, bytes, st);
 }
 
@@ -31,7 +38,8 @@ static sl_code load_opened(const sl_loader *l, const sl_model_config *config,
 {
     const sl_engine_entry *e;
     sl_load_options options = l->options;
-    sl_code rc = sl_engines_choose(&l->engines, engine_for(l, config), model, &e, why, NULL, st);
+    sl_code rc =
+        sl_engines_choose(&l->engines, sl_loader_engine(l, config), model, &e, why, NULL, st);
     if (rc == SL_OK)
         rc = reserve(l, e, model, v, st);
     if (rc)

@@ -27,6 +27,12 @@ typedef struct sl_loader {
     sl_warmup_options warmup;
 } sl_loader;
 
+/* The engine that a model asks for: "auto", or a name. */
+const char *sl_loader_engine(const sl_loader *l, const sl_model_config *config);
+/* What its load will be asked to fit into the memory budget; 0: the engine does not say. */
+sl_code sl_loader_estimate(const sl_engine_entry *e, const sl_saved_model *model, uint64_t *bytes,
+                           sl_status *st);
+
 /* For sl_manager_options: arg is the sl_loader. */
 sl_code sl_loader_load(void *arg, const sl_model_config *config, sl_version *v, sl_text *why,
                        sl_status *st);

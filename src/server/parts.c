@@ -15,13 +15,6 @@ enum {
     LAUNCHES = LAUNCH_KEYS + SL_HELPER_LAUNCHES
 };
 
-/* Models of the stock platform, or of the only one that a platform file has. */
-static const sl_platform *platform(const sl_server *s)
-{
-    const sl_platform *p = sl_config_platform(&s->config, "tensorflow");
-    return p ? p : &s->config.platforms[0];
-}
-
 static sl_code make_loops(sl_server *s, sl_status *st)
 {
     s->n_loops = s->flags->loop_threads > 0 ? s->flags->loop_threads : sl_cpu_count();
@@ -54,7 +47,7 @@ static sl_code make_shadows(sl_server *s, sl_status *st)
 
 static sl_code make_batches(sl_server *s, sl_status *st)
 {
-    const sl_platform *p = platform(s);
+    const sl_platform *p = sl_config_serving_platform(&s->config);
     if (!p->batching)
         return SL_OK;
     sl_code rc = sl_batch_scheduler_new((int)p->batch.num_batch_threads, &s->batches, st);
@@ -116,13 +109,6 @@ static sl_code make_remote(sl_server *s, sl_status *st)
     return sl_remote_start(&o, &s->remote, st);
 }
 
-static uint64_t budget(const sl_flags *f)
-{
-    if (f->memory_budget)
-        return f->memory_budget > 0 ? (uint64_t)f->memory_budget : 0;
-    return sl_memory_limit() / 5 * 4; /* requests need some, too */
-}
-
 /* What is left for requests: half of what the models leave. A small share stays, so that a server
  * that is full of models still answers. */
 static void models_use(void *arg, uint64_t bytes)
@@ -152,7 +138,7 @@ static sl_code make_manager(sl_server *s, sl_status *st)
         .load = sl_loader_load,
         .on_use = f->max_inflight_bytes == 0 ? models_use : NULL,
         .on_use_arg = s,
-        .memory_budget = budget(f),
+        .memory_budget = sl_flags_memory_budget(f),
         .unload = sl_loader_unload,
         .arg = &s->loader,
         .load_threads = f->num_load_threads,
@@ -367,7 +353,8 @@ sl_code sl_parts_make(sl_server *s, sl_status *st)
 {
     sl_code rc = make_remote(s, st);
     if (rc == SL_OK)
-        rc = sl_engines_start(&s->engines, s->flags, platform(s), &s->loader, st);
+        rc = sl_engines_start(&s->engines, s->flags, sl_config_serving_platform(&s->config),
+                              &s->loader, st);
     if (rc == SL_OK)
         rc = make_auth(s, st);
     if (rc == SL_OK)

@@ -23,11 +23,10 @@
 #include "server/engines.h"
 #include "server/loader.h"
 #include "server/lockup.h"
+#include "server/places.h"
 #include "server/reload.h"
 #include "server/repository.h"
 #include "service/shadow.h"
-
-enum { SL_MAX_LISTENERS = 16 };
 
 typedef struct sl_server {
     sl_flags *flags;

@@ -1,7 +1,7 @@
 /*
  * ports.c - where the server listens, and with which limits
  *
- * gRPC first, then REST; which flags mean what is flags.md sections 2 and 4. The admin interface
+ * gRPC first, then REST; which flags mean which addresses is places.h. The admin interface
  * has workers of its own, so that a crowd of requests does not keep the operator out.
  */
 #include <stdio.h>
@@ -86,24 +86,6 @@ static void http_options(sl_server *s, bool for_grpc, sl_http_options *o)
     sl_channel_args_apply(f, o);
 }
 
-/* "https://host:port" and "http://host:port" say what is spoken there; an address alone speaks TLS
- * if there is a certificate. `*tls`: with that certificate, or NULL. */
-static sl_code choose_tls(const char **address, sl_tls **tls, sl_status *st)
-{
-    const char *given = *address;
-    if (strncmp(given, "http://", 7) == 0) {
-        *address += 7;
-        *tls = NULL;
-    } else if (strncmp(given, "https://", 8) == 0) {
-        *address += 8;
-        if (*tls == NULL)
-            return sl_fail(st, SL_INVALID_ARGUMENT,
-                           "\"%s\" needs a certificate: give tls_cert_file and tls_key_file",
-                           given);
-    }
-    return SL_OK;
-}
-
 /* Behind a proxy that ends TLS that is as it should be, so it is only said. */
 static void warn_if_open(const sl_server *s, const char *what, const char *address,
                          const sl_tls *tls)
@@ -117,23 +99,37 @@ static void warn_if_open(const sl_server *s, const char *what, const char *addre
                what, address);
 }
 
-static sl_code listen_on(sl_server *s, bool for_grpc, const char *address, int *port, sl_status *st)
+static sl_code listen_at(sl_server *s, const sl_place *p, const char *address, sl_status *st)
 {
     sl_http_options o;
+    bool for_grpc = p->kind == SL_PLACE_GRPC, encrypted;
     sl_tls *tls = for_grpc ? s->certificates.grpc.tls : s->certificates.rest.tls;
-    sl_code rc = choose_tls(&address, &tls, st);
+    sl_code rc = sl_place_scheme(p->kind, &address, tls != NULL, &encrypted, st);
     if (rc)
         return rc;
     if (s->n_http == SL_MAX_LISTENERS)
         return sl_fail(st, SL_INVALID_ARGUMENT, "more than %d addresses to listen on",
                        SL_MAX_LISTENERS);
     http_options(s, for_grpc, &o);
-    o.tls = tls;
-    rc = sl_http_listen(s->loops, s->n_loops, address, &o, &s->http[s->n_http], port, st);
+    o.tls = encrypted ? tls : NULL;
+    rc = sl_http_listen(s->loops, s->n_loops, address, &o, &s->http[s->n_http], NULL, st);
     if (rc)
         return rc;
     s->n_http++;
-    warn_if_open(s, for_grpc ? "gRPC" : "REST", address, tls);
+    warn_if_open(s, for_grpc ? "gRPC" : "REST", address, o.tls);
+    return SL_OK;
+}
+
+static sl_code listen_on_all(sl_server *s, sl_place_kind kind, sl_status *st)
+{
+    sl_place p;
+    for (sl_place_walk w = {.kind = kind}; sl_place_next(s->flags, &w, &p);) {
+        sl_code rc = listen_at(s, &p, p.address, st);
+        if (rc && p.fallback[0])
+            rc = listen_at(s, &p, p.fallback, st);
+        if (rc)
+            return rc;
+    }
     return SL_OK;
 }
 
@@ -153,7 +149,10 @@ static sl_code start_loops(sl_server *s, sl_status *st)
 sl_code sl_ports_open_admin(sl_server *s, sl_status *st)
 {
     enum { THREADS = 4, MOST_WAITING = 64, MOST_BYTES = 64 << 20 };
-    const char *address = s->flags->admin_address;
+    const char *address;
+    bool encrypted;
+    sl_place place;
+    sl_place_walk walk = {.kind = SL_PLACE_ADMIN};
     sl_workers_options w = {
         .threads = THREADS, .max_queue = MOST_WAITING, .max_wait_ns = UINT64_MAX};
     sl_http_options o;
@@ -162,11 +161,11 @@ sl_code sl_ports_open_admin(sl_server *s, sl_status *st)
                           .reload_wire = sl_reload_wire,
                           .current = sl_reload_current};
     int port = 0;
-    if (!address[0])
+    if (!sl_place_next(s->flags, &walk, &place))
         return SL_OK;
-    /* A unix socket of mode 0600 is as good as encrypted, unless somebody insists. */
-    sl_tls *tls = strncmp(address, "unix:", 5) == 0 ? NULL : s->certificates.admin.tls;
-    sl_code rc = choose_tls(&address, &tls, st);
+    address = place.address;
+    sl_code rc =
+        sl_place_scheme(place.kind, &address, s->certificates.admin.tls != NULL, &encrypted, st);
     if (rc == SL_OK)
         rc = sl_admin_check_address(address, sl_auth_guard(s->auth), st);
     if (rc == SL_OK)
@@ -186,17 +185,17 @@ sl_code sl_ports_open_admin(sl_server *s, sl_status *st)
     o.is_proxy = NULL;
     o.elsewhere = NULL;
     o.listener = SL_ON_ADMIN;
-    o.share_port = false; /* who asks means this process */
+    o.share_port = place.share;
     o.family = NULL;
     o.arg = &s->admin;
     o.limits.max_body = o.limits.max_decoded = MOST_BYTES;
-    o.unix_mode = 0600;
-    o.tls = tls;
+    o.unix_mode = place.mode;
+    o.tls = encrypted ? s->certificates.admin.tls : NULL;
     rc = sl_http_listen(s->loops, 1, address, &o, &s->http[s->n_http], &port, st);
     if (rc)
         return rc;
     s->n_http++;
-    warn_if_open(s, "the admin interface", address, tls);
+    warn_if_open(s, "the admin interface", address, o.tls);
     sl_log(SL_INFO, "Exporting admin interface at:%s (port %d)", address, port);
     return start_loops(s, st);
 }
@@ -218,22 +217,22 @@ static void on_health_call(sl_http_call *call, void *arg)
 sl_code sl_ports_open_health(sl_server *s, sl_status *st)
 {
     enum { MOST_BODY = 4096 };
-    char address[32];
     sl_http_options o;
-    int port = 0;
-    if (s->flags->health_port == 0)
+    sl_place p;
+    sl_place_walk w = {.kind = SL_PLACE_HEALTH};
+    if (!sl_place_next(s->flags, &w, &p))
         return SL_OK;
     http_options(s, false, &o);
     o.on_call = on_health_call;
-    o.share_port = false; /* as with the admin interface */
+    o.share_port = p.share;
     o.on_head = NULL;
     o.elsewhere = NULL;
     o.limits.max_body = o.limits.max_decoded = MOST_BODY;
-    snprintf(address, sizeof address, "[::]:%d", s->flags->health_port);
-    sl_code rc = sl_http_listen(s->loops, 1, address, &o, &s->http[s->n_http], &port, st);
+    const char *address = p.address;
+    sl_code rc = sl_http_listen(s->loops, 1, address, &o, &s->http[s->n_http], NULL, st);
     if (rc) {
-        snprintf(address, sizeof address, "0.0.0.0:%d", s->flags->health_port);
-        rc = sl_http_listen(s->loops, 1, address, &o, &s->http[s->n_http], &port, st);
+        address = p.fallback;
+        rc = sl_http_listen(s->loops, 1, address, &o, &s->http[s->n_http], NULL, st);
     }
     if (rc)
         return rc;
@@ -242,63 +241,18 @@ sl_code sl_ports_open_health(sl_server *s, sl_status *st)
     return start_loops(s, st);
 }
 
-/* All interfaces: IPv6's wildcard takes both; where there is no IPv6, IPv4's. */
-static sl_code listen_on_port(sl_server *s, bool for_grpc, int port, sl_status *st)
-{
-    char address[32];
-    snprintf(address, sizeof address, "[::]:%d", port);
-    if (listen_on(s, for_grpc, address, NULL, st) == SL_OK)
-        return SL_OK;
-    snprintf(address, sizeof address, "0.0.0.0:%d", port);
-    return listen_on(s, for_grpc, address, NULL, st);
-}
-
-static sl_code listen_on_list(sl_server *s, bool for_grpc, const char *list, sl_status *st)
-{
-    char address[300];
-    size_t at = 0;
-    sl_str item;
-    while (sl_flags_item(list, &at, &item)) {
-        snprintf(address, sizeof address, "%.*s", (int)item.n, item.p);
-        sl_code rc = listen_on(s, for_grpc, address, NULL, st);
-        if (rc)
-            return rc;
-    }
-    return SL_OK;
-}
-
 static bool wants_rest(const sl_flags *f)
 {
     return f->rest_api_port != 0 || *f->rest_address != '\0';
 }
 
-/* Opens REST. A failure ends `sluice serve`; the original only writes a line and goes on. */
+/* A failure ends `sluice serve`; the original only writes a line and goes on. */
 static sl_code open_rest(sl_server *s, sl_status *st)
 {
-    const sl_flags *f = s->flags;
-    if (!wants_rest(f) || (f->rest_api_port == f->port && !*f->rest_address && !*f->grpc_address))
-        return SL_OK; /* none, or on the port that is open already */
-    sl_code rc = *f->rest_address ? listen_on_list(s, false, f->rest_address, st)
-                                  : listen_on_port(s, false, f->rest_api_port, st);
-    if (rc == SL_OK)
-        return SL_OK;
-    sl_log(SL_ERROR, "Failed to start HTTP Server at localhost:%d: %s", f->rest_api_port, st->msg);
-    return rc;
-}
-
-static sl_code open_grpc(sl_server *s, sl_status *st)
-{
-    char path[300];
-    const sl_flags *f = s->flags;
-    sl_code rc = SL_OK;
-    if (*f->grpc_address)
-        rc = listen_on_list(s, true, f->grpc_address, st);
-    else if (f->port != 0)
-        rc = listen_on_port(s, true, f->port, st);
-    if (rc == SL_OK && *f->grpc_socket_path) {
-        snprintf(path, sizeof path, "unix:%s", f->grpc_socket_path);
-        rc = listen_on(s, true, path, NULL, st);
-    }
+    sl_code rc = listen_on_all(s, SL_PLACE_REST, st);
+    if (rc)
+        sl_log(SL_ERROR, "Failed to start HTTP Server at localhost:%d: %s", s->flags->rest_api_port,
+               st->msg);
     return rc;
 }
 
@@ -309,7 +263,7 @@ sl_code sl_ports_open(sl_server *s, sl_status *st)
         sl_log(SL_INFO,
                "at most %d connections at the same time: the process may not open more files",
                most);
-    sl_code rc = open_grpc(s, st);
+    sl_code rc = listen_on_all(s, SL_PLACE_GRPC, st);
     if (rc == SL_OK) {
         rc = open_rest(s, st);
         if (rc && s->flags->as_original && !s->flags->strict_startup && s->n_http > others)

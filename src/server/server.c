@@ -168,14 +168,6 @@ static int run(sl_server *s, const sigset_t *signals)
     return atomic_load(&s->listening_failed) ? 1 : 0;
 }
 
-/* Where REST listens when nobody says: 8501, as everybody expects; the original's 0 means no REST.
- */
-static void choose_port(sl_flags *f)
-{
-    if (f->rest_api_port == 0 && *f->rest_address == '\0' && !f->as_original)
-        f->rest_api_port = 8501;
-}
-
 int sl_serve(sl_flags *flags)
 {
     static sl_server s;
@@ -185,7 +177,7 @@ int sl_serve(sl_flags *flags)
         .level = (sl_log_level)flags->log_level, .json = flags->log_json, .fd = 2};
     s.flags = flags;
     sl_heap_begin();
-    choose_port(flags);
+    sl_flags_choose_port(flags);
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
