@@ -184,7 +184,7 @@ static void print_text(const facts *f)
 {
     const sl_signatures *s = sl_saved_model_signatures(f->model);
     print_clean(sl_str_of(f->local->path));
-    if (f->local->version >= 0)
+    if (f->local->has_version)
         printf("   (the highest version below the directory given)");
     putchar('\n');
     print_origin(f);
@@ -246,7 +246,7 @@ static void put_facts(sl_chain *c, const facts *f)
 {
     const sl_saved_model_info *a = f->about;
     put_member(c, "{\n  ", "path", sl_str_of(f->local->path));
-    if (f->local->version >= 0)
+    if (f->local->has_version)
         sl_chain_printf(c, ",\n  \"version\": %" PRId64, f->local->version);
     put_member(c, ",\n  ", "tensorflow_version", a->tensorflow_version);
     sl_chain_printf(c, ",\n  \"object_graph\": %s,\n  \"tags\": [", a->is_tf2 ? "true" : "false");

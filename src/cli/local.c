@@ -28,7 +28,7 @@ sl_code sl_local_open(sl_local *l, const char *dir, int argc, char **argv, bool 
     rc = sl_arena_init(&l->arena, 0);
     if (rc)
         return sl_fail(st, rc, "out of memory");
-    rc = sl_model_dir_find(dir, &l->path, &l->version, st);
+    rc = sl_model_dir_find(dir, &l->path, &l->has_version, &l->version, st);
     if (rc)
         return rc;
     rc = sl_platforms_read(&l->flags, &l->arena, &l->platform, &l->n_platforms, st);
@@ -59,8 +59,7 @@ int sl_local_with_version(const char *dir, int argc, char **argv, sl_local_use *
     sl_model_config config = {.name = "model", .base_path = dir};
     sl_code rc = sl_local_open(&l, dir, argc, argv, &usage, &st);
     if (rc == SL_OK) {
-        sl_version v = {
-            .model = config.name, .number = SL_MAX(l.version, (int64_t)0), .path = l.path};
+        sl_version v = {.model = config.name, .number = l.version, .path = l.path};
         rc = sl_loader_load(&l.loader, &config, &v, &why, &st);
         if (rc == SL_OK) {
             rc = use(arg, &l, &v, &st);

@@ -16,8 +16,9 @@ typedef struct sl_local {
     sl_engines engines;
     bool engines_made;
     sl_loader loader;
-    char *path;      /* of the version directory */
-    int64_t version; /* -1: the directory given holds the model itself */
+    char *path;       /* of the version directory */
+    bool has_version; /* false: the directory given holds the model itself */
+    int64_t version;
 } sl_local;
 
 /* Finds the model below `dir` and makes the engines. `argv` holds flags of serve (--engine,

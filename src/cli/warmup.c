@@ -397,7 +397,7 @@ static char *name_of(const options *o, const sl_local *l)
         while (at > 0 && dir.p[at - 1] != '/')
             at--;
         sl_str last = {dir.p + at, dir.n - at};
-        bool is_version = l->version < 0 && sl_str_to_int64(last, &number);
+        bool is_version = !l->has_version && sl_str_to_int64(last, &number);
         if (!is_version || at == 0)
             return last.n ? sl_strndup(last.p, last.n) : sl_strdup("default");
         dir.n = at;

@@ -7,7 +7,6 @@
  */
 #include "server/model_dir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,7 +14,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/str.h"
+#include "model/version_dir.h"
 
 static bool holds(const char *dir, const char *name)
 {
@@ -50,24 +49,19 @@ static sl_code check_directory(const char *dir, sl_status *st)
     return SL_OK;
 }
 
-/* The highest version: digits only, as a source reads them. Its name is in *name. */
+/* The highest version, as a source reads names. NULL in *name: there is none. */
 static sl_code highest_version(const char *dir, char **name, int64_t *version, sl_status *st)
 {
-    DIR *d = opendir(dir);
-    if (d == NULL)
-        return sl_fail(st, sl_code_of_errno(errno), "%s; %s", dir, strerror(errno));
+    sl_version_dirs d;
+    sl_code rc = sl_version_dirs_read(dir, &d, st);
     *name = NULL;
-    *version = -1;
-    for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        int64_t n;
-        if (strspn(e->d_name, "0123456789") != strlen(e->d_name) ||
-            !sl_str_to_int64(sl_str_of(e->d_name), &n) || n <= *version)
-            continue;
-        sl_free(*name);
-        *name = sl_strdup(e->d_name);
-        *version = n;
+    if (rc)
+        return rc;
+    if (d.count > 0) {
+        *version = d.list[d.count - 1].number;
+        *name = sl_strdup(d.list[d.count - 1].name);
     }
-    closedir(d);
+    sl_version_dirs_fini(&d);
     return SL_OK;
 }
 
@@ -86,12 +80,14 @@ static sl_code no_version(const char *dir, sl_status *st)
         dir);
 }
 
-sl_code sl_model_dir_find(const char *dir, char **path, int64_t *version, sl_status *st)
+sl_code sl_model_dir_find(const char *dir, char **path, bool *has_version, int64_t *version,
+                          sl_status *st)
 {
     char *name = NULL;
     sl_code rc = check_directory(dir, st);
     *path = NULL;
-    *version = -1;
+    *has_version = false;
+    *version = 0;
     if (rc)
         return rc;
     if (is_saved_model(dir)) {
@@ -103,6 +99,7 @@ sl_code sl_model_dir_find(const char *dir, char **path, int64_t *version, sl_sta
         return rc;
     if (name == NULL)
         return no_version(dir, st);
+    *has_version = true;
     *path = sl_path_join(dir, name);
     sl_free(name);
     if (*path == NULL)
@@ -123,21 +120,20 @@ sl_code sl_model_dir_find(const char *dir, char **path, int64_t *version, sl_sta
 
 sl_code sl_model_dir_check(const char *base_path, sl_status *st)
 {
-    char *path;
+    char *dir, *path;
+    bool has_version;
     int64_t version;
-    if (strncmp(base_path, "file://", 7) == 0)
-        base_path += 7;
-    if (base_path[0] != '/')
-        return SL_OK;
-    sl_code rc = sl_model_dir_find(base_path, &path, &version, st);
-    if (rc)
-        return rc;
-    sl_free(path);
-    if (version >= 0)
-        return SL_OK;
-    return sl_fail(
-        st, SL_FAILED_PRECONDITION,
-        "%s holds a SavedModel itself, but a server wants it in a version directory: move it to "
-        "%s/1",
-        base_path, base_path);
+    if (sl_version_dir_local(base_path, &dir, NULL))
+        return SL_OK; /* another scheme */
+    sl_code rc = dir[0] == '/' ? sl_model_dir_find(dir, &path, &has_version, &version, st) : SL_OK;
+    if (rc == SL_OK && dir[0] == '/') {
+        sl_free(path);
+        if (!has_version)
+            rc = sl_fail(st, SL_FAILED_PRECONDITION,
+                         "%s holds a SavedModel itself, but a server wants it in a version "
+                         "directory: move it to %s/1",
+                         dir, dir);
+    }
+    sl_free(dir);
+    return rc;
 }

@@ -185,7 +185,7 @@ def test_predict_says_when_nobody_is_there():
 def test_check_accepts_what_serve_would(tmp_path):
     config = tmp_path / "models"
     config.write_text(model_config(("half", MODEL)))
-    done = run("check", f"--model_config_file={config}", f"--port={free_port()}")
+    done = run("check", f"--model_config_file={config}", f"--port={free_port()}", f"--rest_api_port={free_port()}")
     assert done.returncode == 0, done.stderr
     assert "model half: version 1: " in done.stdout
     assert done.stdout.endswith("ok\n")
@@ -215,9 +215,11 @@ def test_check_warns_of_arms_without_a_version(tmp_path):
 
     def warnings(more):
         config.write_text(model_config(("half", tmp_path / "m", more)))
-        done = run("check", f"--model_config_file={config}")
-        assert done.returncode == 0 and done.stdout.endswith("ok\n"), done.stderr
-        return done.stderr.splitlines()
+        done = run("check", f"--model_config_file={config}", "--port=0", f"--rest_api_port={free_port()}")
+        told = done.stderr.splitlines()
+        assert done.returncode == 0 and done.stdout.endswith(f"ok, with {len(told)} warnings\n" if len(told) > 1 else
+                                                             "ok, with 1 warning\n" if told else "ok\n"), done.stderr
+        return told
 
     split = 'traffic { split { version: 2 weight: 9 } split { label: "canary" weight: 1 } } '
     assert warnings('model_version_policy { all {} } version_labels { key: "canary" value: 3 } '
@@ -225,6 +227,7 @@ def test_check_warns_of_arms_without_a_version(tmp_path):
     where = tmp_path / "m"
     assert warnings('model_version_policy { all {} } version_labels { key: "canary" value: 4 } '
                     + split + 'shadow { version: 7 }') == [
+        f'sluice: warning: model half: label "canary" names version 4, which is not in {where}; it has: 1, 2, 3',
         f'sluice: warning: model half: its split names version 4 (label "canary"), which is not in {where}; it has: 1, 2, 3',
         f"sluice: warning: model half: its shadow is version 7, which is not in {where}; it has: 1, 2, 3"]
     # There, but the policy takes the latest alone.

@@ -837,8 +837,9 @@ static void explain(fixture *f, const char *what, const char *wanted)
     assert_int_equal(system(command), 0);
     snprintf(command, sizeof command, "%s/m", f->dir);
     char *path;
+    bool has_version;
     int64_t version;
-    if (sl_model_dir_find(command, &path, &version, &f->st) != SL_OK)
+    if (sl_model_dir_find(command, &path, &has_version, &version, &f->st) != SL_OK)
         assert_null(path);
     sl_free(path);
     assert_int_not_equal(sl_model_dir_check(command, &f->st), SL_OK);
@@ -867,19 +868,38 @@ static void the_highest_version_is_found(void **state)
 {
     fixture *f = *state;
     char command[300], *path;
+    bool has_version;
     int64_t version;
     snprintf(command, sizeof command,
              "cd %s && mkdir 9 00010 x11 && touch 9/saved_model.pb 00010/saved_model.pb", f->dir);
     assert_int_equal(system(command), 0);
-    assert_int_equal(sl_model_dir_find(f->dir, &path, &version, &f->st), SL_OK);
+    assert_int_equal(sl_model_dir_find(f->dir, &path, &has_version, &version, &f->st), SL_OK);
+    assert_true(has_version);
     assert_int_equal(version, 10);
     assert_non_null(strstr(path, "/00010"));
     assert_int_equal(sl_model_dir_check(f->dir, &f->st), SL_OK);
     char *again;
-    assert_int_equal(sl_model_dir_find(path, &again, &version, &f->st), SL_OK);
-    assert_int_equal(version, -1);
+    assert_int_equal(sl_model_dir_find(path, &again, &has_version, &version, &f->st), SL_OK);
+    assert_false(has_version);
     sl_free(path);
     sl_free(again);
+}
+
+/* Names that a source takes are versions here, too. */
+static void a_negative_number_is_a_version(void **state)
+{
+    fixture *f = *state;
+    char command[300], *path;
+    bool has_version;
+    int64_t version;
+    snprintf(command, sizeof command, "cd %s && mkdir ./-7 ./-1 && touch ./-1/saved_model.pb",
+             f->dir);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(sl_model_dir_find(f->dir, &path, &has_version, &version, &f->st), SL_OK);
+    assert_true(has_version);
+    assert_int_equal(version, -1);
+    assert_int_equal(sl_model_dir_check(f->dir, &f->st), SL_OK);
+    sl_free(path);
 }
 
 int main(void)
@@ -920,6 +940,7 @@ int main(void)
         T(a_failed_allocation_is_an_error_and_nothing_leaks),
         T(a_directory_that_cannot_be_served_is_explained),
         T(the_highest_version_is_found),
+        T(a_negative_number_is_a_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
