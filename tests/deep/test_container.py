@@ -3,7 +3,8 @@ debootstrap; then its entry point is started as a runtime would do it: as its us
 namespaces, no capability, on a root that is read-only.
 
 Roots are kept in build/container; the one that things are compiled in is used again while the steps up to the sources are the
-same. Without one it takes some minutes more, so the test is skipped unless SLUICE_TEST_CONTAINER is set or there is one."""
+same. Without one it takes some minutes, and Debian's archive (by network, as apt of this machine finds it), so the tests that
+build are skipped unless SLUICE_TEST_CONTAINER is set, as `tools/test deep` does, or there is one. They need root, too."""
 import hashlib
 import json
 import os
@@ -211,6 +212,19 @@ class Container:
         status, _, text = self.within(program).partition("\n")
         return int(status), text
 
+    def predict(self, model="my_model", port=8500):
+        """A call of gRPC, by TensorFlow Serving's own stubs: (version, values)."""
+        program = (f"import grpc, tensorflow as tf\n"
+                   f"from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc\n"
+                   f"r = predict_pb2.PredictRequest()\n"
+                   f"r.model_spec.name = {model!r}\n"
+                   f"r.inputs['input_example'].CopyFrom(tf.make_tensor_proto([[1.0, 2.0, 3.0]]))\n"
+                   f"with grpc.insecure_channel('127.0.0.1:{port}', [('grpc.enable_http_proxy', 0)]) as channel:\n"
+                   f"    got = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(r, timeout=60)\n"
+                   f"print(got.model_spec.version.value, tf.make_ndarray(got.outputs['output']).tolist())")
+        version, _, values = self.within(program).partition(" ")
+        return int(version), json.loads(values)
+
     def ready(self, port=8501):
         end = time.monotonic() + 30
         while self.ask("/readyz", port=port)[0] != 200:
@@ -251,6 +265,7 @@ def test_it_serves_as_the_image_of_tensorflow_serving_does(run):
     c.ready()
     status, body = c.ask(PATH, ROW)
     assert status == 200 and json.loads(body) == ANSWER
+    assert c.predict() == (1, ANSWER["predictions"])
     assert c.ask("/v1/models/my_model")[0] == 200
     assert [c.ask(p)[0] for p in ("/healthz", "/startupz", "/readyz")] == [200] * 3
     s = c.status()
@@ -274,5 +289,6 @@ def test_arguments_come_last(run, tmp_path):
     c.ready(9001)
     status, body = c.ask("/v1/models/other:predict", ROW, 9001)
     assert status == 200 and json.loads(body) == ANSWER
+    assert c.predict("other") == (1, ANSWER["predictions"]) # the port that no argument has changed
     assert c.ask("/v1/models/model", port=9001)[0] == 404
     assert c.stop()[0] == 0
