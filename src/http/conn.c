@@ -16,7 +16,8 @@
 #include "http/http2.h"
 
 #define LINGER_NS 5000000000u
-#define FRESH_NS 1000000000u
+#define FRESH_NS 1000000000u /* of a connection that has just been opened */
+#define SOON_NS 50000000u
 enum { LINGER_BYTES = 64 << 20, MOVED_ON = 512 };
 
 /* ---- time ---- */
@@ -202,8 +203,8 @@ static void settle_head(sl_conn *c)
     sl_conn_return_exchange(c);
     if (!c->shard->draining)
         sl_conn_set_due(c, from_now(c, l->idle_timeout_ns));
-    else if (c->fresh) /* a first request follows closely: it is waited for */
-        sl_conn_set_due(c, from_now(c, FRESH_NS));
+    else if (c->fresh && sl_loop_now(c->shard->loop) < c->opened_ns + FRESH_NS)
+        sl_conn_set_due(c, c->opened_ns + FRESH_NS); /* a first request follows closely */
     else
         c->state = SL_CONN_DEAD;
 }
@@ -438,7 +439,8 @@ void sl_conn_drain(sl_conn *c)
     if (c->state == SL_CONN_HTTP2)
         sl_h2_drain(c);
     else if (c->shard->draining && (c->state == SL_CONN_HANDSHAKE || c->state == SL_CONN_PROXY))
-        sl_conn_set_due(c, SL_MIN(c->due_ns, from_now(c, FRESH_NS)));
+        sl_conn_set_due(c,
+                        SL_MIN(c->due_ns, SL_MAX(c->opened_ns + FRESH_NS, from_now(c, SOON_NS))));
     else if (c->shard->draining && c->state == SL_CONN_HEAD && c->x == NULL)
         ready(&c->watch, EPOLLIN);
 }
@@ -463,6 +465,7 @@ void sl_conn_refuse(sl_conn *c, int status, const char *message)
 void sl_conn_begin(sl_conn *c)
 {
     bool tls = sl_conn_options(c)->tls != NULL;
+    c->opened_ns = sl_loop_now(c->shard->loop);
     c->fresh = !tls;
     c->state = tls ? SL_CONN_HANDSHAKE : SL_CONN_HEAD;
     sl_conn_set_due(c, from_now(c, tls ? sl_conn_limits(c)->handshake_timeout_ns

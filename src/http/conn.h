@@ -87,6 +87,7 @@ struct sl_conn {
     sl_watch watch;
     sl_timer timer; /* lazy: fires at or before due_ns, and is then started again */
     uint64_t due_ns;
+    uint64_t opened_ns; /* since then something can come: accepted, or the handshake is over */
     sl_io io;
     sl_shard *shard;
     sl_conn *next, **prev; /* the shard's connections */

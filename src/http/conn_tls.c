@@ -157,6 +157,7 @@ static void stepped(sl_conn *c, sl_tls_step step, const char *why, const char *f
     sl_ring_leave(&c->crowd); /* it has shown that it is alive: it joins again, at the end */
     c->state = SL_CONN_HEAD;
     c->fresh = true;
+    c->opened_ns = sl_loop_now(c->shard->loop);
 }
 
 /* ---- elsewhere ---- */

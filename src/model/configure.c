@@ -4,10 +4,33 @@
  * The whole configuration is checked before any of it is applied, so that one that is refused
  * changes nothing. What is not listed any more is removed: no version of it is aspired.
  */
+#include <string.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/manager_internal.h"
 #include "model/version_dir.h"
+
+static bool has_label(const sl_model_config *c, const sl_label *l)
+{
+    for (int i = 0; c != NULL && i < c->n_labels; i++)
+        if (c->labels[i].version == l->version && strcmp(c->labels[i].label, l->label) == 0)
+            return true;
+    return false;
+}
+
+/* With the lock. The labels of `c` that the configuration in force does not have: what it has was
+ * taken once, so another change is not refused because of it. Freed with sl_free. */
+static sl_label *new_labels(const sl_served *model, const sl_model_config *c, int *count)
+{
+    sl_label *list = sl_calloc((size_t)c->n_labels, sizeof *list);
+    const sl_model_config *now = model && model->config ? &model->config->c : NULL;
+    *count = 0;
+    for (int i = 0; i < c->n_labels; i++)
+        if (!has_label(now, &c->labels[i]))
+            list[(*count)++] = c->labels[i];
+    return list;
+}
 
 /* Reads the base path, so without the lock; what is available may change until the configuration is
  * applied, which is harmless: labels follow what is available. */
@@ -22,12 +45,21 @@ static sl_code check_labels(sl_manager *m, const sl_model_config *c, sl_status *
     const sl_served *model = sl_map_get(&m->by_name, sl_str_of(c->name));
     if (model != NULL)
         available = sl_manager_available(model, &n_available);
-    sl_code rc =
-        sl_labels_check(c, model ? &model->labels : &none, (sl_numbers){available, n_available},
-                        (sl_numbers){numbers, n}, m->opts.labels_for_unavailable, st);
+    sl_model_config asked = *c;
+    sl_label *list = new_labels(model, c, &asked.n_labels);
+    asked.labels = list;
+    sl_code rc = sl_labels_check(&asked, model ? &model->labels : &none,
+                                 (sl_numbers){available, n_available}, (sl_numbers){numbers, n},
+                                 m->opts.labels_for_unavailable, st);
+    bool first = m->round == 0;
     pthread_mutex_unlock(&m->lock);
+    sl_free(list);
     sl_free(available);
     sl_free(numbers);
+    if (rc && first && !m->opts.strict) {
+        sl_log(SL_WARNING, "%s: the label is there as soon as the version is", st->msg);
+        return SL_OK;
+    }
     return rc;
 }
 

@@ -5,7 +5,9 @@
  * included: an attempt that failed occupies no thread while it waits. A fixed few threads take from
  * it; while the first configuration is being loaded and nobody is served yet, further threads come
  * as they are needed and go when the queue is empty. After that loading is done by threads of low
- * priority, so that it does not slow down those who answer requests.
+ * priority, so that it does not slow down those who answer requests. If all of them have been at
+ * one load for ten seconds while others wait (a storage that does not answer, a warm-up that takes
+ * minutes), a further thread comes, unless the user has said how many there are.
  *
  * A version that was drained arrives, perhaps from a request's thread, on a stack without a lock;
  * an unload thread takes it from there.
@@ -20,10 +22,13 @@
 #include "base/thread.h"
 #include "model/manager_internal.h"
 
-/* A thread of the first hour. */
+static const uint64_t patience_ns = 10000000000u;
+
+/* A thread of the first hour, or one that comes because the others do not get on. */
 typedef struct sl_extra {
     struct sl_extra *next;
     sl_manager *manager;
+    bool first;
     pthread_t thread;
 } extra;
 
@@ -71,22 +76,29 @@ static int initial_limit(const sl_manager *m)
     return m->opts.initial_load_threads > 0 ? m->opts.initial_load_threads : 4 * sl_cpu_count();
 }
 
+static void start_extra(sl_manager *m)
+{
+    extra *e = sl_malloc(sizeof *e);
+    *e = (extra){.manager = m, .first = m->initial};
+    if (sl_thread_start(&e->thread, "sl-load-more", load_more, e, NULL))
+        sl_free(e); /* the others will get to it */
+    else
+        m->extra_loaders++;
+}
+
 void sl_manager_enqueue(sl_managed *v)
 {
     sl_manager *m = v->model->manager;
     append(v, 0);
+    if (!m->initial && m->idle_loaders == 0)
+        sl_cond_signal(&m->source_work); /* sl_manager_relieve */
     /* A thread that was signalled still counts as idle, so this may start one too few for a moment,
      * and those that were started but have not begun are not counted, so it may start one too many.
      */
     if (!m->initial || m->queued <= m->idle_loaders ||
         m->n_loaders + m->extra_loaders >= initial_limit(m))
         return;
-    extra *e = sl_malloc(sizeof *e);
-    e->manager = m;
-    if (sl_thread_start(&e->thread, "sl-load-first", load_more, e, NULL))
-        sl_free(e); /* the others will get to it */
-    else
-        m->extra_loaders++;
+    start_extra(m);
 }
 
 /* The first version whose time has come; otherwise NULL, and *when the others' first: 0 for none.
@@ -102,6 +114,19 @@ static sl_managed *next_due(sl_manager *m, uint64_t *when)
             *when = v->not_before;
     }
     return NULL;
+}
+
+uint64_t sl_manager_relieve(sl_manager *m, uint64_t now)
+{
+    uint64_t when;
+    if (m->initial || m->opts.load_threads > 0 || m->idle_loaders > 0 ||
+        m->n_loaders + m->extra_loaders >= initial_limit(m) || next_due(m, &when) == NULL)
+        return 0;
+    if (now < m->load_begun_ns + patience_ns)
+        return m->load_begun_ns + patience_ns;
+    m->load_begun_ns = now; /* the next one comes as late */
+    start_extra(m);
+    return now + patience_ns;
 }
 
 /* ---- one load ---- */
@@ -233,6 +258,7 @@ static void load_one(sl_manager *m, sl_managed *v)
     /* What is queued is aspired, so the model is configured. */
     sl_kept_config *config = sl_config_acquire(v->model->config);
     m->loading++;
+    m->load_begun_ns = sl_now_ns();
     pthread_mutex_unlock(&m->lock);
     sl_code rc = attempt(v, &config->c, v->path, &t, &why, &st);
 
@@ -317,7 +343,9 @@ static void *load_more(void *arg)
     uint64_t when;
     sl_managed *v;
     pthread_mutex_lock(&m->lock);
-    while (m->initial && (v = next_due(m, &when)) != NULL)
+    if (!self->first)
+        sl_thread_be_nice();
+    while (!m->ending && (m->initial || !self->first) && (v = next_due(m, &when)) != NULL)
         load_one(m, v);
     m->extra_loaders--;
     self->next = m->ended_extra;

@@ -442,6 +442,14 @@ static void unload_everything(sl_manager *m)
     pthread_mutex_unlock(&m->lock);
 }
 
+bool sl_manager_is_loading(sl_manager *m)
+{
+    pthread_mutex_lock(&m->lock);
+    bool any = m->loading > 0;
+    pthread_mutex_unlock(&m->lock);
+    return any;
+}
+
 void sl_manager_free(sl_manager *m)
 {
     if (m == NULL)

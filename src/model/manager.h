@@ -222,7 +222,10 @@ typedef struct sl_manager_options {
      * manager's lock. */
     void (*explain)(void *arg, const char *base_path, sl_text *out);
     void *explain_arg;
-    bool wait_for_retries; /* sl_manager_wait: a version has failed only when no attempt is left */
+    /* --strict_startup. sl_manager_wait: a version has failed only when no attempt is left. A first
+     * configuration with a label for a version that is not there is refused; otherwise that is
+     * logged, and the label is there as soon as the version is. */
+    bool strict;
 } sl_manager_options;
 
 /*
@@ -234,8 +237,10 @@ typedef struct sl_manager_options {
 sl_code sl_manager_reserve(sl_version *v, uint64_t bytes, sl_status *st);
 
 sl_code sl_manager_new(const sl_manager_options *opts, sl_manager **out, sl_status *st);
-/* Unloads everything, waiting for handles. */
+/* Unloads everything, waiting for handles, and for loads that have begun. */
 void sl_manager_free(sl_manager *m);
+/* Is a version being loaded now? Any thread. */
+bool sl_manager_is_loading(sl_manager *m);
 
 /*
  * Replaces the configuration as a whole, after checking all of it (config.md section 4: names
@@ -255,7 +260,7 @@ void sl_manager_look_soon(sl_manager *m);
 
 /*
  * Waits until each wanted version of every configured model is AVAILABLE or has failed (its first
- * attempt; with wait_for_retries its last), or until `deadline_ns`. Returns OK if every model then
+ * attempt; with `strict` its last), or until `deadline_ns`. Returns OK if every model then
  * has a version that is available; UNKNOWN "<n> servable(s) did not become available: {{{name: <m>
  * version: <v>} due to error: <CODE>: <message>}, }" otherwise; for a model without versions
  * {{name: <m>} due to error: NOT_FOUND: Unable to find a numerical version path for servable <m>

@@ -139,8 +139,9 @@ struct sl_manager {
     int queued;  /* versions in it */
     int untried; /* of them, those whose first attempt this will be */
     int idle_loaders, extra_loaders;
-    int loading;  /* loads that are running */
-    bool initial; /* until everything of the first configuration has been tried once */
+    int loading;            /* loads that are running */
+    uint64_t load_begun_ns; /* the last of them */
+    bool initial;           /* until everything of the first configuration has been tried once */
     pthread_t *loaders;
     int n_loaders;
     struct sl_extra *ended_extra; /* threads to be joined */
@@ -221,6 +222,9 @@ sl_code sl_manager_start_loaders(sl_manager *m, sl_status *st);
 void sl_manager_stop_loaders(sl_manager *m);
 /* with the lock */
 void sl_manager_enqueue(sl_managed *v);
+/* Starts a further thread if what is due has waited too long for the others. When to ask again; 0:
+ * nobody waits. */
+uint64_t sl_manager_relieve(sl_manager *m, uint64_t now);
 bool sl_manager_dequeue(sl_managed *v); /* false: was not queued */
 void sl_manager_cancel_retry(sl_managed *v);
 /* With the lock: is the first configuration's work over? */

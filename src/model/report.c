@@ -108,7 +108,7 @@ typedef enum outcome { PENDING, AVAILABLE, FAILED } outcome;
  * nobody has to wait for that. */
 static bool is_under_way(const sl_managed *v)
 {
-    bool retrying = v->message != NULL && !v->model->manager->opts.wait_for_retries;
+    bool retrying = v->message != NULL && !v->model->manager->opts.strict;
     return v->state != SL_STATE_AVAILABLE && v->state != SL_STATE_END && !retrying;
 }
 
@@ -120,7 +120,7 @@ static outcome outcome_of(const sl_served *model, const sl_managed **culprit)
     for (const sl_managed *v = model->versions; v != NULL; v = v->next) {
         available |= v->state == SL_STATE_AVAILABLE || sl_managed_is_idle(v);
         if (!v->managed && v->state == SL_STATE_START) { /* it is being copied */
-            copied |= model->manager->opts.wait_for_retries;
+            copied |= model->manager->opts.strict;
             if (*culprit == NULL)
                 *culprit = v;
         }

@@ -7,7 +7,7 @@
  * with a version that is still being copied is looked at more often, whatever the period, and one
  * of which the kernel says that its base path has changed (notice.c) at once.
  *
- * The same thread forgets versions that ended long ago, and models that nobody remembers, so only
+ * The same thread sees when those who load do not get on (load.c), and forgets versions that ended long ago, and models that nobody remembers, so only
  * it may hold a model without the lock.
  */
 #include <stdlib.h>
@@ -65,7 +65,8 @@ static void *watch(void *arg)
     bool nice = false;
     pthread_mutex_lock(&m->lock);
     while (!m->source_ending) {
-        uint64_t now = sl_now_ns(), forget = sl_manager_forget(m, now);
+        uint64_t now = sl_now_ns(), relieve = sl_manager_relieve(m, now);
+        uint64_t forget = earlier(sl_manager_forget(m, now), relieve);
         bool all = (next && now >= next) || m->looks_done != m->looks_wanted;
         uint64_t some = earlier(again, m->notice_due_ns);
         if (!all && (some == 0 || now < some)) {

@@ -156,7 +156,7 @@ static sl_code make_manager(sl_server *s, sl_status *st)
         .explain = s->remote ? sl_remote_explain : NULL,
         .explain_arg = s->remote,
         .labels_for_unavailable = f->allow_version_labels_for_unavailable_models,
-        .wait_for_retries = f->strict_startup};
+        .strict = f->strict_startup};
     return sl_manager_new(&o, &s->manager, st);
 }
 

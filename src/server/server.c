@@ -103,6 +103,58 @@ static void drain(sl_server *s, const sigset_t *signals)
     }
 }
 
+/* ---- when the end does not come ---- */
+
+typedef struct ender {
+    pthread_t thread;
+    bool started;
+    int status;
+    atomic_bool over; /* whoever sets it ends the process */
+} ender;
+
+/* What is given back goes to the system anyway: who waits for the process shall not wait for a load
+ * that hangs, for a run that nobody awaits any more, or for a storage that does not answer. */
+static void end_now(int status)
+{
+    sl_log_stop();
+    sl_counts_write();
+    _exit(status);
+}
+
+static void *end_anyway(void *arg)
+{
+    ender *e = arg;
+    const struct timespec enough = {.tv_sec = 2};
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    while (sigtimedwait(&signals, NULL, &enough) < 0 && errno == EINTR)
+        ;
+    if (atomic_exchange(&e->over, true))
+        return NULL;
+    sl_log(SL_WARNING, "ended without waiting for what still loads, unloads or runs");
+    end_now(e->status);
+    return NULL;
+}
+
+static void begin_the_end(ender *e, int status)
+{
+    sl_status st;
+    e->status = status;
+    e->started = sl_thread_start(&e->thread, "ender", end_anyway, e, &st) == SL_OK;
+}
+
+static void ended_in_time(ender *e)
+{
+    if (!e->started)
+        return;
+    while (atomic_exchange(&e->over, true))
+        pause(); /* it has begun to end the process */
+    pthread_kill(e->thread, SIGTERM);
+    pthread_join(e->thread, NULL);
+}
+
 /* ---- the program ---- */
 
 static void raise_descriptor_limit(void)
@@ -153,19 +205,19 @@ static int run(sl_server *s, const sigset_t *signals)
     sl_log(SL_INFO, "signal %d: draining", sig);
     sl_notify("STOPPING=1\nSTATUS=Draining");
     if (!atomic_load(&s->rest.started) && !atomic_load(&s->listening_failed) &&
-        !(s->flags->strict_startup && s->start_code)) {
-        /* Models are still loading: there is no request to finish and a load cannot be hurried. */
-        sl_log_stop();
-        sl_counts_write();
-        _exit(0);
-    }
+        !(s->flags->strict_startup && s->start_code))
+        end_now(0); /* there is no request to finish, and a load cannot be hurried */
     pthread_join(s->starter, NULL);
     atomic_store(&s->admin.open, false);
     sl_reload_stop(s->reload);
     drain(s, signals);
     if (s->start_code && s->flags->strict_startup)
         return sl_flags_refuse(s->flags, &s->start_status);
-    return atomic_load(&s->listening_failed) ? 1 : 0;
+    if (atomic_load(&s->listening_failed))
+        return 1;
+    if (sl_manager_is_loading(s->manager))
+        end_now(0);
+    return 0;
 }
 
 int sl_serve(sl_flags *flags)
@@ -194,8 +246,11 @@ int sl_serve(sl_flags *flags)
     if (rc == SL_OK)
         rc = sl_parts_make(&s, &st);
     int status = rc ? sl_flags_refuse(flags, &st) : run(&s, &signals);
+    ender e = {0};
+    begin_the_end(&e, status);
     sl_parts_unmake(&s);
     sl_notify_close();
+    ended_in_time(&e);
     sl_log_stop();
     return status;
 }

@@ -283,6 +283,29 @@ def test_with_the_flag_a_new_label_may_wait_for_its_version(start, tmp_path, ver
     assert admin.predict(where="/labels/next") == 2
 
 
+def test_a_label_for_nothing_stops_neither_the_start_nor_other_changes(start, tmp_path, versions):
+    def serve(*more, **l):
+        return model_config(("m", versions, "model_version_policy { all {} }", labels(**l)), *more)
+
+    admin = Admin(start, tmp_path, serve(stable=1, next=9))
+    assert "Request to assign label to version 9 of model m, which is not currently available for inference: " \
+           "the label is there as soon as the version is" in admin.server.log
+    assert admin.predict(where="/labels/stable") == 1
+    reply = admin.server.ask("POST", "/v1/models/m/labels/next:predict", '{"instances": [1.0]}')
+    assert reply.status == 400 and "Unrecognized servable version label: next" in reply.text
+    assert admin.reload(serve(("n", HALF), stable=1, next=9))[0] == 200
+    assert admin.reload(serve(("n", HALF), stable=1, next=9, other=8))[0] == 400
+    (versions / "3").rename(versions / "9")
+    until(lambda: admin.server.ask("POST", "/v1/models/m/labels/next:predict", '{"instances": [1.0]}').status == 200)
+    assert admin.predict(where="/labels/next") == 9
+
+
+def test_strict_startup_refuses_a_label_for_nothing(start, versions):
+    server = start("--strict_startup", config=config(versions, labels(next=9)), wait=False)
+    assert server.process.wait(60) == 1
+    assert "Request to assign label to version 9 of model m" in server.log
+
+
 # ---- traffic ----
 
 SPLIT = ('traffic { split { label: "stable" weight: 80 } split { label: "canary" weight: 20 } sticky_header: "x-user" }',

@@ -1,6 +1,7 @@
 """What the outside hears while models load, and when the server begins and ends: probes on a port of their own, and
 what a service manager is told."""
 import http.client
+import json
 import re
 import shutil
 import signal
@@ -112,6 +113,31 @@ def test_it_is_not_ready_while_models_load(start, manager, slow):
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(20) == 0
     assert s.recv(1000).startswith(b"STOPPING=1")
+
+
+def test_nothing_but_probes_metrics_and_admin_is_answered_while_models_load(start, slow):
+    server = start(LONG, config=model_config(("m", HALF), ("slow", slow)), wait=False)
+    server.wait_for("Starting to read warmup data")
+    for path in ("/v1/models/m", "/v1/models/slow", "/v1/models/m/metadata", "/v1/models", "/v2"):
+        reply = server.ask("GET", path)
+        assert reply.status == 503, path
+        assert json.loads(reply.text) == {"error": "server is starting: models are loading"}
+        assert reply.headers["Retry-After"]
+    for path in ("/healthz", "/metrics", "/v2/health/live"):
+        assert server.ask("GET", path).status == 200
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(20) == 0
+
+
+def test_a_load_that_does_not_end_does_not_hold_up_the_end(start, slow, tmp_path):
+    shutil.copytree(HALF, tmp_path / "m")
+    server = start(LONG, "--file_system_poll_wait_seconds=1", "--drain_timeout_s=1000",
+                   config=model_config(("m", tmp_path / "m")))
+    (tmp_path / "slow/1").rename(tmp_path / "m/1000")
+    server.wait_for("Starting to read warmup data")
+    assert server.ask("GET", "/v1/models/m").status == 200 # and everybody else goes on
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(20) == 0
 
 
 @pytest.mark.parametrize("name", ["nonsense", "/", "@", "/nowhere/notify", "/" + "x" * 200])

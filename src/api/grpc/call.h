@@ -17,12 +17,13 @@
 typedef struct sl_grpc_call sl_grpc_call;
 
 typedef struct sl_grpc_method {
-    const char *path;  /* "/tensorflow.serving.PredictionService/Predict" */
-    const char *api;   /* how metrics call it; NULL: not counted */
-    size_t size;       /* of the struct that has the sl_grpc_call first */
-    bool infers;       /* runs models: counts against max_calls, its message may be large */
-    bool open;         /* for anybody: the guard is not asked who it is */
-    bool needs_models; /* UNAVAILABLE until the first configuration has been loaded */
+    const char *path; /* "/tensorflow.serving.PredictionService/Predict" */
+    const char *api;  /* how metrics call it; NULL: not counted */
+    size_t size;      /* of the struct that has the sl_grpc_call first */
+    bool infers;      /* runs models: counts against max_calls, its message may be large */
+    /* Health: for anybody, the guard is not asked who it is; and at any time. All others are
+     * UNAVAILABLE until the first configuration has been loaded. */
+    bool open;
     /* begin uses what belongs to the call's loop (sl_grpc_send, timers): it is called nowhere else,
      * and a message that is larger than here_bytes, or becomes so, is refused. */
     bool on_loop;

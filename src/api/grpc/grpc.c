@@ -6,6 +6,8 @@
  */
 #include "api/grpc/grpc.h"
 
+#include <assert.h>
+
 #include "api/grpc/call.h"
 #include "api/grpc/status.h"
 #include "base/clock.h"
@@ -195,7 +197,7 @@ static sl_code read_head(sl_grpc_call *c)
         rc = take_deadline(c);
     if (rc == SL_OK)
         rc = take_encodings(c);
-    if (rc == SL_OK && c->method->needs_models &&
+    if (rc == SL_OK && !c->method->open &&
         !atomic_load_explicit(c->grpc->opt.started, memory_order_acquire))
         rc = sl_fail(&c->st, SL_UNAVAILABLE, "server is starting: models are loading");
     return rc;
@@ -232,9 +234,12 @@ int sl_grpc_on_head(sl_grpc *g, sl_http_call *call)
     call->user = c;
     take_id(c);
     c->refused = read_head(c);
-    if (c->refused)
+    if (c->refused) {
         call->on_data = drop_piece;
-    else if (m->piece != NULL)
+        return 0;
+    }
+    assert(m != NULL); /* read_head refuses what is not known */
+    if (m->piece != NULL)
         call->on_data = take_piece;
     return 0;
 }

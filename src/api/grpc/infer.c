@@ -201,7 +201,7 @@ static void release(sl_grpc_call *c)
 #define METHOD(name, fn)                                                                           \
     {                                                                                              \
         .path = "/tensorflow.serving.PredictionService/" name, .api = name, .size = sizeof(infer), \
-        .infers = true, .needs_models = true, .begin = fn, .copy = copy, .release = release        \
+        .infers = true, .begin = fn, .copy = copy, .release = release                              \
     }
 const sl_grpc_method sl_grpc_predict = METHOD("Predict", predict);
 const sl_grpc_method sl_grpc_classify = METHOD("Classify", classify);

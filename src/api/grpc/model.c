@@ -85,7 +85,6 @@ static void begin_status(sl_grpc_call *c, sl_where where)
 const sl_grpc_method sl_grpc_model_metadata = {
     .path = "/tensorflow.serving.PredictionService/GetModelMetadata",
     .size = sizeof(metadata),
-    .needs_models = true,
     .begin = begin_metadata,
     .release = release_metadata};
 const sl_grpc_method sl_grpc_model_status = {.path =

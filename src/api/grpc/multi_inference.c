@@ -130,7 +130,6 @@ const sl_grpc_method sl_grpc_multi_inference = {
     .path = "/tensorflow.serving.PredictionService/MultiInference",
     .size = sizeof(multi),
     .infers = true,
-    .needs_models = true,
     .begin = begin,
     .copy = copy,
     .release = release};

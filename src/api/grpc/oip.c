@@ -279,7 +279,6 @@ const sl_grpc_method sl_grpc_oip_infer = {.path = PATH("ModelInfer"),
                                           .api = "ModelInfer",
                                           .size = sizeof(infer),
                                           .infers = true,
-                                          .needs_models = true,
                                           .begin = begin_infer,
                                           .copy = copy_infer,
                                           .release = release_infer};
@@ -293,18 +292,11 @@ const sl_grpc_method sl_grpc_oip_server_metadata = {
     .path = PATH("ServerMetadata"), .size = sizeof(sl_grpc_call), .begin = begin_server_metadata};
 const sl_grpc_method sl_grpc_oip_model_metadata = {.path = PATH("ModelMetadata"),
                                                    .size = sizeof(metadata),
-                                                   .needs_models = true,
                                                    .begin = begin_metadata,
                                                    .release = release_metadata};
-const sl_grpc_method sl_grpc_oip_index = {.path = PATH("RepositoryIndex"),
-                                          .size = sizeof(sl_grpc_call),
-                                          .needs_models = true,
-                                          .begin = begin_index};
-const sl_grpc_method sl_grpc_oip_load = {.path = PATH("RepositoryModelLoad"),
-                                         .size = sizeof(change),
-                                         .needs_models = true,
-                                         .begin = begin_load};
-const sl_grpc_method sl_grpc_oip_unload = {.path = PATH("RepositoryModelUnload"),
-                                           .size = sizeof(change),
-                                           .needs_models = true,
-                                           .begin = begin_unload};
+const sl_grpc_method sl_grpc_oip_index = {
+    .path = PATH("RepositoryIndex"), .size = sizeof(sl_grpc_call), .begin = begin_index};
+const sl_grpc_method sl_grpc_oip_load = {
+    .path = PATH("RepositoryModelLoad"), .size = sizeof(change), .begin = begin_load};
+const sl_grpc_method sl_grpc_oip_unload = {
+    .path = PATH("RepositoryModelUnload"), .size = sizeof(change), .begin = begin_unload};

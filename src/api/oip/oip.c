@@ -296,9 +296,9 @@ int sl_oip_on_head(sl_oip *o, sl_http_call *call, const char **message)
     return sl_rest_http_status(rc);
 }
 
-static bool needs_models(sl_oip_kind k)
+static bool is_health(sl_oip_kind k)
 {
-    return k == SL_OIP_MODEL || k >= SL_OIP_INFER;
+    return k == SL_OIP_LIVE || k == SL_OIP_READY;
 }
 
 static void serve(sl_oip_call *c)
@@ -355,7 +355,7 @@ void sl_oip_on_call(sl_oip *o, sl_http_call *call)
     take_id(c);
     sl_oip_route_parse(call->method, call->path, call->arena, &c->route);
     sl_code rc = admit(c);
-    if (rc == SL_OK && needs_models(c->route.kind) &&
+    if (rc == SL_OK && !is_health(c->route.kind) &&
         !atomic_load_explicit(o->opt.started, memory_order_acquire))
         rc = sl_fail(&c->st, SL_UNAVAILABLE, "server is starting: models are loading");
     if (rc)

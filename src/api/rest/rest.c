@@ -333,8 +333,7 @@ static void rest(sl_rest *rest_, sl_http_call *call)
         sl_rest_finish(r, refused);
         return;
     }
-    if (r->route.kind >= SL_ROUTE_INFER && r->route.kind != SL_ROUTE_STATUS &&
-        !atomic_load_explicit(&rest_->started, memory_order_acquire)) {
+    if (!atomic_load_explicit(&rest_->started, memory_order_acquire)) {
         r->route.kind = SL_ROUTE_MALFORMED; /* nothing to release */
         sl_rest_finish(r,
                        sl_fail(&r->st, SL_UNAVAILABLE, "server is starting: models are loading"));

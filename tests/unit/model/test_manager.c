@@ -412,7 +412,7 @@ static void version_ends_with_its_error_when_retries_are_exhausted(void **state)
     fixture *f = *state;
     f->opts.max_retries = 3;
     f->opts.retry_interval_us = 0;
-    f->opts.wait_for_retries = true;
+    f->opts.strict = true;
     make_version(f, "m", "1");
     outcome(f, 1, SL_DATA_LOSS);
     configure(f, "m", (sl_model_config){0}, &st);
@@ -704,6 +704,7 @@ static void label_of_a_version_that_nobody_will_load_is_refused(void **state)
     sl_label label = {"x", 9};
     make_version(f, "m", "1");
     sl_model_config c = {.labels = &label, .n_labels = 1};
+    f->opts.strict = true;
     assert_int_equal(configure(f, "m", c, &st), SL_FAILED_PRECONDITION);
     assert_string_equal(st.msg, "Request to assign label to version 9 of model m, which is not "
                                 "currently available for inference");
@@ -716,6 +717,63 @@ static void label_of_a_version_that_nobody_will_load_is_refused(void **state)
     sl_model_spec spec = labelled("m", "x");
     assert_int_equal(sl_manager_acquire(f->m, &spec, &v, &st), SL_NOT_FOUND);
     assert_string_equal(st.msg, "Servable not found for request: Specific(m, 9)");
+}
+
+static void label_of_no_version_does_not_stop_the_first_configuration(void **state)
+{
+    fixture *f = *state;
+    const sl_version *v;
+    sl_label labels[] = {{"x", 2}, {"y", 9}};
+    sl_model_spec spec = labelled("m", "x");
+    make_version(f, "m", "1");
+    sl_model_config c = {.labels = labels, .n_labels = 1};
+    assert_int_equal(configure(f, "m", c, &st), SL_OK);
+    until(f, "m", 1, SL_STATE_AVAILABLE);
+    assert_int_equal(sl_manager_acquire(f->m, &spec, &v, &st), SL_INVALID_ARGUMENT);
+    assert_string_equal(st.msg, "Unrecognized servable version label: x");
+    /* What stands there already keeps nothing else out; what is new does. */
+    c.num_versions = 3;
+    assert_int_equal(configure(f, "m", c, &st), SL_OK);
+    c.n_labels = 2;
+    assert_int_equal(configure(f, "m", c, &st), SL_FAILED_PRECONDITION);
+    make_version(f, "m", "2");
+    sl_manager_look(f->m);
+    until(f, "m", 2, SL_STATE_AVAILABLE);
+    assert_int_equal(answers(f, spec), 2);
+}
+
+/* One thread loads, and hangs. */
+static void load_that_hangs_holds_up_no_other_model(void **state)
+{
+    fixture *f = *state;
+    uint64_t now = 1000000000;
+    char a[256], b[256];
+    snprintf(a, sizeof a, "%s/a", f->dir);
+    snprintf(b, sizeof b, "%s/b", f->dir);
+    sl_model_config both[] = {{.name = "a", .base_path = a}, {.name = "b", .base_path = b}};
+    f->opts.load_threads = 0;
+    make_version(f, "a", "1");
+    make_version(f, "b", "1");
+    start(f);
+    assert_int_equal(sl_manager_configure(f->m, both, 2, &st), SL_OK);
+    until(f, "a", 1, SL_STATE_AVAILABLE);
+    until(f, "b", 1, SL_STATE_AVAILABLE);
+    sl_clock_fake(now);
+    hold(f, 2, true);
+    make_version(f, "a", "2");
+    sl_manager_look(f->m);
+    until(f, "a", 2, SL_STATE_LOADING);
+    make_version(f, "b", "3");
+    sl_manager_look(f->m);
+    until(f, "b", 3, SL_STATE_START);
+    sl_clock_fake(now += 9999999999);
+    sl_manager_poke(f->m);
+    assert_int_equal(state_of(f, "b", 3), SL_STATE_START);
+    sl_clock_fake(now += 1);
+    sl_manager_poke(f->m);
+    until(f, "b", 3, SL_STATE_AVAILABLE);
+    hold(f, 2, false);
+    until(f, "a", 2, SL_STATE_AVAILABLE);
 }
 
 static void status_lists_versions_highest_first(void **state)
@@ -942,6 +1000,8 @@ int main(void)
         TEST(wait_ends_at_its_deadline),
         TEST(label_and_its_version_may_come_in_one_configuration),
         TEST(label_of_a_version_that_nobody_will_load_is_refused),
+        TEST(label_of_no_version_does_not_stop_the_first_configuration),
+        TEST(load_that_hangs_holds_up_no_other_model),
         TEST(status_lists_versions_highest_first),
         TEST(trouble_that_lasts_is_logged_at_the_first_and_the_tenth_look),
         TEST(operators_find_the_lines_that_they_grep_for),

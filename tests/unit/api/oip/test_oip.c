@@ -101,10 +101,10 @@ static void a_server_that_starts_or_drains_says_so(void **state)
 {
     world *w = *state;
     static const row starting[] = {
-        {Q(GET, "/v2", NULL, ""), 200, "sluice"},
+        {Q(GET, "/v2", NULL, ""), 503, "server is starting"},
         {Q(GET, "/v2/health/live", NULL, ""), 200, "true"},
         {Q(GET, "/v2/health/ready", NULL, ""), 503, "false"},
-        {Q(GET, "/v2/models/m/ready", NULL, ""), 200, "true"},
+        {Q(GET, "/v2/models/m/ready", NULL, ""), 503, "server is starting"},
         {Q(GET, "/v2/models/m", NULL, ""), 503, "server is starting"},
         {Q(POST, "/v2/models/m/infer", NULL, ONE), 503, "server is starting"},
         {Q(POST, "/v2/repository/index", NULL, ""), 503, "server is starting"},

@@ -114,7 +114,8 @@ static void a_server_that_starts_or_drains_says_so(void **state)
         {Q(GET, "/healthz", NULL, ""), 200, "ok\n"},
         {Q(GET, "/startupz", NULL, ""), 503, "models are loading\n"},
         {Q(GET, "/readyz", NULL, ""), 503, "models are loading\n"},
-        {Q(GET, "/v1/models/m", NULL, ""), 200, "AVAILABLE"},
+        {Q(GET, "/v1/models/m", NULL, ""), 503, "server is starting"},
+        {Q(GET, "/v1/models", NULL, ""), 503, "server is starting"},
         {Q(GET, "/v1/models/m/metadata", NULL, ""), 503, "server is starting"},
         {Q(POST, "/v1/models/m:predict", NULL, ONE), 503, "server is starting"},
     };
