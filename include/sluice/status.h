@@ -51,13 +51,24 @@ typedef struct sl_status {
 } sl_status;
 
 /* Records the failure and returns `code`, so that a caller can `return sl_fail(...)`. A message of
- * more than 1023 bytes is cut. `st` may be NULL: then only the code is kept. */
+ * more than 1023 bytes is cut. `st` may be NULL: then only the code is kept. A failure is never
+ * SL_OK: who says so gets SL_INTERNAL. */
 sl_code sl_fail(sl_status *st, sl_code code, const char *fmt, ...) SL_PRINTF(3, 4);
 sl_code sl_vfail(sl_status *st, sl_code code, const char *fmt, va_list ap) SL_PRINTF(3, 0);
 
 /* Puts text in front of the message that is there and keeps the code:
- * sl_wrap(st, "model \"%s\": ", name). Returns st->code. What no longer fits is cut at the end. */
+ * sl_wrap(st, "model \"%s\": ", name). Returns st->code, never SL_OK. What no longer fits is cut at the end. */
 sl_code sl_wrap(sl_status *st, const char *fmt, ...) SL_PRINTF(2, 3);
+
+/* Tells compilers and analyzers the same of these and of others that only ever fail. */
+static inline sl_code sl_failed(sl_code code)
+{
+    if (code == SL_OK)
+        __builtin_unreachable();
+    return code;
+}
+#define sl_fail(...) sl_failed(sl_fail(__VA_ARGS__))
+#define sl_wrap(...) sl_failed(sl_wrap(__VA_ARGS__))
 
 /* "INVALID_ARGUMENT"; "UNKNOWN" for a number that is no code. Never NULL. */
 const char *sl_code_name(sl_code code);

@@ -169,12 +169,12 @@ void sl_arena_reset(sl_arena *a)
     a->used = 0;
 }
 
-sl_code sl_fail_in(sl_arena *a, sl_status *st, sl_code code, const char *fmt, ...)
+sl_code(sl_fail_in)(sl_arena *a, sl_status *st, sl_code code, const char *fmt, ...)
 {
     va_list ap, again;
     va_start(ap, fmt);
     va_copy(again, ap);
-    sl_vfail(st, code, fmt, ap);
+    code = sl_vfail(st, code, fmt, ap);
     va_end(ap);
     if (st != NULL && strlen(st->msg) == sizeof st->msg - 1) {
         size_t len;

@@ -53,5 +53,6 @@ void sl_arena_reset(sl_arena *a);
 /* Like sl_fail, for a message that may be longer than st->msg: what does not fit goes into the
  * arena as st->more, and is dropped if that has no room. */
 sl_code sl_fail_in(sl_arena *a, sl_status *st, sl_code code, const char *fmt, ...) SL_PRINTF(4, 5);
+#define sl_fail_in(...) sl_failed(sl_fail_in(__VA_ARGS__))
 
 #endif

@@ -528,6 +528,7 @@ static sl_code enqueue(queue *q, sl_entry *e, bool *wake, sl_status *st)
     for (int i = 0; i < e->n_parts; i++) {
         if (i > 0 || !fits) {
             batch *b = fresh;
+            assert(b != NULL); /* as many as were counted */
             fresh = b->next;
             b->next = NULL;
             open_batch(q, b);

@@ -570,16 +570,16 @@ sl_dense_result sl_dense_read(sl_dense *d, sl_builder *b, sl_dense_shape *shape)
 static sl_code finish_strings(sl_builder *b, sl_tensor *out, sl_status *st)
 {
     const sl_str *pieces = b->buffer ? b->buffer->data : NULL;
-    size_t bytes = out->size, n;
-    for (size_t i = 0; i < b->count; i++)
+    size_t count = pieces ? b->count : 0, bytes = out->size, n;
+    for (size_t i = 0; i < count; i++)
         bytes = sl_add_capped(bytes, PIECE_SIZE(pieces[i].n));
     sl_buffer *whole = sl_buffer_try_new(bytes);
     if (whole == NULL)
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: string tensor of %zu bytes",
                        bytes);
     sl_str *table = whole->data;
-    char *to = (char *)(table + b->count);
-    for (size_t i = 0; i < b->count; i++) {
+    char *to = (char *)(table + count);
+    for (size_t i = 0; i < count; i++) {
         sl_str raw = {pieces[i].p, PIECE_SIZE(pieces[i].n)};
         if (pieces[i].n & BASE64) {
             n = sl_base64_decode(raw, to);

@@ -38,7 +38,7 @@ static void newline(dumper *d)
 
 static void put_number(dumper *d, const sl_number *n)
 {
-    char text[SL_NUMBER_ROOM], *end = text;
+    char text[SL_NUMBER_ROOM], *end;
     if (n->kind == SL_NUMBER_INT)
         end = sl_number_write_int64(text, n->i);
     else if (n->kind == SL_NUMBER_UINT)

@@ -165,9 +165,11 @@ sl_code sl_fetch_url_parse(sl_str url, sl_fetch_place *out, sl_status *st)
 bool sl_fetch_is_loopback(sl_str host)
 {
     size_t dots = 0;
+    if (host.n == 0)
+        return false;
     if (sl_str_starts(host, "[::1]"))
         return host.n == 5 || host.p[5] == ':';
-    const char *colon = memchr(host.p ? host.p : "", ':', host.n);
+    const char *colon = memchr(host.p, ':', host.n);
     if (colon != NULL)
         host.n = (size_t)(colon - host.p);
     if (sl_str_eq_nocase(host, SL_STR("localhost")))

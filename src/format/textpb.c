@@ -431,7 +431,7 @@ static void read_value(parser *p, const ProtobufCFieldDescriptor *field)
 {
     sl_text *out = p->out;
     unsigned id = field->id;
-    uint64_t v;
+    uint64_t v = 0;
     switch (field->type) {
     case PROTOBUF_C_TYPE_INT32:
     case PROTOBUF_C_TYPE_INT64:

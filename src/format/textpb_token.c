@@ -82,7 +82,7 @@ static void step(sl_textpb_scan *s)
 static void skip_blanks(sl_textpb_scan *s)
 {
     while (s->at < s->end) {
-        int c = *s->at;
+        char c = *s->at;
         if (c == '#')
             while (s->at < s->end && *s->at != '\n')
                 step(s);

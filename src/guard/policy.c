@@ -126,7 +126,9 @@ static sl_code read_beside(const char *dir, const char *name, size_t limit, sl_b
                            sl_status *st)
 {
     char *joined = *name == '/' || *dir == '\0' ? sl_strdup(name) : sl_path_join(dir, name);
-    sl_code rc = joined ? sl_file_read(joined, limit, out, st) : no_memory(st);
+    if (joined == NULL)
+        return no_memory(st);
+    sl_code rc = sl_file_read(joined, limit, out, st);
     sl_free(joined);
     return rc;
 }

@@ -17,6 +17,7 @@
  *
  * Both are a loop's own affair: connections are spread evenly over loops.
  */
+#include <assert.h>
 #include <stdatomic.h>
 
 #include "base/log.h"
@@ -81,6 +82,7 @@ static sl_conn *worst_debtor(const sl_shard *s, const sl_conn *c)
     const sl_ring *head = &s->debtors;
     for (sl_ring *r = head->next; r != head; r = r->next) {
         sl_conn *other = SL_OF(sl_conn, debt, r);
+        assert(r != NULL);
         if (other != c && !is_busy(other))
             return other;
     }
@@ -93,6 +95,7 @@ static sl_conn *first_waiting(const sl_shard *s, bool known, bool heavy, const s
     const sl_ring *head = &s->waiting[known][heavy];
     for (sl_ring *r = head->next; r != head; r = r->next) {
         sl_conn *other = SL_OF(sl_conn, crowd, r);
+        assert(r != NULL);
         if (other != c && !is_busy(other))
             return other;
     }

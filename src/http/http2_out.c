@@ -132,6 +132,7 @@ static int count_pieces(const sl_h2_stream *s, size_t n)
     int count = 0;
     size_t begin = s->at_begin;
     for (const sl_piece *p = s->at; n > 0; p = p->next, begin = p ? p->begin : 0) {
+        assert(p != NULL); /* n is what all of them hold, or less */
         size_t here = SL_MIN(p->end - begin, n);
         count += here > 0;
         n -= here;
@@ -145,6 +146,7 @@ static void take_pieces(sl_h2_batch *b, sl_h2_stream *s, size_t n, char *to)
     const sl_piece *p = s->at;
     size_t begin = s->at_begin;
     while (n > 0) {
+        assert(p != NULL);
         size_t here = SL_MIN(p->end - begin, n);
         assert(here > 0); /* neither find_start nor the loop below stops at an empty one */
         if (to != NULL)

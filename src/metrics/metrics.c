@@ -234,7 +234,7 @@ static sl_cell *other(sl_metric *m)
 {
     if (m->other == NULL) {
         sl_str values[MAX_LABELS];
-        for (int i = 0; i < m->n_labels; i++)
+        for (int i = 0; i < MAX_LABELS; i++)
             values[i] = SL_STR("other");
         uint64_t hash = hash_values(values, m->n_labels);
         table *t = atomic_load_explicit(&m->table, memory_order_relaxed);

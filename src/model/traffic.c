@@ -8,6 +8,7 @@
  */
 #include "model/traffic.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -335,6 +336,7 @@ int sl_traffic_choose(const sl_traffic *t, const sl_model_spec *spec, bool to_aw
         key = spec->header(spec->header_arg, t->header);
     bool all = to_await || t->n_available == 0;
     const arm *a = key.n > 0 ? by_key(t, key, all) : by_chance(t, all);
+    assert(a != NULL); /* one of them counts */
     *number = a->number;
     if (a->position < 0)
         return SL_TRAFFIC_WAITS;

@@ -172,12 +172,12 @@ static int new_socket(const sl_address *a)
 /* Learns the port that the kernel chose, for the sockets that follow. */
 static bool learn_port(sl_address *a, int fd)
 {
-    struct sockaddr_storage bound;
-    socklen_t len = sizeof bound;
-    if (getsockname(fd, (struct sockaddr *)&bound, &len) != 0)
+    sl_address bound = {.len = sizeof bound.storage};
+    if (getsockname(fd, &bound.any, &bound.len) != 0)
         return false;
-    in_port_t port = bound.ss_family == AF_INET ? ((struct sockaddr_in *)&bound)->sin_port
-                                                : ((struct sockaddr_in6 *)&bound)->sin6_port;
+    in_port_t port = bound.any.sa_family == AF_INET
+                         ? ((struct sockaddr_in *)&bound.storage)->sin_port
+                         : ((struct sockaddr_in6 *)&bound.storage)->sin6_port;
     a->port = ntohs(port);
     if (a->any.sa_family == AF_INET)
         ((struct sockaddr_in *)&a->storage)->sin_port = port;

@@ -49,7 +49,7 @@ char *sl_bundle_shard_name(const sl_bundle *b, int shard)
     return name;
 }
 
-sl_code sl_bundle_damaged(const sl_bundle *b, const sl_bundle_entry *e, const sl_place *p,
+sl_code(sl_bundle_damaged)(const sl_bundle *b, const sl_bundle_entry *e, const sl_place *p,
                           const char *what, sl_status *st)
 {
     return sl_fail(st, SL_DATA_LOSS, "%s.data-%05d-of-%05d; %s at byte %llu, tensor \"%.*s\"",

@@ -42,6 +42,7 @@ int sl_entry_list_find(const sl_entry_list *l, sl_str key);
 /* DATA_LOSS "<prefix>.data-00000-of-00001; <what> at byte <n>, tensor "<key>"". */
 sl_code sl_bundle_damaged(const sl_bundle *b, const sl_bundle_entry *e, const sl_place *p,
                           const char *what, sl_status *st);
+#define sl_bundle_damaged(...) sl_failed(sl_bundle_damaged(__VA_ARGS__))
 
 /* The crc of a string's length as the writer saw it: of 4 bytes, or of 8 where it does not fit. */
 uint32_t sl_bundle_crc_of_length(uint32_t crc, uint64_t n);

@@ -44,10 +44,12 @@ static sl_code read_bytes(const sl_bundle *b, const sl_bundle_entry *e, const sl
     }
     char *name = sl_bundle_shard_name(b, p->shard);
     out->buffer = name ? sl_buffer_try_new_weights(p->size) : NULL;
-    sl_code rc = out->buffer == NULL
-                     ? sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: %llu bytes of \"%.*s\"",
-                               (unsigned long long)p->size, SL_STR_ARG(e->key))
-                     : sl_held_read(shard, name, p->offset, out->buffer->data, p->size, st);
+    if (out->buffer == NULL) {
+        sl_free(name);
+        return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory: %llu bytes of \"%.*s\"",
+                       (unsigned long long)p->size, SL_STR_ARG(e->key));
+    }
+    sl_code rc = sl_held_read(shard, name, p->offset, out->buffer->data, p->size, st);
     sl_free(name);
     if (rc) {
         sl_buffer_release(out->buffer);

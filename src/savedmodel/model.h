@@ -84,11 +84,13 @@ sl_code sl_model_text_to_wire(sl_str text, size_t most, sl_buffer **out, sl_stat
 /* "Can't parse <dir>/saved_model.pb as binary proto: <what> at byte <n>"; `at` points into pb. Of
  * what was text: "Can't parse <dir>/saved_model.pbtxt as text proto: <what>". */
 sl_code sl_model_bad(const sl_saved_model *m, const void *at, const char *what, sl_status *st);
+#define sl_model_bad(...) sl_failed(sl_model_bad(__VA_ARGS__))
 static inline sl_code sl_model_bad_wire(const sl_saved_model *m, const sl_wire *w, sl_status *st)
 {
     return sl_model_bad(m, w->at, w->bad, st);
 }
 sl_code sl_model_no_memory(const sl_saved_model *m, sl_status *st);
+#define sl_model_no_memory(...) sl_failed(sl_model_no_memory(__VA_ARGS__))
 /* From the arena, `count` may be 0, cleared. NULL: report sl_model_no_memory. */
 void *sl_model_try_array(sl_saved_model *m, size_t count, size_t size) SL_MUST_CHECK;
 /* A terminated copy. A zero byte within, or what is not UTF-8, is an error of the file. */

@@ -19,7 +19,7 @@ static const size_t largest_pb = INT32_MAX;
 
 /* ---- helpers that the readers share ---- */
 
-sl_code sl_model_bad(const sl_saved_model *m, const void *at, const char *what, sl_status *st)
+sl_code(sl_model_bad)(const sl_saved_model *m, const void *at, const char *what, sl_status *st)
 {
     if (m->is_text)
         return sl_fail(st, SL_DATA_LOSS, "Can't parse %s/saved_model.pbtxt as text proto: %s",
@@ -29,7 +29,7 @@ sl_code sl_model_bad(const sl_saved_model *m, const void *at, const char *what, 
                    (size_t)((const char *)at - (const char *)m->pb->data));
 }
 
-sl_code sl_model_no_memory(const sl_saved_model *m, sl_status *st)
+sl_code(sl_model_no_memory)(const sl_saved_model *m, sl_status *st)
 {
     return sl_fail(st, SL_RESOURCE_EXHAUSTED, "%s/saved_model.pb%s; out of memory", m->dir,
                    m->is_text ? "txt" : "");

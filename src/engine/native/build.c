@@ -586,8 +586,8 @@ static sl_code do_node(builder *b, const job *j)
 /* Builds sub-graph k of a node from the main graph. */
 static sl_code start_part(builder *b, int id, int k, builder *sub)
 {
-    sl_ngraph_want want = {.fetches = NULL};
-    sub->want = &want;
+    static const sl_ngraph_want nothing = {.fetches = NULL};
+    sub->want = &nothing;
     sub->whiles = b->whiles;
     sub->budget = b->budget;
     sub->parent = b;

@@ -77,7 +77,8 @@ static sl_code check_types(const sl_ngraph *g, const sl_request *r, sl_status *s
         if (g->feeds[i].tensor != NULL) {
             at = 0;
             for (int k = 0; k < g->n_feeds; k++)
-                at += r->feeds[k] != NULL && strcmp(g->feeds[k].tensor, g->feeds[i].tensor) < 0;
+                at += r->feeds[k] != NULL && g->feeds[k].tensor != NULL &&
+                      strcmp(g->feeds[k].tensor, g->feeds[i].tensor) < 0;
         }
         if (worst < 0 || at < worst_at) {
             worst = i;

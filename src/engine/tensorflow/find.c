@@ -349,10 +349,11 @@ static const char *env(const char *name)
 static sl_code look_everywhere(search *s, const sl_tensorflow_options *opts, sl_status *st)
 {
     const char *python = opts->python ? opts->python : env("SLUICE_TENSORFLOW_PYTHON");
+    const char *library = env("SLUICE_TENSORFLOW_LIBRARY");
     if (opts->library != NULL && *opts->library != '\0')
         return look_at_named(s, opts->library, "--tensorflow_library", st);
-    if (env("SLUICE_TENSORFLOW_LIBRARY") != NULL)
-        return look_at_named(s, env("SLUICE_TENSORFLOW_LIBRARY"), "SLUICE_TENSORFLOW_LIBRARY", st);
+    if (library != NULL)
+        return look_at_named(s, library, "SLUICE_TENSORFLOW_LIBRARY", st);
     if (python != NULL && *python != '\0') {
         if (look_at_python(s, python))
             return SL_OK;

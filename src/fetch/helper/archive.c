@@ -231,6 +231,7 @@ static sl_code find_versions(const char *dir, fetch_names *out, char *only, sl_s
     char path[PATH_MAX];
     int directories = 0;
     sl_code rc = SL_OK;
+    *only = '\0';
     DIR *d = opendir(dir);
     if (d == NULL)
         return sl_fail(st, SL_INTERNAL, "%s: %s", dir, strerror(errno));

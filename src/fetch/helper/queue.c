@@ -7,6 +7,7 @@
  */
 #include "fetch/helper/queue.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -118,6 +119,7 @@ static void ended(fetch_op *op)
 {
     group *g = find_group(op);
     int i = 0;
+    assert(g != NULL); /* it stays as long as one of it runs */
     while (self.running[i] != op)
         i++;
     self.running[i] = self.running[--self.n_running];

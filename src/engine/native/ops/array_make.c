@@ -1,6 +1,7 @@
 /*
  * array_make.c - ops that make something new: Fill, Empty, Range, LinSpace, OneHot, Where, TopKV2
  */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -184,6 +185,7 @@ static sl_code range_shape(sl_op_call *c, sl_status *st)
         uint64_t a = (uint64_t)sl_ops_int(&c->in[0], 0), b = (uint64_t)sl_ops_int(&c->in[1], 0);
         uint64_t d = (uint64_t)sl_ops_int(&c->in[2], 0);
         uint64_t span = delta > 0 ? b - a : a - b, step = delta > 0 ? d : 0 - d;
+        assert(step != 0); /* delta is not */
         count = (double)(span ? (span - 1) / step + 1 : 0);
     } else {
         count = ceil(fabs((limit - start) / delta));

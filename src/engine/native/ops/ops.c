@@ -3,12 +3,12 @@
  */
 #include "engine/native/ops/ops.h"
 
-sl_code sl_ops_unsupported(sl_dtype t, sl_status *st)
+sl_code(sl_ops_unsupported)(sl_dtype t, sl_status *st)
 {
     return sl_fail(st, SL_FAILED_PRECONDITION, "dtype %s is not supported", sl_dtype_name(t));
 }
 
-sl_code sl_ops_no_memory(sl_status *st)
+sl_code(sl_ops_no_memory)(sl_status *st)
 {
     return sl_fail(st, SL_RESOURCE_EXHAUSTED, "no memory for a step of the model");
 }

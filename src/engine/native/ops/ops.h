@@ -44,6 +44,8 @@ sl_code sl_ops_check_same(const sl_op_node *n, int from, int to, sl_status *st);
 sl_code sl_ops_check_all(const sl_op_node *n, int n_in, sl_types types, sl_status *st);
 sl_code sl_ops_unsupported(sl_dtype t, sl_status *st);
 sl_code sl_ops_no_memory(sl_status *st);
+#define sl_ops_unsupported(...) sl_failed(sl_ops_unsupported(__VA_ARGS__))
+#define sl_ops_no_memory(...) sl_failed(sl_ops_no_memory(__VA_ARGS__))
 
 /* A piece of the node's arena for config, cleared; NULL never comes back. */
 void *sl_ops_config(sl_op_node *n, size_t size);

@@ -8,6 +8,8 @@
  *
  * Reading does not clear: an item may be read twice even if clear_after_read says otherwise.
  */
+#include <assert.h>
+
 #include "engine/native/ops/list.h"
 
 typedef struct array_config {
@@ -147,6 +149,7 @@ static sl_code array_grown(sl_op_call *c, const sl_list *l, int64_t n, sl_list *
 static sl_code array_put(sl_op_call *c, sl_list **l, int64_t i, sl_tensor *item, sl_status *st)
 {
     sl_shape_buf a, b;
+    assert(*l != NULL);
     sl_partial shape = (*l)->shape;
     sl_code rc = SL_OK;
     if (sl_list_item(*l, i) != NULL)
