@@ -43,16 +43,27 @@ static bool parse_expiry(const char *text, int64_t *out)
     return sl_time_parse(sl_str_of(text), out) && *out > sl_wall_us() / 1000000;
 }
 
-/* Appends the line; a file that is new can be read by its owner alone. */
-static sl_code append(const char *path, sl_text *line, sl_status *st)
+/* Has somebody left the file's last line without its end? */
+static bool is_open_ended(int fd)
 {
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     struct stat s;
+    char last;
+    return fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_size > 0 &&
+           pread(fd, &last, 1, s.st_size - 1) == 1 && last != '\n';
+}
+
+/* Appends the line; a file that is new can be read by its owner alone. */
+static sl_code append(const char *path, const char *line, sl_status *st)
+{
+    int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    struct stat s;
+    sl_text t = {0};
     if (fd < 0)
         return sl_fail(st, SL_FAILED_PRECONDITION, "%s: %s", path, strerror(errno));
-    sl_text_putc(line, '\n');
-    bool ok = !line->failed && write(fd, line->p, line->n) == (ssize_t)line->n && fsync(fd) == 0;
+    sl_text_printf(&t, "%s%s\n", is_open_ended(fd) ? "\n" : "", line);
+    bool ok = !t.failed && write(fd, t.p, t.n) == (ssize_t)t.n && fsync(fd) == 0;
     int e = errno;
+    sl_text_fini(&t);
     if (fstat(fd, &s) == 0 && s.st_mode & 0022)
         fprintf(stderr,
                 "sluice: warning: %s can be written by others: they can let themselves in\n", path);
@@ -90,7 +101,8 @@ int sl_cmd_token(int argc, char **argv)
     sl_code rc = sl_token_make(token, &st);
     if (rc == SL_OK) {
         sl_token_line(name, token, expires_s, &line);
-        rc = append(file, &line, &st);
+        rc = line.failed ? sl_fail(&st, SL_RESOURCE_EXHAUSTED, "out of memory")
+                         : append(file, line.p, &st);
     }
     sl_text_fini(&line);
     if (rc)
@@ -126,18 +138,20 @@ static int decide(const char *path, const char *who, sl_permission what, const c
         if (!read_line(credential, sizeof credential))
             return sl_cli_usage("can: no token on standard input");
         who = credential;
-    } else if (strncmp(who, "slt_", 4) == 0) {
+    } else if (strcmp(who, "anonymous") != 0 && strchr(who, ':') == NULL) {
+        /* Whatever it is, it is not repeated. */
         return sl_cli_usage(
-            "can: a token does not belong on a command line, where others can read it: "
-            "give it on standard input, and - in its place");
+            "can: this is no principal (token:NAME, jwt:ISSUER/SUBJECT, cert:NAME, anonymous ...). "
+            "A token does not belong on a command line, where others can read it: give it on "
+            "standard input, and - in its place");
     }
     if (sl_guard_new(false, &g, &st))
         return sl_cli_refuse(&st);
     /* Only a token that has to be verified needs keys. */
     sl_code rc = sl_auth_read(path, who == credential ? "" : NULL, g, say_keys, &st);
     if (rc == SL_OK)
-        rc = sl_guard_explain(g, sl_str_of(who), what, sl_str_of(model), sl_str_of(label), &why,
-                              &st);
+        rc = sl_guard_explain(g, sl_str_of(who), who == credential, what, sl_str_of(model),
+                              sl_str_of(label), &why, &st);
     if (rc == SL_OK)
         printf("yes: %s\n", why.p);
     else

@@ -130,6 +130,18 @@ static sl_str without_port(sl_str peer)
     return v4 ? (sl_str){peer.p, (size_t)(colon - peer.p)} : peer;
 }
 
+enum { ADDRESS_KEY = 17 };
+
+/* The bytes of an address that count as one client, behind a letter that says what is counted:
+ * whoever has an IPv6 address has its whole /64. */
+static sl_str address_key(const sl_ip *ip, char what, char key[ADDRESS_KEY])
+{
+    static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    key[0] = what;
+    memcpy(key + 1, ip->b, 16);
+    return (sl_str){key, memcmp(ip->b, mapped, sizeof mapped) == 0 ? ADDRESS_KEY : 9};
+}
+
 static sl_str trim(sl_str s)
 {
     while (s.n > 0 && (*s.p == ' ' || *s.p == '\t')) {
@@ -197,20 +209,10 @@ static sl_code find_address(const sl_policy *p, const sl_http_call *call, sl_adm
 
 /* ---- connections ---- */
 
-/* The bytes of an address that count as one client: whoever has an IPv6 address has its whole /64.
- */
-static sl_str client_key(const sl_ip *ip, char key[17])
-{
-    static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    key[0] = 'C'; /* apart from the keys of limits */
-    memcpy(key + 1, ip->b, 16);
-    return (sl_str){key, memcmp(ip->b, mapped, sizeof mapped) == 0 ? 17 : 9};
-}
-
 static bool may_connect(sl_guard *g, const sl_policy *p, sl_listener_kind listener, const sl_ip *ip,
                         sl_counter **held)
 {
-    char key[17];
+    char key[ADDRESS_KEY];
     uint64_t wait_ns;
     /* Whom a trusted proxy stands for is seen later. */
     if (sl_networks_have(&p->proxies, ip))
@@ -219,7 +221,7 @@ static bool may_connect(sl_guard *g, const sl_policy *p, sl_listener_kind listen
         return false;
     sl_rate rate = {.concurrent = p->connections_per_address, .burst = 1};
     return rate.concurrent == 0 ||
-           sl_rates_enter(g->rates, &rate, client_key(ip, key), sl_now_ns(), held, &wait_ns);
+           sl_rates_enter(g->rates, &rate, address_key(ip, 'C', key), sl_now_ns(), held, &wait_ns);
 }
 
 bool sl_guard_connect(sl_guard *g, sl_listener_kind listener, sl_str peer, sl_counter **held)
@@ -248,6 +250,118 @@ bool sl_guard_is_proxy(sl_guard *g, sl_str peer)
     bool is = sl_networks_have(&p->proxies, &ip);
     sl_policy_release(p);
     return is;
+}
+
+/* ---- who is meant, and what counts ---- */
+
+static bool any_matches(const char *const *patterns, int n, sl_str name)
+{
+    for (int i = 0; i < n; i++)
+        if (sl_glob_match(sl_str_of(patterns[i]), name))
+            return true;
+    return false;
+}
+
+/* One of the names that whoever asks goes by. "*" does not mean those who have shown nothing: they
+ * are meant by "anonymous" alone. */
+static bool is_one_of(const sl_admission *a, const char *const *patterns, int n)
+{
+    if (sl_str_is(a->principal, "anonymous")) {
+        for (int i = 0; i < n; i++)
+            if (strcmp(patterns[i], "anonymous") == 0)
+                return true;
+        return false;
+    }
+    if (a->identity == NULL)
+        return any_matches(patterns, n, a->principal);
+    for (int i = 0; i < a->identity->n; i++)
+        if (any_matches(patterns, n, a->identity->names[i]))
+            return true;
+    return false;
+}
+
+static sl_str key_of(const sl_limit *l, int number, const sl_admission *a, sl_str model, char *buf,
+                     size_t room)
+{
+    sl_ip ip;
+    buf[0] = (char)('a' + number); /* limits count apart */
+    if (l->per == SL_PER_ADDRESS && sl_ip_parse(a->address, &ip))
+        return address_key(&ip, buf[0], buf);
+    sl_str s = l->per == SL_PER_PRINCIPAL ? a->principal
+               : l->per == SL_PER_ADDRESS ? a->address
+               : l->per == SL_PER_MODEL   ? model
+                                          : (sl_str){"", 0};
+    /* A name that is too long shares its counter with those that begin alike. */
+    s.n = SL_MIN(s.n, room - 1);
+    if (s.n)
+        memcpy(buf + 1, s.p, s.n);
+    return (sl_str){buf, s.n + 1};
+}
+
+static bool limit_fits(const sl_limit *l, const sl_admission *a, sl_str model)
+{
+    return (l->n_principals == 0 || is_one_of(a, l->principals, l->n_principals)) &&
+           (l->n_models == 0 || any_matches(l->models, l->n_models, model));
+}
+
+static sl_code over(const sl_limit *l, sl_admission *a, uint64_t wait_ns, sl_status *st)
+{
+    static const char *const whose[] = {"principal", "address", "model", "server"};
+    uint64_t wait_s = wait_ns / 1000000000u + 1;
+    a->retry_after_s = (unsigned)SL_MIN(wait_s, (uint64_t)3600);
+    if (wait_ns == 0)
+        return sl_fail(st, SL_RESOURCE_EXHAUSTED,
+                       "too many requests at once for this %s: the limit is %d", whose[l->per],
+                       l->rate.concurrent);
+    return sl_fail(st, SL_RESOURCE_EXHAUSTED,
+                   "too many requests for this %s: the limit is %g per second", whose[l->per],
+                   l->rate.per_second);
+}
+
+/* ---- guesses ---- */
+
+/* What was taken from the rates of an address. */
+typedef struct charge {
+    char text[SL_LIMITS_MAX][160];
+    sl_str keys[SL_LIMITS_MAX];
+    sl_rate rates[SL_LIMITS_MAX];
+    int n;
+} charge;
+
+static void take_back(sl_guard *g, charge *c)
+{
+    while (c->n > 0) {
+        c->n--;
+        sl_rates_undo(g->rates, &c->rates[c->n], c->keys[c->n]);
+    }
+}
+
+/*
+ * One request, before credentials are looked at that may not hold: each guess counts for its
+ * address, and whoever has guessed too often has no more signatures checked. For which model is not
+ * known yet, so limits of some models do not count. RESOURCE_EXHAUSTED.
+ */
+static sl_code charge_address(sl_guard *g, sl_admission *a, charge *c, sl_status *st)
+{
+    const sl_policy *p = a->policy;
+    uint64_t now = p->n_limits ? sl_now_ns() : 0, wait_ns;
+    c->n = 0;
+    for (int i = 0; i < p->n_limits; i++) {
+        const sl_limit *l = &p->limits[i];
+        sl_counter *none;
+        if (l->per != SL_PER_ADDRESS || l->rate.per_second <= 0 || l->n_models > 0 ||
+            !limit_fits(l, a, SL_STR("")))
+            continue;
+        c->rates[c->n] = l->rate;
+        c->rates[c->n].concurrent = 0;
+        c->keys[c->n] = key_of(l, i, a, SL_STR(""), c->text[c->n], sizeof c->text[c->n]);
+        if (!sl_rates_enter(g->rates, &c->rates[c->n], c->keys[c->n], now, &none, &wait_ns)) {
+            take_back(g, c);
+            return over(l, a, wait_ns, st);
+        }
+        c->n++;
+    }
+    return SL_OK;
 }
 
 /* ---- who ---- */
@@ -289,32 +403,65 @@ static sl_code identify_jwt(sl_guard *g, sl_str token, const unsigned char diges
     return SL_OK;
 }
 
+/* Somebody whose credentials need no look: a token of ours, a JWT that was verified before. */
+static bool is_known(sl_policy *p, const unsigned char digest[SL_DIGEST_SIZE], int64_t now_s,
+                     sl_admission *a)
+{
+    const sl_token *t = sl_tokens_find(&p->tokens, digest);
+    if (t != NULL && (t->expires_s == 0 || t->expires_s > now_s)) {
+        a->principal = sl_str_of(t->name);
+        return true;
+    }
+    if (t != NULL || p->n_issuers == 0)
+        return false;
+    a->identity = sl_policy_cached(p, digest, now_s);
+    if (a->identity != NULL)
+        a->principal = a->identity->names[0];
+    return a->identity != NULL;
+}
+
+static sl_code judge(sl_guard *g, sl_str token, const unsigned char digest[SL_DIGEST_SIZE],
+                     int64_t now_s, sl_arena *arena, sl_admission *a, sl_status *st)
+{
+    const sl_policy *p = a->policy;
+    if (sl_tokens_find(&p->tokens, digest) != NULL)
+        return sl_fail(st, SL_UNAUTHENTICATED, "the token is refused: it has expired");
+    if (p->n_issuers == 0 || !sl_jwt_looks_like(token))
+        return sl_fail(st, SL_UNAUTHENTICATED, "the token is refused: it is not known here");
+    return identify_jwt(g, token, digest, now_s, arena, a, st);
+}
+
 static sl_code identify_token(sl_guard *g, sl_str token, sl_arena *arena, sl_admission *a,
                               sl_status *st)
 {
-    sl_policy *p = a->policy;
     unsigned char digest[SL_DIGEST_SIZE];
     int64_t now_s = sl_wall_us() / 1000000;
-    if (token.n > SL_JWT_MAX)
-        return sl_fail(st, SL_UNAUTHENTICATED, "the token is refused: it is longer than %d bytes",
-                       SL_JWT_MAX);
-    if (!sl_digest(token, digest))
+    charge c;
+    if (token.n <= SL_JWT_MAX && !sl_digest(token, digest))
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
-    const sl_token *t = sl_tokens_find(&p->tokens, digest);
-    if (t != NULL && t->expires_s != 0 && t->expires_s <= now_s)
-        return sl_fail(st, SL_UNAUTHENTICATED, "the token is refused: it has expired");
-    if (t != NULL) {
-        a->principal = sl_str_of(t->name);
+    if (token.n <= SL_JWT_MAX && is_known(a->policy, digest, now_s, a))
         return SL_OK;
-    }
-    if (p->n_issuers == 0 || !sl_jwt_looks_like(token))
-        return sl_fail(st, SL_UNAUTHENTICATED, "the token is refused: it is not known here");
-    a->identity = sl_policy_cached(p, digest, now_s);
-    if (a->identity != NULL) {
-        a->principal = a->identity->names[0];
-        return SL_OK;
-    }
-    return identify_jwt(g, token, digest, now_s, arena, a, st);
+    sl_code rc = charge_address(g, a, &c, st);
+    if (rc)
+        return rc;
+    rc = token.n > SL_JWT_MAX
+             ? sl_fail(st, SL_UNAUTHENTICATED, "the token is refused: it is longer than %d bytes",
+                       SL_JWT_MAX)
+             : judge(g, token, digest, now_s, arena, a, st);
+    if (rc != SL_UNAUTHENTICATED)
+        take_back(g, &c);
+    return rc;
+}
+
+static sl_code identify_sent(sl_guard *g, sl_str sent, sl_arena *arena, sl_admission *a,
+                             sl_status *st)
+{
+    sl_str token;
+    charge c;
+    if (bearer(sent, &token))
+        return identify_token(g, token, arena, a, st);
+    sl_code rc = charge_address(g, a, &c, st);
+    return rc ? rc : sl_fail(st, SL_UNAUTHENTICATED, "expected \"Authorization: Bearer <token>\"");
 }
 
 /* A verified certificate: the connection's TLS has seen to that. Each kind of name has a prefix of
@@ -355,13 +502,10 @@ sl_code sl_guard_identify(sl_guard *g, const sl_http_call *call, sl_admission *a
     if (rc || !p->identities)
         return rc;
     const sl_str *sent = sl_http_header_find(call, "authorization");
-    sl_str token;
     bool certificate = p->client_certificates && call->tls != NULL && call->tls->subject != NULL;
     if (sent == NULL)
         return certificate ? identify_certificate(call->tls, call->arena, a, st) : SL_OK;
-    if (!bearer(*sent, &token))
-        return sl_fail(st, SL_UNAUTHENTICATED, "expected \"Authorization: Bearer <token>\"");
-    return identify_token(g, token, call->arena, a, st);
+    return identify_sent(g, *sent, call->arena, a, st);
 }
 
 void sl_guard_leave(sl_guard *g, sl_admission *a)
@@ -374,32 +518,6 @@ void sl_guard_leave(sl_guard *g, sl_admission *a)
 }
 
 /* ---- may they ---- */
-
-static bool any_matches(const char *const *patterns, int n, sl_str name)
-{
-    for (int i = 0; i < n; i++)
-        if (sl_glob_match(sl_str_of(patterns[i]), name))
-            return true;
-    return false;
-}
-
-/* One of the names that whoever asks goes by. "*" does not mean those who have shown nothing: they
- * are meant by "anonymous" alone. */
-static bool is_one_of(const sl_admission *a, const char *const *patterns, int n)
-{
-    if (sl_str_is(a->principal, "anonymous")) {
-        for (int i = 0; i < n; i++)
-            if (strcmp(patterns[i], "anonymous") == 0)
-                return true;
-        return false;
-    }
-    if (a->identity == NULL)
-        return any_matches(patterns, n, a->principal);
-    for (int i = 0; i < a->identity->n; i++)
-        if (any_matches(patterns, n, a->identity->names[i]))
-            return true;
-    return false;
-}
 
 static bool rule_allows(const sl_rule *r, const sl_admission *a, sl_permission what, sl_str model,
                         sl_str label)
@@ -494,41 +612,6 @@ sl_code sl_guard_may_administer(sl_guard *g, const sl_admission *a, const sl_htt
 
 /* ---- how much ---- */
 
-static sl_str key_of(const sl_limit *l, int number, const sl_admission *a, sl_str model, char *buf,
-                     size_t room)
-{
-    sl_str s = l->per == SL_PER_PRINCIPAL ? a->principal
-               : l->per == SL_PER_ADDRESS ? a->address
-               : l->per == SL_PER_MODEL   ? model
-                                          : (sl_str){"", 0};
-    buf[0] = (char)('a' + number); /* limits count apart */
-    /* A name that is too long shares its counter with those that begin alike. */
-    s.n = SL_MIN(s.n, room - 1);
-    if (s.n)
-        memcpy(buf + 1, s.p, s.n);
-    return (sl_str){buf, s.n + 1};
-}
-
-static bool limit_fits(const sl_limit *l, const sl_admission *a, sl_str model)
-{
-    return (l->n_principals == 0 || is_one_of(a, l->principals, l->n_principals)) &&
-           (l->n_models == 0 || any_matches(l->models, l->n_models, model));
-}
-
-static sl_code over(const sl_limit *l, sl_admission *a, uint64_t wait_ns, sl_status *st)
-{
-    static const char *const whose[] = {"principal", "address", "model", "server"};
-    uint64_t wait_s = wait_ns / 1000000000u + 1;
-    a->retry_after_s = (unsigned)SL_MIN(wait_s, (uint64_t)3600);
-    if (wait_ns == 0)
-        return sl_fail(st, SL_RESOURCE_EXHAUSTED,
-                       "too many requests at once for this %s: the limit is %d", whose[l->per],
-                       l->rate.concurrent);
-    return sl_fail(st, SL_RESOURCE_EXHAUSTED,
-                   "too many requests for this %s: the limit is %g per second", whose[l->per],
-                   l->rate.per_second);
-}
-
 sl_code sl_guard_count(sl_guard *g, sl_admission *a, sl_str model, sl_status *st)
 {
     const sl_policy *p = a->policy;
@@ -559,15 +642,16 @@ sl_code sl_guard_count(sl_guard *g, sl_admission *a, sl_str model, sl_status *st
 
 /* ---- explaining ---- */
 
-sl_code sl_guard_explain(sl_guard *g, sl_str who, sl_permission what, sl_str model, sl_str label,
-                         sl_text *why, sl_status *st)
+sl_code sl_guard_explain(sl_guard *g, sl_str who, bool is_token, sl_permission what, sl_str model,
+                         sl_str label, sl_text *why, sl_status *st)
 {
     sl_arena arena;
-    sl_admission a = {.policy = current(g), .principal = who, .local = true};
+    sl_admission a = {
+        .policy = current(g), .principal = is_token ? SL_STR("anonymous") : who, .local = true};
     sl_code rc = sl_arena_init(&arena, 0);
     if (rc)
         rc = sl_fail(st, rc, "out of memory");
-    if (rc == SL_OK && (sl_str_starts(who, "slt_") || sl_jwt_looks_like(who)))
+    if (rc == SL_OK && is_token && a.policy->identities)
         rc = identify_token(g, who, &arena, &a, st);
     if (rc == SL_OK)
         rc = sl_guard_may(g, &a, what, model, label, st);

@@ -4,7 +4,8 @@
  * A front end asks before it decodes anything of a request's body:
  *
  *     sl_guard_identify(g, call, &a, st)              who is it, from where    UNAUTHENTICATED;
- *                                                     UNAVAILABLE: its issuer has no keys yet
+ *                                                     UNAVAILABLE: its issuer has no keys yet;
+ *                                                     RESOURCE_EXHAUSTED: too many bad guesses
  *     sl_guard_may(g, &a, SL_MAY_PREDICT, model, label, st)     may they     PERMISSION_DENIED
  *     sl_guard_count(g, &a, model, st)                how much already RESOURCE_EXHAUSTED
  *     ...
@@ -121,9 +122,9 @@ void sl_guard_disconnect(sl_guard *g, struct sl_counter *held);
 /* Is this peer a trusted proxy, so that what it says of its client is believed? */
 bool sl_guard_is_proxy(sl_guard *g, sl_str peer);
 
-/* For `sluice can`: the decision for a principal by name, or for the token that `credential` is,
- * and in `why` a sentence with the rule that decided. */
-sl_code sl_guard_explain(sl_guard *g, sl_str principal_or_token, sl_permission what, sl_str model,
-                         sl_str label, sl_text *why, sl_status *st);
+/* For `sluice can`: the decision for a principal by name ("token:ci"), or (`is_token`) for whoever
+ * has this token, and in `why` a sentence with the rule that decided. */
+sl_code sl_guard_explain(sl_guard *g, sl_str principal_or_token, bool is_token, sl_permission what,
+                         sl_str model, sl_str label, sl_text *why, sl_status *st);
 
 #endif

@@ -2,6 +2,7 @@
 #include "guard/policy.h"
 
 #include <assert.h>
+#include <openssl/crypto.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -54,7 +55,7 @@ sl_identity *sl_policy_cached(sl_policy *p, const unsigned char digest[SL_DIGEST
     /* Two threads may have verified the same token at once: it stands here twice then. */
     for (int w = 0; found == NULL && w < SL_CACHE_WAYS; w++) {
         sl_cached *c = &s->ways[w];
-        if (c->identity == NULL || memcmp(c->digest, digest, SL_DIGEST_SIZE) != 0)
+        if (c->identity == NULL || CRYPTO_memcmp(c->digest, digest, SL_DIGEST_SIZE) != 0)
             continue;
         if (c->identity->expires_s > now_s) {
             found = c->identity;

@@ -1,8 +1,10 @@
 /*
  * tokens.c - see tokens.h
  *
- * Looking up compares hashes, never tokens: how long a comparison takes tells something about a
- * hash of what the client sent, which it cannot choose, and nothing about a token.
+ * Looking up compares hashes, never tokens: how long the search takes tells between which of our
+ * hashes the hash of what the client sent lies. It cannot choose that one (to find a token for a
+ * hash that begins alike is as much work as to guess), and none of it says anything about a token.
+ * Whether the two are equal is compared in constant time all the same.
  */
 #include "guard/tokens.h"
 
@@ -211,17 +213,16 @@ void sl_tokens_fini(sl_tokens *t)
 const sl_token *sl_tokens_find(const sl_tokens *t, const unsigned char digest[SL_DIGEST_SIZE])
 {
     int low = 0, high = t->count;
-    while (low < high) {
+    while (low < high) { /* the first that is not before it */
         int mid = low + (high - low) / 2;
-        int c = memcmp(t->list[mid].digest, digest, SL_DIGEST_SIZE);
-        if (c == 0)
-            return &t->list[mid];
-        if (c < 0)
+        if (memcmp(t->list[mid].digest, digest, SL_DIGEST_SIZE) < 0)
             low = mid + 1;
         else
             high = mid;
     }
-    return NULL;
+    if (low == t->count || CRYPTO_memcmp(t->list[low].digest, digest, SL_DIGEST_SIZE) != 0)
+        return NULL;
+    return &t->list[low];
 }
 
 /* ---- making ---- */

@@ -230,6 +230,37 @@ def test_can_explains_a_decision(guarded):
     assert run("can", "token:ci", "fly", flag).returncode == 2
 
 
+def test_can_takes_names_with_dots_for_names_and_no_secret_on_the_command_line(tmp_path):
+    make_token(tmp_path, "a.b.c")
+    file = tmp_path / "auth.pbtxt"
+    file.write_text("token_file: 'tokens' client_certificates: true "
+                    "rule { principal: ['token:a.b.c', 'cert:web.example.com'] allow: PREDICT }")
+    flag = f"--auth_config_file={file}"
+    for who in ("token:a.b.c", "cert:web.example.com"):
+        done = run("can", who, "predict", "m", flag)
+        assert done.returncode == 0 and done.stdout == f"yes: {who} may, by rule 1\n", done
+        assert run("can", who, "status", "m", flag).returncode == 1
+    jwt = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
+    for secret in (jwt, "slt_" + "A" * 43, f"Bearer {jwt}", "s3cr3t"):
+        done = run("can", secret, "predict", "m", flag)
+        assert done.returncode == 2 and "standard input" in done.stderr and secret not in done.stdout + done.stderr, done
+    done = run("can", "-", "predict", "m", flag, input=jwt + "\n")
+    assert done.returncode == 1 and done.stdout == "no: the token is refused: it is not known here\n"
+    assert run("can", "anonymous", "predict", "m", flag).returncode == 1
+
+
+def test_a_token_gets_a_line_of_its_own(tmp_path):
+    tokens = tmp_path / "tokens"
+    make_token(tmp_path, "one")
+    tokens.write_text(tokens.read_text().rstrip("\n"))  # as some editors leave it
+    make_token(tmp_path, "two")
+    make_token(tmp_path, "three")
+    assert [line.split()[0] for line in tokens.read_text().splitlines()] == ["one", "two", "three"]
+    (tmp_path / "auth.pbtxt").write_text("token_file: 'tokens' rule { principal: '*' allow: PREDICT }")
+    done = run("can", "token:two", "predict", f"--auth_config_file={tmp_path}/auth.pbtxt")
+    assert done.returncode == 0, done
+
+
 def test_the_admin_interface_needs_the_permission_and_may_then_be_anywhere(tmp_path, start):
     port = free_port()
     ci, boss = make_token(tmp_path, "ci"), make_token(tmp_path, "boss")

@@ -1,5 +1,6 @@
 """How much, and from where: rates, requests at once, bodies in flight, networks, over REST, the Open Inference Protocol
 and gRPC alike, and counted together."""
+import http.client
 import json
 import socket
 import threading
@@ -86,6 +87,42 @@ def test_a_rate_of_an_address_counts_whoever_asks(guarded):
     all_serve(s, s.bob)
     all_refuse(s, s.ann, limit="address")
     all_refuse(s, s.bob, limit="address")
+
+
+def test_an_ipv6_address_counts_by_its_network(guarded):
+    s = guarded("trusted_proxy: '127.0.0.1' limit { per: ADDRESS requests_per_second: 0.01 burst: 3 }")
+
+    def status(address):
+        return s.ask("POST", "/v1/models/m:predict", ROW, {**bearer(s.ann), "X-Forwarded-For": address}).status
+    assert [status(f"2001:db8::{i:x}:1") for i in range(1, 6)] == [200, 200, 200, 429, 429]
+    assert status("2001:db8:0:1::1") == 200
+    assert [status(f"192.0.2.{i}") for i in range(1, 6)] == [200] * 5
+
+
+def test_a_client_at_an_ipv6_address(guarded):
+    four, six = free_port(), free_port()
+    s = guarded("limit { per: ADDRESS requests_per_second: 0.01 burst: 3 }", f"--rest_address=127.0.0.1:{four},[::1]:{six}")
+
+    def status(host, port):
+        c = http.client.HTTPConnection(host, port, timeout=30)
+        c.request("POST", "/v1/models/m:predict", ROW, bearer(s.ann))
+        status = c.getresponse().status
+        c.close()
+        return status
+    assert [status("::1", six) for _ in range(5)] == [200, 200, 200, 429, 429]
+    assert status("127.0.0.1", four) == 200  # another one
+
+
+def test_guesses_count_for_their_address(guarded):
+    """Each may cost a few signatures to check, so whoever has guessed too often is not looked at any more."""
+    s = guarded("limit { per: ADDRESS requests_per_second: 0.01 burst: 3 }")
+    assert [rest(s, "slt_guess").status for _ in range(2)] == [401, 401]
+    assert over_grpc(s, "slt_guess")[0] == C.UNAUTHENTICATED
+    all_refuse(s, "slt_another", limit="address")
+    got = s.ask("GET", "/metrics", headers=bearer("slt_guess"))
+    assert got.status == 429 and int(got.headers["Retry-After"]) >= 1
+    all_refuse(s, s.ann, limit="address")  # it is the address that is over its limit
+    assert s.ask("GET", "/metrics", headers=bearer(s.ann)).status == 200  # which is not counted
 
 
 def test_a_rate_of_a_model_leaves_the_others_alone(guarded):
@@ -188,7 +225,6 @@ def connects(port):
 
 
 def admin_status(port, token):
-    import http.client
     c = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     c.request("GET", "/sluice/v1/models", headers=bearer(token))
     status = c.getresponse().status

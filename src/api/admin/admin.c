@@ -18,6 +18,7 @@ struct admin_call {
     sl_code (*answer)(admin_call *c); /* fills in the reply */
     sl_str name;                      /* of a model; n == 0: all */
     char who[96];                     /* asks, for the log */
+    unsigned retry_after_s;           /* 0: nobody is told */
 };
 
 /* ---- who may come in ---- */
@@ -50,6 +51,7 @@ static sl_code ask_guard(admin_call *c, sl_guard *guard)
     if (rc == SL_OK)
         snprintf(c->who, sizeof c->who, "%.*s from %.*s", SL_STR_ARG(a.principal),
                  SL_STR_ARG(a.address));
+    c->retry_after_s = a.retry_after_s;
     sl_guard_leave(guard, &a);
     return rc;
 }
@@ -125,6 +127,8 @@ static void set_error(admin_call *c, sl_code rc)
     c->http->content_type = "application/json";
     if (rc == SL_UNAUTHENTICATED)
         sl_chain_puts(&c->http->head, "WWW-Authenticate: Bearer realm=\"sluice\"\r\n");
+    if (rc == SL_RESOURCE_EXHAUSTED && c->retry_after_s > 0)
+        sl_chain_printf(&c->http->head, "Retry-After: %u\r\n", c->retry_after_s);
 }
 
 static void refuse(admin_call *c, sl_code rc)

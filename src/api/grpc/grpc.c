@@ -169,10 +169,12 @@ static sl_code identify(sl_grpc_call *c, bool enter)
     /* Which model it is about stands in the message: who may do nothing at all is told before. */
     if (rc == SL_OK)
         rc = sl_guard_may_something(g, &c->admission, &c->st);
+    unsigned retry_after_s = c->admission.retry_after_s; /* the trailers say it */
     if (enter)
         c->admitted = true;
     else
         sl_guard_leave(g, &c->admission);
+    c->admission.retry_after_s = retry_after_s;
     return rc;
 }
 

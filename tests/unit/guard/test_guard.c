@@ -758,6 +758,88 @@ static void limits_count_by_principal_address_model_or_all(void **state)
     assert_int_equal(ask((asked){.authorization = "Bearer slt_ci"}), SL_OK);
 }
 
+/* A host can have as many addresses of its network as it likes. */
+static void an_ipv6_address_counts_by_its_network(void **state)
+{
+    (void)state;
+    char peer[64];
+    is_configured("limit { per: ADDRESS requests_per_second: 3 }");
+    for (int i = 1; i <= 6; i++) {
+        snprintf(peer, sizeof peer, "[2001:db8::%x:%d]:%d", 0xabc0 + i, i, 1000 + i);
+        assert_int_equal(ask((asked){.peer = peer}), i <= 3 ? SL_OK : SL_RESOURCE_EXHAUSTED);
+    }
+    assert_int_equal(ask((asked){.peer = "[2001:db8:0:1::1]:1"}), SL_OK); /* another /64 */
+    /* IPv4 is each address by itself, in either way to write it. */
+    for (int i = 1; i <= 6; i++) {
+        snprintf(peer, sizeof peer, i & 1 ? "192.0.2.9:%d" : "[::ffff:192.0.2.9]:%d", i);
+        assert_int_equal(ask((asked){.peer = peer}), i <= 3 ? SL_OK : SL_RESOURCE_EXHAUSTED);
+    }
+    assert_int_equal(ask((asked){.peer = "[::ffff:192.0.2.10]:1"}), SL_OK);
+    assert_int_equal(ask((asked){.peer = "unix"}), SL_OK);
+}
+
+static void credentials_that_do_not_hold_count_for_their_address(void **state)
+{
+    static const char rules[] =
+        TOKENS JWT "rule { principal: ['*', 'anonymous'] allow: [PREDICT, STATUS] }"
+                   "limit { per: PRINCIPAL requests_per_second: 1000 }"
+                   "limit { per: ADDRESS model: 'x' requests_per_second: 1 }"
+                   "limit { per: ADDRESS principal: 'token:ci' requests_per_second: 1 }"
+                   "limit { per: ADDRESS requests_per_second: 4 concurrent: 50 }"
+                   "limit { per: ADDRESS concurrent: 50 }";
+    char huge[SL_JWT_MAX + 20] = "Bearer ";
+    (void)state;
+    memset(huge + 7, 'x', sizeof huge - 8);
+    sl_text other = {0};
+    maker forger;
+    maker_init(&forger);
+    maker_token(&forger, SL_ES256, "{\"alg\":\"ES256\"}",
+                "{\"iss\":\"https://corp\",\"aud\":\"sluice\",\"sub\":\"ann\",\"exp\":1800000100}",
+                &other);
+    char *forged = sl_arena_try_printf(&arena, "Bearer %s", other.p);
+    char *good = bearer_jwt(SL_ES256, "{\"alg\":\"ES256\"}", ",\"exp\":1800000100");
+    const char *const guesses[] = {
+        "Bearer slt_no", "Bearer slt_old", "Basic YTpi", "Bearer a.b.c", huge, forged};
+    is_configured(rules);
+    for (size_t k = 0; k < SL_COUNTOF(guesses); k++) {
+        char peer[64];
+        snprintf(peer, sizeof peer, "192.0.2.%zu:1", 100 + k);
+        for (int i = 0; i < 8; i++) {
+            asked q = {.peer = peer, .authorization = guesses[k]};
+            assert_int_equal(ask(q), i < 4 ? SL_UNAUTHENTICATED : SL_RESOURCE_EXHAUSTED);
+        }
+        /* Nothing is checked any more, and so nobody new is let in. */
+        assert_int_equal(ask((asked){.peer = peer, .authorization = good}), SL_RESOURCE_EXHAUSTED);
+        assert_string_equal(st.msg,
+                            "too many requests for this address: the limit is 4 per second");
+    }
+    /* What holds counts once, as ever, and not as a guess. */
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(ask((asked){.peer = "192.0.2.7:1", .authorization = good}),
+                         i < 4 ? SL_OK : SL_RESOURCE_EXHAUSTED);
+    /* Elsewhere the same credentials are none the worse for it. */
+    assert_int_equal(ask((asked){.peer = "192.0.2.8:1", .authorization = good}), SL_OK);
+    sl_text_fini(&other);
+    maker_fini(&forger);
+}
+
+/* Each of two limits of an address must have room, and the first is not charged for the second. */
+static void a_guess_is_charged_to_all_limits_or_none(void **state)
+{
+    asked bad = {.authorization = "Bearer slt_no"};
+    (void)state;
+    is_configured(TOKENS "rule { principal: ['*', 'anonymous'] allow: PREDICT }"
+                         "limit { per: ADDRESS requests_per_second: 1 burst: 6 }"
+                         "limit { per: ADDRESS requests_per_second: 1 burst: 2 }");
+    assert_int_equal(ask(bad), SL_UNAUTHENTICATED);
+    assert_int_equal(ask(bad), SL_UNAUTHENTICATED);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(ask(bad), SL_RESOURCE_EXHAUSTED);
+    sl_clock_fake((uint64_t)NOW_S * S + 2 * S);
+    assert_int_equal(ask(bad), SL_UNAUTHENTICATED);
+    assert_int_equal(ask(bad), SL_UNAUTHENTICATED);
+}
+
 static void a_request_that_one_limit_refuses_is_not_counted_by_the_others(void **state)
 {
     (void)state;
@@ -868,33 +950,57 @@ static void a_decision_is_explained(void **state)
     is_configured(
         TOKENS
         "rule { principal: 'x' allow: PREDICT } rule { principal: 'token:*' allow: PREDICT }");
-    assert_int_equal(sl_guard_explain(guard, SL_STR("token:ci"), SL_MAY_PREDICT, SL_STR("m"),
+    assert_int_equal(sl_guard_explain(guard, SL_STR("token:ci"), false, SL_MAY_PREDICT, SL_STR("m"),
                                       SL_STR(""), &why, &st),
                      SL_OK);
     assert_string_equal(why.p, "token:ci may, by rule 2");
     why.n = 0;
-    assert_int_equal(sl_guard_explain(guard, SL_STR("slt_ci"), SL_MAY_PREDICT, SL_STR("m"),
+    assert_int_equal(sl_guard_explain(guard, SL_STR("slt_ci"), true, SL_MAY_PREDICT, SL_STR("m"),
                                       SL_STR(""), &why, &st),
                      SL_OK);
     assert_string_equal(why.p, "token:ci may, by rule 2");
-    assert_int_equal(sl_guard_explain(guard, SL_STR("slt_no"), SL_MAY_PREDICT, SL_STR("m"),
+    assert_int_equal(sl_guard_explain(guard, SL_STR("slt_no"), true, SL_MAY_PREDICT, SL_STR("m"),
                                       SL_STR(""), &why, &st),
                      SL_UNAUTHENTICATED);
     why.n = 0;
     sl_guard_free(guard);
     assert_int_equal(sl_guard_new(false, &guard, &st), SL_OK);
-    assert_int_equal(sl_guard_explain(guard, SL_STR("token:ci"), SL_MAY_PREDICT, SL_STR("m"),
+    assert_int_equal(sl_guard_explain(guard, SL_STR("token:ci"), false, SL_MAY_PREDICT, SL_STR("m"),
                                       SL_STR(""), &why, &st),
                      SL_OK);
     assert_string_equal(why.p, "no identities are configured: everybody may");
     is_configured(JWT "rule { principal: 'jwt:*' allow: PREDICT }");
     const char *jwt = bearer_jwt(SL_ES256, "{\"alg\":\"ES256\"}", ",\"exp\":1800000100");
     why.n = 0;
-    assert_int_equal(sl_guard_explain(guard, sl_str_of(jwt + 7), SL_MAY_PREDICT, SL_STR("m"),
+    assert_int_equal(sl_guard_explain(guard, sl_str_of(jwt + 7), true, SL_MAY_PREDICT, SL_STR("m"),
                                       SL_STR(""), &why, &st),
                      SL_OK);
     assert_string_equal(why.p, "jwt:corp/ann may, by rule 1");
     sl_text_fini(&why);
+}
+
+/* Three parts with dots between are a name as good as any other. */
+static void a_principal_is_not_taken_for_a_token(void **state)
+{
+    static const char *const names[] = {"token:a.b.c", "cert:web.example.com", "jwt:corp/a.b.c",
+                                        "san:DNS:www.example.com"};
+    (void)state;
+    is_configured(TOKENS "client_certificates: true rule { principal: ['token:a.b.c', "
+                         "'cert:*.example.com', 'jwt:*', 'san:*'] allow: PREDICT }");
+    for (size_t i = 0; i < SL_COUNTOF(names); i++) {
+        char want[100];
+        sl_text why = {0};
+        snprintf(want, sizeof want, "%s may, by rule 1", names[i]);
+        if (sl_guard_explain(guard, sl_str_of(names[i]), false, SL_MAY_PREDICT, SL_STR("m"),
+                             SL_STR(""), &why, &st) != SL_OK)
+            fail_msg("%s", st.msg);
+        assert_string_equal(why.p, want);
+        sl_text_fini(&why);
+    }
+    sl_text why = {0};
+    assert_int_equal(sl_guard_explain(guard, SL_STR("token:a.b.c"), true, SL_MAY_PREDICT,
+                                      SL_STR("m"), SL_STR(""), &why, &st),
+                     SL_UNAUTHENTICATED);
 }
 
 /* ---- many at once ---- */
@@ -974,8 +1080,8 @@ static sl_code ask_once(void *arg, sl_status *status)
 static sl_code explain_once(void *arg, sl_status *status)
 {
     sl_text why = {0};
-    sl_code rc = sl_guard_explain(guard, sl_str_of(arg), SL_MAY_STATUS, SL_STR("m"), SL_STR(""),
-                                  &why, status);
+    sl_code rc = sl_guard_explain(guard, sl_str_of(arg), true, SL_MAY_STATUS, SL_STR("m"),
+                                  SL_STR(""), &why, status);
     sl_text_fini(&why);
     return rc;
 }
@@ -1076,6 +1182,10 @@ int main(void)
         T(an_address_has_so_many_connections_and_a_proxy_as_many_as_it_likes),
         T(behind_a_trusted_proxy_the_client_is_whom_it_names_last),
         T(limits_count_by_principal_address_model_or_all),
+        T(an_ipv6_address_counts_by_its_network),
+        T(credentials_that_do_not_hold_count_for_their_address),
+        T(a_guess_is_charged_to_all_limits_or_none),
+        T(a_principal_is_not_taken_for_a_token),
         T(a_request_that_one_limit_refuses_is_not_counted_by_the_others),
         T(requests_at_once_are_let_go_when_they_leave),
         T(a_configuration_that_cannot_be_meant_is_refused_and_changes_nothing),
