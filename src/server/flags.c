@@ -157,13 +157,25 @@ typedef struct tls_flags {
     int *verify;
 } tls_flags;
 
-/* Half of what TLS needs is not a wish for plain text. */
-static sl_code check_tls_group(const sl_flags *f, const tls_flags *g, sl_status *st)
+static bool verify_is_given(const sl_flags *f, const tls_flags *g)
 {
     char name[64];
+    snprintf(name, sizeof name, "%stls_client_verify", g->prefix);
+    return sl_flags_given(f, name);
+}
+
+/* Who names an authority, and no more, wants certificates of it. */
+static void default_verify(const sl_flags *f, const tls_flags *g)
+{
+    if (**g->ca && !verify_is_given(f, g))
+        *g->verify = SL_TLS_VERIFY_REQUIRED;
+}
+
+/* Half of what TLS needs is not a wish for plain text. */
+static sl_code check_tls_group(const tls_flags *g, sl_status *st)
+{
     const char *p = g->prefix;
     bool cert = **g->cert, key = **g->key, ca = **g->ca;
-    snprintf(name, sizeof name, "%stls_client_verify", p);
     if (cert != key)
         return sl_fail(st, SL_INVALID_ARGUMENT, "%stls_%s_file needs %stls_%s_file, too", p,
                        cert ? "cert" : "key", p, cert ? "key" : "cert");
@@ -173,8 +185,6 @@ static sl_code check_tls_group(const sl_flags *f, const tls_flags *g, sl_status 
             "%stls_client_%s needs %stls_cert_file and %stls_key_file: without TLS there are no "
             "certificates of clients",
             p, ca ? "ca_file" : "verify", p, p);
-    if (ca && !sl_flags_given(f, name))
-        *g->verify = SL_TLS_VERIFY_REQUIRED;
     if (!ca && *g->verify != SL_TLS_VERIFY_NONE)
         return sl_fail(
             st, SL_INVALID_ARGUMENT,
@@ -185,11 +195,9 @@ static sl_code check_tls_group(const sl_flags *f, const tls_flags *g, sl_status 
 /* What is not said for some listeners is as for all. */
 static void inherit_tls(const sl_flags *f, const tls_flags *g, const tls_flags *all)
 {
-    char name[64];
-    snprintf(name, sizeof name, "%stls_client_verify", g->prefix);
     if (!**g->ca) {
         *g->ca = *all->ca;
-        if (!sl_flags_given(f, name))
+        if (!verify_is_given(f, g))
             *g->verify = *all->verify;
     }
     if (!**g->cert && !**g->key) {
@@ -211,10 +219,12 @@ static sl_code check_tls(sl_flags *f, sl_status *st)
     if (grpc && f->ssl_config_file[0])
         return sl_fail(st, SL_INVALID_ARGUMENT,
                        "ssl_config_file and grpc_tls_... are two ways to say the same: give one");
-    sl_code rc = check_tls_group(f, &all, st);
+    default_verify(f, &all);
+    sl_code rc = check_tls_group(&all, st);
     for (size_t i = 0; rc == SL_OK && i < SL_COUNTOF(groups); i++) {
+        default_verify(f, &groups[i]); /* by an authority of its own */
         inherit_tls(f, &groups[i], &all);
-        rc = check_tls_group(f, &groups[i], st);
+        rc = check_tls_group(&groups[i], st);
     }
     return rc;
 }

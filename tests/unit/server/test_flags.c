@@ -335,6 +335,17 @@ static void tls_that_is_not_said_for_some_listeners_is_as_for_all(void **state)
     assert_int_equal(f.tls_client_verify, SL_TLS_VERIFY_NONE);
     assert_int_equal(f.grpc_tls_client_verify, SL_TLS_VERIFY_REQUIRED);
     assert_int_equal(f.admin_tls_client_verify, SL_TLS_VERIFY_NONE);
+    /* What is said of all is so for each that has no authority of its own. */
+    assert_int_equal(
+        parse("--model_base_path=/m", "--tls_client_verify=optional", "--tls_client_ca_file=/ca"),
+        SL_OK);
+    f.tls_cert_file = "/c";
+    f.tls_key_file = "/k";
+    f.admin_tls_client_ca_file = "/aca";
+    assert_int_equal(sl_flags_check(&f, &st), SL_OK);
+    assert_int_equal(f.tls_client_verify, SL_TLS_VERIFY_OPTIONAL);
+    assert_int_equal(f.grpc_tls_client_verify, SL_TLS_VERIFY_OPTIONAL);
+    assert_int_equal(f.admin_tls_client_verify, SL_TLS_VERIFY_REQUIRED);
     check_fails(SL_INVALID_ARGUMENT, "grpc_tls_key_file needs grpc_tls_cert_file, too",
                 "--grpc_tls_key_file=/k", "--model_base_path=/m", NULL);
     check_fails(SL_INVALID_ARGUMENT,
