@@ -100,7 +100,7 @@ typedef struct sl_platform {
 typedef struct sl_server_config {
     sl_arena arena;
     sl_model_list models;
-    sl_platform *platforms; /* at least one */
+    sl_platform *platforms; /* a platform file without any: an empty one, which does not count */
     int n_platforms;
     const char *metrics_path; /* NULL: metrics are not enabled by MonitoringConfig */
 } sl_server_config;

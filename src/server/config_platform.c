@@ -274,6 +274,9 @@ static sl_code platforms_from_file(const sl_flags *f, sl_arena *arena, sl_platfo
     *out = sl_arena_try_alloc(arena, (map->n_platform_configs + 1) * sizeof **out);
     if (*out == NULL)
         return out_of_memory(st);
+    /* No platform is no model, but there is always one by which none is loaded. */
+    (*out)[0] = (sl_platform){.name = "", .warmup_iterations = 1};
+    sl_batching_default(&(*out)[0].batch);
     tell_ignored_flags(f);
     for (size_t i = 0; i < map->n_platform_configs && rc == SL_OK; i++) {
         int place = 0; /* a repeated key: the last entry counts */
