@@ -134,6 +134,7 @@ static void take_files(salvage *s, const char *dir)
 bool sl_model_list_salvage(const char *config, sl_model_list *out, const sl_config_complaint *to)
 {
     salvage s = {.to = to};
+    sl_status st = {0};
     struct stat info;
     const char *local = strncmp(config, "file://", 7) == 0 ? config + 7 : config;
     memset(out, 0, sizeof *out);
@@ -143,8 +144,10 @@ bool sl_model_list_salvage(const char *config, sl_model_list *out, const sl_conf
         take_files(&s, local);
     else
         take_file(&s, config);
-    if (s.told && from_list(&s.list, out, NULL))
+    if (s.told && from_list(&s.list, out, &st)) {
         memset(out, 0, sizeof *out);
+        tell(&s, &st);
+    }
     sl_text_fini(&s.list);
     sl_map_fini(&s.found_in);
     sl_arena_fini(&s.arena);

@@ -637,6 +637,70 @@ static void whatever_call_fails_there_is_no_loop(void **state)
     }
 }
 
+static sl_code try_address(const char *text, bool share)
+{
+    sl_address a;
+    sl_status st = {0};
+    int before = open_files();
+    assert_int_equal(sl_address_parse(text, &a, &st), SL_OK);
+    a.share = share;
+    sl_code rc = sl_address_try(&a, &st);
+    assert_int_equal(open_files(), before);
+    assert_true(rc == SL_OK || strstr(st.msg, text) != NULL);
+    return rc;
+}
+
+static void trying_an_address_leaves_no_trace(void **state)
+{
+    (void)state;
+    char text[64];
+    sl_address a;
+    sl_status st = {0};
+    int fd;
+    assert_int_equal(try_address("127.0.0.1:0", false), SL_OK);
+    assert_int_equal(try_address("[::1]:0", true), SL_OK);
+    assert_int_equal(try_address("203.0.113.9:80", false), SL_FAILED_PRECONDITION);
+    assert_int_equal(sl_address_parse("127.0.0.1:0", &a, &st), SL_OK);
+    assert_int_equal(sl_listen_sockets(&a, 1, &fd, &st), SL_OK);
+    snprintf(text, sizeof text, "127.0.0.1:%d", a.port);
+    assert_int_equal(try_address(text, false), SL_UNAVAILABLE);
+    assert_int_equal(try_address(text, true), SL_OK); /* ours can be joined */
+    assert_int_equal(accept(fd, NULL, NULL), -1);
+    close(fd);
+    assert_int_equal(try_address(text, false), SL_OK);
+}
+
+static void trying_a_path_leaves_it_as_it_is(void **state)
+{
+    (void)state;
+    char path[64];
+    sl_address a;
+    sl_status st = {0};
+    struct stat s;
+    int fd;
+    snprintf(path, sizeof path, "unix:/tmp/sluice-test-try-%d.sock", (int)getpid());
+    assert_int_equal(try_address(path, false), SL_OK);
+    assert_int_equal(access(path + 5, F_OK), -1);
+    assert_int_equal(sl_address_parse(path, &a, &st), SL_OK);
+    assert_int_equal(sl_listen_sockets(&a, 1, &fd, &st), SL_OK);
+    assert_int_equal(try_address(path, false), SL_UNAVAILABLE);
+    close(fd);
+    assert_int_equal(try_address(path, false), SL_OK); /* a start would remove it */
+    assert_int_equal(access(path + 5, F_OK), 0);
+    assert_int_equal(unlink(path + 5), 0);
+    fd = open(path + 5, O_CREAT | O_WRONLY, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(try_address(path, false), SL_FAILED_PRECONDITION);
+    assert_int_equal(sl_listen_sockets(&a, 1, &fd, &st), SL_UNAVAILABLE); /* nor does a start */
+    assert_int_equal(stat(path + 5, &s), 0);
+    assert_true(S_ISREG(s.st_mode));
+    assert_int_equal(unlink(path + 5), 0);
+    assert_int_equal(try_address("unix:/nowhere/s", false), SL_FAILED_PRECONDITION);
+    assert_int_equal(try_address("unix:/dev/null/s", false), SL_FAILED_PRECONDITION);
+    assert_int_equal(try_address("unix:sluice-test-here", false), SL_OK);
+}
+
 static void a_socket_file_is_taken_over_only_from_the_dead(void **state)
 {
     (void)state;
@@ -1068,6 +1132,8 @@ int main(void)
         cmocka_unit_test(without_descriptors_there_is_no_socket_and_no_loop),
         cmocka_unit_test(whatever_call_fails_nobody_listens_and_nothing_is_left),
         cmocka_unit_test(whatever_call_fails_there_is_no_loop),
+        cmocka_unit_test(trying_an_address_leaves_no_trace),
+        cmocka_unit_test(trying_a_path_leaves_it_as_it_is),
         cmocka_unit_test(a_socket_file_is_taken_over_only_from_the_dead),
         cmocka_unit_test(a_socket_whose_owner_does_not_accept_is_not_waited_for),
         WITH_LOOP(who_makes_room_goes_on_accepting),

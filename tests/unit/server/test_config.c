@@ -828,6 +828,169 @@ static void a_failed_allocation_is_an_error_and_nothing_leaks(void **state)
     assert_in_range(fail_each_allocation(load_once, &a), 5, 200);
 }
 
+/* ---- what can be read of what is wrong ---- */
+
+typedef struct complaints {
+    sl_text text;
+    int count;
+    bool no_memory;
+} complaints;
+
+static void hear(void *arg, const sl_status *st)
+{
+    complaints *c = arg;
+    sl_text_printf(&c->text, "%s\n", st->msg);
+    c->count++;
+    c->no_memory |= st->code == SL_RESOURCE_EXHAUSTED;
+}
+
+static sl_code survey(fixture *f, const char *a, const char *b, complaints *c)
+{
+    char *argv[] = {"sluice", (char *)(uintptr_t)a, (char *)(uintptr_t)b};
+    const sl_config_complaint to = {hear, c};
+    sl_text_fini(&c->text);
+    *c = (complaints){0};
+    sl_config_fini(&f->config);
+    sl_flags_init(&f->flags, "sluice");
+    if (sl_flags_parse(&f->flags, b ? 3 : 2, argv, &f->st))
+        fail_msg("%s", f->st.msg);
+    return sl_config_survey(&f->flags, &f->config, &to, &f->st);
+}
+
+#define GOOD(name) "config { name: '" name "' base_path: '/m' model_platform: 'tensorflow' } "
+
+static void a_survey_of_what_is_right_is_silent(void **state)
+{
+    fixture *f = *state;
+    complaints c = {0};
+    const char *file =
+        with_file(f, "model_config_file", "m", "model_config_list { " GOOD("a") GOOD("b") "}");
+    assert_int_equal(survey(f, file, NULL, &c), SL_OK);
+    assert_int_equal(c.count, 0);
+    assert_int_equal(f->config.models.count, 2);
+    assert_int_equal(f->config.n_platforms, 1);
+    assert_ptr_equal(sl_config_serving_platform(&f->config), f->config.platforms);
+}
+
+static void a_survey_leaves_out_what_is_wrong(void **state)
+{
+    fixture *f = *state;
+    complaints c = {0};
+    const char *file =
+        with_file(f, "model_config_file", "m",
+                  "model_config_list { " GOOD("a")
+                      GOOD("a") "config { name: 'x' "
+                                "base_path: 'm' model_platform: 'tensorflow' } " GOOD("b") "}");
+    assert_int_equal(survey(f, file, "--prefer_tflite_model", &c), SL_OK);
+    assert_string_equal(c.text.p,
+                        "prefer_tflite_model: TensorFlow Lite models are not supported\n"
+                        "Illegal to list model a multiple times in config list\n"
+                        "Expected model x to have an absolute path or URI; got base_path()=m\n");
+    assert_int_equal(f->config.models.count, 2);
+    assert_string_equal(f->config.models.models[1].name, "b");
+    file = with_file(f, "model_config_file", "m", "custom_model_config {}");
+    assert_int_equal(survey(f, file, NULL, &c), SL_OK);
+    assert_non_null(strstr(c.text.p, "does not yet support custom model config"));
+    assert_int_equal(c.count, 1);
+    assert_int_equal(f->config.models.count, 0);
+    assert_int_equal(survey(f, "--model_config_file=/nowhere", NULL, &c), SL_OK);
+    assert_string_equal(c.text.p, "/nowhere; No such file or directory\n");
+    assert_int_equal(survey(f, "--models_dir=/nowhere", NULL, &c), SL_OK);
+    assert_string_equal(c.text.p, "/nowhere; No such file or directory\n");
+    assert_int_equal(survey(f, "--port=0", NULL, &c), SL_OK);
+    assert_int_equal(c.count, 1); /* nothing to serve: said once */
+    sl_text_fini(&c.text);
+}
+
+static void a_survey_goes_through_all_files(void **state)
+{
+    fixture *f = *state;
+    complaints c = {0};
+    char flag[100];
+    write_file(f, "a.conf", "nonsense");
+    write_file(f, "b.conf", "model_config_list { " GOOD("m") "}");
+    write_file(f, "c.conf", "model_config_list { " GOOD("m") GOOD("n") "}");
+    write_file(f, "d.conf", "");
+    write_file(f, ".e.conf", "nonsense");
+    write_file(f, "readme", "nonsense");
+    snprintf(flag, sizeof flag, "--model_config_file=file://%s", f->dir);
+    assert_int_equal(survey(f, flag, NULL, &c), SL_OK);
+    assert_int_equal(c.count, 2);
+    assert_non_null(strstr(c.text.p, "/a.conf': 1:1: "));
+    assert_non_null(strstr(c.text.p, "model m multiple times in config list: it is in "));
+    assert_int_equal(f->config.models.count, 2);
+    sl_text_fini(&c.text);
+}
+
+static void a_survey_finds_a_platform_to_open_models_with(void **state)
+{
+    fixture *f = *state;
+    complaints c = {0};
+    assert_int_equal(survey(f, "--model_base_path=/m", "--batching_parameters_file=/nowhere", &c),
+                     SL_OK);
+    assert_int_equal(c.count, 1);
+    assert_int_equal(f->config.n_platforms, 1);
+    assert_int_equal(survey(f, "--model_base_path=/m", "--per_process_gpu_memory_fraction=0.5", &c),
+                     SL_OK);
+    assert_int_equal(c.count, 0);
+    assert_int_equal(survey(f, "--model_base_path=/m", "--platform_config_file=/nowhere", &c),
+                     SL_OK);
+    assert_string_equal(c.text.p, "/nowhere; No such file or directory\n");
+    assert_int_equal(f->config.n_platforms, 0);
+    assert_int_equal(survey(f, "--model_base_path=/m",
+                            with_file(f, "platform_config_file", "p",
+                                      "platform_configs { key: 'other' value { "
+                                      "source_adapter_config { " ADAPTER " {} } } }"),
+                            &c),
+                     SL_OK);
+    assert_string_equal(c.text.p, "Model default requests unsupported platform tensorflow\n");
+    assert_string_equal(sl_config_serving_platform(&f->config)->name, "other");
+    assert_int_equal(survey(f, "--model_base_path=/m", "--monitoring_config_file=/nowhere", &c),
+                     SL_OK);
+    assert_int_equal(c.count, 0); /* without REST nobody could ask */
+    sl_text_fini(&c.text);
+}
+
+static void a_platform_file_without_platforms_is_no_platform(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(load(f, with_file(f, "platform_config_file", "p", ""),
+                          with_file(f, "model_config_file", "m", "model_config_list {}"), NULL),
+                     SL_OK);
+    assert_int_equal(f->config.n_platforms, 0);
+    const sl_platform *p = sl_config_serving_platform(&f->config);
+    assert_non_null(p);
+    assert_false(p->batching);
+    assert_int_equal(p->n_tags, 0);
+    assert_int_equal(p->session_config.n, 0);
+}
+
+static sl_code survey_once(void *arg, sl_status *st)
+{
+    attempt *a = arg;
+    complaints c = {0};
+    sl_code rc = survey(a->f, a->file, NULL, &c);
+    *st = a->f->st;
+    sl_text_fini(&c.text);
+    if (rc == SL_OK && c.no_memory)
+        return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
+    return rc;
+}
+
+static void a_survey_without_memory_says_so(void **state)
+{
+    fixture *f = *state;
+    attempt a = {f, with_file(f, "model_config_file", "m",
+                              "model_config_list { " GOOD("a") GOOD("a") GOOD("b") "}")};
+    assert_in_range(fail_each_allocation(survey_once, &a), 10, 400);
+    write_file(f, "a.conf", "nonsense");
+    write_file(f, "b.conf", "model_config_list { " GOOD("m") "}");
+    char flag[100];
+    snprintf(flag, sizeof flag, "--model_config_file=%s", f->dir);
+    a.file = flag;
+    assert_in_range(fail_each_allocation(survey_once, &a), 10, 400);
+}
+
 /* ---- directories of models ---- */
 
 static void explain(fixture *f, const char *what, const char *wanted)
@@ -939,6 +1102,12 @@ int main(void)
         T(flags_without_effect_are_named_in_the_log),
         T(a_failed_allocation_is_an_error_and_nothing_leaks),
         T(a_directory_that_cannot_be_served_is_explained),
+        T(a_survey_of_what_is_right_is_silent),
+        T(a_survey_leaves_out_what_is_wrong),
+        T(a_survey_goes_through_all_files),
+        T(a_survey_finds_a_platform_to_open_models_with),
+        T(a_platform_file_without_platforms_is_no_platform),
+        T(a_survey_without_memory_says_so),
         T(the_highest_version_is_found),
         T(a_negative_number_is_a_version),
     };
