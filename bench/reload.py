@@ -5,6 +5,7 @@
     build/venv/bin/python bench/reload.py swap   [--pairs 7]
     build/venv/bin/python bench/reload.py memory [--cycles 200] [--engine native]
     build/venv/bin/python bench/reload.py many   [--models 1000] [--on-demand]
+    build/venv/bin/python bench/reload.py lookup [--models 1000] [--pairs 7]
     build/venv/bin/python bench/reload.py end
 
 beside  A small model answers at a fixed pace, at which the server's processors are 70 % busy (bench/paced.c:
@@ -13,9 +14,13 @@ beside  A small model answers at a fixed pace, at which the server's processors 
 swap    The same, but it is the small model itself of which new versions arrive, up to five a second.
 memory  Resident memory, children included, after each load and unload of a 100 MB model.
 many    From exec to all models AVAILABLE; memory of each.
+lookup  What a request costs a server of one model and a server of many of the same, of which one is asked; a server of
+        100 and that of many, of which 100 are asked in turn: that is looking them up. And one model and all of the many
+        in turn: that is their memory, too. Runs of both in turn (wrk, 16 connections, one loop thread; base paths are
+        looked at once).
 end     From SIGTERM to the exit of an idle server.
 
-In beside and swap the last processor belongs to the client and to who reloads, as if they were on another
+In beside, swap and lookup the last processor belongs to the client and to who reloads, as if they were on another
 machine, and the server with all that it starts has the others: a client that shares them measures how it waits
 itself. With --together all have all of them.
 """
@@ -26,6 +31,7 @@ import bisect
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -120,6 +126,11 @@ class Server:
             if (task / "comm").read_text().startswith("loop"):
                 total += int((task / "schedstat").read_text().split()[1])
         return total
+
+    def worked(self):
+        """Nanoseconds of processor time of all its threads."""
+        return sum(int((task / "schedstat").read_text().split()[0])
+                   for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir())
 
     def family(self):
         """The server and all its descendants."""
@@ -354,26 +365,80 @@ def memory(a):
         server.stop()
 
 
+def copies(directory, count, more=""):
+    """{name: (base path, more)} of small models."""
+    models = {}
+    for i in range(count):
+        path = pathlib.Path(directory) / f"m{i:05}"
+        shutil.copytree(SMALL, path / "1")
+        models[path.name] = (path, more)
+    return models
+
+
 def many(a):
     with tempfile.TemporaryDirectory() as d:
-        models = {}
-        for i in range(a.models):
-            path = pathlib.Path(d) / f"m{i}"
-            (path / "1").mkdir(parents=True)
-            for f in SMALL.rglob("*"):
-                if f.is_file():
-                    to = path / "1" / f.relative_to(SMALL)
-                    to.parent.mkdir(exist_ok=True)
-                    shutil.copyfile(f, to)
-            models[f"m{i}"] = (path, "load: ON_DEMAND" if a.on_demand else "")
+        models = copies(d, a.models, "load: ON_DEMAND" if a.on_demand else "")
         if a.on_demand:
             time.sleep(61)  # what is older is not looked into
         for _ in range(3):
             server = Server(models, "--engine=native")
             wanted = "START" if a.on_demand else "AVAILABLE"
-            assert all(server.state(f"m{i}") == wanted for i in (0, a.models // 2, a.models - 1))
+            assert all(server.state(f"m{i:05}") == wanted for i in (0, a.models // 2, a.models - 1))
             print(f"{a.models} models: {server.took:.2f} s from exec to ready, {server.resident():.1f} MB", end="; ")
             print(f"end after SIGTERM: {server.stop()[1] * 1000:.0f} ms", flush=True)
+
+
+class Asked:
+    """Models first to first + count - 1 of a server, asked in turn: requests per second, and processor time of each."""
+
+    def __init__(self, server, first, count):
+        self.server, self.env = server, {**os.environ, "FIRST": str(first), "COUNT": str(count), "BODY": BODY}
+
+    def measure(self, seconds):
+        before = self.server.worked()
+        done = subprocess.run(["wrk", "-t1", "-c16", f"-d{seconds}s", "-s", pathlib.Path(__file__).parent / "models.lua",
+                               f"http://127.0.0.1:{self.server.port}/"], env=self.env, capture_output=True, text=True,
+                              check=True)
+        cost = self.server.worked() - before
+        assert "Non-2xx" not in done.stdout and "Socket errors" not in done.stdout, done.stdout
+        requests = int(re.search(r"(\d+) requests in", done.stdout)[1])
+        return float(re.search(r"Requests/sec: +(\S+)", done.stdout)[1]), cost / requests
+
+
+def compare(name, one, other, a):
+    """Pairs of runs; the order changes from pair to pair."""
+    rates, costs, shown = [], [], []
+    for i in range(a.pairs):
+        got = {}
+        for who in ((one, other), (other, one))[i % 2]:
+            got[who] = who.measure(max(1, round(a.seconds)))
+        rates.append(got[other][0] / got[one][0])
+        costs.append(got[other][1] / got[one][1])
+        shown.append(got[one] + got[other])
+    rate, cost, their_rate, their_cost = (statistics.median(column) for column in zip(*shown))
+    print(f"{name}: {rate:.0f} and {their_rate:.0f} requests/s, {cost / 1000:.2f} and {their_cost / 1000:.2f} us of processor "
+          f"time each; ratio of the rates {statistics.median(rates):.3f} ({min(rates):.3f} to {max(rates):.3f}), of the times "
+          f"{statistics.median(costs):.3f} ({min(costs):.3f} to {max(costs):.3f}), medians of {a.pairs} pairs", flush=True)
+
+
+def lookup(a):
+    a.together or part()
+    with tempfile.TemporaryDirectory() as d:
+        models = copies(d, a.models)
+        middle = a.models // 2
+        name = f"m{middle:05}"
+        flags = ("--engine=native", "--loop_threads=1", "--file_system_poll_wait_seconds=0")
+        some = dict(list(models.items())[:100])
+        one, again, few, other = (Server(m, *flags) for m in ({name: models[name]}, {name: models[name]}, some, models))
+        asked = Asked(one, middle, 1)
+        Asked(other, 0, a.models).measure(1)  # warm
+        compare("1 model, and 1 model again", asked, Asked(again, middle, 1), a)
+        compare(f"1 model, and 1 of {a.models}", asked, Asked(other, middle, 1), a)
+        compare(f"{len(some)} models in turn, and {len(some)} of {a.models}", Asked(few, 0, len(some)),
+                Asked(other, 0, len(some)), a)
+        compare(f"1 model, and {a.models} in turn", asked, Asked(other, 0, a.models), a)
+        for server in (one, again, few, other):
+            server.stop()
 
 
 def end(a):
@@ -386,7 +451,7 @@ def end(a):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", choices=["beside", "swap", "memory", "many", "end"])
+    p.add_argument("what", choices=["beside", "swap", "memory", "many", "lookup", "end"])
     p.add_argument("--pairs", type=int, default=7)
     p.add_argument("--seconds", type=float, default=4, help="of each run")
     p.add_argument("--turns", type=int, default=4, help="runs of each kind that make one of a pair")
