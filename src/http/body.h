@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "sluice/tensor.h"
 
@@ -36,6 +37,12 @@ bool sl_body_add(sl_body *b, const char *p, size_t size, size_t limit) SL_MUST_C
 static inline size_t sl_body_room(const sl_body *b)
 {
     return b->buffer->size - b->n;
+}
+/* Could the budget ever hold a body of this size, if nobody else had any? */
+static inline bool sl_body_could_hold(const sl_body *b, uint64_t size)
+{
+    int64_t max = b->budget ? atomic_load_explicit(&b->budget->max, memory_order_relaxed) : 0;
+    return max <= 0 || size <= (uint64_t)max;
 }
 /* Charges the budget with bytes that are held elsewhere, until reset. False: no budget. */
 bool sl_body_charge(sl_body *b, size_t size) SL_MUST_CHECK;

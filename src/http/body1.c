@@ -75,9 +75,10 @@ int sl_body1_begin(sl_exchange *x, size_t head_n, const sl_http_limits *l, const
     if (h->length > l->max_body)
         return 413;
     *error = no_memory;
-    if (l->max_inflight && h->length > l->max_inflight)
-        return 503;
     x->drop = h->method == SL_HTTP_GET || h->method == SL_HTTP_HEAD;
+    bool fits = h->length <= x->recv->size; /* such bodies are not counted */
+    if (!fits && !x->drop && !sl_body_could_hold(&x->body, h->length))
+        return 503;
     if ((h->chunked || (x->drop && h->length > 0)) && x->recv->size - x->start - head_n < ENOUGH &&
         !sl_recv_room(x, ENOUGH))
         return 503;

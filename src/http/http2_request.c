@@ -151,7 +151,7 @@ static int check_head(sl_h2_stream *s, const char **error)
     if (h->length > l->max_body)
         return 413;
     *error = SL_HTTP_NO_ROOM;
-    if (l->max_inflight && h->length > l->max_inflight)
+    if (!sl_body_could_hold(&s->body, h->length))
         return 503;
     return s->many_cookies ? join_cookies(s) : 0;
 }
