@@ -223,7 +223,13 @@ static sl_code make_tensor(request *r, size_t context, sl_tensor *out)
     if (dims[0] > r->limits->max_elements)
         return sl_fail(r->st, SL_RESOURCE_EXHAUSTED, "request holds more than %lld examples",
                        (long long)r->limits->max_elements);
-    size_t bytes = sl_add_capped(sl_mul_capped(context, r->count), r->wire.n - context);
+    size_t repeated = sl_mul_capped(context, r->count);
+    if (repeated > r->limits->max_expanded_bytes)
+        return sl_fail(r->st, SL_RESOURCE_EXHAUSTED,
+                       "a context of %zu bytes for each of %zu examples is more than the %zu bytes "
+                       "that a request may expand to",
+                       context, r->count, r->limits->max_expanded_bytes);
+    size_t bytes = sl_add_capped(repeated, r->wire.n - context);
     if (bytes > r->limits->max_string_bytes)
         return too_large(r);
     sl_buffer *b = sl_buffer_try_new(sl_add_capped(bytes, table));

@@ -39,8 +39,10 @@ typedef struct request {
 
 void sl_json_limits_default(sl_json_limits *l)
 {
-    *l = (sl_json_limits){
-        .max_depth = 10000, .max_elements = (int64_t)1 << 31, .max_string_bytes = (size_t)1 << 30};
+    *l = (sl_json_limits){.max_depth = 10000,
+                          .max_elements = (int64_t)1 << 31,
+                          .max_string_bytes = (size_t)1 << 30,
+                          .max_expanded_bytes = 16 << 20};
 }
 
 static sl_code out_of_memory(sl_status *st)

@@ -21,10 +21,12 @@
 #include "sluice/signature.h"
 
 typedef struct sl_json_limits {
-    int max_depth;           /* nested arrays and objects; beyond: INVALID_ARGUMENT. default 10000
+    int max_depth;             /* nested arrays and objects; beyond: INVALID_ARGUMENT. default 10000
                                 (a level costs one bit), at most SL_JSON_MAX_DEPTH */
-    int64_t max_elements;    /* of all tensors of a request together; default 2^31 */
-    size_t max_string_bytes; /* of all string values together; default 1 GiB */
+    int64_t max_elements;      /* of all tensors of a request together; default 2^31 */
+    size_t max_string_bytes;   /* of all string values together; default 1 GiB */
+    size_t max_expanded_bytes; /* of the context of Examples, once for each of them: what is made of
+                                  a request beyond what was sent. default 16 MiB */
 } sl_json_limits;
 void sl_json_limits_default(sl_json_limits *l);
 

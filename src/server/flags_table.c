@@ -149,7 +149,8 @@ const sl_flag sl_flag_table[] = {
         "Serving does",
         OURS),
     ROW(INT32, health_port, TRANSPORT, "0",
-        "TCP port of /healthz, /readyz, /startupz and /metrics alone, plain HTTP, open from the first moment "
+        "TCP port of /healthz, /readyz, /startupz and /metrics alone, plain HTTP, open from the "
+        "first moment "
         "(`tensorflow_model_server` opens its other ports when the models are loaded). 0: none",
         OURS),
     ROW(STRING, admin_address, TRANSPORT, "",
@@ -333,8 +334,8 @@ const sl_flag sl_flag_table[] = {
         "--max_decoded_bytes",
         OURS),
     ROW(INT64, max_expanded_bytes, LIMITS, "16777216",
-        "bytes by which the tensors of a gRPC request may be larger than what was sent (lists "
-        "shorter than their shape); more: RESOURCE_EXHAUSTED",
+        "bytes by which the tensors of a request may be larger than what was sent (lists shorter "
+        "than their shape, a context for each Example); more: RESOURCE_EXHAUSTED",
         OURS, .min = 1),
     ROW(INT64, max_inflight_bytes, LIMITS, "0",
         "bytes of all request bodies held at the same time, and of what slow clients make the "

@@ -212,6 +212,7 @@ static void make_rest(sl_server *s)
     o.json.max_depth = f->max_json_depth;
     o.json.max_elements = f->max_tensor_elements;
     o.json.max_string_bytes = (size_t)f->max_string_bytes;
+    o.json.max_expanded_bytes = (size_t)f->max_expanded_bytes;
     sl_pb_limits_default(&o.pb);
     o.pb.max_expanded_bytes = (size_t)f->max_expanded_bytes;
     o.as_content = f->enable_serialization_as_tensor_content;

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from hyperframe.frame import PingFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
+from tensorflow.core.example import example_pb2
 from tensorflow.core.framework import tensor_pb2, types_pb2
+from tensorflow_serving.apis import classification_pb2
 
 from conftest import ROOT, free_port, model_config
 from grpc_client import Client as GrpcClient
@@ -254,6 +256,44 @@ def test_what_a_short_list_expands_to(start):
     with fails(C.RESOURCE_EXHAUSTED):
         predict(server, "m", short(252))
     server.grpc.close()
+
+
+@pytest.fixture(scope="module")
+def expanding():
+    s = grpc_server("--max_expanded_bytes=1000", config=model_config(("m", ROOT / "tests/compat/models/half_plus_two")))
+    yield s
+    s.grpc.close()
+    assert s.stop() == 0
+
+
+@pytest.mark.parametrize("way", ["json", "protobuf", "grpc"])
+def test_what_a_context_for_each_example_expands_to(expanding, way):
+    """At 1000 bytes the model is asked (and has no x); beyond, there would be a gigabyte of 100 KB."""
+    def answer(examples, n):
+        context = example_pb2.Example()
+        context.features.feature["c"].bytes_list.value.append(b"c" * n)
+        total = context.ByteSize() * examples
+        request = classification_pb2.ClassificationRequest()
+        request.model_spec.name, request.model_spec.signature_name = "m", "classify_x_to_y"
+        request.input.example_list_with_context.context.CopyFrom(context)
+        for _ in range(examples):
+            request.input.example_list_with_context.examples.add()
+        path = "/v1/models/m:classify"
+        if way == "grpc":
+            try:
+                expanding.grpc.prediction.Classify(request, timeout=20)
+            except grpc.RpcError as e:
+                return total, e.code(), e.details()
+        if way == "protobuf":
+            got = expanding.ask("POST", path, request.SerializeToString(), {"Content-Type": "application/x-protobuf"})
+        else:
+            got = expanding.ask("POST", path, json.dumps({"signature_name": "classify_x_to_y", "context": {"c": "c" * n}, "examples": [{}] * examples}))
+        return total, got.status, got.text
+    refused = "that a request may expand to"
+    total, code, text = answer(10, 87)
+    assert total == 1000 and refused not in text and code in (400, C.INVALID_ARGUMENT), text
+    total, code, text = answer(10, 88)
+    assert total == 1010 and refused in text and code == (C.RESOURCE_EXHAUSTED if way == "grpc" else 429), text
 
 
 # ---- connections ----

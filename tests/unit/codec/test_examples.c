@@ -168,6 +168,22 @@ static void a_context_times_many_examples_is_limited(void **state)
                      SL_RESOURCE_EXHAUSTED);
 }
 
+/* Or else a request of 100 KB would be a gigabyte. */
+static void what_a_context_for_each_example_expands_to_is_limited(void **state)
+{
+    (void)state;
+    limits.max_expanded_bytes = 3 * 23;
+    assert_int_equal(decode("{\"context\": {\"c\": \"0123456789\"}, \"examples\": [{},{},{}]}"),
+                     SL_OK);
+    limits.max_expanded_bytes = 3 * 23 - 1;
+    assert_int_equal(decode("{\"context\": {\"c\": \"0123456789\"}, \"examples\": [{},{},{}]}"),
+                     SL_RESOURCE_EXHAUSTED);
+    assert_string_equal(st.msg, "a context of 23 bytes for each of 3 examples is more than the 68 "
+                                "bytes that a request may expand to");
+    assert_int_equal(decode("{\"context\": {\"c\": \"0123456789\"}, \"examples\": [{},{}]}"),
+                     SL_OK);
+}
+
 static void examples_are_limited(void **state)
 {
     (void)state;
@@ -203,6 +219,7 @@ int main(void)
         T(special_floats_are_floats),
         T(wrong_requests_are_refused),
         T(a_context_times_many_examples_is_limited),
+        T(what_a_context_for_each_example_expands_to_is_limited),
         T(examples_are_limited),
         T(a_failed_allocation_is_an_error),
     };
