@@ -104,6 +104,7 @@ struct sl_h2 {
     sl_h2_bucket resets, useless;
     uint64_t block_ns; /* when the header block that is arriving began */
     size_t block_size;
+    size_t list_size; /* of the block, unpacked, whether or not anybody wants it */
     int block_frames;
     int32_t last_id, last_reset;  /* the highest stream of all, and of those that we reset */
     int strikes;                  /* PINGs that came too early since we sent something */

@@ -113,6 +113,7 @@ static void begin_block(sl_h2 *h, const nghttp2_frame_hd *hd)
 {
     h->block_ns = hd->flags & NGHTTP2_FLAG_END_HEADERS ? 0 : now_of(h);
     h->block_size = hd->length;
+    h->list_size = 0;
     h->block_frames = 0;
 }
 

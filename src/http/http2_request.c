@@ -215,15 +215,18 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghtt
                      nghttp2_rcbuf *value_buf, uint8_t flags, void *arg)
 {
     sl_h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    sl_h2 *h = arg;
     (void)flags;
-    if (s == NULL)
-        return 0;
     nghttp2_vec name = nghttp2_rcbuf_get_buf(name_buf), value = nghttp2_rcbuf_get_buf(value_buf);
-    s->head_size += name.len + value.len + 32; /* as RFC 9113 section 6.5.2 counts */
-    if (s->head_size / 4 > sl_conn_limits(s->conn)->max_head) {
-        sl_h2_calm_down(arg, "header list too large");
+    size_t size = name.len + value.len + 32; /* as RFC 9113 section 6.5.2 counts */
+    h->list_size += size;
+    if (h->list_size / 4 > sl_conn_limits(h->conn)->max_head) {
+        sl_h2_calm_down(h, "header list too large");
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* what follows is unpacked, not looked at */
     }
+    if (s == NULL)
+        return 0; /* refused */
+    s->head_size += size;
     if (s->head_done || s->head.status != 0)
         return 0; /* trailers; or it is refused already */
     if (s->head_size > sl_conn_limits(s->conn)->max_head) {
