@@ -304,12 +304,8 @@ static void a_header_block_without_end_is_cut_off(void **state)
 }
 
 /* A field of 4000 bytes goes into the table once, and is then one byte. */
-static void a_header_list_that_unpacks_to_megabytes_is_cut_off(void **state)
+static size_t bomb(char block[8192])
 {
-    (void)state;
-    fixture *f = h2_fixture(NULL);
-    int fd = raw_connect(f);
-    static char block[8192];
     size_t n = 6;
     memcpy(block, POST_HEAD, 6);
     memcpy(block + n, "\x40\x01x\x7f\xa1\x1e", 6); /* literal, indexed: "x", 127 + 33 + 30 * 128 */
@@ -317,9 +313,48 @@ static void a_header_list_that_unpacks_to_megabytes_is_cut_off(void **state)
     memset(block + n, 'v', 4000);
     n += 4000;
     memset(block + n, 0x80 | 62, 2000);
-    n += 2000;
-    raw_send(f, fd, NGHTTP2_HEADERS, WHOLE, 1, block, n);
+    return n + 2000;
+}
+
+static void a_header_list_that_unpacks_to_megabytes_is_cut_off(void **state)
+{
+    (void)state;
+    static char block[8192];
+    fixture *f = h2_fixture(NULL);
+    int fd = raw_connect(f);
+    raw_send(f, fd, NGHTTP2_HEADERS, WHOLE, 1, block, bomb(block));
     raw_calm(f, fd, "header list too large");
+}
+
+static void tight_heads(sl_http_options *o)
+{
+    tight(o);
+    o->limits.max_head = 10000;
+}
+
+/* Of streams that are over for the client and not for us; nobody wants what else it begins. */
+static void that_of_a_stream_that_is_refused_is_cut_off_as_well(void **state)
+{
+    (void)state;
+    static char value[2000];
+    const char *more[2 * 25 + 1] = {NULL};
+    client *c = h2_serve(tight_heads);
+    for (int i = 0; i < 2; i++)
+        cancel(c, hold(c));
+    memset(value, 'v', sizeof value - 1);
+    for (int i = 0; i < 25; i++) { /* once, and then a byte each */
+        more[2 * i] = "x";
+        more[2 * i + 1] = value;
+    }
+    h2_request_with(c, "GET", "/echo", NULL, 0, false, more);
+    h2_turn(c);
+    assert_int_equal(c->goaways, 1);
+    assert_string_equal(c->goaway_text, "header list too large");
+    fixture *f = c->f;
+    for (int i = 0; i < 2; i++)
+        sl_http_reply(f->held[i]);
+    h2_close(c);
+    fx_free(f);
 }
 
 static void a_head_that_does_not_come_to_its_end_is_given_up(void **state)
@@ -864,6 +899,7 @@ int main(void)
         OWN(a_client_that_goes_on_when_its_streams_are_refused_is_told_to_calm_down),
         OWN(a_header_block_without_end_is_cut_off),
         OWN(a_header_list_that_unpacks_to_megabytes_is_cut_off),
+        OWN(that_of_a_stream_that_is_refused_is_cut_off_as_well),
         OWN(a_head_that_does_not_come_to_its_end_is_given_up),
         OWN(pings_that_come_too_often_are_too_many),
         OWN(pings_during_a_call_may_come_more_often),
