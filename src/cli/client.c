@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/reply.h"
 
 enum { MAX_REPLY = 1 << 30, MAX_TOKEN = 64 * 1024 };
 
@@ -216,13 +217,14 @@ static sl_code receive_all(sl_io *io, sl_client_reply *r, sl_status *st)
 
 static sl_code parse_reply(sl_client_reply *r, sl_status *st)
 {
-    const char *p = r->text.n ? r->text.p : "", *body = strstr(p, "\r\n\r\n");
+    sl_reply_parts parts;
     r->layer = SL_LAYER_HTTP;
-    if (body == NULL || strncmp(p, "HTTP/1.", 7) != 0 || strlen(p) < 12 || p[8] != ' ')
-        return sl_fail(st, SL_UNAVAILABLE, "the server does not answer in HTTP");
-    r->reason = (sl_str){p + 9, strcspn(p + 9, "\r\n")};
-    r->body = (sl_str){body + 4, r->text.n - (size_t)(body + 4 - p)};
-    r->status = (int)strtol(p + 9, NULL, 10);
+    sl_code rc = sl_reply_parse((sl_str){r->text.p, r->text.n}, &parts, st);
+    if (rc)
+        return rc;
+    r->status = parts.status;
+    r->reason = parts.reason;
+    r->body = parts.body;
     return SL_OK;
 }
 
