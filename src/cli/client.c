@@ -7,7 +7,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/errqueue.h>
 #include <netdb.h>
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <netinet/ip_icmp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -127,11 +131,76 @@ static int connect_in_time(int fd, const struct addrinfo *a, int timeout_s)
     return e;
 }
 
+/* Who answers a connection with one of these has decided so: no host does without a firewall. */
+static bool is_prohibition(const struct sock_extended_err *e)
+{
+    if (e->ee_origin == SO_EE_ORIGIN_ICMP)
+        return e->ee_type == ICMP_DEST_UNREACH &&
+               (e->ee_code == ICMP_PORT_UNREACH || e->ee_code == ICMP_NET_ANO ||
+                e->ee_code == ICMP_HOST_ANO || e->ee_code == ICMP_PKT_FILTERED);
+    enum { V6_PROHIBITED = 1, V6_PORT = 4, V6_POLICY = 5, V6_REJECT_ROUTE = 6 };
+    return e->ee_origin == SO_EE_ORIGIN_ICMP6 && e->ee_type == ICMP6_DST_UNREACH &&
+           (e->ee_code == V6_PROHIBITED || e->ee_code == V6_PORT || e->ee_code == V6_POLICY ||
+            e->ee_code == V6_REJECT_ROUTE);
+}
+
+/* A reset says that nobody listens; so does ECONNREFUSED, which a message of ICMP is turned into,
+ * too. Linux keeps that message (for TCP since 5.11) where it was asked to. */
+static bool was_rejected(int fd, char by[64])
+{
+    char control[256] __attribute__((aligned(8)));
+    struct msghdr m = {.msg_control = control, .msg_controllen = sizeof control};
+    if (recvmsg(fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+        return false;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c)) {
+        bool v4 = c->cmsg_level == SOL_IP && c->cmsg_type == IP_RECVERR;
+        bool v6 = c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_RECVERR;
+        struct sock_extended_err e;
+        if ((!v4 && !v6) || c->cmsg_len < CMSG_LEN(sizeof e))
+            continue;
+        memcpy(&e, CMSG_DATA(c), sizeof e);
+        if (!is_prohibition(&e))
+            continue;
+        const struct sockaddr *from = SO_EE_OFFENDER((struct sock_extended_err *)CMSG_DATA(c));
+        size_t room = c->cmsg_len - CMSG_LEN(sizeof e);
+        if (room < (v4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)) ||
+            getnameinfo(from, v4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6), by, 64,
+                        NULL, 0, NI_NUMERICHOST) != 0)
+            strcpy(by, "somebody");
+        return true;
+    }
+    return false;
+}
+
+static void ask_for_messages(int fd)
+{
+    int on = 1;
+    setsockopt(fd, SOL_IP, IP_RECVERR, &on, sizeof on);
+    setsockopt(fd, SOL_IPV6, IPV6_RECVERR, &on, sizeof on); /* fails on a socket of IPv4 */
+}
+
+static int open_to(const struct addrinfo *a, const sl_client_options *o, int *fd,
+                   sl_client_layer *layer, char rejected_by[64])
+{
+    *fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (*fd >= 0)
+        ask_for_messages(*fd);
+    int e = *fd < 0 ? errno : connect_in_time(*fd, a, o->timeout_s);
+    *layer = layer_of(e);
+    if (e == 0 || *fd < 0)
+        return e;
+    if (was_rejected(*fd, rejected_by))
+        *layer = SL_LAYER_REJECTED;
+    close(*fd);
+    *fd = -1;
+    return e;
+}
+
 /* Of several addresses that fail, the one that says most is reported: a host may have an address in
  * a network that we are not in. */
-static bool says_more(int e, int than)
+static bool says_more(sl_client_layer layer, sl_client_layer than)
 {
-    return than == 0 || layer_of(e) > layer_of(than) || layer_of(e) == SL_LAYER_REFUSED;
+    return layer > than || layer == SL_LAYER_REFUSED || layer == SL_LAYER_REJECTED;
 }
 
 static sl_code dial(const sl_client_url *u, const sl_client_options *o, int *fd, sl_client_reply *r,
@@ -144,22 +213,20 @@ static sl_code dial(const sl_client_url *u, const sl_client_options *o, int *fd,
         return sl_fail(st, SL_UNAVAILABLE, "%s: %s", u->host, gai_strerror(e));
     *fd = -1;
     for (struct addrinfo *a = all; a != NULL && *fd < 0; a = a->ai_next) {
-        *fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        e = *fd < 0 ? errno : connect_in_time(*fd, a, o->timeout_s);
-        if (e == 0 || says_more(e, worst))
-            getnameinfo(a->ai_addr, a->ai_addrlen, r->address, sizeof r->address, NULL, 0,
-                        NI_NUMERICHOST);
-        if (e == 0)
-            break;
-        worst = says_more(e, worst) ? e : worst;
-        if (*fd >= 0)
-            close(*fd);
-        *fd = -1;
+        sl_client_layer layer;
+        char by[64] = "";
+        e = open_to(a, o, fd, &layer, by);
+        if (e != 0 && !says_more(layer, r->layer))
+            continue;
+        getnameinfo(a->ai_addr, a->ai_addrlen, r->address, sizeof r->address, NULL, 0,
+                    NI_NUMERICHOST);
+        memcpy(r->rejected_by, by, sizeof by);
+        r->layer = layer;
+        worst = e;
     }
     freeaddrinfo(all);
     if (*fd >= 0)
         return SL_OK;
-    r->layer = layer_of(worst);
     return sl_fail(st, sl_code_of_errno(worst), "cannot reach %s port %s: %s", u->host, u->port,
                    strerror(worst));
 }

@@ -14,7 +14,8 @@ typedef enum sl_client_layer {
     SL_LAYER_OURS,     /* an option or file of ours is wrong */
     SL_LAYER_NAME,     /* the host's name has no address */
     SL_LAYER_ROUTE,    /* its address cannot be reached */
-    SL_LAYER_REFUSED,  /* nobody listens, or a firewall says so */
+    SL_LAYER_REFUSED,  /* nobody listens, or a firewall acts as if */
+    SL_LAYER_REJECTED, /* a firewall says so: the reply's `rejected_by` */
     SL_LAYER_FILTERED, /* no answer at all */
     SL_LAYER_TLS,      /* the reply's `fault` says more */
     SL_LAYER_REPLY,    /* it broke off, or came too late */
@@ -46,6 +47,7 @@ typedef struct sl_client_reply {
     sl_client_layer layer; /* after a failure: where */
     sl_tls_fault fault;    /* SL_LAYER_TLS: which */
     char address[64];      /* where we connected to: "203.0.113.7" */
+    char rejected_by[64];  /* SL_LAYER_REJECTED: whose answer it was, an address */
     const char *tls;       /* "TLSv1.3", or NULL */
     sl_text text;          /* as received */
     int status;

@@ -23,7 +23,8 @@ static const char usage_text[] =
     "  HOST:PORT alone: TLS is tried first, then plain HTTP\n"
     "  exit status: 0 all is well; 2 usage; 3 a file given here is wrong; 10 name; 11 no route;\n"
     "  12 refused; 13 no answer (filtered); 14 the port speaks HTTPS, not HTTP; 15 the port does\n"
-    "  not speak TLS; 20 certificate expired; 21 certificate of another name; 22 unknown "
+    "  not speak TLS; 16 rejected by a firewall; 20 certificate expired; 21 certificate of another "
+    "name; 22 unknown "
     "authority;\n"
     "  23 a client certificate is needed or refused; 24 another failure of TLS; 30 credentials "
     "are\n"
@@ -111,10 +112,16 @@ static int not_reached(const outside *o, const sl_status *st)
                    "network that both are in lead there? (%s)",
                    host, at, st->msg);
     case SL_LAYER_REFUSED:
-        return say(12,
-                   "%s (%s) refuses connections to port %s: nothing listens there, or a firewall "
-                   "rejects them. Is the server running, on this port, and not on 127.0.0.1 alone?",
-                   host, at, port);
+        return say(
+            12,
+            "%s (%s) refuses connections to port %s: nothing listens there (or a firewall "
+            "sends a reset). Is the server running, on this port, and not on 127.0.0.1 alone?",
+            host, at, port);
+    case SL_LAYER_REJECTED:
+        return say(16,
+                   "a firewall rejects connections to %s (%s) port %s, at %s, which says so by "
+                   "ICMP: have it let us through",
+                   host, at, port, o->reply.rejected_by);
     case SL_LAYER_FILTERED:
         return say(13,
                    "no answer from %s (%s) port %s within %d s: a firewall on the way drops the "
@@ -160,28 +167,42 @@ static void words(const sl_client_reply *r, char out[300])
     out[k] = '\0';
 }
 
-static int judge_model(const outside *o)
+/* What a server says to whom it does not let in; 0: something else. */
+static int judge_access(const outside *o, const char *what)
 {
-    const sl_client_reply *r = &o->reply;
     char text[300];
-    words(r, text);
-    switch (r->status) {
-    case 200:
-        if (!contains(r->body, "AVAILABLE"))
-            return say(41, "model %s has no version that is available: %s", o->model, text);
-        printf("model: %s is available\n", o->model);
-        return 0;
+    words(&o->reply, text);
+    switch (o->reply.status) {
     case 401:
         return say(30, "the server %s: %s",
                    o->options.token_file ? "refuses the token in the file given"
                                          : "wants to know who asks: give --token-file FILE",
                    text);
     case 403:
-        return say(31, "we may not see model %s: %s", o->model, text);
-    case 404:
-        return say(40, "the server has no model %s: %s", o->model, text);
+        return say(31, "we may not %s: %s", what, text);
     case 429:
         return say(32, "the server answers no more for now: %s", text);
+    }
+    return 0;
+}
+
+static int judge_model(const outside *o)
+{
+    const sl_client_reply *r = &o->reply;
+    char text[300], what[1100];
+    words(r, text);
+    snprintf(what, sizeof what, "see model %s", o->model);
+    int wrong = judge_access(o, what);
+    if (wrong)
+        return wrong;
+    switch (r->status) {
+    case 200:
+        if (!contains(r->body, "AVAILABLE"))
+            return say(41, "model %s has no version that is available: %s", o->model, text);
+        printf("model: %s is available\n", o->model);
+        return 0;
+    case 404:
+        return say(40, "the server has no model %s: %s", o->model, text);
     case 503:
         return say(41, "the server is not ready: %s", text);
     }
@@ -208,6 +229,13 @@ static int ask(outside *o, const char *path)
     return 0;
 }
 
+/* Asks for the path, and hears whether we are let in. */
+static int knock(outside *o, const char *path, const char *what)
+{
+    int wrong = ask(o, path);
+    return wrong ? wrong : judge_access(o, what);
+}
+
 static int check(outside *o)
 {
     char path[1100];
@@ -218,8 +246,13 @@ static int check(outside *o)
     printf("encryption: %s\n",
            o->reply.tls ? o->reply.tls : "none: what is sent can be read on the way");
     printf("HTTP: %.*s\n", SL_STR_ARG(o->reply.reason));
-    if (o->model == NULL)
-        return 0;
+    wrong = judge_access(o, "see its health"); /* where probes are closed */
+    /* Probes are open as a rule: this one is for whom any rule names. Another kind of server does
+     * not have it, and says so. */
+    if (wrong == 0 && o->model == NULL)
+        wrong = knock(o, "/v2", "ask for anything");
+    if (wrong || o->model == NULL)
+        return wrong;
     snprintf(path, sizeof path, "/v1/models/%s", o->model);
     wrong = ask(o, path);
     return wrong ? wrong : judge_model(o);

@@ -19,7 +19,7 @@ sys.path.insert(0, str(served.ROOT / "tests/api"))
 from certificates import Authority  # noqa: E402
 
 SERVER, CLIENT = "10.99.77.1", "10.99.77.2"
-OK, FILE, NAME, ROUTE, REFUSED, FILTERED, IS_HTTPS, NO_TLS = 0, 3, 10, 11, 12, 13, 14, 15
+OK, FILE, NAME, ROUTE, REFUSED, FILTERED, IS_HTTPS, NO_TLS, REJECTED = 0, 3, 10, 11, 12, 13, 14, 15, 16
 EXPIRED, WRONG_NAME, UNKNOWN_CA, CLIENT_CERT, TLS, AUTH, PERMISSION, MODEL, NOT_HTTP = 20, 21, 22, 23, 24, 30, 31, 40, 50
 
 
@@ -88,6 +88,8 @@ def machines(ca, files):
     assert os.geteuid() == 0, "these tests make network namespaces: run them as root"
     m = Machines()
     try:
+        for name, address in ((m.a, SERVER6), (m.b, CLIENT6)):
+            sh("ip", "-n", name, "address", "add", f"{address}/64", "dev", "eth0", "nodad")
         good = ca.issue("good", san=f"IP:{SERVER}")
         flags = [f"--tls_cert_file={good[0]}", f"--tls_key_file={good[1]}"]
         m.serve(8501, *flags)
@@ -104,6 +106,7 @@ def machines(ca, files):
             (files / name).write_bytes(done.stdout)
         (files / "auth.pbtxt").write_text('token_file: "tokens"\nrule { principal: "token:reader" allow: [PREDICT, STATUS] }\n')
         m.serve(8507, *flags, f"--auth_config_file={files}/auth.pbtxt")
+        m.serve(8509, "--extra_routes=false")
         m.start(sys.executable, "-c", "import socket; s=socket.create_server(('%s', 8508));\n"
                 "while True: c,_=s.accept(); c.sendall(b'SSH-2.0-OpenSSH_9.2\\r\\n'); c.close()" % SERVER, port=8508)
         yield m
@@ -139,18 +142,30 @@ def test_name(machines):
 
 def test_no_route(machines):
     expect(machines, ROUTE, "there is no way to", "10.98.0.1:8501")
-    machines.firewall("tcp dport 8502 reject with icmp type host-prohibited")
+    machines.firewall("tcp dport 8502 reject with icmp type host-unreachable")
     expect(machines, ROUTE, "there is no way to", at(8502))
 
 
 def test_wrong_port(machines):
-    expect(machines, REFUSED, "nothing listens there, or a firewall rejects them", at(8599))
+    expect(machines, REFUSED, "nothing listens there (or a firewall sends a reset)", at(8599))
+    expect(machines, REFUSED, "nothing listens there (or a firewall sends a reset)", f"[{SERVER6}]:8502")
+    machines.firewall("tcp dport 8599 reject with tcp reset")  # which looks the same
+    expect(machines, REFUSED, "refuses connections to port 8599", at(8599))
 
 
-@pytest.mark.parametrize("how", ["reject with tcp reset", "reject"])
+@pytest.mark.parametrize("how", ["", "with icmpx type port-unreachable", "with icmp type host-prohibited",
+                                 "with icmp type net-prohibited", "with icmp type admin-prohibited"])
 def test_rejected(machines, how):
-    machines.firewall(f"tcp dport 8502 {how}")
-    expect(machines, REFUSED, "refuses connections to port 8502", at(8502))
+    machines.firewall(f"tcp dport 8502 reject {how}")
+    expect(machines, REJECTED, f"a firewall rejects connections to {SERVER} ({SERVER}) port 8502, at {SERVER}", at(8502))
+    expect(machines, REJECTED, "a firewall rejects connections", at(8502), "--timeout-s=0")
+    expect(machines, OK, "ok", f"http://{at(8509)}")  # and no other
+
+
+@pytest.mark.parametrize("how", ["", "with icmpx type admin-prohibited", "with icmpv6 type admin-prohibited"])
+def test_rejected_over_ipv6(machines, how):
+    machines.firewall(f"tcp dport 8502 reject {how}")
+    expect(machines, REJECTED, f"({SERVER6}) port 8502, at {SERVER6}, which says so", f"[{SERVER6}]:8502")
 
 
 def test_dropped(machines):
@@ -207,6 +222,17 @@ def test_token(machines, ca, files):
     expect(machines, OK, "model: my_model is available", *ask, f"--token-file={files}/reader")
     expect(machines, PERMISSION, "we may not see model my_model", *ask, f"--token-file={files}/other")
     expect(machines, FILE, "No such file", *ask, f"--token-file={files}/nothing")
+
+
+def test_token_without_a_model(machines, ca, files):
+    ask = (at(8507), "--cacert", ca.cert)
+    (files / "bad").write_text("slt_0000000000000000000000000000000000000000000\n")
+    expect(machines, AUTH, "wants to know who asks: give --token-file FILE", *ask)
+    expect(machines, AUTH, "refuses the token", *ask, f"--token-file={files}/bad")
+    expect(machines, OK, "ok", *ask, f"--token-file={files}/reader")
+    expect(machines, PERMISSION, "we may not ask for anything", *ask, f"--token-file={files}/other")
+    expect(machines, OK, "ok", at(8501), "--cacert", ca.cert, f"--token-file={files}/bad")  # where nobody looks at it
+    expect(machines, OK, "ok", f"http://{at(8509)}")  # without /v2
 
 
 def test_model(machines, ca):
