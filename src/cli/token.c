@@ -28,7 +28,7 @@ static const char token_usage[] =
     "       send it as \"Authorization: Bearer <token>\"; their principal is token:NAME.\n"
     "can    says whether a principal (token:ci, jwt:corp/ann, anonymous), or the owner of a token\n"
     "       that is given on standard input (PRINCIPAL is then -), may predict, metadata, status,\n"
-    "       metrics or admin, and which rule decides.\n";
+    "       metrics, admin or health, and which rule decides.\n";
 
 /* "30d", "12h", or a time. False: neither. */
 static bool parse_expiry(const char *text, int64_t *out)
@@ -184,7 +184,8 @@ int sl_cmd_can(int argc, char **argv)
         return sl_cli_usage("can: a principal, a permission and --auth_config_file=PATH are "
                             "needed; see sluice can --help");
     if (!sl_permission_parse(sl_str_of(words[1]), &what))
-        return sl_cli_usage("can: %s is no permission: predict, metadata, status, metrics, admin",
-                            words[1]);
+        return sl_cli_usage(
+            "can: %s is no permission: predict, metadata, status, metrics, admin, health",
+            words[1]);
     return decide(path, words[0], what, words[2], label);
 }

@@ -24,8 +24,8 @@ struct sl_guard {
     void *unknown_key_arg;
 };
 
-static const char *const permission_names[] = {"",       "predict", "metadata",
-                                               "status", "metrics", "admin"};
+static const char *const permission_names[] = {"",        "predict", "metadata", "status",
+                                               "metrics", "admin",   "health"};
 
 const char *sl_permission_name(sl_permission p)
 {
@@ -34,7 +34,7 @@ const char *sl_permission_name(sl_permission p)
 
 bool sl_permission_parse(sl_str name, sl_permission *out)
 {
-    for (int i = SL_MAY_PREDICT; i <= SL_MAY_ADMIN; i++)
+    for (int i = SL_MAY_PREDICT; i <= SL_MAY_HEALTH; i++)
         if (sl_str_is(name, permission_names[i])) {
             *out = (sl_permission)i;
             return true;
@@ -115,6 +115,14 @@ bool sl_guard_has_identities(const sl_guard *g)
     bool has = p->identities;
     sl_policy_release(p);
     return has;
+}
+
+bool sl_guard_closes_health(const sl_guard *g)
+{
+    sl_policy *p = current(g);
+    bool closed = p->closed_health;
+    sl_policy_release(p);
+    return closed;
 }
 
 /* ---- from where ---- */
@@ -541,7 +549,8 @@ static int find_rule(const sl_admission *a, sl_permission what, sl_str model, sl
 static sl_code deny(const sl_admission *a, sl_permission what, sl_str model, sl_status *st)
 {
     static const char *const wishes[] = {
-        "", "predict", "read the metadata", "read the status", "read the metrics", "administer"};
+        "",           "predict",       "read the metadata", "read the status", "read the metrics",
+        "administer", "see the health"};
     bool named = model.n > 0;
     if (sl_str_is(a->principal, "anonymous"))
         return sl_fail(st, SL_UNAUTHENTICATED,
@@ -576,6 +585,8 @@ sl_code sl_guard_may_something(sl_guard *g, const sl_admission *a, sl_status *st
 sl_code sl_guard_may(sl_guard *g, const sl_admission *a, sl_permission what, sl_str model,
                      sl_str label, sl_status *st)
 {
+    if (what == SL_MAY_HEALTH && !a->policy->closed_health)
+        return SL_OK;
     if (a->policy->identities)
         return find_rule(a, what, model, label) >= 0 ? SL_OK : deny(a, what, model, st);
     if (what != SL_MAY_ADMIN || a->local || g->allow_remote_admin)
@@ -657,6 +668,8 @@ sl_code sl_guard_explain(sl_guard *g, sl_str who, bool is_token, sl_permission w
         rc = sl_guard_may(g, &a, what, model, label, st);
     if (rc == SL_OK && !a.policy->identities)
         sl_text_puts(why, "no identities are configured: everybody may");
+    else if (rc == SL_OK && what == SL_MAY_HEALTH && !a.policy->closed_health)
+        sl_text_puts(why, "health probes are open: everybody may");
     else if (rc == SL_OK)
         sl_text_printf(why, "%.*s may, by rule %d", SL_STR_ARG(a.principal),
                        find_rule(&a, what, model, label) + 1);

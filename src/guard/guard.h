@@ -40,7 +40,8 @@ typedef enum sl_permission {
     SL_MAY_METADATA,
     SL_MAY_STATUS,
     SL_MAY_METRICS,
-    SL_MAY_ADMIN
+    SL_MAY_ADMIN,
+    SL_MAY_HEALTH /* everybody may, but where the configuration closes probes */
 } sl_permission;
 const char *sl_permission_name(sl_permission p); /* "predict" */
 bool sl_permission_parse(sl_str name, sl_permission *out);
@@ -90,6 +91,8 @@ sl_code sl_guard_configure(sl_guard *g, const struct Sluice__AuthConfig *config,
 void sl_guard_on_unknown_key(sl_guard *g, void (*fn)(void *arg, const char *jwks_url), void *arg);
 /* Are there tokens, JWT issuers or client certificates? */
 bool sl_guard_has_identities(const sl_guard *g);
+/* Must one show who one is for a health probe? Else it need not be asked. */
+bool sl_guard_closes_health(const sl_guard *g);
 
 /* Any of these: any thread. Each network, rule and limit is explained in auth_config.proto. */
 sl_code sl_guard_identify(sl_guard *g, const sl_http_call *call, sl_admission *a, sl_status *st);

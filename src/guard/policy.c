@@ -233,10 +233,10 @@ static sl_code read_rule(sl_policy *p, const Sluice__Rule *r, size_t number, sl_
                        number + 1);
     if (r->n_allow == 0)
         return sl_fail(st, SL_INVALID_ARGUMENT,
-                       "rule %zu allows nothing: PREDICT, METADATA, STATUS, METRICS, ADMIN",
+                       "rule %zu allows nothing: PREDICT, METADATA, STATUS, METRICS, ADMIN, HEALTH",
                        number + 1);
     for (size_t i = 0; i < r->n_allow; i++) {
-        if (r->allow[i] < SLUICE__PERMISSION__PREDICT || r->allow[i] > SLUICE__PERMISSION__ADMIN)
+        if (r->allow[i] < SLUICE__PERMISSION__PREDICT || r->allow[i] > SLUICE__PERMISSION__HEALTH)
             return sl_fail(st, SL_INVALID_ARGUMENT,
                            "rule %zu: there is no permission with number %d", number + 1,
                            (int)r->allow[i]);
@@ -267,6 +267,9 @@ static sl_code read_rules(sl_policy *p, const Sluice__AuthConfig *c, sl_status *
         return sl_fail(
             st, SL_INVALID_ARGUMENT,
             "there are rules but no identities: add token_file, jwt or client_certificates");
+    if (!p->identities && p->closed_health)
+        return sl_fail(st, SL_INVALID_ARGUMENT,
+                       "closed_health needs identities: token_file, jwt or client_certificates");
     return SL_OK;
 }
 
@@ -386,6 +389,7 @@ sl_code sl_policy_new(const Sluice__AuthConfig *c, const char *dir, const sl_str
     if (p == NULL)
         return no_memory(st);
     p->client_certificates = c->client_certificates;
+    p->closed_health = c->closed_health;
     p->identities = c->client_certificates || c->n_token_file > 0 || c->n_jwt > 0;
     sl_code rc = read_tokens(p, c, dir, st);
     if (rc == SL_OK)

@@ -56,7 +56,7 @@ typedef struct sl_cache_set {
 typedef struct sl_policy {
     atomic_int refs;
     sl_arena arena; /* all texts and lists below */
-    bool identities, client_certificates;
+    bool identities, client_certificates, closed_health;
     sl_tokens tokens;
     sl_issuer *issuers;
     int n_issuers;

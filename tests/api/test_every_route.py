@@ -16,6 +16,7 @@ from grpc_client import fails, grpc_server, predict_request
 from test_auth import bearer, make_token
 from test_grpc_services import classify, example, multi, regress
 from test_http2 import Client
+from test_server import until
 
 C = grpc.StatusCode
 CONFIG = model_config(
@@ -258,3 +259,37 @@ def test_what_the_index_shows_is_what_somebody_may_see(guarded):
 def test_an_administrator_may_unload_and_load(guarded):
     assert guarded.rest("POST", "/v2/repository/models/other/unload", "", "admin") == 200
     assert guarded.rest("POST", "/v2/repository/models/other/load", "", "admin") == 200
+
+
+def probes(server, health_port, who=None):
+    """What each probe answers: REST's on all ports of them, gRPC's."""
+    headers = bearer(who) if who else {}
+    for port in (server.port, health_port):
+        for path in HEALTH if port == server.port else HEALTH[:3]:
+            c = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            c.request("GET", path, headers=headers)
+            yield c.getresponse().status
+            c.close()
+    g = type("", (), {"grpc": server.grpc, "meta": staticmethod(lambda t: [("authorization", f"Bearer {t}")])})
+    for method in GRPC:
+        if method[0] in OPEN:
+            yield {C.OK: 200, C.UNAUTHENTICATED: 401, C.PERMISSION_DENIED: 403}[ask(g, method, who)]
+
+
+def test_probes_that_are_closed(tmp_path):
+    kubelet, other = make_token(tmp_path, "kubelet"), make_token(tmp_path, "other")
+    rules = "token_file: 'tokens' rule { principal: 'token:kubelet' allow: HEALTH } rule { principal: 'token:other' allow: ADMIN } "
+    auth, health = tmp_path / "auth.pbtxt", free_port()
+    auth.write_text(rules + "closed_health: true")
+    server = grpc_server(f"--auth_config_file={auth}", f"--health_port={health}", config=CONFIG)
+    try:
+        for who, status in ((None, 401), ("slt_no", 401), (other, 403), (kubelet, 200)):
+            got = list(probes(server, health, who))
+            assert len(got) == 12 and set(got) == {status}, (who, got)
+        auth.write_text(rules)
+        until(lambda: set(probes(server, health)) == {200})
+        auth.write_text(rules + "closed_health: true\n")
+        until(lambda: set(probes(server, health)) == {401})
+    finally:
+        server.grpc.close()
+        assert server.stop() == 0

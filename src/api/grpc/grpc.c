@@ -163,12 +163,15 @@ static sl_code take_encodings(sl_grpc_call *c)
 static sl_code identify(sl_grpc_call *c, bool enter)
 {
     sl_guard *g = c->grpc->opt.guard;
-    if (g == NULL || c->method->open || (!enter && !sl_guard_has_identities(g)))
+    if (g == NULL || (c->method->open && !sl_guard_closes_health(g)) ||
+        (!enter && !sl_guard_has_identities(g)))
         return SL_OK;
     sl_code rc = sl_guard_identify(g, c->http, &c->admission, &c->st);
     /* Which model it is about stands in the message: who may do nothing at all is told before. */
     if (rc == SL_OK)
-        rc = sl_guard_may_something(g, &c->admission, &c->st);
+        rc = c->method->open
+                 ? sl_guard_may(g, &c->admission, SL_MAY_HEALTH, SL_STR(""), SL_STR(""), &c->st)
+                 : sl_guard_may_something(g, &c->admission, &c->st);
     unsigned retry_after_s = c->admission.retry_after_s; /* the trailers say it */
     if (enter)
         c->admitted = true;

@@ -250,7 +250,7 @@ static void take_id(sl_oip_call *c)
     c->id = (sl_str){made, 16};
 }
 
-/* Who is it, and may they? Liveness and readiness are for anybody. */
+/* Who is it, and may they? Liveness and readiness are for anybody, as a rule. */
 static sl_code let_in(sl_guard *g, const sl_http_call *call, const sl_oip_route *route,
                       sl_admission *a, sl_status *st)
 {
@@ -259,8 +259,9 @@ static sl_code let_in(sl_guard *g, const sl_http_call *call, const sl_oip_route 
                                            [SL_OIP_INFER] = SL_MAY_PREDICT,
                                            [SL_OIP_UNLOAD] = 0};
     sl_code rc = sl_guard_identify(g, call, a, st);
-    if (route->kind == SL_OIP_LIVE || route->kind == SL_OIP_READY)
-        return SL_OK;
+    if ((route->kind == SL_OIP_LIVE || route->kind == SL_OIP_READY) &&
+        (rc == SL_OK || !sl_guard_closes_health(g)))
+        return sl_guard_may(g, a, SL_MAY_HEALTH, SL_STR(""), SL_STR(""), st);
     if (rc == SL_OK && (route->kind == SL_OIP_SERVER || route->kind == SL_OIP_INDEX))
         return sl_guard_may_something(g, a, st);
     if (rc == SL_OK && (route->kind == SL_OIP_LOAD || route->kind == SL_OIP_UNLOAD))

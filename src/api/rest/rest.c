@@ -388,30 +388,44 @@ static void refuse_page(sl_http_call *call, sl_code rc, const sl_status *st, con
     sl_http_reply(call);
 }
 
-static void metrics_page(sl_rest *r, sl_http_call *call)
+/* May they? If not, they have been told. */
+static bool may_see(sl_rest *r, sl_http_call *call, sl_permission what)
 {
     sl_guard *g = r->opt.guard;
     sl_admission a;
     sl_status st;
-    if (g != NULL) {
-        sl_code rc = sl_guard_identify(g, call, &a, &st);
-        if (rc == SL_OK)
-            rc = sl_guard_may(g, &a, SL_MAY_METRICS, SL_STR(""), SL_STR(""), &st);
-        if (rc)
-            refuse_page(call, rc, &st, &a);
-        sl_guard_leave(g, &a);
-        if (rc)
-            return;
-    }
+    if (g == NULL || (what == SL_MAY_HEALTH && !sl_guard_closes_health(g)))
+        return true;
+    sl_code rc = sl_guard_identify(g, call, &a, &st);
+    if (rc == SL_OK)
+        rc = sl_guard_may(g, &a, what, SL_STR(""), SL_STR(""), &st);
+    if (rc)
+        refuse_page(call, rc, &st, &a);
+    sl_guard_leave(g, &a);
+    return rc == SL_OK;
+}
+
+static void metrics_page(sl_rest *r, sl_http_call *call)
+{
+    if (!may_see(r, call, SL_MAY_METRICS))
+        return;
     call->status = 200;
     call->content_type = "text/plain";
     sl_metrics_write(&call->reply);
     sl_http_reply(call);
 }
 
+static bool is_health(sl_str path)
+{
+    return sl_str_is(path, "/healthz") || sl_str_is(path, "/startupz") ||
+           sl_str_is(path, "/readyz");
+}
+
 bool sl_rest_probe(sl_rest *r, sl_http_call *call)
 {
     bool started = atomic_load(&r->started), draining = atomic_load(&r->draining);
+    if (is_health(call->path) && !may_see(r, call, SL_MAY_HEALTH))
+        return true;
     if (sl_str_is(call->path, "/healthz"))
         plain(call, 200, "text/plain", "ok\n");
     else if (sl_str_is(call->path, "/startupz"))

@@ -260,7 +260,7 @@ static void a_permission_goes_by_its_name(void **state)
 {
     sl_permission p;
     (void)state;
-    for (int i = SL_MAY_PREDICT; i <= SL_MAY_ADMIN; i++) {
+    for (int i = SL_MAY_PREDICT; i <= SL_MAY_HEALTH; i++) {
         assert_true(sl_permission_parse(sl_str_of(sl_permission_name((sl_permission)i)), &p));
         assert_int_equal(p, i);
     }
@@ -367,6 +367,39 @@ static void what_no_rule_allows_is_refused(void **state)
     assert_int_equal(ask((asked){.what = SL_MAY_METRICS}), SL_OK);
     /* From this machine, too: with identities the exception is gone. */
     assert_int_equal(ask((asked){.what = SL_MAY_ADMIN, .peer = "127.0.0.1:1"}), SL_UNAUTHENTICATED);
+}
+
+static void explains_health(const char *who, const char *want)
+{
+    sl_text why = {0};
+    bool may = sl_guard_explain(guard, sl_str_of(who), false, SL_MAY_HEALTH, SL_STR(""), SL_STR(""),
+                                &why, &st) == SL_OK;
+    assert_string_equal(may ? why.p : st.msg, want);
+    sl_text_fini(&why);
+}
+
+static void probes_are_open_until_they_are_closed(void **state)
+{
+    (void)state;
+    explains_health("anonymous", "no identities are configured: everybody may");
+    is_configured("allow_network: '0.0.0.0/0'");
+    assert_int_equal(ask((asked){.what = SL_MAY_HEALTH}), SL_OK);
+    is_refused("closed_health: true", "closed_health needs identities");
+    is_configured(TOKENS "rule { principal: 'token:new' allow: PREDICT }");
+    assert_false(sl_guard_closes_health(guard));
+    assert_int_equal(ask((asked){.what = SL_MAY_HEALTH}), SL_OK);
+    explains_health("anonymous", "health probes are open: everybody may");
+    is_configured(TOKENS "closed_health: true rule { principal: 'token:ci' allow: HEALTH } "
+                         "rule { principal: 'token:new' allow: [PREDICT, ADMIN] }");
+    assert_true(sl_guard_closes_health(guard));
+    assert_int_equal(ask((asked){.what = SL_MAY_HEALTH, .model = ""}), SL_UNAUTHENTICATED);
+    assert_non_null(strstr(st.msg, "credentials are needed to see the health: "));
+    assert_int_equal(ask((asked){.what = SL_MAY_HEALTH, .authorization = "Bearer slt_ci"}), SL_OK);
+    assert_int_equal(ask((asked){.what = SL_MAY_HEALTH, .authorization = "Bearer slt_new"}),
+                     SL_PERMISSION_DENIED);
+    assert_int_equal(ask((asked){.authorization = "Bearer slt_ci"}), SL_PERMISSION_DENIED);
+    explains_health("token:ci", "token:ci may, by rule 1");
+    explains_health("token:new", "token:new has no permission \"health\"");
 }
 
 /* A file that was cut off while the server runs must not open it. */
@@ -1169,6 +1202,7 @@ int main(void)
         T(without_memory_a_jwt_is_at_most_refused),
         T(certificates_are_no_identity_unless_they_are_configured),
         T(what_no_rule_allows_is_refused),
+        T(probes_are_open_until_they_are_closed),
         T(identities_do_not_go_away_while_the_server_runs),
         T(a_star_means_all_who_have_shown_who_they_are),
         T(web_pages_do_not_administer),
