@@ -202,6 +202,10 @@ static void tell_nothing_there(models *x, const sl_text *remarks)
     sl_status st = {0};
     if (x->m->policy != SL_POLICY_SPECIFIC && sl_model_dir_check(x->m->base_path, &st))
         sl_check_find(x->check, true, "model %s: %s", x->m->name, st.msg);
+    else if (x->m->policy == SL_POLICY_SPECIFIC && x->m->n_versions == 0) /* to unload it */
+        sl_check_find(x->check, x->check->flags->strict_startup && !x->check->reload,
+                      "model %s: \"specific {}\" wants no version: nothing of it is served",
+                      x->m->name);
     else
         tell_remarks(x, remarks, x->m->n_versions > 0); /* "nothing found" says no more */
 }

@@ -107,6 +107,22 @@ def test_a_version_that_is_asked_for_by_number(models, config):
     assert "model m: version 1: native" in done.stdout
 
 
+def test_no_version_is_wanted(models, config):
+    flag = config(("m", models(1), "model_version_policy { specific {} }"))
+    told = 'model m: "specific {}" wants no version'
+    expect(check(flag, "--log_level=error"), 0, told)
+    expect(check(flag, "--log_level=error", "--reload", "--strict_startup"), 0, told)
+    expect(check(flag, "--log_level=error", "--strict_startup"), 1, told)
+
+
+def test_models_are_not_opened_with_a_platform_that_nobody_knows(models, tmp_path):
+    m = models(1)
+    (m / "1/saved_model.pb").write_bytes(b"nothing")
+    done = check(f"--model_base_path={m}", "--platform_config_file=/no/platforms")
+    expect(done, 1, "/no/platforms; No such file")
+    assert "models were not looked at inside" in done.stdout
+
+
 def test_all_versions_that_the_policy_wants_are_looked_at(models, config):
     m = models(1, 2, 3)
     (m / "1/saved_model.pb").write_bytes(b"")
