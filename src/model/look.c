@@ -380,13 +380,16 @@ static bool wants_nothing(const sl_model_config *c)
     return c->policy == SL_POLICY_SPECIFIC && c->n_versions == 0;
 }
 
-static void apply(look *l, sl_kept_config *config, sl_code rc, sl_aspired_set *set)
+static void apply(look *l, sl_kept_config *config, sl_code rc, sl_aspired_set *set,
+                  const sl_status *why)
 {
     sl_manager *m = l->m;
     sl_served *model = l->model;
     pthread_mutex_lock(&m->lock);
     if (model->config == config) { /* it was not replaced meanwhile */
         model->looked_at = true;
+        sl_free(model->unreadable);
+        model->unreadable = rc && rc != SL_NOT_FOUND ? sl_strdup(why->msg) : NULL;
         model->settling = l->settling;
         sl_manager_recount(model);
         list_incomplete(model);
@@ -439,6 +442,6 @@ void sl_manager_look_at(sl_served *model, sl_kept_config *config)
         pthread_mutex_unlock(&l.m->lock);
     }
     sl_free(dir);
-    apply(&l, config, rc, &set);
+    apply(&l, config, rc, &set, &why);
     sl_aspired_fini(&set);
 }

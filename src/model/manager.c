@@ -337,6 +337,7 @@ static void free_model(sl_served *model)
     sl_config_release(model->config);
     sl_aspired_fini(&model->pending);
     sl_labels_fini(&model->labels);
+    sl_free(model->unreadable);
     sl_free(model->remarks);
     sl_free(model->name);
     sl_free(model);

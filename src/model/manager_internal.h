@@ -85,7 +85,8 @@ struct sl_served {
     sl_managed *versions;
     sl_aspired_set pending; /* newest aspired set that was not yet taken over */
     bool has_pending;
-    bool looked_at; /* its base path, since it was configured */
+    bool looked_at;   /* its base path, since it was configured */
+    char *unreadable; /* why it could not be read at the last look, if it is there; else NULL */
     sl_labels labels;
 
     unsigned round; /* the configuration that listed it last */

@@ -33,8 +33,8 @@ static void explain(sl_text *t, const sl_served *model)
     sl_text why = {0};
     if (o->explain != NULL && model->config != NULL && model->config->c.mirror != NULL)
         o->explain(o->explain_arg, model->config->c.base_path, &why);
-    if (why.n)
-        sl_text_printf(t, ": %s", why.p);
+    if (why.n || model->unreadable != NULL)
+        sl_text_printf(t, ": %s", why.n ? why.p : model->unreadable);
     sl_text_fini(&why);
 }
 

@@ -233,8 +233,12 @@ def test_what_may_not_be_read_says_so_and_the_rest_serves_on(start):
             status = versions(server, name)[1]["status"]
             named = {"version": "1/saved_model.pb", "variables": "1/variables/variables.index"}.get(name, what)
             assert status == {"error_code": "PERMISSION_DENIED", "error_message": f"{place / name / named}; Permission denied"}
-        assert (f"Could not find base path {place}/model for servable model with error PERMISSION_DENIED: "
-                f"{place}/model; Permission denied") in server.log
+        why = (f"Could not find base path {place}/model for servable model with error PERMISSION_DENIED: "
+               f"{place}/model; Permission denied")
+        assert f"filesystem access error: {why}" in server.log
+        assert f"Unable to find a numerical version path for servable model at: {place}/model: {why}" in server.log
+        reply = server.ask("GET", "/v1/models/model")
+        assert reply.status == 404 and json.loads(reply.text) == {"error": f"Could not find any versions of model model: {why}"}
         for name in shut:
             reply = server.ask("POST", f"/v1/models/{name}:predict", '{"instances": [1.0]}')
             assert reply.status == 404 and json.loads(reply.text) == {"error": f"Servable not found for request: Latest({name})"}

@@ -562,6 +562,33 @@ static void missing_base_path_concerns_its_own_model_only(void **state)
     assert_int_equal(sl_manager_wait(f->m, 0, &st), SL_OK);
 }
 
+/* A scheme that nobody knows stands for what may not be read: that holds for root, too. */
+static void unreadable_base_path_is_told_with_its_reason(void **state)
+{
+    fixture *f = *state;
+    sl_arena arena;
+    const sl_version_info *info;
+    int n;
+    sl_model_config strange = {.base_path = "ram://m"};
+    assert_int_equal(sl_arena_init(&arena, 0), SL_OK);
+    assert_int_equal(configure(f, "m", strange, &st), SL_OK);
+    sl_model_spec spec = latest("m");
+    assert_int_equal(sl_manager_status(f->m, &spec, &arena, &info, &n, &st), SL_NOT_FOUND);
+    const char *wanted = "Could not find any versions of model m: Could not find base path ram://m "
+                         "for servable m with error UNIMPLEMENTED: ";
+    assert_memory_equal(st.msg, wanted, strlen(wanted));
+    assert_int_equal(sl_manager_wait(f->m, 0, &st), SL_UNKNOWN);
+    assert_non_null(strstr(st.msg, "servable m at: ram://m: Could not find base path ram://m "));
+    /* What is not there has the original's words. */
+    assert_int_equal(configure(f, "m", (sl_model_config){0}, &st), SL_OK);
+    assert_int_equal(sl_manager_status(f->m, &spec, &arena, &info, &n, &st), SL_NOT_FOUND);
+    assert_string_equal(st.msg, "Could not find any versions of model m");
+    make_version(f, "m", "1");
+    sl_manager_look(f->m);
+    assert_int_equal(sl_manager_wait(f->m, 0, &st), SL_OK);
+    sl_arena_fini(&arena);
+}
+
 static void emptied_or_vanished_directory_unloads_nothing(void **state)
 {
     fixture *f = *state;
@@ -992,6 +1019,7 @@ int main(void)
         TEST(load_that_ends_after_nobody_wants_it_is_unloaded_at_once),
         TEST(broken_version_blocks_no_other_model),
         TEST(missing_base_path_concerns_its_own_model_only),
+        TEST(unreadable_base_path_is_told_with_its_reason),
         TEST(emptied_or_vanished_directory_unloads_nothing),
         TEST(all_versions_are_loaded_under_policy_all),
         TEST(first_configuration_is_loaded_by_many_threads),
