@@ -23,7 +23,7 @@ test: deps-test layers ## unit, API, both engines, corpora, with ASan and UBSan
 test-clients: deps-clients all ## every real client and proxy
 	@tools/test clients
 
-test-deep: deps-deep ## TSan, valgrind, fault injection, coverage, soak
+test-deep: deps-deep ## analyzers, TSan, valgrind, fault injection, coverage, soak
 	@tools/test deep
 
 soak: deps-test ## mixed requests for SOAK_MINUTES (30): no memory, no descriptor is lost; as long again, changing models
@@ -37,6 +37,7 @@ fuzz: deps-fuzz
 asan tsan fuzz coverage dev: deps ## a build with that preset
 	@cmake --preset $@ >/dev/null && ninja -C build/$@ -j $(JOBS)
 
+analyze: deps-deep all ; @tools/analyze ## gcc's -fanalyzer and clang-tidy: nothing to say
 layers: deps ; @tools/layers ## who includes whom
 fmt: ; @git ls-files '*.c' '*.h' | xargs clang-format-14 -i ## settle spacing
 models: deps-test ; @build/venv/bin/python tests/models/make_models.py ## make the tests' models again
@@ -48,4 +49,4 @@ clean: ; rm -rf build/release build/asan build/tsan build/dev build/fuzz build/c
 help: ; @grep -hE '^[a-z -]+:.*## ' Makefile | sed 's/:.*## /\t/' | sort
 
 FORCE:
-.PHONY: all deps deps-test deps-clients deps-deep deps-fuzz run test test-clients test-deep soak bench asan tsan fuzz coverage dev layers fmt models install clean help FORCE
+.PHONY: all deps deps-test deps-clients deps-deep deps-fuzz run test test-clients test-deep soak bench asan tsan fuzz coverage dev analyze layers fmt models install clean help FORCE

@@ -7,6 +7,7 @@
  */
 #include "batch/merge.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -49,6 +50,7 @@ static void copy_rows(char *to, const sl_tensor *t, const int64_t *dims, size_t 
     int64_t at[SL_MAX_RANK] = {0};
     const char *from = t->data;
     size_t piece = (size_t)t->dims[last] * element;
+    assert(piece > 0); /* what is padded has elements */
     fill(to, from, element, block * (size_t)t->dims[0]);
     for (size_t left = t->size / piece; left > 0; left--) {
         size_t offset = 0;
@@ -97,7 +99,7 @@ static sl_code merge_strings(const sl_tensor *list, int n, const int64_t *dims, 
 
 sl_code sl_merge_rows(const sl_tensor *list, int n, int64_t rows, sl_tensor *out, sl_status *st)
 {
-    int64_t dims[SL_MAX_RANK];
+    int64_t dims[SL_MAX_RANK] = {0};
     if (n == 1 && list->dims[0] == rows) {
         sl_tensor_share(list, out);
         return SL_OK;

@@ -231,7 +231,8 @@ sl_route *sl_table_put(sl_table *t, const char *model, sl_route *route)
     size_t n = strlen(model);
     uint64_t hash = sl_hash(model, n);
     size_t i = hash & t->mask;
-    while (t->slots[i] != NULL && (t->slots[i]->hash != hash || strcmp(t->slots[i]->model, model)))
+    while (t->slots[i] != NULL &&
+           (t->slots[i]->hash != hash || strcmp(t->slots[i]->model, model) != 0))
         i = (i + 1) & t->mask;
     sl_route *gone = t->slots[i];
     t->has_shadows |= route != NULL && sl_traffic_has_shadow(route->traffic);

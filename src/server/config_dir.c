@@ -115,13 +115,18 @@ static sl_code add_file(merge *m, const char *dir, const char *name, sl_status *
     sl_str wire;
     char *path = sl_path_join(dir, name);
     const char *kept = sl_arena_try_strndup(&m->arena, name, strlen(name));
-    sl_code rc = path && kept
-                     ? sl_config_read(path, &tensorflow__serving__model_server_config__descriptor,
-                                      &m->arena, &message, &wire, st)
-                     : no_memory(st);
-    const Tensorflow__Serving__ModelServerConfig *s = rc == SL_OK ? message : NULL;
-    if (s != NULL &&
-        s->config_case == TENSORFLOW__SERVING__MODEL_SERVER_CONFIG__CONFIG_CUSTOM_MODEL_CONFIG)
+    if (path == NULL || kept == NULL) {
+        sl_free(path);
+        return no_memory(st);
+    }
+    sl_code rc = sl_config_read(path, &tensorflow__serving__model_server_config__descriptor,
+                                &m->arena, &message, &wire, st);
+    if (rc) {
+        sl_free(path);
+        return rc;
+    }
+    const Tensorflow__Serving__ModelServerConfig *s = message;
+    if (s->config_case == TENSORFLOW__SERVING__MODEL_SERVER_CONFIG__CONFIG_CUSTOM_MODEL_CONFIG)
         rc = sl_fail(st, SL_UNIMPLEMENTED,
                      "%s: ModelServer does not yet support custom model config.", path);
     sl_free(path);

@@ -5,6 +5,8 @@
  * Without --platform_config_file there is one platform, "tensorflow", made from the flags. With it,
  * the file replaces that and all flags that feed it.
  */
+#include <assert.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/config_files.h"
@@ -235,6 +237,7 @@ static sl_code adapter_of(const Tensorflow__Serving__PlatformConfig *config, sl_
         return sl_fail(st, SL_INTERNAL, "Unable to find compiled-in proto descriptor of type %s",
                        slash + 1);
     void *adapter;
+    assert(any != NULL); /* it has an URL */
     sl_code rc =
         sl_config_unpack((sl_str){(const char *)any->value.data, any->value.len},
                          &tensorflow__serving__saved_model_bundle_source_adapter_config__descriptor,

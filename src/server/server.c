@@ -150,8 +150,8 @@ static void ended_in_time(ender *e)
     if (!e->started)
         return;
     while (atomic_exchange(&e->over, true))
-        pause(); /* it has begun to end the process */
-    pthread_kill(e->thread, SIGTERM);
+        pause();                     /* it has begun to end the process */
+    pthread_kill(e->thread, SIGINT); /* it waits for it */
     pthread_join(e->thread, NULL);
 }
 

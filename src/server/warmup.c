@@ -122,6 +122,7 @@ static sl_code run(replay *r, sl_predict *p)
             rc = check_answer(p);
         drop_outputs(p);
     }
+    p->user = NULL;
     pending_fini(&w);
     return rc;
 }
@@ -140,6 +141,7 @@ static sl_code run_multi(replay *r, sl_multi *m)
             rc = check_answer(&m->runs[k]);
         sl_multi_release(m);
     }
+    m->user = NULL;
     pending_fini(&w);
     return rc;
 }

@@ -488,7 +488,7 @@ static sl_code reverse_run(sl_op_call *c, sl_status *st)
 {
     (void)st;
     const sl_tensor *in = &c->in[0], *out = &c->out[0];
-    int64_t strides[SL_MAX_RANK];
+    int64_t strides[SL_MAX_RANK] = {0};
     sl_copy_dim dims[SL_MAX_RANK];
     size_t element = sl_dtype_size(in->dtype);
     const char *from = in->data;

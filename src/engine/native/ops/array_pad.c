@@ -7,6 +7,8 @@
 #include "engine/native/kernels/copy.h"
 #include "engine/native/ops/ops.h"
 
+#include <assert.h>
+
 /* ---- Pad, PadV2, MirrorPad ---- */
 
 static sl_code pad_configure(sl_op_node *n, sl_status *st)
@@ -277,6 +279,7 @@ static sl_code to_batch_shape(sl_op_call *c, sl_status *st)
     sl_ops_same_shape(out, in);
     for (int i = 0; i < m; i++) {
         int64_t b = sl_ops_int(&c->in[1], i), padded;
+        assert(b > 0); /* check_blocks */
         padded = sl_ops_int(&c->in[2], 2 * i) + sl_ops_int(&c->in[2], 2 * i + 1);
         if (__builtin_add_overflow(padded, in->dims[i + 1], &padded) || padded % b != 0)
             return sl_fail(st, SL_INVALID_ARGUMENT,
@@ -325,7 +328,7 @@ static sl_code batch_run(sl_op_call *c, sl_status *st)
     const sl_tensor *space = to_batch ? &c->in[0] : &c->out[0];
     const sl_tensor *batched = to_batch ? &c->out[0] : &c->in[0];
     int m;
-    int64_t product, ss[SL_MAX_RANK], sb[SL_MAX_RANK];
+    int64_t product, ss[SL_MAX_RANK] = {0}, sb[SL_MAX_RANK] = {0};
     sl_code rc = check_blocks(c, &m, &product, st);
     if (rc || c->out[0].size == 0)
         return rc;
@@ -341,6 +344,7 @@ static sl_code batch_run(sl_op_call *c, sl_status *st)
             int64_t n = space->dims[i], step = ss[i];
             if (i >= 1 && i <= m) {
                 int64_t b = sl_ops_int(&c->in[1], i - 1), before = sl_ops_int(&c->in[2], 2 * i - 2);
+                assert(b > 0);
                 int64_t offset = left % b;
                 left /= b;
                 /* The first i with i * b + offset >= before, and how many stay inside. */

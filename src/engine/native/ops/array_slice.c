@@ -9,6 +9,8 @@
 #include "engine/native/kernels/copy.h"
 #include "engine/native/ops/ops.h"
 
+#include <assert.h>
+
 /* ---- Slice ---- */
 
 static sl_code slice_configure(sl_op_node *n, sl_status *st)
@@ -231,6 +233,7 @@ static sl_code strided_run(sl_op_call *c, sl_status *st)
     int64_t from[SL_MAX_RANK], to = 1, start = 0;
     sl_copy_dim dims[SL_MAX_RANK];
     size_t element = sl_dtype_size(in->dtype);
+    assert(in->rank <= SL_MAX_RANK);
     sl_ops_strides(in->dims, in->rank, from);
     for (int i = in->rank - 1; i >= 0; i--) {
         /* An extent of 1 may come with a step whose product with the stride would overflow. */

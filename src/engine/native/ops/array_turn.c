@@ -54,7 +54,7 @@ static sl_code read_shifts(const sl_op_call *c, int64_t *by, sl_status *st)
 static sl_code roll_run(sl_op_call *c, sl_status *st)
 {
     const sl_tensor *in = &c->in[0];
-    int64_t by[SL_MAX_RANK], strides[SL_MAX_RANK];
+    int64_t by[SL_MAX_RANK], strides[SL_MAX_RANK] = {0};
     sl_code rc = read_shifts(c, by, st);
     if (rc || in->size == 0)
         return rc;

@@ -204,8 +204,8 @@ static int64_t conv_cost(const sl_op_call *c)
     conv_shape s;
     if (conv_plan(c, &s, NULL))
         return 0;
-    return 100 + (int64_t)((double)(s.n * s.oh * s.ow) * (double)s.k *
-                           (double)(s.f / s.groups * s.groups) / 16);
+    int64_t filters = s.f / s.groups * s.groups;
+    return 100 + (int64_t)((double)(s.n * s.oh * s.ow) * (double)s.k * (double)filters / 16);
 }
 
 /* ---- DepthwiseConv2dNative: filter [h, w, in, mult] ---- */

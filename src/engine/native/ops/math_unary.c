@@ -108,8 +108,10 @@ static double digamma(double x)
         sum = rest == 0.5 ? 0 : -M_PI / tan(M_PI * rest);
         x = 1 - x;
     }
-    for (; x < 10; x++)
+    while (x < 10) {
         sum -= 1 / x;
+        x += 1;
+    }
     double z = 1 / (x * x);
     double series =
         z *

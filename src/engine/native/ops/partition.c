@@ -6,6 +6,8 @@
  */
 #include "engine/native/ops/ops.h"
 
+#include <assert.h>
+
 static bool starts_with(const sl_tensor *t, const sl_tensor *prefix)
 {
     return prefix->rank <= t->rank &&
@@ -143,6 +145,7 @@ static sl_code stitch_run(sl_op_call *c, sl_status *st)
         rc = sl_ops_make(c, 0, st);
     if (rc || out->size == 0)
         return rc;
+    assert(last >= 0); /* else there is nothing in it */
     size_t row = out->size / (size_t)(last + 1);
     memset(out->data, 0, out->size); /* a row that nobody names */
     for (int k = 0; k < half; k++)

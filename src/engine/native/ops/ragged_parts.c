@@ -4,6 +4,7 @@
  * A ragged tensor is a list of row splits, the outermost first, and the values of the innermost
  * rows: row r of a level is [splits[r], splits[r + 1]) of the level below.
  */
+#include <assert.h>
 #include <math.h>
 
 #include "engine/native/ops/ops.h"
@@ -39,6 +40,7 @@ static int64_t range_size(const sl_tensor *in, const int64_t at[3])
         int64_t d = sl_ops_int(&in[2], at[2]);
         if (d > 0 ? b <= a : b >= a)
             return 0;
+        assert(d != 0); /* the caller has looked */
         uint64_t span = d > 0 ? (uint64_t)b - (uint64_t)a : (uint64_t)a - (uint64_t)b;
         uint64_t step = d > 0 ? (uint64_t)d : 0 - (uint64_t)d, n = (span - 1) / step + 1;
         return n <= INT64_MAX ? (int64_t)n : -1;
@@ -391,6 +393,7 @@ static sl_code gather_run(sl_op_call *c, sl_status *st)
     rc = sl_ops_make(c, c->node->n_out - 1, st);
     if (rc || out->size == 0)
         return rc;
+    assert(rows > 0); /* else there is nothing in it */
     size_t row = out->size / (size_t)rows;
     char *to = out->data;
     for (int64_t i = 0; i < n; i++) {

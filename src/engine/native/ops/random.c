@@ -133,7 +133,7 @@ static void truncated_group(sl_dtype t, philox g, int64_t group, int size, doubl
     singles s = {.g = &g, .used = 4};
     skip(&g, (uint64_t)group * (uint64_t)size * 64);
     for (int n = 0; n < size;) {
-        uint32_t x[4];
+        uint32_t x[4] = {0};
         double pair[2];
         for (int i = 0; i < (is_wide(t) ? 4 : 2); i++)
             x[i] = draw_one(&s);

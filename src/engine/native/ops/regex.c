@@ -52,7 +52,7 @@ static sl_code regex_shape(sl_op_call *c, sl_status *st)
 {
     static const char *const names[] = {"", "Pattern", "Rewrite"};
     sl_shape_buf b;
-    for (int i = 1; i < c->node->n_in; i++)
+    for (int i = 1; i < SL_MIN(c->node->n_in, 3); i++)
         if (c->in[i].rank != 0)
             return sl_fail(st, SL_INVALID_ARGUMENT, "%s must be scalar, but received %s", names[i],
                            sl_ops_shape(&c->in[i], &b));

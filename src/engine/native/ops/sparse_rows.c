@@ -4,6 +4,8 @@
  */
 #include "engine/native/ops/sparse_rows.h"
 
+#include <assert.h>
+
 #include "engine/native/ops/ops.h"
 
 static sl_code want_sparse(const sl_tensor *indices, const sl_tensor *shape, sl_status *st)
@@ -125,6 +127,7 @@ static sl_code reshape_sparse_run(sl_op_call *c, sl_status *st)
             at = at * size + v;
         }
         for (int64_t d = to - 1; d >= 0; d--) {
+            assert(sizes[d] > 0); /* there is something in it */
             ((int64_t *)c->out[0].data)[i * to + d] = at % sizes[d];
             at /= sizes[d];
         }

@@ -197,7 +197,11 @@ static sl_code as_string_configure(sl_op_node *n, sl_status *st)
     if (precision > -1)
         at += sprintf(at, ".%d", (int)precision);
     bool is_unsigned = sl_types_has(SL_T_UNSIGNED, n->in_types[0]);
-    strcpy(at, real ? (shortest ? "g" : scientific ? "e" : "f") : is_unsigned ? "llu" : "lld");
+    snprintf(at, (size_t)(cfg->format + sizeof cfg->format - at), "%s",
+             real ? (shortest     ? "g"
+                     : scientific ? "e"
+                                  : "f")
+                  : (is_unsigned ? "llu" : "lld"));
     n->config = cfg;
     n->out_types[0] = SL_DT_STRING;
     return SL_OK;

@@ -42,11 +42,12 @@ static sl_code unique_configure(sl_op_node *n, sl_status *st)
 /* -1: there is no axis, the input is a vector. */
 static sl_code read_axis(const sl_op_call *c, int64_t *axis, sl_status *st)
 {
-    const sl_tensor *in = &c->in[0], *given = c->node->n_in > 1 ? &c->in[1] : NULL;
+    const sl_tensor *in = &c->in[0], *given = &c->in[1];
+    bool is_given = c->node->n_in > 1;
     *axis = -1;
-    if (given && given->rank != 1)
+    if (is_given && given->rank != 1)
         return sl_fail(st, SL_INVALID_ARGUMENT, "axis expects a 1D vector.");
-    if (given == NULL || given->dims[0] == 0)
+    if (!is_given || given->dims[0] == 0)
         return in->rank == 1 ? SL_OK
                              : sl_fail(st, SL_INVALID_ARGUMENT, "unique expects a 1D vector.");
     if (given->dims[0] != 1)

@@ -37,13 +37,13 @@ enum {
 };
 
 typedef struct thread_turns {
-    pid_t tid;
     timer_t timer;
-    atomic_bool on;
-    atomic_bool looks; /* at others, and is interrupted until it says that it waits */
     uint64_t look_due_ns, yielded_ns;
     _Atomic uint64_t worked_ns; /* the handler's while it is on */
     _Atomic int idle;
+    pid_t tid;
+    atomic_bool on;
+    atomic_bool looks; /* at others, and is interrupted until it says that it waits */
 } thread_turns;
 
 static thread_turns threads[MOST];
