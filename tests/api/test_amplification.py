@@ -129,7 +129,7 @@ class Http2:
     def connect(self):
         self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         self.file = self.socket.makefile("rb")
-        self.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0)
+        self.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, (1 << 31) - 1))
                             + frame(WINDOW, 0, 0, struct.pack(">I", (1 << 31) - 1 - 65535)))
         self.stream = 1
 
@@ -419,6 +419,54 @@ def grpc(method, message, piece=16384):
     return block(GRPC + method, GRPC_MORE), b"\0" + struct.pack(">I", len(message)) + message, piece
 
 
+def call(path, *messages):
+    return block(path, GRPC_MORE), b"".join(b"\0" + struct.pack(">I", len(m)) + m for m in messages), 16384
+
+
+OIP = "/inference.GRPCInferenceService/ModelInfer"
+
+
+def model_infer(inputs, more=b""):
+    return field(1, b"my_model") + inputs + more
+
+
+def input_tensor(shape, content=b"", name=b"input_example", datatype=b"FP32"):
+    return field(5, field(1, name) + field(2, datatype) + field(3, b"".join(varint(d) for d in shape)) + content)
+
+
+OIP_HONEST = model_infer(input_tensor([ROWS, 3]), field(7, bytes(ROWS * 12)))
+OIP_GRPC = {
+    "many_inputs": model_infer(b"".join(input_tensor([0], name=b"i%d" % k) for k in range(500))),
+    "empty_inputs": model_infer(times(b"\x2a\x00")),
+    "many_dimensions": model_infer(input_tensor([1] * 9000)),
+    "large_dimensions": model_infer(input_tensor([1 << 62] * 1000)),
+    "contents_one_by_one": model_infer(input_tensor([700, 3], field(5, times(b"\x35\x00\x00\x80\x3f")))),
+    "empty_contents": model_infer(input_tensor([1], times(b"\x2a\x00"))),
+    "empty_strings": model_infer(input_tensor([5000], field(5, times(b"\x42\x00")), datatype=b"BYTES")),
+    "raw_contents_of_nothing": model_infer(input_tensor([1, 3]), times(b"\x3a\x00")),
+    "raw_empty_strings": model_infer(input_tensor([2500], datatype=b"BYTES"), field(7, bytes(10000))),
+    "many_outputs": model_infer(input_tensor([1, 3]), times(b"\x32\x00") + field(7, bytes(12))),
+    "many_parameters": model_infer(b"", b"".join(field(4, field(1, b"p%d" % k)) for k in range(1000))),
+}
+MULTI_HONEST = field(1, field(1, field(1, b"half") + field(3, b"classify_x_to_y")) + field(2, b"tensorflow/serving/classify")) + field(
+    2, field(1, times(field(1, ONE.SerializeToString()))))
+MULTI = {
+    "many_tasks": times(field(1, field(1, field(1, b"half") + field(3, b"classify_x_to_y")) + field(2, b"tensorflow/serving/classify"))),
+    "empty_tasks": times(b"\x0a\x00"),
+    "tasks_and_examples": times(field(1, field(1, field(1, b"half") + field(3, b"regress_x_to_y")) + field(2, b"tensorflow/serving/regress")),
+                                SIZE // 2) + field(2, field(1, times(b"\x0a\x00", SIZE // 2))),
+}
+METADATA_HONEST = field(1, field(1, b"my_model")) + field(2, b"signature_def")
+METADATA = {
+    "signature_def_again_and_again": field(1, field(1, b"my_model")) + times(field(2, b"signature_def")),
+    "empty_fields": field(1, field(1, b"my_model")) + times(b"\x12\x00"),
+}
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+SYMBOL = field(4, b"inference.GRPCInferenceService")
+SYMBOLS = ["tensorflow.serving.PredictionService", "tensorflow.serving.ModelService", "grpc.health.v1.Health", "tensorflow.TensorProto",
+           "tensorflow.GraphDef", "tensorflow.NodeDef", "tensorflow.DataType", "inference.InferParameter"]
+
+
 def each(make, bodies):
     return {name: make(body) for name, body in bodies.items()}
 
@@ -439,6 +487,16 @@ WAYS = {
     "hpack": ("http2", (START, HONEST.encode(), 16384), each(lambda h: (h, ROW_BODY, 16384), HPACK)),
     "frames": ("http2", (START, HONEST.encode(), 16384),
                {"frames_of_one_byte": (START, CHUNKS_BODY[:1000], 1), "grpc_in_frames_of_one_byte": grpc("Predict", PROTO_HONEST[:1000], 1)}),
+    "oip_grpc": ("grpc", call(OIP, OIP_HONEST), each(lambda b: call(OIP, b), OIP_GRPC)),
+    "multi_grpc": ("grpc", grpc("MultiInference", MULTI_HONEST), each(lambda b: grpc("MultiInference", b), MULTI)),
+    "metadata_grpc": ("grpc", grpc("GetModelMetadata", METADATA_HONEST), each(lambda b: grpc("GetModelMetadata", b), METADATA)),
+    "reflection": ("grpc", call(REFLECTION, *[field(4, s.encode()) for s in SYMBOLS] * 30), {
+        **{symbol: call(REFLECTION, *[field(4, symbol.encode())] * (SIZE // (len(symbol) + 7))) for symbol in SYMBOLS},
+        "the_largest_file_again_and_again": call(REFLECTION, *[SYMBOL] * (SIZE // (len(SYMBOL) + 5))),
+        "lists_again_and_again": call(REFLECTION, *[field(7, b"")] * (SIZE // 7)),
+        "empty_messages": call(REFLECTION, *[b""] * (SIZE // 5)),
+        "unknown_symbols": call(REFLECTION, *[field(4, b"x")] * (SIZE // 8)),
+    }),
     "token": ("guarded", None, each(lambda t: http1(PATH, ROW_BODY, [("Authorization", f"Bearer {t}")]), TOKENS)),
 }
 

@@ -13,7 +13,7 @@
 #include "format/wire.h"
 #include "http/timer.h"
 
-enum { MOST_UNSENT = 4 * 1024 * 1024, MOST_MESSAGE = 64 * 1024 };
+enum { MOST_UNSENT = 512 * 1024, MOST_MESSAGE = 64 * 1024 }; /* all files together are 46 KB */
 #define LOOK_NS UINT64_C(500000000)
 
 typedef struct reflection {

@@ -160,7 +160,7 @@ static void who_asks_and_does_not_read_is_ended(void **state)
 {
     world *w = *state;
     open_stream(w, V1, TYPE, question(LIST, ""));
-    w->unsent = 4 * 1024 * 1024;
+    w->unsent = 512 * 1024;
     say(w, question(LIST, ""), false);
     ends(w, 8, "answers are not read");
 }
