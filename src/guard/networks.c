@@ -54,29 +54,18 @@ bool sl_ip_is_loopback(const sl_ip *ip)
     return sl_network_has(&loopback4, ip) || sl_network_has(&loopback6, ip);
 }
 
-static bool is_loopback_name(const char *host)
-{
-    sl_ip ip;
-    return strcmp(host, "localhost") == 0 ||
-           (parse_plain(sl_str_of(host), &ip) && sl_ip_is_loopback(&ip));
-}
-
 bool sl_address_is_loopback(sl_str address)
 {
-    char host[INET6_ADDRSTRLEN + 2];
-    const char *begin = address.p, *end = address.p + address.n;
-    if (address.n > 0 && *begin == '[') {
-        begin++;
-        end = memchr(begin, ']', (size_t)(end - begin));
-    } else if (address.n > 0 && memchr(begin, ':', address.n) != NULL) {
-        end = memchr(begin, ':', address.n);
-    }
-    size_t n = end != NULL ? (size_t)(end - begin) : sizeof host;
-    if (n >= sizeof host)
+    if (address.n == 0)
         return false;
-    memcpy(host, begin, n);
-    host[n] = '\0';
-    return is_loopback_name(host);
+    bool bracket = *address.p == '[';
+    const char *begin = address.p + bracket;
+    const char *end = memchr(begin, bracket ? ']' : ':', address.n - bracket);
+    sl_ip ip;
+    if (bracket && end == NULL)
+        return false;
+    sl_str host = {begin, end ? (size_t)(end - begin) : address.n};
+    return sl_str_is(host, "localhost") || (parse_plain(host, &ip) && sl_ip_is_loopback(&ip));
 }
 
 /* The address without the bits behind the prefix. */

@@ -305,9 +305,10 @@ static void web_pages_do_not_administer(void **state)
     (void)state;
     sl_tls_peer tls = {.version = "TLSv1.3"};
     for (size_t i = 0; i < SL_COUNTOF(cases); i++) {
-        sl_http_header h[2];
+        sl_http_header h[3] = {{SL_STR("accept"), SL_STR("evil.example")}};
         sl_http_call call = {.peer = sl_str_of(cases[i].peer),
                              .headers = h,
+                             .n_headers = 1,
                              .arena = &arena,
                              .tls = cases[i].tls ? &tls : NULL};
         sl_admission a;
@@ -999,6 +1000,11 @@ static void a_decision_is_explained(void **state)
     sl_guard_free(guard);
     assert_int_equal(sl_guard_new(false, &guard, &st), SL_OK);
     assert_int_equal(sl_guard_explain(guard, SL_STR("token:ci"), false, SL_MAY_PREDICT, SL_STR("m"),
+                                      SL_STR(""), &why, &st),
+                     SL_OK);
+    assert_string_equal(why.p, "no identities are configured: everybody may");
+    why.n = 0; /* where nobody looks at a token, any does */
+    assert_int_equal(sl_guard_explain(guard, SL_STR("slt_no"), true, SL_MAY_PREDICT, SL_STR("m"),
                                       SL_STR(""), &why, &st),
                      SL_OK);
     assert_string_equal(why.p, "no identities are configured: everybody may");

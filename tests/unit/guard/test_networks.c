@@ -94,6 +94,38 @@ static void a_peer_is_read_with_and_without_its_port(void **state)
     assert_false(sl_ip_parse(SL_STR("1.2.3.4\0"), &ip));
 }
 
+static void this_machine_goes_by_these_names(void **state)
+{
+    static const char *const ours[] = {"localhost",           "localhost:80", "127.0.0.1",
+                                       "127.255.0.9:1",       "[::1]",        "[::1]:80",
+                                       "[::ffff:127.0.0.1]:9"};
+    static const char *const others[] = {"",
+                                         ":80",
+                                         "[",
+                                         "[]",
+                                         "[::1",
+                                         "::1",
+                                         "localhost.example",
+                                         "xlocalhost",
+                                         "128.0.0.1",
+                                         "0.0.0.0:80",
+                                         "[::2]:80",
+                                         "[::]",
+                                         "[::ffff:10.0.0.1]",
+                                         "127.0.0.1.example",
+                                         "127.1",
+                                         "1111111111111111111111111111111111111111111111111"
+                                         "111111111111111111"};
+    (void)state;
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (!sl_address_is_loopback(sl_str_of(ours[i])))
+            fail_msg("\"%s\" is this machine", ours[i]);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (sl_address_is_loopback(sl_str_of(others[i])))
+            fail_msg("\"%s\" is not this machine", others[i]);
+    assert_false(sl_address_is_loopback((sl_str){NULL, 0}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -101,6 +133,7 @@ int main(void)
         cmocka_unit_test(an_ipv6_network_has_its_addresses),
         cmocka_unit_test(what_is_no_network_is_refused_with_its_text),
         cmocka_unit_test(a_peer_is_read_with_and_without_its_port),
+        cmocka_unit_test(this_machine_goes_by_these_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
