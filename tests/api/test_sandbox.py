@@ -146,7 +146,7 @@ def test_tensorflow_is_first_needed_after_lock_down_and_comes_back_when_it_is_ki
     write_config(server, model_config(("my_model", base, 'engine: "tensorflow"'), ("other", base, 'engine: "tensorflow"')))
     server.process.send_signal(signal.SIGHUP)
     other = "/v1/models/other:predict"
-    until(lambda: server.ask("POST", other, ROW).status == 200)
+    until(lambda: server.ask("POST", other, ROW).status == 200, 120)  # it begins with the smallest share of a busy machine
     host = host_of(server)
     os.kill(host, signal.SIGKILL)
     until(lambda: host_of(server) not in (None, host))

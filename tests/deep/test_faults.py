@@ -1,4 +1,7 @@
-"""The n-th allocation, read, write, accept or thread fails in the real server, for every n there is.
+"""The n-th allocation, read, write, accept or thread fails in the real server.
+
+While it serves, for every n there is. Starting, ending and changing the configuration, and the helper that fetches, are
+tried for each of the first forty and for more and more distant ones after that: each n is a process, or some seconds.
 
 Needs a server built with SLUICE_FAULTS (build/asan): base/fault.h says how it is armed. What is promised: each
 reply is the right one or says that the server could not; a connection may be closed; nothing crashes, nothing
@@ -7,6 +10,7 @@ leaks (AddressSanitizer looks at the end), and the next request is served.
 import ctypes
 import http.client
 import json
+import pathlib
 import re
 import select
 import signal
@@ -22,6 +26,14 @@ from deep import ANSWER, CONFIG, HONEST, PATH, ROOT, ROW, Closed, Connection
 from deep import request as http_request
 from secured import H2, Caller, Secured
 from served import SLUICE, Server, free_port
+
+import importlib.util
+import sys
+
+spec = importlib.util.spec_from_file_location("stores", ROOT / "tests/support/stores.py")
+stores = importlib.util.module_from_spec(spec)
+sys.modules["stores"] = stores
+spec.loader.exec_module(stores)
 
 KINDS = ["alloc", "read", "write", "accept", "thread", "arena"]
 UNABLE = {429, 500, 503, 507}
@@ -152,7 +164,7 @@ def test_each_failure_while_serving_over_tls_with_tokens(kind, secured):
     assert n > 1
 
 
-@pytest.mark.parametrize("kind", ["alloc", "read", "thread"])
+@pytest.mark.parametrize("kind", ["alloc", "read", "write", "thread"])
 def test_each_failure_while_starting(kind):
     """It starts and serves, or says why not and ends with 1. Steps grow, so that this ends."""
     n, served = 1, 0
@@ -160,8 +172,8 @@ def test_each_failure_while_starting(kind):
         server = Server("--engine=native", "--file_system_poll_wait_seconds=0", "--max_num_load_retries=0",
                         config=CONFIG, env={"SLUICE_FAULT": f"{kind} {n}"}, wait=False)
         end = time.monotonic() + 60
-        while "Exporting HTTP/REST API at" not in server.log and server.process.poll() is None:
-            assert time.monotonic() < end, server.log
+        while server.process.poll() is None and status_of(server, "GET", "/healthz") is None:
+            assert time.monotonic() < end, server.log # which may lack a line: writing it may have failed
             select.select([], [], [], 0.005)
         if server.process.poll() is None:
             # Loading goes on while it listens.
@@ -211,7 +223,7 @@ def reload(port, with_x):
             c.close()
 
 
-@pytest.mark.parametrize("kind", ["alloc", "read", "thread"])
+@pytest.mark.parametrize("kind", ["alloc", "read", "write", "accept", "thread"])
 def test_each_failure_while_the_configuration_changes(kind, start):
     """A model is added, and loads, or its status says why not; the others are served meanwhile, and when it is added
     again all is well."""
@@ -252,7 +264,7 @@ def test_each_failure_while_the_configuration_changes(kind, start):
 @pytest.mark.parametrize("kind", ["alloc", "read", "write", "thread"])
 def test_each_failure_while_ending(kind):
     """With requests in flight and connections that are kept it drains and ends with 0, whatever fails."""
-    for n in (1, 2, 3, 5, 8, 13, 21, 34):
+    for n in (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 21, 34, 55):
         server = Server("--engine=native", "--file_system_poll_wait_seconds=0", config=CONFIG)
         try:
             while status_of(server, "GET", "/startupz") != 200:
@@ -273,3 +285,53 @@ def test_each_failure_while_ending(kind):
         finally:
             if server.process.poll() is None:
                 server.process.kill()
+
+
+def child_of(server, name):
+    """The process of that name that the server has started; None if there is none."""
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (folder / "stat").read_text()
+        except OSError:
+            continue
+        if stat.split(" (")[1].startswith(name) and ancestor(int(folder.name), server.process.pid):
+            return int(folder.name)
+    return None
+
+
+def ancestor(pid, wanted):
+    while pid > 1 and pid != wanted:
+        try:
+            pid = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+        except OSError:
+            return False
+    return pid == wanted
+
+
+@pytest.mark.parametrize("kind", ["alloc", "read", "write", "thread"])
+def test_each_failure_while_fetching(kind, start, tmp_path):
+    """The helper that fetches may fail, or end: it is tried again, and what serves goes on serving."""
+    half = ROOT / "tests/models/half_plus_two/1"
+    with stores.web() as site:
+        site.files["/half.tar.gz"] = stores.tar(("model/1", half))
+        server = start("--engine=native", "--remote_poll_wait_seconds=1", f"--remote_cache_dir={tmp_path}/cache",
+                       config=f'model_config_list {{ config {{ name: "half" base_path: "{site.url}/half.tar.gz" '
+                              'model_platform: "tensorflow" } }', env=stores.NO_CREDENTIALS)
+        n, version = 1, 1
+        while n < 400:
+            helper = child_of(server, "sluice-fetch")
+            if helper is not None:
+                libc.sigqueue(helper, signal.SIGRTMIN + KINDS.index(kind), n)
+            version += 1
+            site.files["/half.tar.gz"] = stores.tar((f"model/{version}", half))
+            end = time.monotonic() + 60
+            while True:
+                reply = server.ask("POST", "/v1/models/half:predict", '{"instances": [1.0]}')
+                assert reply.status == 200 and json.loads(reply.text)["predictions"] == [2.5]
+                if reply.headers["x-sluice-version"] == str(version):
+                    break
+                assert time.monotonic() < end, server.log[-3000:]
+                select.select([], [], [], 0.02)
+            n += 1 if n < 10 else n // 3
+        assert server.log.count(f"faults: {kind} ") > 5 # the helper was there, and heard of it
+        assert server.stop() == 0
