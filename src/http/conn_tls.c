@@ -57,7 +57,12 @@ void sl_conn_tell_tls_on_plain(sl_conn *c)
 static void join(sl_conn *c)
 {
     sl_shard *s = c->shard;
-    sl_ring_join(&s->shakes, &c->shake);
+    /* The oldest comes first, also if it comes back from elsewhere later than others. */
+    sl_ring *behind = &s->shakes;
+    while (behind->prev != &s->shakes &&
+           SL_OF(sl_conn, shake, behind->prev)->opened_ns > c->opened_ns)
+        behind = behind->prev;
+    sl_ring_join(behind, &c->shake);
     s->n_shakes++;
 }
 

@@ -460,6 +460,22 @@ static void an_archive_that_waits_to_be_tried_again_can_be_cancelled(void **stat
     }
 }
 
+static void a_file_that_waits_to_be_tried_again_can_be_cancelled(void **state)
+{
+    (void)state;
+    atomic_store(&hurry.stop, true); /* the clock stands: it would wait for ever */
+    web_start(half_then_no_news);
+    add("f", N);
+    for (int i = 1; i <= 8; i++) {
+        atomic_store(&turns, 0);
+        cancel_at = i;
+        unlinkat(fd, "f", 0);
+        assert_int_equal(get(), SL_CANCELLED);
+        web_stop();
+        web_start(half_then_no_news);
+    }
+}
+
 static void a_full_disk_is_said_to_be_one(void **state)
 {
     (void)state;
@@ -738,6 +754,7 @@ int main(void)
         T(a_large_object_comes_piece_by_piece),
         T(one_file_that_cannot_be_made_ends_it),
         T(an_archive_that_waits_to_be_tried_again_can_be_cancelled),
+        T(a_file_that_waits_to_be_tried_again_can_be_cancelled),
         T(a_full_disk_is_said_to_be_one),
         T(keys_that_cannot_be_had_end_it),
         T(a_request_that_is_not_wanted_any_more_ends),
