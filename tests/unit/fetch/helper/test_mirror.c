@@ -338,8 +338,8 @@ static void a_directory_as_deep_as_paths_go_is_used_or_refused(void **state)
             if (fd >= 0) {
                 mkdirat(fd, "staging-of-somebody-else", 0755);
                 mkdirat(fd, "versions", 0755);
-                if (symlinkat("x", fd, "versions/77777777777777777777777777777777"))
-                    ; /* too long here, too */
+                int done = symlinkat("x", fd, "versions/77777777777777777777777777777777");
+                assert_in_range(done + 1, 0, 1); /* there may be no room for it */
                 mkdirat(fd, "data/7-cccccccccccccccccccccccccccccccccccccccc", 0755);
                 close(fd);
             }
