@@ -304,10 +304,10 @@ static const int outside[] = {
 void sl_calls_deny_outside(sl_calls *f)
 {
     sl_calls_deny_all(f, outside, sizeof outside / sizeof *outside);
-    /* A file may have its signals sent to another process. */
+    /* A file may have its signals sent to another process. (Which signal is nobody else's business then, and
+     * who holds a file by a lease chooses one: base/hold.c.) */
     sl_calls_argument_must_not_be(f, SYS_fcntl, 1, F_SETOWN);
     sl_calls_argument_must_not_be(f, SYS_fcntl, 1, F_SETOWN_EX);
-    sl_calls_argument_must_not_be(f, SYS_fcntl, 1, F_SETSIG);
     sl_calls_argument_must_not_be(f, SYS_ioctl, 1, FIOSETOWN);
     sl_calls_argument_must_not_be(f, SYS_ioctl, 1, SIOCSPGRP);
     /* A terminal may be made to believe that somebody typed a command. */
