@@ -166,7 +166,7 @@ static bool was_rejected(int fd, char by[64])
         if (room < (v4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)) ||
             getnameinfo(from, v4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6), by, 64,
                         NULL, 0, NI_NUMERICHOST) != 0)
-            strcpy(by, "somebody");
+            snprintf(by, 64, "somebody");
         return true;
     }
     return false;

@@ -230,7 +230,7 @@ static sl_code strided_run(sl_op_call *c, sl_status *st)
     sl_code rc = resolve_all(c, &d, st);
     if (rc || c->out[0].size == 0)
         return rc;
-    int64_t from[SL_MAX_RANK], to = 1, start = 0;
+    int64_t from[SL_MAX_RANK] = {0}, to = 1, start = 0;
     sl_copy_dim dims[SL_MAX_RANK];
     size_t element = sl_dtype_size(in->dtype);
     assert(in->rank <= SL_MAX_RANK);
