@@ -104,7 +104,7 @@ def children(parent):
 
 def test_a_process_of_tensorflow_that_dies_takes_what_it_was_to_the_grave(start):
     """What was asked for meanwhile, and is asked for until it is back, gets an error without its inside."""
-    server = start("--engine=tensorflow", config=model_config(("my_model", MY_MODEL)))
+    server = start("--sandbox=default", "--engine=tensorflow", config=model_config(("my_model", MY_MODEL)))
     until(lambda: server.ask("POST", PATH, ROW).status == 200)
     host, seen = host_of(server), set()
     for pid in [*children(host), host]:

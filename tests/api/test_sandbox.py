@@ -172,7 +172,7 @@ def test_started_as_root_it_becomes_the_user_it_is_told_to(start, tmp_path):
     with tempfile.TemporaryDirectory() as place:  # the tests may lie in root's home, where nobody may look
         os.chmod(place, 0o755)
         shutil.copytree(MY_MODEL, pathlib.Path(place) / "m")
-        server = start("--run_as=nobody", config=model_config(("my_model", pathlib.Path(place) / "m")))
+        server = start("--sandbox=default", "--run_as=nobody", config=model_config(("my_model", pathlib.Path(place) / "m")))
         until(lambda: predicts(server))
     seen, nobody = status(server.process.pid), pwd.getpwnam("nobody")
     assert seen["Uid"].split() == [str(nobody.pw_uid)] * 4
@@ -224,7 +224,7 @@ def test_no_core_file_where_keys_or_tokens_are_loaded(tmp_path, secret):
     cert, key = Authority(tmp_path).issue("server")
     flags = {"a key": [f"--tls_cert_file={cert}", f"--tls_key_file={key}"], "tokens": [f"--auth_config_file={tmp_path}/auth.pbtxt"],
              "nothing": []}
-    server = Server(*flags[secret], config=model_config(("my_model", MY_MODEL)),
+    server = Server("--sandbox=default", *flags[secret], config=model_config(("my_model", MY_MODEL)),
                     command=["sh", "-c", 'ulimit -c 4096; exec "$@"', "sh", str(SLUICE), "serve"])
     try:
         if secret == "nothing":
