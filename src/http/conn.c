@@ -17,7 +17,6 @@
 
 #define LINGER_NS 5000000000u
 #define FRESH_NS 1000000000u /* of a connection that has just been opened */
-#define SOON_NS 50000000u
 enum { LINGER_BYTES = 64 << 20, MOVED_ON = 512 };
 
 /* ---- time ---- */
@@ -439,8 +438,7 @@ void sl_conn_drain(sl_conn *c)
     if (c->state == SL_CONN_HTTP2)
         sl_h2_drain(c);
     else if (c->shard->draining && (c->state == SL_CONN_HANDSHAKE || c->state == SL_CONN_PROXY))
-        sl_conn_set_due(c,
-                        SL_MIN(c->due_ns, SL_MAX(c->opened_ns + FRESH_NS, from_now(c, SOON_NS))));
+        sl_conn_set_due(c, SL_MIN(c->due_ns, c->opened_ns + FRESH_NS));
     else if (c->shard->draining && c->state == SL_CONN_HEAD && c->x == NULL)
         ready(&c->watch, EPOLLIN);
 }

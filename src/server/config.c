@@ -35,10 +35,12 @@ static sl_code check_platform(const sl_server_config *c, const sl_model_list *l,
 
 sl_code sl_config_check_platforms(const sl_server_config *c, const sl_model_list *l, sl_status *st)
 {
-    sl_code rc = SL_OK;
-    for (int i = 0; i < l->count && rc == SL_OK; i++)
-        rc = check_platform(c, l, i, st);
-    return rc;
+    for (int i = 0; i < l->count; i++) {
+        sl_code rc = check_platform(c, l, i, st);
+        if (rc)
+            return rc;
+    }
+    return SL_OK;
 }
 
 static sl_code load_models(const sl_flags *f, sl_model_list *out, sl_status *st)

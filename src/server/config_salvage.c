@@ -127,8 +127,7 @@ static void take_files(salvage *s, const char *dir)
         sl_free(path);
         free(names[i]);
     }
-    if (n >= 0)
-        free(names);
+    free(names);
 }
 
 bool sl_model_list_salvage(const char *config, sl_model_list *out, const sl_config_complaint *to)

@@ -137,6 +137,9 @@ def test_a_body_larger_than_all_may_be_together_is_refused_when_it_is_announced(
         head = f"POST {M} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
         reply = server.raw(head.encode(), timeout=1)
         assert reply.startswith(b"HTTP/1.1 " + status), reply
+    # What nobody keeps is read over, however much it is.
+    reply = server.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 300001\r\n\r\n" + bytes(300001), timeout=5)
+    assert reply.startswith(b"HTTP/1.1 200"), reply
     c = Client(server)
     stream = c.request(path=M, body=None, end=False, more=[("content-length", "300001")])
     assert c.answer(stream)[0] == 503

@@ -127,7 +127,7 @@ static void set_error(admin_call *c, sl_code rc)
     c->http->content_type = "application/json";
     if (rc == SL_UNAUTHENTICATED)
         sl_chain_puts(&c->http->head, "WWW-Authenticate: Bearer realm=\"sluice\"\r\n");
-    if (rc == SL_RESOURCE_EXHAUSTED && c->retry_after_s > 0)
+    if (c->retry_after_s > 0)
         sl_chain_printf(&c->http->head, "Retry-After: %u\r\n", c->retry_after_s);
 }
 

@@ -187,6 +187,20 @@ static void a_drain_waits_a_moment_for_headers(void **state)
     close(late), close(mute), close(hasty);
 }
 
+static void who_has_rested_without_a_request_is_not_waited_for(void **state)
+{
+    fixture *f = *state;
+    int idle = connect_client(f);
+    send_text(f, idle, HEADER);
+    turn(f);
+    pass_time(f, 2 * SECOND);
+    sl_http_drain(f->server, fx_drained, f);
+    turn(f);
+    assert_true(is_closed(f, idle));
+    assert_true(f->drained);
+    close(idle);
+}
+
 static void what_the_system_does_not_give_is_waited_for_or_the_end(void **state)
 {
     static const struct {
@@ -224,6 +238,7 @@ int main(void)
         T(a_header_that_is_none_or_does_not_come_closes),
         T(the_shorter_of_two_times_bounds_a_header),
         T(a_drain_waits_a_moment_for_headers),
+        T(who_has_rested_without_a_request_is_not_waited_for),
         T(what_the_system_does_not_give_is_waited_for_or_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -668,6 +668,14 @@ static void trying_an_address_leaves_no_trace(void **state)
     assert_int_equal(accept(fd, NULL, NULL), -1);
     close(fd);
     assert_int_equal(try_address(text, false), SL_OK);
+    struct rlimit usual, none = {0};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    none.rlim_max = usual.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    sl_code rc = sl_address_try(&a, &st);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    assert_int_equal(rc, SL_FAILED_PRECONDITION);
+    assert_non_null(strstr(st.msg, strerror(EMFILE)));
 }
 
 static void trying_a_path_leaves_it_as_it_is(void **state)

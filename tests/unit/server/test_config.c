@@ -899,6 +899,11 @@ static void a_survey_leaves_out_what_is_wrong(void **state)
     assert_string_equal(c.text.p, "/nowhere; No such file or directory\n");
     assert_int_equal(survey(f, "--port=0", NULL, &c), SL_OK);
     assert_int_equal(c.count, 1); /* nothing to serve: said once */
+    assert_int_equal(survey(f, "--model_base_path=relative", NULL, &c), SL_OK);
+    assert_non_null(strstr(c.text.p, "relative"));
+    assert_int_equal(survey(f, "--rest_api_port=8501", "--monitoring_config_file=/nowhere", &c),
+                     SL_OK);
+    assert_non_null(strstr(c.text.p, "/nowhere; No such file or directory\n"));
     sl_text_fini(&c.text);
 }
 
