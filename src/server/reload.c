@@ -161,17 +161,19 @@ static bool is_awaited(const plan *p, const entry *e)
     return e->change == ADDED || e->change == CHANGED || (p->same && e->change == UNCHANGED);
 }
 
-static void wait_for_models(sl_reload *r, const plan *p)
+/* False: they are judged as they stand. */
+static bool wait_for_models(sl_reload *r, const plan *p, uint64_t deadline_ns)
 {
     const char **names = sl_try_malloc(((size_t)p->count + 1) * sizeof *names);
     int n = 0;
     if (names == NULL)
-        return; /* they are judged as they stand */
+        return false;
     for (int i = 0; i < p->count; i++)
         if (is_awaited(p, &p->list[i]))
             names[n++] = p->list[i].name;
-    sl_manager_settle(r->o.manager, names, n, sl_now_ns() + r->o.timeout_ns, &r->ending);
+    sl_manager_settle(r->o.manager, names, n, deadline_ns, &r->ending);
     sl_free(names);
+    return true;
 }
 
 static sl_code judge(sl_reload *r, plan *p, sl_status *st)
@@ -180,6 +182,7 @@ static sl_code judge(sl_reload *r, plan *p, sl_status *st)
     int failed = 0, late = 0;
     for (int i = 0; i < p->count; i++) {
         entry *e = &p->list[i];
+        e->complaint.n = 0;
         e->progress = sl_manager_progress(r->o.manager, e->name, &e->serves, &e->complaint);
         if (!is_awaited(p, e) || e->serves || e->complaint.n == 0)
             continue;
@@ -193,6 +196,19 @@ static sl_code judge(sl_reload *r, plan *p, sl_status *st)
                                        list.p ? list.p : "");
     sl_text_fini(&list);
     return rc;
+}
+
+/* Another reload may take a model away that was awaited, and the next one bring it back: then it is
+ * not late, but has to be awaited again. */
+static sl_code await_models(sl_reload *r, plan *p, sl_status *st)
+{
+    uint64_t end = sl_now_ns() + r->o.timeout_ns;
+    for (;;) {
+        bool waited = wait_for_models(r, p, end);
+        sl_code rc = judge(r, p, st);
+        if (rc != SL_DEADLINE_EXCEEDED || !waited || atomic_load(&r->ending) || sl_now_ns() >= end)
+            return rc;
+    }
 }
 
 /* ---- report ---- */
@@ -268,8 +284,7 @@ static void log_plan(const plan *p)
 /* Behind apply(): waits, and makes the answer. */
 static sl_code finish(sl_reload *r, plan *p, sl_text *report, sl_status *st)
 {
-    wait_for_models(r, p);
-    sl_code rc = judge(r, p, st);
+    sl_code rc = await_models(r, p, st);
     if (!p->same)
         log_plan(p);
     report_plan(p, rc, st, report);

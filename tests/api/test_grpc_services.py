@@ -346,9 +346,10 @@ def test_a_reload_whose_model_does_not_load_says_so(own, tmp_path):
 
 
 def test_reloads_at_the_same_time(own):
-    calls = [own.grpc.model.HandleReloadConfigRequest.future(reload(model_config((n, HALF))), timeout=60)
-             for n in "bcdbcd"]
-    assert [c.result().status.error_code for c in calls] == [0] * 6
+    for _ in range(100):  # what one takes away and another brings back is not late
+        calls = [own.grpc.model.HandleReloadConfigRequest.future(reload(model_config((n, HALF))), timeout=60)
+                 for n in "bcdbcd"]
+        assert [c.result().status.error_code for c in calls] == [0] * 6
     assert own.grpc.state() == 1
 
 
