@@ -18,6 +18,7 @@ from grpc_client import grpc_server, predict_request
 from test_amplification import cpu
 from test_http2 import Client
 from test_server import until
+from test_tls import hello
 
 C = grpc.StatusCode
 CONFIG = model_config(("m", ROOT / "tests/models/identity"))
@@ -210,14 +211,6 @@ def test_the_pace_of_a_body_is_what_the_flag_says(start):
 
 
 # ---- TLS handshakes ----
-
-def hello():
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = ssl._create_unverified_context().wrap_bio(incoming, outgoing)
-    with contextlib.suppress(ssl.SSLWantReadError):
-        client.do_handshake()
-    return outgoing.read()
-
 
 def test_as_many_handshakes_as_the_flag_says_and_one_more_cuts_the_oldest(start, tmp_path):
     ca = Authority(tmp_path)
