@@ -40,7 +40,9 @@ static sl_code check_labels(sl_manager *m, const sl_model_config *c, sl_status *
     int n, n_available = 0;
     if (c->n_labels == 0 || (c->mirror != NULL && sl_version_dir_exists(c->mirror, NULL)))
         return SL_OK; /* nobody knows yet which versions there are */
-    int64_t *numbers = sl_labels_expected(c, &n), *available = NULL;
+    int64_t *numbers, *available = NULL;
+    if (!sl_manager_expect(m, c, &numbers, &n))
+        return SL_OK; /* likewise */
     pthread_mutex_lock(&m->lock);
     const sl_served *model = sl_map_get(&m->by_name, sl_str_of(c->name));
     if (model != NULL)
@@ -68,6 +70,7 @@ static sl_served *new_model(sl_manager *m, const char *name)
     sl_served *model = sl_calloc(1, sizeof *model);
     model->manager = m;
     model->name = sl_strdup(name);
+    model->sight = sl_sight_new();
     if (m->last_model != NULL)
         m->last_model->next = model;
     else

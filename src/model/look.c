@@ -45,9 +45,25 @@ typedef struct sl_candidate {
     char *why;        /* what is missing */
 } candidate;
 
+/* What is remembered from one look at a model to the next. Only whoever looks at it just now uses it,
+ * without the lock. */
+struct sl_sight {
+    char *remarks; /* of the last look, so that they are logged once */
+    unsigned long repeats;
+    candidate *candidates;
+    uint64_t look_again_ns; /* before the next period; 0: no need to */
+    struct stat base;       /* of the base path, at the last look; if `quiet` */
+    const sl_kept_config *looked_with;
+    bool quiet;       /* nothing can have changed while `base` is the same */
+    unsigned skipped; /* looks, because of that */
+    dev_t device;     /* where it looked last, and whether directories there */
+    bool keeps_times; /* have times to be relied on */
+};
+
 typedef struct look {
     sl_manager *m;
     sl_served *model;
+    sl_sight *sight;
     uint64_t now;
     bool on_demand;
     bool settling;
@@ -97,18 +113,18 @@ static bool same_but_numbers(const char *a, const char *b)
     return *a == *b;
 }
 
-static void remark(sl_served *model, sl_text *remarks)
+static void remark(sl_sight *sight, sl_text *remarks)
 {
     const char *text = remarks->p ? remarks->p : "";
-    if (model->remarks != NULL && same_but_numbers(model->remarks, text)) {
-        model->repeats++;
+    if (sight->remarks != NULL && same_but_numbers(sight->remarks, text)) {
+        sight->repeats++;
     } else {
-        sl_free(model->remarks);
-        model->remarks = sl_strdup(text);
-        model->repeats = 1;
+        sl_free(sight->remarks);
+        sight->remarks = sl_strdup(text);
+        sight->repeats = 1;
     }
-    if (is_power_of_ten(model->repeats))
-        log_lines(text, model->repeats);
+    if (is_power_of_ten(sight->repeats))
+        log_lines(text, sight->repeats);
 }
 
 /* ---- candidates ---- */
@@ -120,18 +136,35 @@ static void free_candidate(candidate *c)
     sl_free(c);
 }
 
-void sl_manager_free_candidates(sl_served *model)
+sl_sight *sl_sight_new(void)
 {
-    while (model->candidates != NULL) {
-        candidate *c = model->candidates;
-        model->candidates = c->next;
-        free_candidate(c);
-    }
+    return sl_calloc(1, sizeof(sl_sight));
 }
 
-static candidate *find_candidate(sl_served *model, int64_t number, const char *path)
+void sl_sight_free(sl_sight *s)
 {
-    candidate *c = model->candidates;
+    while (s->candidates != NULL) {
+        candidate *c = s->candidates;
+        s->candidates = c->next;
+        free_candidate(c);
+    }
+    sl_free(s->remarks);
+    sl_free(s);
+}
+
+uint64_t sl_sight_look_again_ns(const sl_sight *s)
+{
+    return s->look_again_ns;
+}
+
+void sl_sight_look_no_more(sl_sight *s)
+{
+    s->look_again_ns = 0;
+}
+
+static candidate *find_candidate(sl_sight *sight, int64_t number, const char *path)
+{
+    candidate *c = sight->candidates;
     while (c != NULL && (c->number != number || strcmp(c->path, path) != 0))
         c = c->next;
     if (c != NULL)
@@ -139,15 +172,15 @@ static candidate *find_candidate(sl_served *model, int64_t number, const char *p
     c = sl_calloc(1, sizeof *c);
     c->number = number;
     c->path = sl_strdup(path);
-    c->next = model->candidates;
-    model->candidates = c;
+    c->next = sight->candidates;
+    sight->candidates = c;
     return c;
 }
 
 /* Those that were taken, or have gone. */
-static void drop_candidates(sl_served *model)
+static void drop_candidates(sl_sight *sight)
 {
-    for (candidate **at = &model->candidates; *at != NULL;) {
+    for (candidate **at = &sight->candidates; *at != NULL;) {
         candidate *c = *at;
         if (c->seen && !c->taken) {
             c->seen = false;
@@ -161,9 +194,9 @@ static void drop_candidates(sl_served *model)
 
 static void look_again_at(look *l, uint64_t when)
 {
-    sl_served *model = l->model;
-    if (model->look_again_ns == 0 || when < model->look_again_ns)
-        model->look_again_ns = when;
+    sl_sight *sight = l->sight;
+    if (sight->look_again_ns == 0 || when < sight->look_again_ns)
+        sight->look_again_ns = when;
 }
 
 static void check(const look *l, candidate *c)
@@ -209,6 +242,12 @@ static bool consider(look *l, candidate *c, sl_tree t)
 
 /* ---- what is managed already ---- */
 
+/* With the lock. False: it took so long that somebody else looks at the model by now. */
+static bool is_current(const look *l)
+{
+    return l->model->sight == l->sight;
+}
+
 typedef enum known { UNKNOWN, FINE, BROKEN } known;
 
 static known how_known(look *l, int64_t number, const char *path, uint64_t *seen)
@@ -232,7 +271,7 @@ static bool has_lain_there(const look *l, const char *path)
     static const char *const names[] = {"", "saved_model.pb", "variables"};
     int64_t newest_us = 0;
     struct stat s;
-    if (!l->on_demand || l->model->candidates != NULL)
+    if (!l->on_demand || l->sight->candidates != NULL)
         return false;
     for (size_t i = 0; i < SL_COUNTOF(names); i++) {
         char *file = sl_path_join(path, names[i]);
@@ -256,10 +295,11 @@ static bool accept(void *arg, int64_t number, const char *path)
     sl_tree t = sl_saved_model_tree(path);
     if (k == BROKEN && t.look == seen)
         return true;
-    bool taken = consider(l, find_candidate(l->model, number, path), t);
+    bool taken = consider(l, find_candidate(l->sight, number, path), t);
     if (k == BROKEN && taken) {
         pthread_mutex_lock(&l->m->lock);
-        sl_manager_mend(l->model, number, t.look);
+        if (is_current(l))
+            sl_manager_mend(l->model, number, t.look);
         pthread_mutex_unlock(&l->m->lock);
     }
     l->refused += k == UNKNOWN && !taken;
@@ -309,36 +349,36 @@ static bool must_be_looked_at(sl_served *model)
 }
 
 /* Is there nothing new to see? With thousands of models that is the usual answer, for one stat. */
-static bool can_skip(sl_served *model, const sl_kept_config *config, const struct stat *now)
+static bool can_skip(const look *l, const sl_kept_config *config, const struct stat *now)
 {
     enum { MOST = 60 }; /* and then it is looked at all the same */
-    return model->quiet && model->looked_with == config && model->candidates == NULL &&
-           is_same_directory(&model->base, now) && model->skipped++ < MOST &&
-           !must_be_looked_at(model);
+    sl_sight *s = l->sight;
+    return s->quiet && s->looked_with == config && s->candidates == NULL &&
+           is_same_directory(&s->base, now) && s->skipped++ < MOST && !must_be_looked_at(l->model);
 }
 
 /* A change within the grain of the clock leaves no trace, so what changed just now may change
  * again. */
-static void remember_base(sl_served *model, const sl_kept_config *config, const char *dir,
+static void remember_base(sl_sight *s, const sl_kept_config *config, const char *dir,
                           const struct stat *before)
 {
     int64_t changed_us = (int64_t)before->st_ctim.tv_sec * 1000000 + before->st_ctim.tv_nsec / 1000;
-    model->base = *before;
-    model->looked_with = config;
-    model->skipped = 0;
-    sl_manager *m = model->manager;
-    if (m->known_device != before->st_dev) {
-        m->known_device = before->st_dev;
-        m->keeps_times = keeps_times(dir);
+    s->base = *before;
+    s->looked_with = config;
+    s->skipped = 0;
+    if (s->device != before->st_dev) {
+        s->device = before->st_dev;
+        s->keeps_times = keeps_times(dir);
     }
-    model->quiet = sl_wall_us() - changed_us > 2000000 && m->keeps_times;
+    s->quiet = sl_wall_us() - changed_us > 2000000 && s->keeps_times;
 }
 
 /* ---- the whole ---- */
 
 /* With the lock: versions that are being copied are listed, too. */
-static void list_incomplete(sl_served *model)
+static void list_incomplete(const look *l)
 {
+    sl_served *model = l->model;
     for (sl_managed **at = &model->versions; *at != NULL;) {
         sl_managed *v = *at;
         if (v->managed || v->state != SL_STATE_START)
@@ -346,7 +386,7 @@ static void list_incomplete(sl_served *model)
         else
             sl_manager_drop_version(at);
     }
-    for (const candidate *c = model->candidates; c != NULL; c = c->next) {
+    for (const candidate *c = l->sight->candidates; c != NULL; c = c->next) {
         sl_managed *v = sl_manager_need_version(model, c->number);
         char text[300];
         if (v->managed)
@@ -357,17 +397,17 @@ static void list_incomplete(sl_served *model)
     }
 }
 
-static void note_looks(sl_served *model, sl_aspired_set *set)
+static void note_looks(const sl_sight *sight, sl_aspired_set *set)
 {
     for (int i = 0; i < set->count; i++)
-        for (const candidate *c = model->candidates; c != NULL; c = c->next)
+        for (const candidate *c = sight->candidates; c != NULL; c = c->next)
             if (c->number == set->list[i].number && c->taken)
                 set->list[i].look = c->look;
 }
 
 static void add_remarks(const look *l, sl_text *remarks)
 {
-    for (const candidate *c = l->model->candidates; c != NULL; c = c->next)
+    for (const candidate *c = l->sight->candidates; c != NULL; c = c->next)
         if (!c->complete)
             sl_text_printf(remarks,
                            "WVersion %lld of servable %s is not complete, and is left alone until "
@@ -375,24 +415,36 @@ static void add_remarks(const look *l, sl_text *remarks)
                            (long long)c->number, l->model->name, c->why);
 }
 
+/* A model without versions is waited for, since they may still come; but somebody who has mistyped a
+ * path should not have to guess what the server is waiting for. */
+static void add_hint(const look *l, const sl_model_config *c, sl_text *remarks)
+{
+    sl_status why = {0};
+    sl_code (*hint)(const char *, sl_status *) = l->m->opts.hint;
+    if (hint != NULL && l->sight->candidates == NULL && hint(c->base_path, &why))
+        sl_text_printf(remarks, "Wmodel %s: %s\n", l->model->name, why.msg);
+}
+
 static bool wants_nothing(const sl_model_config *c)
 {
     return c->policy == SL_POLICY_SPECIFIC && c->n_versions == 0;
 }
 
-static void apply(look *l, sl_kept_config *config, sl_code rc, sl_aspired_set *set,
+static void apply(look *l, sl_kept_config *config, int watch, sl_code rc, sl_aspired_set *set,
                   const sl_status *why)
 {
     sl_manager *m = l->m;
     sl_served *model = l->model;
     pthread_mutex_lock(&m->lock);
-    if (model->config == config) { /* it was not replaced meanwhile */
+    if (is_current(l) && watch != 0)
+        sl_manager_watch_base(model, watch);
+    if (is_current(l) && model->config == config) { /* it was not replaced meanwhile */
         model->looked_at = true;
         sl_free(model->unreadable);
         model->unreadable = rc && rc != SL_NOT_FOUND ? sl_strdup(why->msg) : NULL;
         model->settling = l->settling;
         sl_manager_recount(model);
-        list_incomplete(model);
+        list_incomplete(l);
         if (rc == SL_OK && (set->count > 0 || wants_nothing(&config->c)))
             sl_manager_set_aspired(model, set);
         else
@@ -402,10 +454,26 @@ static void apply(look *l, sl_kept_config *config, sl_code rc, sl_aspired_set *s
     pthread_mutex_unlock(&m->lock);
 }
 
-void sl_manager_look_at(sl_served *model, sl_kept_config *config)
+void sl_manager_cannot_look(sl_served *model)
+{
+    sl_manager *m = model->manager;
+    char text[1200];
+    snprintf(text, sizeof text, "the base path %s does not answer: %s", model->config->c.base_path,
+             "a look at it, or at another path of the same mount, has not returned");
+    model->looked_at = true; /* as far as that is possible */
+    model->settling = false;
+    sl_free(model->unreadable);
+    model->unreadable = sl_strdup(text);
+    sl_manager_recount(model);
+    sl_manager_check_initial(m);
+    sl_cond_broadcast(&m->changed);
+}
+
+void sl_manager_look_at(sl_served *model, sl_sight *sight, sl_kept_config *config)
 {
     look l = {.m = model->manager,
               .model = model,
+              .sight = sight,
               .now = sl_now_ns(),
               .on_demand = config->c.load == SL_LOAD_ON_DEMAND};
     sl_aspired_set set = {0};
@@ -417,31 +485,29 @@ void sl_manager_look_at(sl_served *model, sl_kept_config *config)
     char *dir = config->c.mirror ? sl_strdup(config->c.mirror) : NULL;
     bool local = (dir || sl_version_dir_local(config->c.base_path, &dir, NULL) == SL_OK) &&
                  stat(dir, &base) == 0;
-    if (local && can_skip(model, config, &base)) {
+    if (local && can_skip(&l, config, &base)) {
         sl_free(dir);
         return;
     }
-    model->look_again_ns = 0;
-    model->quiet = false;
+    sight->look_again_ns = 0;
+    sight->quiet = false;
     sl_code rc = sl_policy_select(&config->c, accept, &l, &set, &remarks, &why);
     if (rc)
         sl_text_printf(&remarks,
                        "EFileSystemStoragePathSource encountered a filesystem access error: %s\n",
                        why.msg);
-    note_looks(model, &set);
-    drop_candidates(model);
+    note_looks(sight, &set);
+    drop_candidates(sight);
     if (rc == SL_OK)
         add_remarks(&l, &remarks);
-    remark(model, &remarks);
+    if (set.count == 0 && !wants_nothing(&config->c))
+        add_hint(&l, &config->c, &remarks);
+    remark(sight, &remarks);
     sl_text_fini(&remarks);
     if (local && rc == SL_OK)
-        remember_base(model, config, dir, &base);
-    if (local) {
-        pthread_mutex_lock(&l.m->lock);
-        sl_manager_watch_base(model, dir);
-        pthread_mutex_unlock(&l.m->lock);
-    }
+        remember_base(sight, config, dir, &base);
+    int watch = local ? sl_manager_watch_dir(l.m, dir) : 0;
     sl_free(dir);
-    apply(&l, config, rc, &set, &why);
+    apply(&l, config, watch, rc, &set, &why);
     sl_aspired_fini(&set);
 }

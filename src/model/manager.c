@@ -333,12 +333,11 @@ static void free_model(sl_served *model)
     while (model->versions != NULL)
         sl_manager_drop_version(&model->versions);
     sl_manager_unwatch_base(model);
-    sl_manager_free_candidates(model);
+    sl_sight_free(model->sight);
     sl_config_release(model->config);
     sl_aspired_fini(&model->pending);
     sl_labels_fini(&model->labels);
     sl_free(model->unreadable);
-    sl_free(model->remarks);
     sl_free(model->name);
     sl_free(model);
 }
@@ -373,7 +372,7 @@ uint64_t sl_manager_forget(sl_manager *m, uint64_t now)
         if (when && (next == 0 || when < next))
             next = when;
         if (model->config != NULL || model->versions != NULL || model->has_pending ||
-            model->unpublished) {
+            model->unpublished || model->visitors > 0) {
             before = model;
             continue;
         }
@@ -404,6 +403,7 @@ sl_code sl_manager_new(const sl_manager_options *opts, sl_manager **out, sl_stat
     sl_cond_init(&m->changed);
     sl_cond_init(&m->load_work);
     sl_cond_init(&m->source_work);
+    sl_cond_init(&m->looker_work);
     sl_cond_init(&m->timer_work);
     sem_init(&m->unload_work, 0, 0);
     sl_code rc = sl_manager_start_loaders(m, st);

@@ -198,6 +198,9 @@ typedef struct sl_manager_options {
     int unload_threads;       /* 0: 1 */
     unsigned max_retries;     /* after the first attempt */
     int64_t retry_interval_us;
+    uint64_t
+        look_patience_ns; /* a base path that has not answered for so long is left alone until it does;
+                                  0: 10 s */
     int64_t poll_seconds; /* of base paths; 0: only by configure and look; < 0: by look alone */
     /* What all sessions together may use; 0: no limit. A load that does not fit is refused, after
      * the versions on demand that were used least recently and are not in use have been given
@@ -222,6 +225,9 @@ typedef struct sl_manager_options {
      * manager's lock. */
     void (*explain)(void *arg, const char *base_path, sl_text *out);
     void *explain_arg;
+    /* (optional) What is wrong with a base path in which no version was found, for the log; OK: nothing
+     * that it knows of. It reads the path. */
+    sl_code (*hint)(const char *base_path, sl_status *st);
     /* --strict_startup. sl_manager_wait: a version has failed only when no attempt is left. A first
      * configuration with a label for a version that is not there is refused; otherwise that is
      * logged, and the label is there as soon as the version is. */
@@ -241,13 +247,17 @@ sl_code sl_manager_new(const sl_manager_options *opts, sl_manager **out, sl_stat
 void sl_manager_free(sl_manager *m);
 /* Is a version being loaded now? Any thread. */
 bool sl_manager_is_loading(sl_manager *m);
+/* Has somebody been left to a base path that does not answer? sl_manager_free waits for him. Any
+ * thread. */
+bool sl_manager_hangs(sl_manager *m);
 
 /*
  * Replaces the configuration as a whole, after checking all of it (config.md section 4: names
  * unique, base paths absolute or URIs; section 5: a label's version is available, or will be
  * loaded): on failure nothing has changed. All base paths are looked at at once; models that are
  * gone are un-aspired. Does not wait for loads. Copies what it needs. Reads the base paths of
- * models with labels.
+ * models with labels, and waits look_patience_ns for one that does not answer: its labels are then
+ * taken as they are.
  */
 sl_code sl_manager_configure(sl_manager *m, const sl_model_config *models, int count,
                              sl_status *st);

@@ -3,17 +3,19 @@
  *
  *   configure.c which models are wanted
  *   manager.c   aspired sets, what to do next, forgetting
+ *   expected.c  which versions there will be, as labels need to know
  *   publish.c   what is available becomes the table that requests look at
  *   load.c      the threads that load and unload
- *   source.c    the thread that looks at base paths, and when
+ *   source.c    when to look at which base path, and what if that does not return
  *   notice.c    the kernel's word that a base path has changed, which brings a look forward
+ *   hung.c      places that do not answer
  *   look.c      what it sees at one: which versions are aspired, which are still being copied
  *   report.c    status, waiting, lists
  *   overview.c  everything at once, for those who look from outside
  *
  * A version (sl_managed) that is managed stays in memory, and so does its model (sl_served):
  * whoever loads or unloads it may hold a pointer without the lock. One that has ended is forgotten
- * after a while, by the source's thread. What stands in them is guarded by the manager's lock
+ * after a while, by the source's thread, and a model never while somebody looks at it. What stands in them is guarded by the manager's lock
  * unless it says otherwise.
  *
  * Life of a version:
@@ -31,6 +33,7 @@
 #include <sys/stat.h>
 
 #include "base/map.h"
+#include "base/mounts.h"
 #include "base/thread.h"
 #include "model/config.h"
 #include "model/labels.h"
@@ -40,6 +43,9 @@
 
 typedef struct sl_served sl_served;
 typedef struct sl_managed sl_managed;
+typedef struct sl_sight sl_sight;   /* look.c */
+typedef struct sl_looker sl_looker; /* source.c */
+typedef struct sl_hung sl_hung;     /* hung.c */
 
 struct sl_managed {
     sl_served *model; /* these two never change */
@@ -98,15 +104,8 @@ struct sl_served {
     bool settling; /* a complete version only waits until its directory has been quiet */
     sl_served *watcher_before, *watcher_after; /* others that have the same watch */
 
-    /* The source's thread only. */
-    char *remarks; /* of the last look, so that they are logged once */
-    unsigned long repeats;
-    struct sl_candidate *candidates; /* versions that were seen and not taken yet */
-    uint64_t look_again_ns;          /* before the next round; 0: no need to */
-    struct stat base;                /* of the base path, at the last look; if `quiet` */
-    const sl_kept_config *looked_with;
-    bool quiet;       /* nothing can have changed while `base` is the same */
-    unsigned skipped; /* looks, because of that */
+    sl_sight *sight; /* what whoever looks at it remembers; never NULL */
+    int visitors;    /* who look at it now, those who do not come back included */
 };
 
 /* What nobody can reach any more once all readers have looked away. */
@@ -173,12 +172,18 @@ struct sl_manager {
     sl_cond source_work;
     uint64_t looks_wanted, looks_done;
     uint64_t notice_due_ns; /* when to look at what was noticed; 0: nothing was */
+    sl_looker *looker;      /* who looks at base paths */
+    int lookers; /* threads that look, or have been left to a look that does not return */
+    sl_cond looker_work;
+    bool looking; /* a round is ordered, and not done */
+    bool looking_at_all;
+    uint64_t again; /* when to look before the next period; 0: no need to */
+    sl_hung *hung;  /* places that do not answer */
     pthread_t notices;
-    bool has_notices, watches_used_up;
+    bool has_notices;
+    atomic_bool watches_used_up;
     int notice_fd, notice_end_fd; /* if it has notices */
     sl_map watchers;              /* watch -> the first model that has it */
-    dev_t known_device; /* the source's: where it looked last, and whether directories there */
-    bool keeps_times;   /* have times to be relied on */
 };
 
 /* manager.c; with the lock */
@@ -200,6 +205,10 @@ void sl_manager_mend(sl_served *model, int64_t number, uint64_t look);
 /* Source's thread: forgets what ended long ago. Returns when to come again; 0: no need to. */
 uint64_t sl_manager_forget(sl_manager *m, uint64_t now);
 void sl_managed_set_state(sl_managed *v, sl_state state, sl_code code, const char *message);
+
+/* expected.c; without the lock: the versions that there will be (sl_labels_expected). False: the base
+ * path does not answer. */
+bool sl_manager_expect(sl_manager *m, const sl_model_config *c, int64_t **numbers, int *count);
 
 /* configure.c; with the lock: it is no longer configured. */
 void sl_manager_remove(sl_served *model);
@@ -248,15 +257,30 @@ void sl_manager_use(sl_managed *v, uint64_t bytes); /* from now on */
 /* After memory has become free: those that were refused are tried again. */
 void sl_manager_retry_refused(sl_manager *m);
 
-/* look.c; the source's thread, without the lock */
-void sl_manager_look_at(sl_served *model, sl_kept_config *config);
-void sl_manager_free_candidates(sl_served *model);
+/* look.c; a looker, without the lock. `sight` is the model's; if it is no longer when the look ends,
+ * somebody else looks at it by now, and what was seen is dropped. */
+void sl_manager_look_at(sl_served *model, sl_sight *sight, sl_kept_config *config);
+/* With the lock: its base path does not answer. */
+void sl_manager_cannot_look(sl_served *model);
+sl_sight *sl_sight_new(void);
+void sl_sight_free(sl_sight *s);
+uint64_t sl_sight_look_again_ns(const sl_sight *s); /* before the next period; 0: no need to */
+void sl_sight_look_no_more(sl_sight *s);
+
+/* hung.c; see there. With the lock. */
+sl_hung *sl_hung_add(sl_manager *m, const sl_model_config *c, const sl_mounts *mounts);
+void sl_hung_remove(sl_manager *m, sl_hung *h);
+bool sl_hung_covers(const sl_manager *m, const sl_model_config *c, const sl_mounts *mounts);
 
 /* notice.c. Where the kernel cannot help it does without. */
 void sl_manager_start_notices(sl_manager *m);
 void sl_manager_stop_notices(sl_manager *m);
-/* With the lock. It listens to this directory from now on, and to no other for this model. */
-void sl_manager_watch_base(sl_served *model, const char *dir);
+/* Without the lock, since a file system may not answer: the kernel's watch on this directory, or
+ * -1. */
+int sl_manager_watch_dir(sl_manager *m, const char *dir);
+/* With the lock. That is what the model listens to from now on, and to no other; -1: to
+ * none. */
+void sl_manager_watch_base(sl_served *model, int watch);
 void sl_manager_unwatch_base(sl_served *model);
 
 /* source.c */

@@ -30,7 +30,7 @@ enum {
                   IN_MOVE_SELF | IN_ATTRIB | IN_ONLYDIR
 };
 
-/* ---- watches; with the lock ---- */
+/* ---- watches; with the lock, but for the last ---- */
 
 static sl_str key_of(const int *watch)
 {
@@ -72,24 +72,28 @@ void sl_manager_unwatch_base(sl_served *model)
         inotify_rm_watch(model->manager->notice_fd, watch);
 }
 
-void sl_manager_watch_base(sl_served *model, const char *dir)
+void sl_manager_watch_base(sl_served *model, int watch)
 {
-    sl_manager *m = model->manager;
-    if (!m->has_notices)
-        return;
-    int watch = inotify_add_watch(m->notice_fd, dir, INTERESTING);
-    if (watch < 0 && errno == ENOSPC && !m->watches_used_up) {
-        m->watches_used_up = true;
-        sl_log(SL_INFO,
-               "The kernel's watches are used up (fs.inotify.max_user_watches): changes of base "
-               "paths are noticed when they are polled, every %lld s",
-               (long long)m->opts.poll_seconds);
-    }
-    if (watch == model->watch)
+    if (!model->manager->has_notices || watch == model->watch)
         return;
     sl_manager_unwatch_base(model);
     if (watch > 0)
         join(model, watch);
+}
+
+/* Another model that lets go of the same directory before this one joins takes the watch along: the
+ * kernel says so (IN_IGNORED), and the next look makes a new one. */
+int sl_manager_watch_dir(sl_manager *m, const char *dir)
+{
+    if (!m->has_notices)
+        return -1;
+    int watch = inotify_add_watch(m->notice_fd, dir, INTERESTING);
+    if (watch < 0 && errno == ENOSPC && !atomic_exchange(&m->watches_used_up, true))
+        sl_log(SL_INFO,
+               "The kernel's watches are used up (fs.inotify.max_user_watches): changes of base "
+               "paths are noticed when they are polled, every %lld s",
+               (long long)m->opts.poll_seconds);
+    return watch;
 }
 
 /* ---- what is heard ---- */

@@ -5,10 +5,8 @@
  */
 #include "server/config.h"
 
-#include "base/log.h"
 #include "server/config_dir.h"
 #include "server/config_files.h"
-#include "server/model_dir.h"
 
 const sl_platform *sl_config_platform(const sl_server_config *c, const char *name)
 {
@@ -58,17 +56,6 @@ static sl_code load_rest(sl_flags *f, sl_server_config *c, sl_status *st)
     return sl_monitoring_read(f->monitoring_config_file, &c->arena, &c->metrics_path, st);
 }
 
-/* A model whose directory is wrong is waited for, since it may still come; but somebody who has
- * mistyped a path should not have to guess what the server is waiting for. */
-static void tell_missing_models(const sl_model_list *l)
-{
-    for (int i = 0; i < l->count; i++) {
-        sl_status why = {0};
-        if (sl_model_dir_check(l->models[i].base_path, &why))
-            sl_log(SL_WARNING, "model %s: %s", l->models[i].name, why.msg);
-    }
-}
-
 static sl_code load(sl_flags *f, sl_server_config *c, sl_status *st)
 {
     sl_flags_tell_no_effect(f);
@@ -84,10 +71,7 @@ static sl_code load(sl_flags *f, sl_server_config *c, sl_status *st)
     rc = sl_config_check_platforms(c, &c->models, st);
     if (rc)
         return rc;
-    rc = load_rest(f, c, st);
-    if (rc == SL_OK)
-        tell_missing_models(&c->models);
-    return rc;
+    return load_rest(f, c, st);
 }
 
 sl_code sl_config_load(sl_flags *flags, sl_server_config *out, sl_status *st)

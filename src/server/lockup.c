@@ -119,7 +119,9 @@ static void add_readable(list *l, const sl_flags *f, const sl_server_config *c)
         add(l, f->models_dir, strlen(f->models_dir));
     while (sl_flags_item(f->sandbox_root, &at, &item))
         add(l, item.p, item.n);
-    for (int i = 0; *f->sandbox_root == '\0' && i < c->models.count; i++)
+    /* Asked only where it matters: a mount that is dead keeps whoever asks. */
+    bool strict = f->sandbox == SL_SANDBOX_STRICT && *f->sandbox_root == '\0';
+    for (int i = 0; strict && i < c->models.count; i++)
         add_parent(l, c->models.models[i].base_path);
 }
 

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "server/channel_args.h"
 #include "server/helper.h"
+#include "server/model_dir.h"
 
 /* The launcher's operations, by number. */
 enum {
@@ -153,6 +154,7 @@ static sl_code make_manager(sl_server *s, sl_status *st)
         .tags = s->loader.tags,
         .n_tags = s->loader.n_tags,
         .forget_ns = nanoseconds(f->ended_version_ttl_s, 1000000000),
+        .hint = sl_model_dir_check,
         .explain = s->remote ? sl_remote_explain : NULL,
         .explain_arg = s->remote,
         .labels_for_unavailable = f->allow_version_labels_for_unavailable_models,

@@ -215,7 +215,7 @@ static int run(sl_server *s, const sigset_t *signals)
         return sl_flags_refuse(s->flags, &s->start_status);
     if (atomic_load(&s->listening_failed))
         return 1;
-    if (sl_manager_is_loading(s->manager))
+    if (sl_manager_is_loading(s->manager) || sl_manager_hangs(s->manager))
         end_now(0);
     return 0;
 }

@@ -991,6 +991,27 @@ static void thread_that_cannot_be_started_is_reported(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, new_fixture, free_fixture)
 
+static char hinted[256];
+
+static sl_code hint(const char *base_path, sl_status *why)
+{
+    snprintf(hinted, sizeof hinted, "%s", base_path);
+    return sl_fail(why, SL_NOT_FOUND, "it looks like a picture");
+}
+
+static void base_path_without_versions_is_looked_at_more_closely(void **state)
+{
+    fixture *f = *state;
+    char path[256];
+    f->opts.hint = hint;
+    make_version(f, "m", "1");
+    assert_int_equal(configure(f, "m", (sl_model_config){0}, &st), SL_OK);
+    assert_string_equal(hinted, "");
+    assert_int_equal(configure(f, "nothing", (sl_model_config){0}, &st), SL_OK);
+    snprintf(path, sizeof path, "%s/nothing", f->dir);
+    assert_string_equal(hinted, path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1035,6 +1056,7 @@ int main(void)
         TEST(operators_find_the_lines_that_they_grep_for),
         TEST(reload_is_not_felt_by_requests),
         TEST(thread_that_cannot_be_started_is_reported),
+        TEST(base_path_without_versions_is_looked_at_more_closely),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
