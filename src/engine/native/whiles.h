@@ -10,8 +10,8 @@
  * Each such chain is a variable of the loop; an Enter with is_constant is a value that stays the
  * same. What the tensors of a functional While are can be read off: its inputs are what the Enters
  * take, the condition is a function of the Merges, the body one from the Switches' second outputs
- * to what the NextIterations take, and the Exits are its outputs. build.c makes one of it; here
- * the loops are only found and checked.
+ * to what the NextIterations take, and the Exits are its outputs. functional.c makes one of it;
+ * here the loops are only found and checked.
  *
  * The walk goes backwards from what is fetched and stops at what is fed, so a variable that is only
  * there for a gradient that nobody asks for is none, as TensorFlow prunes it. It knows in which loop
