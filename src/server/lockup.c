@@ -26,6 +26,15 @@ static void add(list *l, const char *name, size_t n)
     l->names[l->n++] = copy;
 }
 
+/* It, and where it really is: sl_sandbox_may_read looks at paths behind links. */
+static void add_root(list *l, const char *name, size_t n)
+{
+    char real[PATH_MAX];
+    add(l, name, n);
+    if (!l->failed && realpath(l->names[l->n - 1], real) != NULL)
+        add(l, real, strlen(real));
+}
+
 /* The directory above, and where it really is: links may lead there. */
 static void add_parent(list *l, const char *path)
 {
@@ -35,11 +44,9 @@ static void add_parent(list *l, const char *path)
         return;
     size_t n = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
     if (n == 0)
-        add(l, ".", 1);
+        add_root(l, ".", 1);
     else
-        add(l, path, n);
-    if (!l->failed && realpath(l->names[l->n - 1], real) != NULL)
-        add(l, real, strlen(real));
+        add_root(l, path, n);
     if (realpath(path, real) != NULL && (slash = strrchr(real, '/')) != NULL && slash > real)
         add(l, real, (size_t)(slash - real));
 }
@@ -116,9 +123,9 @@ static void add_readable(list *l, const sl_flags *f, const sl_server_config *c)
             add_parent_of(l, item);
     at = 0;
     if (*f->models_dir)
-        add(l, f->models_dir, strlen(f->models_dir));
+        add_root(l, f->models_dir, strlen(f->models_dir));
     while (sl_flags_item(f->sandbox_root, &at, &item))
-        add(l, item.p, item.n);
+        add_root(l, item.p, item.n);
     /* Asked only where it matters: a mount that is dead keeps whoever asks. */
     bool strict = f->sandbox == SL_SANDBOX_STRICT && *f->sandbox_root == '\0';
     for (int i = 0; strict && i < c->models.count; i++)

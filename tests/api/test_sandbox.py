@@ -82,6 +82,18 @@ def test_a_root_that_is_named_may_be_read(start, tmp_path):
     until(lambda: server.ask("GET", "/v1/models/digits/metadata").status == 200)
 
 
+def test_a_root_may_be_reached_by_a_link(start, tmp_path):
+    copy(MY_MODEL, tmp_path / "disk/my_model")
+    copy(DIGITS, tmp_path / "disk/digits")
+    models = tmp_path / "models"
+    models.symlink_to("disk")
+    server = start("--sandbox=strict", f"--sandbox_root={models}", config=model_config(("my_model", models / "my_model")))
+    until(lambda: predicts(server))
+    write_config(server, model_config(("my_model", models / "my_model"), ("digits", models / "digits")))
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: server.ask("GET", "/v1/models/digits/metadata").status == 200)
+
+
 @pytest.fixture
 def guarded_from_elsewhere(tmp_path):
     """An auth configuration whose tokens and keys each lie in a directory of their own, reached by a link, too."""
