@@ -4,8 +4,9 @@
  *
  * Reads what `serve` would read, with the same complaints, and then tries what the server would
  * only find out while it runs: versions that are not there, not complete or cannot be read, engines,
- * labels and arms of a split without a version, memory, addresses to listen on. One finding does
- * not keep the next ones from being found. Changes nothing, serves nothing.
+ * labels and arms of a split without a version, memory, files that it cannot read once it has
+ * locked itself up, addresses to listen on. One finding does not keep the next ones from being
+ * found. Changes nothing, serves nothing.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -126,7 +127,9 @@ static const char usage_text[] =
     "and says\n"
     "  what is wrong: paths, versions and whether they are complete, engines, signatures, labels, "
     "memory,\n"
-    "  certificates, addresses to listen on. Changes nothing, serves nothing.\n"
+    "  certificates, what it may read and write as --run_as and in the sandbox, addresses to "
+    "listen\n"
+    "  on. Changes nothing, serves nothing.\n"
     "  --reload          for a server that runs: what a reload would refuse is fatal (labels of "
     "versions\n"
     "                    that are not there); addresses are in use, as they should be\n"
@@ -160,7 +163,11 @@ static sl_code check(sl_check *c, sl_status *st)
     sl_log_set_level(SL_FATAL);
     check_auth(c);
     sl_check_models(c);
+    sl_check_lockup(c);
     sl_check_ports(c);
+    for (int i = 0; i < c->n_versions; i++)
+        sl_free(c->versions[i].path);
+    sl_free(c->versions);
     sl_certificates_close(&c->certificates);
     sl_guard_free(c->guard);
     sl_config_fini(&c->config);

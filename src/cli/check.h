@@ -12,6 +12,12 @@
 #include "server/certificates.h"
 #include "server/config.h"
 
+typedef struct sl_checked_version {
+    const sl_model_config *model;
+    int64_t number;
+    char *path;
+} sl_checked_version;
+
 typedef struct sl_check {
     sl_flags *flags;
     sl_server_config config;
@@ -19,6 +25,9 @@ typedef struct sl_check {
     bool bad_certificates; /* they could not be opened */
     sl_guard *guard;       /* NULL without --auth_config_file */
     bool bad_auth;
+    sl_checked_version *versions; /* that would be loaded, in the order of their models */
+    int n_versions;
+    size_t cap_versions;
     bool reload; /* --reload: the configuration is for a server that runs */
     int fatal, warnings;
 } sl_check;
@@ -30,6 +39,9 @@ void sl_check_find(sl_check *c, bool fatal, const char *fmt, ...) SL_PRINTF(3, 4
 
 /* check_models.c: paths, versions, completeness, engines, signatures, labels, arms, memory. */
 void sl_check_models(sl_check *c);
+/* check_lockup.c: sandbox, user, cache directory; what the server reads and writes behind them. From
+ * then on this process is that user, in that sandbox. */
+void sl_check_lockup(sl_check *c);
 /* check_ports.c: every address to listen on. */
 void sl_check_ports(sl_check *c);
 /* check_names.c: the versions that labels, split and shadow name. `there` and `loaded`: those in

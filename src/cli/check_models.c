@@ -126,6 +126,14 @@ static sl_code look_inside(models *x, const sl_saved_model *model, int64_t versi
     return rc;
 }
 
+static void note_version(models *x, const sl_aspired *v)
+{
+    sl_check *c = x->check;
+    c->versions =
+        sl_grow(c->versions, (size_t)c->n_versions, &c->cap_versions, sizeof *c->versions);
+    c->versions[c->n_versions++] = (sl_checked_version){x->m, v->number, sl_strdup(v->path)};
+}
+
 static void check_version(models *x, const sl_aspired *v)
 {
     sl_saved_model *model = NULL;
@@ -136,6 +144,8 @@ static void check_version(models *x, const sl_aspired *v)
     if (rc)
         sl_check_find(x->check, true, "model %s: version %" PRId64 ": %s", x->m->name, v->number,
                       st.msg);
+    else
+        note_version(x, v);
     sl_saved_model_close(model);
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -52,9 +53,10 @@ static sl_code check_cache(const char *dir, sl_status *st)
     return SL_OK;
 }
 
-static sl_code make_path(const char *path, sl_status *st)
+static sl_code make_path(void *arg, const char *path, sl_status *st)
 {
     char part[4096];
+    (void)arg;
     if (path[0] != '/' || strlen(path) >= sizeof part)
         return sl_fail(st, SL_INVALID_ARGUMENT, "%s is no absolute path", path);
     for (const char *p = path + 1; *p; p++) {
@@ -67,18 +69,43 @@ static sl_code make_path(const char *path, sl_status *st)
     return check_cache(path, st);
 }
 
-sl_code sl_remote_cache(const char *given, char **out, sl_status *st)
+/* As far as one can see without making anything: the deepest directory of it that is there decides.
+ * `arg`: gets the free bytes. */
+static sl_code try_path(void *arg, const char *path, sl_status *st)
+{
+    char part[4096];
+    struct statvfs s;
+    uint64_t *room = arg;
+    if (path[0] != '/' || strlen(path) >= sizeof part)
+        return sl_fail(st, SL_INVALID_ARGUMENT, "%s is no absolute path", path);
+    snprintf(part, sizeof part, "%s", path);
+    while (part[1] && access(part, F_OK) != 0 && errno == ENOENT) {
+        char *slash = strrchr(part, '/');
+        slash[slash == part] = '\0';
+    }
+    if (strcmp(part, path) == 0 && check_cache(path, st))
+        return st->code;
+    if (access(part, W_OK | X_OK) != 0 || statvfs(part, &s) != 0)
+        return sl_fail(st, sl_code_of_errno(errno), "%s: %s", part, strerror(errno));
+    *room = (uint64_t)s.f_bavail * s.f_frsize;
+    return SL_OK;
+}
+
+typedef sl_code try_cache(void *arg, const char *path, sl_status *st);
+
+static sl_code choose_cache(const char *given, try_cache *may_be, void *arg, char **out,
+                            sl_status *st)
 {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     const char *usual = "/var/cache/sluice";
     char path[4096];
     if (*given) {
-        if (make_path(given, st))
+        if (may_be(arg, given, st))
             return sl_wrap(st, "remote_cache_dir: ");
         *out = sl_strdup(given);
         return SL_OK;
     }
-    if (make_path(usual, st) == SL_OK) {
+    if (may_be(arg, usual, st) == SL_OK) {
         *out = sl_strdup(usual);
         return SL_OK;
     }
@@ -88,10 +115,20 @@ sl_code sl_remote_cache(const char *given, char **out, sl_status *st)
         snprintf(path, sizeof path, "%s/.cache/sluice", home);
     else
         return sl_wrap(st, "give --remote_cache_dir, a directory for what is fetched: ");
-    if (make_path(path, st))
+    if (may_be(arg, path, st))
         return sl_wrap(st, "give --remote_cache_dir, a directory for what is fetched: ");
     *out = sl_strdup(path);
     return SL_OK;
+}
+
+sl_code sl_remote_cache(const char *given, char **out, sl_status *st)
+{
+    return choose_cache(given, make_path, NULL, out, st);
+}
+
+sl_code sl_remote_cache_try(const char *given, char **out, uint64_t *room, sl_status *st)
+{
+    return choose_cache(given, try_path, room, out, st);
 }
 
 /* ---- mirrors ---- */

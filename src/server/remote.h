@@ -50,6 +50,8 @@ typedef struct sl_remote_options {
  * cache. Made if need be; freed with sl_free. FAILED_PRECONDITION if it cannot be written to by us
  * alone. */
 sl_code sl_remote_cache(const char *given, char **out, sl_status *st);
+/* For `sluice check`: the same answer without making anything. *room: free bytes there. */
+sl_code sl_remote_cache_try(const char *given, char **out, uint64_t *room, sl_status *st);
 /* Starts the helper and a thread. FAILED_PRECONDITION if there is no helper. */
 sl_code sl_remote_start(const sl_remote_options *opts, sl_remote **out, sl_status *st);
 void sl_remote_stop(sl_remote *r);

@@ -1,26 +1,29 @@
 """`sluice check`: what it finds, and what of that is fatal."""
 import contextlib
 import os
+import pathlib
 import shutil
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
+from certificates import Authority
 from conftest import ROOT, SLUICE, free_port, model_config
 
 MODEL = ROOT / "tests/models/half_plus_two"
 SHARDED = ROOT / "tests/models/sharded"
 
 
-def check(*args):
+def check(*args, by=()):
     """With ports of its own, where the test does not say: those of REST are 8501 otherwise."""
     given = " ".join(map(str, args))
     if "--rest_address" not in given and "--rest_api_port" not in given:
         args += (f"--rest_api_port={free_port()}",)
     if "--port" not in given and "--grpc_" not in given:
         args += ("--port=0",)
-    done = subprocess.run([str(SLUICE), "check", *map(str, args)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*by, str(SLUICE), "check", *map(str, args)], capture_output=True, text=True, timeout=60)
     assert "Sanitizer" not in done.stderr, done.stderr
     done.last = done.stdout.splitlines()[-1]
     return done
@@ -52,8 +55,10 @@ def models(tmp_path):
 
 @pytest.fixture
 def config(tmp_path):
+    """In a directory of its own: --sandbox=strict may read all that lies beside it."""
     def write(*entries):
-        path = tmp_path / "config"
+        path = tmp_path / "etc/config"
+        path.parent.mkdir(exist_ok=True)
         path.write_text(model_config(*entries))
         return f"--model_config_file={path}"
     return write
@@ -292,6 +297,182 @@ def test_a_plain_file_is_not_taken_for_a_socket(models, tmp_path):
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "Address already in use" in done.stderr
     assert plain.read_text() == "precious"
+
+
+# ---- the sandbox ----
+
+OUTSIDE = "lies outside of what --sandbox=strict lets the server read: name a directory above it in --sandbox_root"
+
+
+def test_base_paths_outside_of_the_roots(models, config, tmp_path):
+    m, root = models(1), tmp_path / "root"
+    root.mkdir()
+    shutil.copytree(MODEL, root / "n")
+    flag = config(("m", m), ("n", root / "n"))
+    expect(check(flag, "--sandbox=strict"), 0) # the parents of base paths are the roots then
+    expect(check(flag, "--sandbox=strict", f"--sandbox_root={root}"), 1, f"model m: {m} {OUTSIDE}")
+    expect(check(flag, "--sandbox=strict", f"--sandbox_root={root},{m}"), 0)
+    link = tmp_path / "link"
+    link.symlink_to(root)
+    expect(check(config(("n", link / "n")), "--sandbox=strict", f"--sandbox_root={link}"), 0)
+    expect(check(config(("n", f"file://{root}/n")), "--sandbox=strict", f"--sandbox_root={root}"), 0)
+
+
+def test_what_a_link_in_a_version_leads_to_outside_of_the_roots(models, tmp_path):
+    m, store = models(4, of=SHARDED), tmp_path / "store"
+    shard = "variables/variables.data-00001-of-00003"
+    store.mkdir()
+    (m / "4" / shard).rename(store / "shard")
+    (m / "4" / shard).symlink_to(store / "shard")
+    flags = f"--model_base_path={m}", f"--sandbox_root={m}"
+    expect(check(*flags, "--sandbox=strict"), 1, f"model default: version 4: {m}/4/{shard} {OUTSIDE}")
+    expect(check(flags[0], flags[1] + f",{store}", "--sandbox=strict"), 0)
+    (m / "4/variables/also").symlink_to(store / "shard")
+    assert expect(check(*flags, "--sandbox=strict"), 1, OUTSIDE)[0].endswith(" (and 1 more)")
+    expect(check(flags[0]), 0)
+
+
+def test_roots_that_are_not_there(models, tmp_path):
+    m = f"--model_base_path={models(1)}"
+    roots = f"--sandbox_root={tmp_path},{tmp_path}/later"
+    told = f"sandbox_root: {tmp_path}/later: No such file or directory: what comes there after the start cannot be read"
+    assert "warning" in expect(check(m, roots, "--sandbox=strict"), 0, told)[0]
+    expect(check(m, roots), 0, "sandbox_root has no effect without --sandbox=strict")
+    expect(check(m, "--sandbox=off"), 0)
+
+
+def test_what_the_server_would_refuse_strict_refuses(models, start, tmp_path):
+    """The same base path, tried by both."""
+    m, root = models(1), tmp_path / "root"
+    root.mkdir()
+    flags = f"--model_base_path={m}", "--model_name=m", "--sandbox=strict", f"--sandbox_root={root}"
+    expect(check(*flags), 1, f"model m: {m} {OUTSIDE}")
+    server = start(*flags)
+    server.wait_for(f"{m}; Permission denied")
+
+
+# ---- the user ----
+
+NOBODY = " (as nobody, --run_as)"
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@pytest.fixture
+def place():
+    """A directory that everybody may look into: those of the tests are their user's alone."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        shutil.copytree(MODEL, pathlib.Path(name) / "m")
+        yield pathlib.Path(name)
+
+
+def test_a_user_that_there_is_not(models):
+    m = f"--model_base_path={models(1)}"
+    expect(check(m, "--run_as=no-such-user"), 1, 'run_as: there is no user "no-such-user"')
+    expect(check(m, "--run_as=0:no-such-group"), 1, 'run_as: there is no group "no-such-group"')
+
+
+def test_a_user_whom_we_cannot_become(place):
+    m = f"--model_base_path={place}/m"
+    alone = ["setpriv", "--reuid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    expect(check(m, "--run_as=daemon", by=alone), 1, "run_as: only root can become another user")
+    done = check(m, "--run_as=daemon", "--reload", by=alone)
+    expect(done, 0)
+    assert "files were tried as the user who checks" in done.stdout
+
+
+@as_root
+def test_models_that_the_user_may_not_read(place):
+    flags = f"--model_base_path={place}/m", "--model_name=m", "--run_as=nobody"
+    expect(check(*flags), 0)
+    weights = place / "m/1/variables/variables.index"
+    weights.chmod(0o600)
+    expect(check(*flags), 1, f"model m: version 1: {weights}: Permission denied{NOBODY}")
+    expect(check(*flags[:2]), 0)
+    (place / "m/1").chmod(0o700)
+    expect(check(*flags), 1, f"model m: version 1: {place}/m/1: Permission denied{NOBODY}")
+    place.chmod(0o700)
+    expect(check(*flags), 1, f"model m: version 1: {place}/m/1: Permission denied{NOBODY}")
+    expect(check(flags[0], flags[1], "--run_as=root"), 0)
+
+
+@as_root
+def test_secrets_and_lists_that_the_user_may_not_read(place):
+    subprocess.run([SLUICE, "token", "ci", f"--file={place}/tokens"], capture_output=True, check=True, timeout=60)
+    (place / "auth.pbtxt").write_text('token_file: "tokens" rule { principal: "*" allow: [PREDICT] }\n')
+    (place / "config").write_text(model_config(("m", place / "m")))
+    cert, key = Authority(place).issue("server", days=60)
+    shown = f"--model_config_file={place}/config", f"--auth_config_file={place}/auth.pbtxt", f"--tls_cert_file={cert}", f"--tls_key_file={key}"
+    for name in ("tokens", "auth.pbtxt", "config", cert, key):
+        (place / name).chmod(0o600)
+    expect(check(*shown), 0)
+    config = f"a reload cannot read its models: {place}/config; Permission denied{NOBODY}"
+    tls = [f"TLS: {file}: Permission denied{NOBODY}: the server starts with it, but cannot take a new one" for file in (cert, key)]
+    done = expect(check(*shown, "--run_as=nobody"), 1, f"auth_config_file: {place}/auth.pbtxt: Permission denied{NOBODY}", *tls, config)
+    assert [line.startswith("sluice: warning: ") for line in done] == [False, True, True, True]
+    (place / "auth.pbtxt").chmod(0o644)
+    done = expect(check(*shown, "--run_as=nobody", "--reload"), 1, f"auth_config_file: {place}/tokens: Permission denied{NOBODY}", *tls, config)
+    assert [line.startswith("sluice: warning: ") for line in done] == [False, True, True, False]
+    (place / "tokens").chmod(0o644)
+    expect(check(*shown, "--run_as=nobody"), 0, *tls, config)
+
+
+@as_root
+def test_where_the_user_may_not_make_a_socket(place):
+    """Nor may root, who gives up the right to write where others may."""
+    closed = place / "closed"
+    closed.mkdir(0o755)
+    flags = f"--model_base_path={place}/m", f"--grpc_socket_path={closed}/s"
+    told = f"grpc_socket_path: cannot listen on unix:{closed}/s: Permission denied"
+    expect(check(*flags), 0)
+    expect(check(*flags, "--run_as=nobody"), 1, told)
+    shutil.chown(closed, "nobody")
+    expect(check(*flags, "--run_as=nobody"), 0)
+    expect(check(*flags), 1, told)
+    expect(check(*flags, "--sandbox=off"), 0)
+
+
+# ---- the cache of what is fetched ----
+
+def test_the_cache_directory(config, tmp_path):
+    far = config(("far", "s3://bucket/m"))
+    cache = tmp_path / "some/where"
+    done = check(far, f"--remote_cache_dir={cache}")
+    expect(done, 0)
+    assert f"the cache directory {cache} has " in done.stdout and not (tmp_path / "some").exists()
+    expect(check(far, "--remote_cache_dir=here"), 1, "remote_cache_dir: here is no absolute path")
+    cache.mkdir(parents=True)
+    cache.chmod(0o777)
+    expect(check(far, f"--remote_cache_dir={cache}"), 1, f"remote_cache_dir: everybody may write to {cache}")
+    (tmp_path / "file").write_text("")
+    expect(check(far, f"--remote_cache_dir={tmp_path}/file"), 1, f"remote_cache_dir: {tmp_path}/file is no directory")
+    expect(check(far, f"--remote_cache_dir={tmp_path}/file/x"), 1, f"{tmp_path}/file/x: Not a directory")
+    assert "cache" not in check(f"--model_base_path={MODEL}", "--remote_cache_dir=here").stdout # nothing is fetched
+
+
+@as_root
+def test_a_cache_directory_that_the_user_cannot_have(config, place):
+    (place / "config").write_text(model_config(("far", "s3://bucket/m")))
+    flags = f"--model_config_file={place}/config", "--run_as=nobody", f"--remote_cache_dir={place}/cache"
+    expect(check(*flags), 1, f"remote_cache_dir: {place}: Permission denied{NOBODY}")
+    (place / "cache").mkdir()
+    expect(check(*flags), 1, f"remote_cache_dir: {place}/cache: Permission denied{NOBODY}")
+    shutil.chown(place / "cache", "nobody")
+    expect(check(*flags), 0)
+
+
+@as_root
+def test_a_cache_directory_without_room(config, place):
+    small = place / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", small], capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        small.chmod(0o755)
+        expect(check(config(("far", "s3://bucket/m")), f"--remote_cache_dir={small}"), 0,
+               f"the cache directory {small} has 1 MB of free space: nothing can be fetched")
+    finally:
+        subprocess.run(["umount", small], check=True)
 
 
 # ---- one finding does not hide another ----
