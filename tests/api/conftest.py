@@ -11,6 +11,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -19,6 +20,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SLUICE = pathlib.Path(os.environ.get("SLUICE", ROOT / "build/release/sluice")).resolve()
 PLAIN = not any(word in str(SLUICE) for word in ("asan", "tsan"))  # sanitizers keep what is freed: memory is not measured
+sys.path.append(str(ROOT / "tests/support"))  # stores.py; clients and deep get here, too
 READY = "Exporting HTTP/REST API at"
 
 

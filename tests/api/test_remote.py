@@ -1,5 +1,4 @@
 """Remote base paths against real stores: the way from a bucket to an answer, once for each scheme."""
-import importlib.util
 import json
 import pathlib
 import subprocess
@@ -7,12 +6,9 @@ import sys
 
 import pytest
 
+import stores
 from conftest import ROOT, SLUICE, model_config
 
-spec = importlib.util.spec_from_file_location("stores", ROOT / "tests/support/stores.py")
-stores = importlib.util.module_from_spec(spec)
-sys.modules["stores"] = stores
-spec.loader.exec_module(stores)
 until = stores.until
 
 HALF = ROOT / "tests/models/half_plus_two/1"

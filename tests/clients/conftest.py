@@ -14,6 +14,7 @@ served = importlib.util.module_from_spec(spec)
 sys.modules["served"] = served
 spec.loader.exec_module(served)
 servers, start = served.servers, served.start
+sys.path.append(str(here.parent / "api")) # certificates.py
 
 ROW = b'{"instances": [[1.0, 2.0, 3.0]]}'
 ANSWER = {"predictions": [[4.75]]}

@@ -7,16 +7,13 @@ import pathlib
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 
 import pytest
 
 import served
 import clients
-
-sys.path.insert(0, str(served.ROOT / "tests/api"))
-from certificates import Authority  # noqa: E402
+from certificates import Authority
 
 UNITS = served.ROOT / "deploy/systemd"
 PROGRAM = "/usr/local/bin/sluice"

@@ -2,13 +2,9 @@
 import gzip
 import json
 import os
-import sys
 
 from clients import ANSWER, CONFIG, PATH, ROW, run
-from served import ROOT
-
-sys.path.insert(0, str(ROOT / "tests/api"))
-from certificates import Authority  # noqa: E402
+from certificates import Authority
 
 
 def curl(server, *args, path=PATH):

@@ -3,16 +3,13 @@ import json
 import re
 import struct
 import subprocess
-import sys
 
 import pytest
 
 import build
 from clients import CONFIG, run
-from served import ROOT, free_port
-
-sys.path.insert(0, str(ROOT / "tests/api"))
-from certificates import Authority  # noqa: E402
+from served import free_port
+from certificates import Authority
 
 PREDICT = "tensorflow.serving.PredictionService/Predict"
 ASK = {"model_spec": {"name": "my_model"}, "inputs": {"input_example": {

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 
@@ -16,9 +15,7 @@ import pytest
 import build
 from clients import CONFIG, run, tool, wait_for_port
 from served import ROOT, free_port
-
-sys.path.insert(0, str(ROOT / "tests/api"))
-from certificates import Authority  # noqa: E402
+from certificates import Authority
 
 # Started by root, nginx would become somebody who may not write into the test's directory.
 USER = "user root;" if os.geteuid() == 0 else ""

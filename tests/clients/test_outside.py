@@ -14,9 +14,7 @@ import pytest
 
 import served
 import clients
-
-sys.path.insert(0, str(served.ROOT / "tests/api"))
-from certificates import Authority  # noqa: E402
+from certificates import Authority
 
 SERVER, CLIENT = "10.99.77.1", "10.99.77.2"
 OK, FILE, NAME, ROUTE, REFUSED, FILTERED, IS_HTTPS, NO_TLS, REJECTED = 0, 3, 10, 11, 12, 13, 14, 15, 16

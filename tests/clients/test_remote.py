@@ -2,12 +2,10 @@
 import base64
 import hashlib
 import http.client
-import importlib.util
 import json
 import os
 import pathlib
 import signal
-import sys
 import threading
 import time
 import urllib.request
@@ -15,11 +13,9 @@ from urllib.parse import quote
 
 import pytest
 
-served = sys.modules["served"]
-spec = importlib.util.spec_from_file_location("stores", served.ROOT / "tests/support/stores.py")
-stores = importlib.util.module_from_spec(spec)
-sys.modules["stores"] = stores
-spec.loader.exec_module(stores)
+import served
+import stores
+
 until = stores.until
 
 HALF = served.ROOT / "tests/models/half_plus_two/1"

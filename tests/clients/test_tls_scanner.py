@@ -1,14 +1,10 @@
 """What a scanner of TLS says about the server: sslscan, as Debian packages it."""
-import sys
 import xml.etree.ElementTree
 
 import pytest
 
-import served
 import clients
-
-sys.path.insert(0, str(served.ROOT / "tests/api"))
-from certificates import Authority  # noqa: E402
+from certificates import Authority
 
 
 @pytest.mark.parametrize("rsa", [False, True], ids=["ecdsa", "rsa"])

@@ -22,18 +22,11 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.apis import model_management_pb2
 
+import stores
 from deep import ANSWER, CONFIG, HONEST, PATH, ROOT, ROW, Closed, Connection
 from deep import request as http_request
 from secured import H2, Caller, Secured
 from served import SLUICE, Server, free_port
-
-import importlib.util
-import sys
-
-spec = importlib.util.spec_from_file_location("stores", ROOT / "tests/support/stores.py")
-stores = importlib.util.module_from_spec(spec)
-sys.modules["stores"] = stores
-spec.loader.exec_module(stores)
 
 KINDS = ["alloc", "read", "write", "accept", "thread", "arena"]
 UNABLE = {429, 500, 503, 507}
