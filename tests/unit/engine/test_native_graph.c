@@ -1,83 +1,15 @@
 /* test_native_graph.c - graphs that no exporter writes: closures, calls, control flow, limits */
-#include "native_model.h"
+#include "native_graph.h"
 
 #include "base/mem.h"
 #include "engine/native/graph.h"
-#include "pb_model.h"
 
 #define DIMS(...) ((const int64_t[]){__VA_ARGS__})
 static const sl_text none;
 
-/* What probe said. */
-typedef struct told {
-    sl_code code;
-    int count;
-    char lines[4096];
-    sl_status st;
-} told;
-
-static void note(void *arg, const char *node, const char *op, const char *reason)
-{
-    told *t = arg;
-    size_t n = strlen(t->lines);
-    t->count++;
-    snprintf(t->lines + n, sizeof t->lines - n, "%s|%s|%s\n", node ? node : "-", op ? op : "-",
-             reason);
-}
-
-static char *new_dir(char *dir)
-{
-    strcpy(dir, "/tmp/sluice_native_XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    return dir;
-}
-
-static void remove_dir(const char *dir)
-{
-    char path[512];
-    snprintf(path, sizeof path, "%s/saved_model.pb", dir);
-    unlink(path);
-    rmdir(dir);
-}
-
-static told probe(pb_graph *g)
-{
-    char dir[64];
-    told t = {0};
-    sl_saved_model *m;
-    sl_report report = {note, &t};
-    pb_write(g, new_dir(dir));
-    if (sl_saved_model_open(dir, NULL, 0, &m, &t.st))
-        fail_msg("%s", t.st.msg);
-    t.code = sl_engine_native.probe(NULL, m, &report, &t.st);
-    sl_saved_model_close(m);
-    remove_dir(dir);
-    return t;
-}
-
-static void open_graph(pb_graph *g, model *m)
-{
-    char dir[64];
-    pb_write(g, new_dir(dir));
-    load_dir(m, dir);
-    remove_dir(dir);
-}
-
 static void placeholder(pb_graph *g)
 {
     pb_node(&g->nodes, "x", "Placeholder", NULL, pb_type("dtype", SL_DT_FLOAT));
-}
-
-/* y for one float vector x. */
-static float run_scalar(model *m, float x)
-{
-    sl_tensor in = floats(&x, 0, NULL), out;
-    if (run_all(m, "serving_default", &in, 1, &out))
-        fail_msg("%s", m->st.msg);
-    float y = *(const float *)out.data;
-    sl_tensor_release(&out);
-    sl_tensor_release(&in);
-    return y;
 }
 
 /* ---- what stands in the way ---- */

@@ -3,10 +3,9 @@
  *
  * The model "loops" is what TensorFlow exports; the graphs written here are what nobody does.
  */
-#include "native_model.h"
+#include "native_graph.h"
 
 #include "base/mem.h"
-#include "pb_model.h"
 
 #define DIMS(...) ((const int64_t[]){__VA_ARGS__})
 
@@ -213,48 +212,6 @@ static void what_was_not_written_is_zeros_if_the_shape_is_known(void **state)
 
 /* ---- graphs that nobody exports ---- */
 
-typedef struct told {
-    sl_code code;
-    sl_status st;
-} told;
-
-static void remove_dir(const char *dir)
-{
-    char path[512];
-    snprintf(path, sizeof path, "%s/saved_model.pb", dir);
-    unlink(path);
-    rmdir(dir);
-}
-
-static void write_graph(pb_graph *g, char *dir)
-{
-    strcpy(dir, "/tmp/sluice_loops_XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    pb_write(g, dir);
-}
-
-static told probe(pb_graph *g)
-{
-    char dir[64];
-    told t = {0};
-    sl_saved_model *m;
-    write_graph(g, dir);
-    if (sl_saved_model_open(dir, NULL, 0, &m, &t.st))
-        fail_msg("%s", t.st.msg);
-    t.code = sl_engine_native.probe(NULL, m, NULL, &t.st);
-    sl_saved_model_close(m);
-    remove_dir(dir);
-    return t;
-}
-
-static void open_graph(pb_graph *g, model *m)
-{
-    char dir[64];
-    write_graph(g, dir);
-    load_dir(m, dir);
-    remove_dir(dir);
-}
-
 static void node(pb_graph *g, const char *name, const char *op, const char *inputs)
 {
     pb_node(&g->nodes, name, op, inputs, pb_type("T", SL_DT_FLOAT));
@@ -317,17 +274,6 @@ static void doubling(pb_graph *g, change c)
     if (c.name == NULL || strcmp(c.name, "enter") != 0)
         enter(g, "enter", "x", "loop", false);
     pb_signature(g, "serving_default", "x:0", SL_DT_FLOAT, "y:0");
-}
-
-static float run_scalar(model *m, float x)
-{
-    sl_tensor in = number(x), out;
-    if (run_all(m, "serving_default", &in, 1, &out))
-        fail_msg("%s", m->st.msg);
-    float y = *(const float *)out.data;
-    sl_tensor_release(&out);
-    sl_tensor_release(&in);
-    return y;
 }
 
 static void a_loop_by_hand_turns(void **state)
