@@ -328,46 +328,65 @@ static sl_code over(const sl_limit *l, sl_admission *a, uint64_t wait_ns, sl_sta
 
 /* ---- guesses ---- */
 
-/* What was taken from the rates of an address. */
-typedef struct charge {
-    char text[SL_LIMITS_MAX][160];
-    sl_str keys[SL_LIMITS_MAX];
-    sl_rate rates[SL_LIMITS_MAX];
-    int n;
-} charge;
+enum { KEY_ROOM = 160 };
 
-static void take_back(sl_guard *g, charge *c)
+/* A guess is not in flight: the request will be, if it is let in. */
+static sl_rate rate_of(const sl_limit *l, bool guess)
 {
-    while (c->n > 0) {
-        c->n--;
-        sl_rates_undo(g->rates, &c->rates[c->n], c->keys[c->n]);
+    sl_rate rate = l->rate;
+    rate.concurrent = guess ? 0 : rate.concurrent;
+    return rate;
+}
+
+/* `counted`: bit i for the policy's limit i. Keys are made again, from what they were made of:
+ * there is room for one on the stack, not for one of each limit. */
+static void take_back(sl_guard *g, const sl_admission *a, sl_str model, unsigned counted,
+                      bool guess)
+{
+    char buf[KEY_ROOM];
+    for (int i = 0; counted >> i != 0; i++) {
+        const sl_limit *l = &a->policy->limits[i];
+        const sl_rate rate = rate_of(l, guess);
+        if (counted >> i & 1)
+            sl_rates_undo(g->rates, &rate, key_of(l, i, a, model, buf, sizeof buf));
     }
+}
+
+/* One request by one limit. */
+static sl_code count_by(sl_guard *g, sl_admission *a, int i, sl_str model, bool guess,
+                        uint64_t now_ns, sl_counter **held, sl_status *st)
+{
+    const sl_limit *l = &a->policy->limits[i];
+    const sl_rate rate = rate_of(l, guess);
+    char buf[KEY_ROOM];
+    uint64_t wait_ns;
+    sl_str key = key_of(l, i, a, model, buf, sizeof buf);
+    return sl_rates_enter(g->rates, &rate, key, now_ns, held, &wait_ns) ? SL_OK
+                                                                        : over(l, a, wait_ns, st);
 }
 
 /*
  * One request, before credentials are looked at that may not hold: each guess counts for its
  * address, and whoever has guessed too often has no more signatures checked. For which model is not
- * known yet, so limits of some models do not count. RESOURCE_EXHAUSTED.
+ * known yet, so limits of some models do not count. RESOURCE_EXHAUSTED. *counted: for take_back.
  */
-static sl_code charge_address(sl_guard *g, sl_admission *a, charge *c, sl_status *st)
+static sl_code charge_address(sl_guard *g, sl_admission *a, unsigned *counted, sl_status *st)
 {
     const sl_policy *p = a->policy;
-    uint64_t now = p->n_limits ? sl_now_ns() : 0, wait_ns;
-    c->n = 0;
+    uint64_t now = p->n_limits ? sl_now_ns() : 0;
+    *counted = 0;
     for (int i = 0; i < p->n_limits; i++) {
         const sl_limit *l = &p->limits[i];
         sl_counter *none;
         if (l->per != SL_PER_ADDRESS || l->rate.per_second <= 0 || l->n_models > 0 ||
             !limit_fits(l, a, SL_STR("")))
             continue;
-        c->rates[c->n] = l->rate;
-        c->rates[c->n].concurrent = 0;
-        c->keys[c->n] = key_of(l, i, a, SL_STR(""), c->text[c->n], sizeof c->text[c->n]);
-        if (!sl_rates_enter(g->rates, &c->rates[c->n], c->keys[c->n], now, &none, &wait_ns)) {
-            take_back(g, c);
-            return over(l, a, wait_ns, st);
+        sl_code rc = count_by(g, a, i, SL_STR(""), true, now, &none, st);
+        if (rc) {
+            take_back(g, a, SL_STR(""), *counted, true);
+            return rc;
         }
-        c->n++;
+        *counted |= 1u << i;
     }
     return SL_OK;
 }
@@ -444,12 +463,12 @@ static sl_code identify_token(sl_guard *g, sl_str token, sl_arena *arena, sl_adm
 {
     unsigned char digest[SL_DIGEST_SIZE];
     int64_t now_s = sl_wall_us() / 1000000;
-    charge c;
+    unsigned counted;
     if (token.n <= SL_JWT_MAX && !sl_digest(token, digest))
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
     if (token.n <= SL_JWT_MAX && is_known(a->policy, digest, now_s, a))
         return SL_OK;
-    sl_code rc = charge_address(g, a, &c, st);
+    sl_code rc = charge_address(g, a, &counted, st);
     if (rc)
         return rc;
     rc = token.n > SL_JWT_MAX
@@ -457,7 +476,7 @@ static sl_code identify_token(sl_guard *g, sl_str token, sl_arena *arena, sl_adm
                        SL_JWT_MAX)
              : judge(g, token, digest, now_s, arena, a, st);
     if (rc != SL_UNAUTHENTICATED)
-        take_back(g, &c);
+        take_back(g, a, SL_STR(""), counted, true);
     return rc;
 }
 
@@ -465,10 +484,10 @@ static sl_code identify_sent(sl_guard *g, sl_str sent, sl_arena *arena, sl_admis
                              sl_status *st)
 {
     sl_str token;
-    charge c;
+    unsigned counted;
     if (bearer(sent, &token))
         return identify_token(g, token, arena, a, st);
-    sl_code rc = charge_address(g, a, &c, st);
+    sl_code rc = charge_address(g, a, &counted, st);
     return rc ? rc : sl_fail(st, SL_UNAUTHENTICATED, "expected \"Authorization: Bearer <token>\"");
 }
 
@@ -626,25 +645,19 @@ sl_code sl_guard_may_administer(sl_guard *g, const sl_admission *a, const sl_htt
 sl_code sl_guard_count(sl_guard *g, sl_admission *a, sl_str model, sl_status *st)
 {
     const sl_policy *p = a->policy;
-    char keys[SL_LIMITS_MAX][160];
-    sl_str entered[SL_LIMITS_MAX];
-    const sl_limit *by[SL_LIMITS_MAX];
-    int n = 0;
-    uint64_t now = p->n_limits ? sl_now_ns() : 0, wait_ns;
+    unsigned counted = 0;
+    uint64_t now = p->n_limits ? sl_now_ns() : 0;
     for (int i = 0; i < p->n_limits; i++) {
-        const sl_limit *l = &p->limits[i];
         sl_counter *held;
-        if (!limit_fits(l, a, model))
+        if (!limit_fits(&p->limits[i], a, model))
             continue;
-        sl_str key = key_of(l, i, a, model, keys[n], sizeof keys[n]);
-        if (!sl_rates_enter(g->rates, &l->rate, key, now, &held, &wait_ns)) {
-            while (n-- > 0)
-                sl_rates_undo(g->rates, &by[n]->rate, entered[n]);
+        sl_code rc = count_by(g, a, i, model, false, now, &held, st);
+        if (rc) {
+            take_back(g, a, model, counted, false);
             a->n_held = 0;
-            return over(l, a, wait_ns, st);
+            return rc;
         }
-        by[n] = l;
-        entered[n++] = key;
+        counted |= 1u << i;
         if (held != NULL)
             a->held[a->n_held++] = held;
     }
