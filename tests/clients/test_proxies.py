@@ -1,84 +1,23 @@
-"""nginx and HAProxy before the server, with connections to it that are kept, as people run them."""
+"""nginx and HAProxy before the server, with connections to it that are kept, as deploy/ has them."""
 import concurrent.futures
 import json
-import os
-import re
-import subprocess
 
 import pytest
 import requests
 
-from clients import ANSWER, CONFIG, PATH, ROW, run, tool, wait_for_port
+from clients import ANSWER, CONFIG, PATH, ROW, run
+from proxies import Proxy
 from served import free_port
 
-# Started by root, nginx would become somebody who may not write into the test's directory.
-USER = "user root;" if os.geteuid() == 0 else ""
-
-NGINX = """{user}
-daemon off; worker_processes 1; pid {dir}/pid; error_log {dir}/error.log warn;
-events {{ worker_connections 256; }}
-http {{
-    access_log {dir}/access.log;
-    client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/f;
-    uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
-    client_max_body_size 64m;
-    keepalive_requests 100000;
-    upstream sluice {{ server 127.0.0.1:{upstream}; keepalive 16; keepalive_requests 100000; }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://sluice;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $host;
-            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-        }}
-    }}
-}}
-"""
-
-HAPROXY = """
-global
-    maxconn 512
-defaults
-    mode http
-    option http-keep-alive
-    http-reuse always
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
-    option httpchk GET /readyz
-frontend in
-    bind 127.0.0.1:{port}
-    default_backend sluice
-backend sluice
-    server s1 127.0.0.1:{upstream} check inter 200ms
-"""
-
-
-class Proxy:
-    def __init__(self, kind, directory, upstream):
-        self.port, self.kind = free_port(), kind
-        text = {"nginx": NGINX, "haproxy": HAPROXY}[kind].format(dir=directory, port=self.port, upstream=upstream,
-                                                             user=USER)
-        (directory / "config").write_text(text)
-        flags = {"nginx": ["-p", directory, "-c"], "haproxy": ["-db", "-f"]}[kind]
-        self.log = open(directory / "log", "wb")
-        self.process = subprocess.Popen([tool(kind), *map(str, flags), str(directory / "config")], stdout=self.log,
-                                        stderr=self.log)
-        wait_for_port(self.port, self.process)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(30)
-        self.log.close()
+def before(kind, directory, server):
+    """Both instances of the file are this one, which has no gRPC: that is for test_deploy.py."""
+    return Proxy(kind, directory, [(server.port, free_port())] * 2)
 
 
 @pytest.fixture(params=["nginx", "haproxy"])
 def proxy(request, server, tmp_path):
-    p = Proxy(request.param, tmp_path, server.port)
-    yield p
-    p.stop()
+    with before(request.param, tmp_path, server) as p:
+        yield p
 
 
 def established(server):
@@ -139,9 +78,8 @@ def test_many_clients_without_an_error(proxy, tmp_path):
 def test_a_server_that_drains_loses_no_request_of_the_proxy(kind, start, tmp_path):
     """Requests in flight when SIGTERM comes are answered; after that the proxy says that nobody is there."""
     server = start(config=CONFIG)
-    proxy = Proxy(kind, tmp_path, server.port)
     body = json.dumps({"instances": [[1.0, 2.0, 3.0]] * 100_000})
-    try:
+    with before(kind, tmp_path, server) as proxy:
         assert requests.post(url(proxy), data=ROW).status_code == 200
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             replies = [pool.submit(requests.post, url(proxy), data=body) for _ in range(4)]
@@ -152,5 +90,3 @@ def test_a_server_that_drains_loses_no_request_of_the_proxy(kind, start, tmp_pat
         assert all(len(r.json()["predictions"]) == 100_000 for r in got if r.status_code == 200)
         assert any(r.status_code == 200 for r in got)
         assert requests.post(url(proxy), data=ROW).status_code in (502, 503)
-    finally:
-        proxy.stop()

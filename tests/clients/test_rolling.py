@@ -1,9 +1,7 @@
 """Instances are changed under load: behind HAProxy and nginx one after the other, and on one port (--reuse_port) one by the
 next. Clients repeat nothing themselves here: what they see is what is counted."""
 import collections
-import re
 import signal
-import subprocess
 import threading
 import time
 
@@ -11,32 +9,9 @@ import grpc
 import pytest
 import requests
 
-import test_deploy
-from clients import ANSWER, CONFIG, PATH, ROW, tool, wait_for_port
+from clients import ANSWER, CONFIG, PATH, ROW
+from proxies import Proxy, handled, predict
 from served import SLUICE, free_port
-
-class Proxy:
-    """As deploy/ has it; `changes` are made in the file before."""
-
-    def __init__(self, kind, directory, instances, changes=()):
-        self.port, self.grpc_port = free_port(), free_port()
-        file = test_deploy.replaced(kind, directory, (self.port, self.grpc_port), instances)
-        for old, new in changes:
-            assert old in file.read_text()
-            file.write_text(file.read_text().replace(old, new))
-        self.log = open(directory / "log", "wb")
-        self.process = subprocess.Popen([tool(kind), *test_deploy.FLAGS[kind], str(file)], stdout=self.log,
-                                        stderr=self.log)
-        for port in (self.port, self.grpc_port):
-            wait_for_port(port, self.process)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(90)
-        self.log.close()
 
 
 class Load:
@@ -92,10 +67,11 @@ def rest(port):
 
 
 def over_grpc(port):
+    import tensorflow_serving.apis.prediction_service_pb2_grpc  # takes seconds: before the load begins
     options = [("grpc.enable_http_proxy", 0), ("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
 
     def call(channel):
-        got = test_deploy.predict(channel)
+        got = predict(channel)
         return None if got == [4.75] else str(got)
 
     def kept_grpc():
@@ -111,13 +87,14 @@ def over_grpc(port):
     return kept_grpc, new_grpc
 
 
-def asks(kind, proxy):
-    return (*rest(proxy.port), *(over_grpc(proxy.grpc_port) if kind == "haproxy" else ()))
+def asks(proxy):
+    return *rest(proxy.port), *over_grpc(proxy.grpc_port)
 
 
 def until_it_takes_requests(server, n=20):
-    end, first = time.monotonic() + 20, test_deploy.handled(server)
-    while test_deploy.handled(server) < first + n:
+    """On each port: nginx leaves one that was away alone for a while, for each by itself."""
+    end, first = time.monotonic() + 20, handled(server)
+    while any((handled(server) - first)[port] < n for port in ("REST", "GRPC")):
         assert time.monotonic() < end, "nobody asks the server"
         time.sleep(0.05)
 
@@ -136,12 +113,12 @@ def instance(start, tmp_path):
     return get
 
 
-def roll(instance, ports, servers, end, *flags):
+def roll(instance, ports, servers, end, *flags, away=0.3):
     """One after the other: ended, seen to be gone, started again, and left in peace until it takes requests again."""
     for i in range(len(servers)):
         until_it_takes_requests(servers[i])
         end(servers[i])
-        time.sleep(0.3)
+        time.sleep(away)
         servers[i] = instance(ports[i], *flags)
         until_it_takes_requests(servers[i])
 
@@ -159,15 +136,18 @@ def killed(server):
 def test_a_rolling_restart_loses_no_request_of_the_proxy(kind, instance, tmp_path):
     """Nor does a server that is killed: the reply of a small prediction leaves in one piece or not at all, and what got
     none is sent again, to the other one, as the files of deploy/ allow. A request that does not fit the proxy's buffer, or
-    one to a model for which they do not, would be lost. Calls of gRPC likewise, with HAProxy: nginx does not send them
-    again, see test_deploy.py."""
+    one to a model for which they do not, would be lost. Calls of gRPC likewise, with HAProxy: nginx says of what was sent
+    already that it has failed, in a way that clients try again. One that stays away is tried again by nginx, which costs
+    nothing either."""
     ports = [(free_port(), free_port()) for _ in range(2)]
     servers = [instance(p) for p in ports]
-    with Proxy(kind, tmp_path, ports) as proxy, Load(*asks(kind, proxy), threads=2) as load:
+    with Proxy(kind, tmp_path, ports) as proxy, Load(*asks(proxy), threads=2) as load:
         for end in (drained, killed):
-            roll(instance, ports, servers, end)
-    assert not load.failures, load.failures[:10]
-    assert all(load.counts[ask.__name__] > 50 for ask in asks(kind, proxy)), load.counts
+            roll(instance, ports, servers, end, away=2.5)  # longer than fail_timeout
+    lost = [text for ask, text in load.failures if kind == "nginx" and ask.endswith("_grpc")]
+    assert all("StatusCode.UNAVAILABLE" in text for text in lost) and len(lost) <= 4 * 8, lost
+    assert len(load.failures) == len(lost), load.failures[:10]
+    assert all(load.counts[ask.__name__] > 50 for ask in asks(proxy)), load.counts
 
 
 def test_with_a_grace_period_nothing_has_to_be_sent_twice(instance, tmp_path):
@@ -177,10 +157,10 @@ def test_with_a_grace_period_nothing_has_to_be_sent_twice(instance, tmp_path):
     ports = [(free_port(), free_port()) for _ in range(2)]
     servers = [instance(p, grace) for p in ports]
     once = ("retry-on conn-failure empty-response", "retry-on conn-failure")
-    with Proxy("haproxy", tmp_path, ports, [once]) as proxy, Load(*asks("haproxy", proxy), threads=2) as load:
+    with Proxy("haproxy", tmp_path, ports, [once]) as proxy, Load(*asks(proxy), threads=2) as load:
         roll(instance, ports, servers, drained, grace)
     assert not load.failures, load.failures[:10]
-    assert all(load.counts[ask.__name__] > 50 for ask in asks("haproxy", proxy)), load.counts
+    assert all(load.counts[ask.__name__] > 50 for ask in asks(proxy)), load.counts
 
 
 def test_a_port_is_handed_on_from_process_to_process(start):
