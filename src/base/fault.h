@@ -30,9 +30,15 @@ int sl_fault_count(sl_fault kind);
 /*
  * Lets tests/deep arm a running program; does nothing unless built with SLUICE_FAULTS (presets dev,
  * asan, tsan, coverage). From then on the signal SIGRTMIN + kind, sent with sigqueue, arms its
- * value, and the calls counted until then are written to stderr: "faults: alloc 17". The
- * environment variable SLUICE_FAULT="alloc 3" arms at once. Call it once, before there are threads.
+ * value, and the calls counted until then are written to stderr: "faults: alloc 17". A negative value
+ * arms that call and all that follow. The environment variable of that name ("alloc 3") arms at
+ * once. What is armed and counted is inherited by a forked process, which then counts for itself.
+ * Call it once, before there are threads.
+ *
+ * SLUICE_FAULT       the server and sluice-fetch
+ * SLUICE_FAULT_HOST  sluice-tensorflow-host; its own, since the server has ended over the other one
+ *                    before it starts a host
  */
-void sl_fault_listen(void);
+void sl_fault_listen(const char *variable);
 
 #endif

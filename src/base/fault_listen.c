@@ -8,6 +8,7 @@
 #ifdef SLUICE_FAULTS
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,14 @@ static size_t line_of(char line[64], const char *name, int count)
     return n;
 }
 
+static void arm(sl_fault kind, int nth)
+{
+    if (nth < 0)
+        sl_fault_arm_from(kind, nth == INT_MIN ? INT_MAX : -nth);
+    else
+        sl_fault_arm(kind, nth);
+}
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     (void)context;
@@ -43,7 +52,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
     sl_fault kind = (sl_fault)(number - SIGRTMIN);
     char line[64];
     size_t n = line_of(line, names[kind], sl_fault_count(kind));
-    sl_fault_arm(kind, info->si_value.sival_int);
+    arm(kind, info->si_value.sival_int);
     if (write(STDERR_FILENO, line, n) < 0) {
         /* whoever armed us waits for the line, and will say so */
     }
@@ -55,24 +64,25 @@ static void arm_from(const char *text)
     for (int k = 0; k < SL_FAULT_KINDS; k++) {
         size_t n = strlen(names[k]);
         if (strncmp(text, names[k], n) == 0 && text[n] == ' ')
-            sl_fault_arm((sl_fault)k, (int)strtol(text + n, NULL, 10));
+            arm((sl_fault)k, (int)strtol(text + n, NULL, 10));
     }
 }
 
-void sl_fault_listen(void)
+void sl_fault_listen(const char *variable)
 {
     struct sigaction act = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
     for (int k = 0; k < SL_FAULT_KINDS; k++)
         sigaction(SIGRTMIN + k, &act, NULL);
-    const char *text = getenv("SLUICE_FAULT");
+    const char *text = getenv(variable);
     if (text != NULL)
         arm_from(text);
 }
 
 #else
 
-void sl_fault_listen(void)
+void sl_fault_listen(const char *variable)
 {
+    (void)variable;
 }
 
 #endif

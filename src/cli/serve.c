@@ -81,6 +81,6 @@ int sl_cmd_serve(int argc, char **argv)
     sl_flags f;
     int exit_status;
     sl_mem_keep();
-    sl_fault_listen();
+    sl_fault_listen("SLUICE_FAULT");
     return sl_cli_flags(argc, argv, &f, &exit_status) ? sl_serve(&f) : exit_status;
 }

@@ -258,7 +258,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "sluice-fetch is started by sluice: it has no use of its own\n");
         return 2;
     }
-    sl_fault_listen();
+    sl_fault_listen("SLUICE_FAULT");
     sl_thread_be_nice();
     if (fetch_http_start(&st)) {
         fprintf(stderr, "sluice-fetch: %s\n", st.msg);
