@@ -18,9 +18,11 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/counts.h"
+#include "base/fault.h"
 #include "base/mem.h"
 
 struct sl_launcher {
@@ -41,6 +43,44 @@ typedef struct reply {
 
 /* ---- packets ---- */
 
+/*
+ * After a call that failed: whether to try it again. EINTR, and for a second while the kernel has no
+ * memory for a packet: a lost answer would be waited for without end, and after a launcher that has
+ * ended no program is ever started again.
+ */
+static bool try_again(int *tries)
+{
+    enum { TRIES = 100 };
+    if (errno == EINTR)
+        return true;
+    if ((errno != ENOBUFS && errno != ENOMEM) || ++*tries >= TRIES)
+        return false;
+    nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    return true;
+}
+
+static bool send_packet(int socket, const struct msghdr *h, size_t size)
+{
+    ssize_t sent;
+    int tries = 0;
+    do {
+        errno = ENOBUFS;
+        sent = sl_fault_hit(SL_FAULT_WRITE) ? -1 : sendmsg(socket, h, MSG_NOSIGNAL);
+    } while (sent < 0 && try_again(&tries));
+    return sent == (ssize_t)size;
+}
+
+static ssize_t receive_packet(int socket, struct msghdr *h)
+{
+    ssize_t got;
+    int tries = 0;
+    do {
+        errno = ENOBUFS;
+        got = sl_fault_hit(SL_FAULT_READ) ? -1 : recvmsg(socket, h, MSG_CMSG_CLOEXEC);
+    } while (got < 0 && try_again(&tries));
+    return got;
+}
+
 typedef union control {
     struct cmsghdr align;
     char space[CMSG_SPACE(sizeof(int) * SL_LAUNCH_FDS)];
@@ -60,11 +100,7 @@ static bool send_question(int socket, const question *q, const int *fds, int n)
         m->cmsg_len = CMSG_LEN(sizeof(int) * (size_t)n);
         memcpy(CMSG_DATA(m), fds, sizeof(int) * (size_t)n);
     }
-    ssize_t sent;
-    do
-        sent = sendmsg(socket, &h, MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    return sent == (ssize_t)sizeof *q;
+    return send_packet(socket, &h, sizeof *q);
 }
 
 /* False: the server is gone. */
@@ -74,10 +110,7 @@ static bool receive_question(int socket, question *q, int *fds, int *n)
     struct iovec part = {.iov_base = q, .iov_len = sizeof *q};
     struct msghdr h = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof c};
-    ssize_t got;
-    do
-        got = recvmsg(socket, &h, MSG_CMSG_CLOEXEC);
-    while (got < 0 && errno == EINTR);
+    ssize_t got = receive_packet(socket, &h);
     *n = 0;
     if (got <= 0)
         return false;
@@ -110,10 +143,9 @@ static void answer(const sl_launch *ops, int n, int socket, const question *q, c
                  ? ops[q->op].run(ops[q->op].arg, fds, n_fds, r.answer, sizeof r.answer, &st)
                  : sl_fail(&st, SL_INVALID_ARGUMENT, "the launcher knows no operation %d", q->op);
     memcpy(r.message, st.msg, sizeof r.message);
-    ssize_t sent;
-    do
-        sent = send(socket, &r, sizeof r, MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
+    struct iovec part = {.iov_base = &r, .iov_len = sizeof r};
+    if (!send_packet(socket, &(struct msghdr){.msg_iov = &part, .msg_iovlen = 1}, sizeof r))
+        shutdown(socket, SHUT_RDWR); /* or the server would wait for the answer without end */
 }
 
 _Noreturn static void serve(const sl_launch *ops, int n, int socket)
@@ -167,11 +199,10 @@ static sl_code ask(sl_launcher *l, const question *q, const int *fds, int n, cha
     reply *r = sl_try_malloc(sizeof *r);
     if (r == NULL)
         return sl_fail(st, SL_RESOURCE_EXHAUSTED, "out of memory");
+    struct iovec part = {.iov_base = r, .iov_len = sizeof *r};
     ssize_t got = -1;
     if (send_question(l->socket, q, fds, n))
-        do
-            got = recv(l->socket, r, sizeof *r, 0);
-        while (got < 0 && errno == EINTR);
+        got = receive_packet(l->socket, &(struct msghdr){.msg_iov = &part, .msg_iovlen = 1});
     sl_code rc;
     if (got != (ssize_t)sizeof *r) {
         rc = sl_fail(st, SL_UNAVAILABLE, "the launcher, which starts programs, is gone");

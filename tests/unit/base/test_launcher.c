@@ -14,7 +14,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/launcher.h"
+#include "base/mem.h"
 
 static sl_status st;
 static char text[SL_LAUNCH_TEXT];
@@ -86,6 +88,35 @@ static void a_launcher_that_is_gone_is_an_error_not_a_hang(void **state)
     sl_launcher_end(l);
 }
 
+/* Faults are inherited: both sides have each of them. */
+static void a_packet_for_which_there_is_no_memory_is_tried_again(void **state)
+{
+    static const sl_fault kinds[] = {SL_FAULT_READ, SL_FAULT_WRITE};
+    sl_launcher *l;
+    (void)state;
+    for (size_t i = 0; i < SL_COUNTOF(kinds); i++) {
+        sl_fault_arm(kinds[i], 1);
+        assert_int_equal(sl_launcher_start(ops, 3, &l, &st), SL_OK);
+        for (int n = 0; n < 2; n++)
+            assert_int_equal(sl_launcher_ask(l, 0, NULL, 0, text, sizeof text, &st), SL_OK);
+        assert_string_equal(text, "hello 0");
+        assert_int_equal(sl_fault_count(kinds[i]), 3);
+        sl_launcher_end(l);
+    }
+}
+
+static void an_answer_that_cannot_be_sent_is_an_error_not_a_hang(void **state)
+{
+    sl_launcher *l;
+    (void)state;
+    sl_fault_arm_from(SL_FAULT_WRITE, 1);
+    assert_int_equal(sl_launcher_start(ops, 3, &l, &st), SL_OK);
+    assert_int_equal(sl_launcher_ask(l, 0, NULL, 0, text, sizeof text, &st), SL_UNAVAILABLE);
+    sl_fault_arm(SL_FAULT_WRITE, 0); /* here; not there */
+    assert_int_equal(sl_launcher_ask(l, 0, NULL, 0, text, sizeof text, &st), SL_UNAVAILABLE);
+    sl_launcher_end(l);
+}
+
 static pid_t child; /* the launcher's after the fork */
 
 static sl_code starts(void *arg, const int *fds, int n_fds, char *answer, size_t size, sl_status *s)
@@ -146,6 +177,8 @@ int main(void)
         cmocka_unit_test(an_operation_gets_descriptors_and_gives_an_answer),
         cmocka_unit_test(a_failure_comes_back_with_its_reason),
         cmocka_unit_test(a_launcher_that_is_gone_is_an_error_not_a_hang),
+        cmocka_unit_test(a_packet_for_which_there_is_no_memory_is_tried_again),
+        cmocka_unit_test(an_answer_that_cannot_be_sent_is_an_error_not_a_hang),
         cmocka_unit_test(a_child_is_ended_by_the_launcher_that_started_it),
         cmocka_unit_test(a_child_of_our_own_is_ended_without_a_launcher),
         cmocka_unit_test(a_program_of_ours_is_found_beside_this_one),
