@@ -38,8 +38,7 @@ static tf_child *new_child(int *control_fd)
     *control_fd = tf_sealed_memfd("sluice-control", sizeof(sl_tf_control), NULL);
     void *control = MAP_FAILED;
     if (c != NULL && *control_fd >= 0)
-        control =
-            mmap(NULL, sizeof(sl_tf_control), PROT_READ | PROT_WRITE, MAP_SHARED, *control_fd, 0);
+        control = tf_map(*control_fd, sizeof(sl_tf_control));
     if (control == MAP_FAILED) {
         sl_free(c);
         return NULL;
@@ -65,6 +64,7 @@ void tf_child_release(tf_child *c)
 sl_code tf_child_start(sl_session *s, sl_status *st)
 {
     int sockets[2] = {-1, -1}, lines[2] = {-1, -1}, control = -1;
+    errno = ENOMEM;
     tf_child *c = new_child(&control);
     sl_code rc = SL_OK;
     if (c == NULL || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0 ||

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "engine/tensorflow/internal.h"
@@ -209,11 +209,13 @@ static int report_missing(const sl_graph *g, const sl_node *nodes, int n, sl_str
  * and its GraphDef version is 0 where it could not be asked. */
 static void ask_library(tf_engine *e, sl_text *ops, int64_t *graph_version)
 {
-    int fd = memfd_create("sluice-ops", MFD_CLOEXEC);
+    int fd = tf_memfd("sluice-ops");
     uint64_t bytes = 0;
-    if (fd >= 0 && ops->n > 0 && write(fd, ops->p, ops->n) == (ssize_t)ops->n)
+    if (fd >= 0 && ops->n > 0 && !sl_fault_hit(SL_FAULT_WRITE) &&
+        write(fd, ops->p, ops->n) == (ssize_t)ops->n)
         bytes = ask_host(e, fd, graph_version);
-    bool whole = bytes <= ops->n && pread(fd, ops->p, bytes, 0) == (ssize_t)bytes;
+    bool whole = bytes <= ops->n && !sl_fault_hit(SL_FAULT_READ) &&
+                 pread(fd, ops->p, bytes, 0) == (ssize_t)bytes;
     ops->n = whole ? bytes : 0;
     if (fd >= 0)
         close(fd);

@@ -22,8 +22,18 @@
 
 static bool may_see(const char *variable)
 {
-    static const char *const allowed[] = {"TF_",   "OMP_",    "KMP_", "MKL_",
-                                          "CUDA_", "NVIDIA_", "XLA_", "LD_LIBRARY_PATH="};
+    static const char *const allowed[] = {
+#ifdef SLUICE_FAULTS
+        "SLUICE_FAULT_HOST=", /* base/fault.h */
+#endif
+        "TF_",
+        "OMP_",
+        "KMP_",
+        "MKL_",
+        "CUDA_",
+        "NVIDIA_",
+        "XLA_",
+        "LD_LIBRARY_PATH="};
     for (size_t i = 0; i < SL_COUNTOF(allowed); i++)
         if (strncmp(variable, allowed[i], strlen(allowed[i])) == 0)
             return true;

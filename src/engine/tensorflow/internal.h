@@ -47,6 +47,10 @@ bool tf_region_grow(tf_region *r, size_t size);
 bool tf_region_follow(tf_region *r, uint64_t size);
 /* Gives the pages of an idle region back; it keeps its size. */
 void tf_region_trim(tf_region *r);
+/* A memfd that can be sealed; -1: none to be had. */
+int tf_memfd(const char *name);
+/* Maps it to read and write; MAP_FAILED: no memory. */
+void *tf_map(int fd, size_t size);
 /* A memfd that cannot change its size any more; -1: none to be had. */
 int tf_sealed_memfd(const char *name, size_t size, const void *contents);
 
@@ -121,6 +125,7 @@ struct sl_session {
     bool loaded_once;
     bool at_once;    /* the first configuration: nobody is asked yet */
     bool serving;    /* clients' requests come, or have come: its processes need not hold back */
+    bool untold;     /* that its process need not: the message could not be sent yet */
     tf_child *child; /* the process, loading or ready */
     tf_lines lines;
     uint64_t due_ns, backoff_ns;

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "engine/tensorflow/protocol.h"
 
 enum { SL_TF_MAX_FDS = 4 };
@@ -29,7 +30,7 @@ static inline void sl_tf_msg_text(sl_tf_msg *m, const char *text)
     m->text[m->text_n] = '\0';
 }
 
-/* 0, or an errno. Waits while the socket is full. */
+/* 0, or an errno. Waits while the socket is full, unless it is one that does not block. */
 static inline int sl_tf_send(int socket, const sl_tf_msg *m, const int *fds, int n)
 {
     struct iovec part = {.iov_base = (void *)(uintptr_t)m,
@@ -50,6 +51,8 @@ static inline int sl_tf_send(int socket, const sl_tf_msg *m, const int *fds, int
         memcpy(CMSG_DATA(c), fds, sizeof(int) * (size_t)n);
     }
     ssize_t sent;
+    if (sl_fault_hit(SL_FAULT_WRITE))
+        return ENOBUFS;
     do
         sent = sendmsg(socket, &h, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
@@ -59,7 +62,7 @@ static inline int sl_tf_send(int socket, const sl_tf_msg *m, const int *fds, int
 /*
  * Reads one packet: 1 there was one, 0 the other side is gone, -1 none now (EAGAIN) or it is none
  * of ours. Text is terminated. With fds NULL, descriptors that somebody sends are dropped by the
- * kernel.
+ * kernel; it also drops those for which this process has no room left.
  */
 static inline int sl_tf_receive(int socket, sl_tf_msg *m, int *fds, int max, int *n_fds)
 {
@@ -75,6 +78,8 @@ static inline int sl_tf_receive(int socket, sl_tf_msg *m, int *fds, int max, int
         *n_fds = 0;
     }
     ssize_t got;
+    if (sl_fault_hit(SL_FAULT_READ))
+        return -1; /* the packet waits for the next call, as when memory has run out */
     do
         got = recvmsg(socket, &h, MSG_CMSG_CLOEXEC);
     while (got < 0 && errno == EINTR);

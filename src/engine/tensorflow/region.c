@@ -4,11 +4,13 @@
  * Pages are taken with fallocate when a region is made or grows: it can fail politely, where
  * touching a page that cannot be had would be a SIGBUS.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "engine/tensorflow/internal.h"
 
@@ -23,6 +25,33 @@ static bool round_up(size_t size, size_t *out)
     return true;
 }
 
+int tf_memfd(const char *name)
+{
+    if (sl_fault_hit(SL_FAULT_ALLOC)) {
+        errno = ENOMEM;
+        return -1;
+    }
+    return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
+void *tf_map(int fd, size_t size)
+{
+    if (sl_fault_hit(SL_FAULT_ALLOC)) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+}
+
+static bool take_pages(int fd, size_t size)
+{
+    if (sl_fault_hit(SL_FAULT_ALLOC)) {
+        errno = ENOSPC;
+        return false;
+    }
+    return fallocate(fd, 0, 0, (off_t)size) == 0;
+}
+
 tf_region *tf_region_new(size_t size)
 {
     tf_region *r = sl_try_calloc(1, sizeof *r);
@@ -31,10 +60,10 @@ tf_region *tf_region_new(size_t size)
         return NULL;
     }
     *r = (tf_region){.refs = 1, .size = size, .base = MAP_FAILED};
-    r->fd = memfd_create("sluice-slot", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (r->fd >= 0 && fallocate(r->fd, 0, 0, (off_t)size) == 0 &&
+    r->fd = tf_memfd("sluice-slot");
+    if (r->fd >= 0 && take_pages(r->fd, size) &&
         fcntl(r->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
-        r->base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
+        r->base = tf_map(r->fd, size);
     if (r->base != MAP_FAILED)
         return r;
     if (r->fd >= 0)
@@ -68,7 +97,8 @@ static void ask_for_large_pages(tf_region *r)
 
 static bool map_anew(tf_region *r, size_t size)
 {
-    void *moved = mremap(r->base, r->size, size, MREMAP_MAYMOVE);
+    void *moved =
+        sl_fault_hit(SL_FAULT_ALLOC) ? MAP_FAILED : mremap(r->base, r->size, size, MREMAP_MAYMOVE);
     if (moved == MAP_FAILED)
         return false;
     r->base = moved;
@@ -81,7 +111,7 @@ bool tf_region_grow(tf_region *r, size_t size)
 {
     if (size <= r->size)
         return true;
-    return round_up(size, &size) && fallocate(r->fd, 0, 0, (off_t)size) == 0 && map_anew(r, size);
+    return round_up(size, &size) && take_pages(r->fd, size) && map_anew(r, size);
 }
 
 bool tf_region_follow(tf_region *r, uint64_t size)
@@ -103,12 +133,14 @@ void tf_region_trim(tf_region *r)
 
 int tf_sealed_memfd(const char *name, size_t size, const void *contents)
 {
-    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = tf_memfd(name);
     if (fd < 0)
         return -1;
-    bool ok = fallocate(fd, 0, 0, (off_t)size) == 0;
+    bool ok = take_pages(fd, size);
     for (size_t at = 0; ok && contents != NULL && at < size;) {
-        ssize_t n = pwrite(fd, (const char *)contents + at, size - at, (off_t)at);
+        ssize_t n = sl_fault_hit(SL_FAULT_WRITE)
+                        ? -1
+                        : pwrite(fd, (const char *)contents + at, size - at, (off_t)at);
         ok = n > 0;
         at += n > 0 ? (size_t)n : 0;
     }

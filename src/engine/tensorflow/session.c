@@ -16,7 +16,7 @@
 #include "savedmodel/savedmodel.h"
 
 static const uint64_t END_PATIENCE_NS = 10000000000u, KILL_PATIENCE_NS = 5000000000u,
-                      MEMORY_PATIENCE_NS = 200000000u,
+                      TELL_AGAIN_NS = 10000000u, MEMORY_PATIENCE_NS = 200000000u,
                       MEMORY_PATIENCE_PACED_NS = 2000000000u; /* for one that holds back */
 
 sl_code tf_host_wait(tf_engine *e, sl_status *st)
@@ -176,6 +176,20 @@ static bool are_others_asked(void)
     return sl_busy_percent(&busy) >= 5;
 }
 
+/* Until it has ended, or `until`. Who has not heard that it is to is told again. engine->lock held. */
+static void have_ended(sl_session *s, uint64_t patience_ns, uint64_t until)
+{
+    tf_engine *e = s->engine;
+    sl_tf_msg m = {.kind = SL_TF_KILL, .session = s->id, .value = patience_ns};
+    bool told = false;
+    tf_wake(e);
+    for (uint64_t now = sl_now_ns(); s->child != NULL && now < until; now = sl_now_ns()) {
+        told = told || sl_tf_send(e->host_socket, &m, NULL, 0) == 0;
+        sl_cond_wait_until(&e->changed, &e->lock,
+                           told ? until : SL_MIN(until, now + TELL_AGAIN_NS));
+    }
+}
+
 void tf_close(sl_session *s)
 {
     tf_engine *e = s->engine;
@@ -184,16 +198,11 @@ void tf_close(sl_session *s)
     pthread_mutex_lock(&e->lock);
     bool calm = s->state == TF_READY && !is_running(s);
     s->state = TF_CLOSING;
-    if (s->child != NULL) {
+    if (s->child != NULL && calm) {
         sl_tf_msg end = {.kind = SL_TF_END, .value = gently};
-        sl_tf_msg m = {.kind = SL_TF_KILL, .session = s->id, .value = calm ? KILL_PATIENCE_NS : 0};
-        sl_tf_send(e->host_socket, &m, NULL, 0);
-        if (calm)
-            sl_tf_send(s->child->socket, &end, NULL, 0);
-        tf_wake(e);
+        calm = sl_tf_send(s->child->socket, &end, NULL, 0) == 0;
     }
-    while (s->child != NULL && sl_cond_wait_until(&e->changed, &e->lock, until))
-        continue;
+    have_ended(s, calm ? KILL_PATIENCE_NS : 0, until);
     if (s->child != NULL) {
         sl_log(SL_WARNING, "the TensorFlow process of %s has not ended yet", s->label);
         tf_child_ended(s, "closed");

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "engine/tensorflow/internal.h"
 
@@ -70,9 +71,12 @@ bool tf_lines_read(tf_lines *l, const char *label)
     if (l->fd < 0)
         return false;
     for (int i = 0; i < 16; i++) { /* then the others' turn */
-        ssize_t got = read(l->fd, l->text + l->n, sizeof l->text - 1 - l->n);
-        if (got < 0)
-            return errno == EAGAIN || errno == EINTR;
+        errno = ENOMEM;
+        ssize_t got = sl_fault_hit(SL_FAULT_READ)
+                          ? -1
+                          : read(l->fd, l->text + l->n, sizeof l->text - 1 - l->n);
+        if (got < 0) /* what is there is read the next time */
+            return errno == EAGAIN || errno == EINTR || errno == ENOMEM;
         if (got == 0) {
             l->text[l->n] = '\0';
             write_line(l, label, l->text);

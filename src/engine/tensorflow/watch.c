@@ -31,8 +31,8 @@ enum { TURN = 64 }; /* messages */
 void tf_let_go(sl_session *s)
 {
     sl_tf_msg m = {.kind = SL_TF_SERVE, .session = s->id};
-    sl_tf_send(s->child->socket, &m, NULL, 0);
-    sl_tf_send(s->engine->host_socket, &m, NULL, 0);
+    s->untold = sl_tf_send(s->child->socket, &m, NULL, 0) != 0;
+    s->untold |= sl_tf_send(s->engine->host_socket, &m, NULL, 0) != 0;
 }
 
 static void describe_end(int status, char *out, size_t size)
@@ -71,9 +71,8 @@ static void hear_child(sl_session *s)
         sl_cond_broadcast(&s->engine->changed);
     }
     if (got == 0) {
-        s->child->hung_up = true;
         sl_tf_msg end = {.kind = SL_TF_KILL, .session = s->id};
-        sl_tf_send(s->engine->host_socket, &end, NULL, 0);
+        s->child->hung_up = sl_tf_send(s->engine->host_socket, &end, NULL, 0) == 0;
     }
 }
 
@@ -159,7 +158,7 @@ static void hear_ops(tf_engine *e, const sl_tf_msg *m)
 
 static void hear_about_session(tf_engine *e, const sl_tf_msg *m)
 {
-    char how[64];
+    char how[192];
     sl_session *s = find_session(e, m->session);
     if (s == NULL || s->child == NULL)
         return;
@@ -168,7 +167,8 @@ static void hear_about_session(tf_engine *e, const sl_tf_msg *m)
         if (s->state == TF_READY)
             tf_child_publish(s); /* it was faster than this message: now with its pid */
     } else if (m->kind == SL_TF_REFUSED) {
-        bury(s, m->text);
+        snprintf(how, sizeof how, "it could not be started: %.150s", m->text);
+        bury(s, how);
     } else {
         describe_end((int)m->value, how, sizeof how);
         bury(s, how);
@@ -246,6 +246,8 @@ static uint64_t tend_session(sl_session *s, uint64_t now)
         e->host = TF_HOST_WANTED;
     if (s->state != TF_READY)
         return now + 60 * SECOND_NS;
+    if (s->untold)
+        tf_let_go(s);
     pthread_mutex_lock(&s->lock);
     bool stuck = tf_places_tend(s->child, now);
     pthread_mutex_unlock(&s->lock);
