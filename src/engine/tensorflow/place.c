@@ -23,7 +23,8 @@ static void take_back_abandoned(tf_child *c)
 {
     for (int i = 0; c->n_abandoned > 0 && i < c->n_places; i++) {
         tf_place *p = &c->places[i];
-        if (p->state != TF_ABANDONED || atomic_load(&c->control->slots[i].state) != SL_TF_REPLY)
+        uint32_t state = atomic_load(&c->control->slots[i].state);
+        if (p->state != TF_ABANDONED || (state != SL_TF_REPLY && state != SL_TF_UNABLE))
             continue;
         p->state = TF_FREE;
         p->replace = true; /* nobody has read whether TensorFlow kept the inputs */

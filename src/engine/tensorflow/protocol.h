@@ -45,8 +45,10 @@
  *
  * `state` is the futex word. Whoever does not own the slot waits on it (the server first looks for
  * a moment) and says in `*_sleeps` that he is asleep; the other one wakes him only if he said so.
- * In REQUEST the child owns everything of the slot, in IDLE and REPLY the server does. DEAD is set
- * by the server after the child has ended.
+ * In REQUEST the child owns everything of the slot, in IDLE and REPLY the server does. UNABLE in the
+ * place of REPLY: the child could not look at the request (no memory for its region, no thread for
+ * the slot); nothing is written, and the region is replaced by another one before the next request.
+ * DEAD is set by the server after the child has ended.
  *
  * A SLOT'S REGION is another memfd, sealed against shrinking. It holds the request at offset 0:
  *
@@ -77,7 +79,7 @@
 #include "sluice/tensor.h"
 
 enum {
-    SL_TF_PROTOCOL = 7,
+    SL_TF_PROTOCOL = 8,
     SL_TF_CONTROL_FD = 3, /* where the host finds its socket */
     SL_TF_SLOTS = 64,     /* requests of one session that can be inside TensorFlow at once */
     SL_TF_ALIGN = 64,     /* what TensorFlow wants, lest it copies */
@@ -112,7 +114,13 @@ typedef struct sl_tf_msg {
     char text[SL_TF_TEXT];
 } sl_tf_msg;
 
-typedef enum sl_tf_state { SL_TF_IDLE, SL_TF_REQUEST, SL_TF_REPLY, SL_TF_DEAD } sl_tf_state;
+typedef enum sl_tf_state {
+    SL_TF_IDLE,
+    SL_TF_REQUEST,
+    SL_TF_REPLY,
+    SL_TF_DEAD,
+    SL_TF_UNABLE
+} sl_tf_state;
 
 typedef struct sl_tf_slot {
     _Alignas(128) _Atomic uint32_t state;

@@ -351,6 +351,14 @@ static sl_code read_reply(sl_session *s, const layout *l, sl_tf_slot *slot, tf_p
     return sl_fail(st, (sl_code)reply.code, "%.*s", n, r->base + l->reply_at + sizeof reply);
 }
 
+static sl_code unread(const sl_session *s, tf_place *p, const layout *l, sl_status *st)
+{
+    p->replace = true;
+    return sl_fail(st, SL_RESOURCE_EXHAUSTED,
+                   "out of memory: the TensorFlow process of %s cannot take a request of %zu bytes",
+                   s->label, l->total);
+}
+
 static sl_code refuse_dead(sl_session *s, const tf_child *c, sl_status *st)
 {
     pthread_mutex_lock(&s->lock);
@@ -449,10 +457,10 @@ sl_code tf_run(sl_session *s, sl_run *run, sl_status *st)
         rc = wait_for_reply(s, slot, run, st);
     }
     bool abandon = rc != SL_OK;
-    if (!abandon && atomic_load(&slot->state) == SL_TF_REPLY) {
-        rc = read_reply(s, &l, slot, p, run, st);
-        uint32_t reply = SL_TF_REPLY;
-        atomic_compare_exchange_strong(&slot->state, &reply, SL_TF_IDLE);
+    uint32_t state = atomic_load(&slot->state);
+    if (!abandon && (state == SL_TF_REPLY || state == SL_TF_UNABLE)) {
+        rc = state == SL_TF_REPLY ? read_reply(s, &l, slot, p, run, st) : unread(s, p, &l, st);
+        atomic_compare_exchange_strong(&slot->state, &state, SL_TF_IDLE);
     } else if (!abandon) {
         rc = refuse_dead(s, c, st);
         blame(s, run);

@@ -14,7 +14,8 @@
  *
  * When a child ends by itself (an op aborts, the kernel kills it), its requests in flight fail with
  * UNAVAILABLE and the version is loaded again: after 100 ms, then 200 ms, doubling to 30 s. Until
- * it is back, run() fails with UNAVAILABLE at once. The same holds for the host.
+ * it is back, run() fails with UNAVAILABLE at once. The same holds for the host. Where only memory or a
+ * thread for a request is missing, that request fails with RESOURCE_EXHAUSTED, and the child goes on.
  *
  * run() honours deadline and cancellation by not waiting any longer. The slot that the request used
  * is set aside until TensorFlow has answered; when all 64 are set aside and the oldest has been for

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 
 void tf_let_look(bool may)
@@ -29,7 +30,7 @@ int tf_autogroup_open(pid_t pid)
 static bool is_so(int file, int nice)
 {
     char text[128];
-    ssize_t n = pread(file, text, sizeof text - 1, 0);
+    ssize_t n = sl_fault_hit(SL_FAULT_READ) ? -1 : pread(file, text, sizeof text - 1, 0);
     text[SL_MAX(n, 0)] = '\0';
     const char *at = strstr(text, " nice ");
     return at != NULL && atoi(at + 6) == nice;
@@ -43,6 +44,8 @@ int tf_autogroup_nice(int file, pid_t pid, int nice)
     if (is_so(file, nice))
         return 0;
     int n = snprintf(value, sizeof value, "%d", nice);
+    if (sl_fault_hit(SL_FAULT_WRITE))
+        return ENOMEM;
     return write(file, value, (size_t)n) == n ? 0 : errno;
 }
 

@@ -18,10 +18,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "engine/tensorflow/host/give_back.h"
 #include "engine/tensorflow/host/sandbox.h"
+#include "engine/tensorflow/host/tell.h"
 #include "engine/tensorflow/host/turns.h"
 #include "engine/tensorflow/ipc.h"
 
@@ -31,14 +33,25 @@ _Noreturn static void give_up(sl_code code, const char *text)
 {
     sl_tf_msg m = {.kind = SL_TF_FAILED, .code = (uint32_t)code};
     sl_tf_msg_text(&m, text);
-    sl_tf_send(child.socket, &m, NULL, 0);
+    tf_tell(child.socket, &m);
     _exit(1);
 }
 
 static void *map(int fd, size_t size, int protection)
 {
-    void *p = mmap(NULL, size, protection, MAP_SHARED, fd, 0);
+    void *p =
+        sl_fault_hit(SL_FAULT_ALLOC) ? MAP_FAILED : mmap(NULL, size, protection, MAP_SHARED, fd, 0);
     return p == MAP_FAILED ? NULL : p;
+}
+
+static void read_params(const void *blob, size_t n)
+{
+    sl_code rc = blob == NULL || child.control == NULL ? SL_RESOURCE_EXHAUSTED
+                                                       : tf_params_read(&child.params, blob, n);
+    if (rc == SL_RESOURCE_EXHAUSTED)
+        give_up(rc, "out of memory: load parameters");
+    if (rc)
+        give_up(rc, "the load parameters cannot be read");
 }
 
 static void take_descriptors(const int fds[4], int turns, pid_t host)
@@ -57,9 +70,7 @@ static void take_descriptors(const int fds[4], int turns, pid_t host)
     struct stat s;
     void *blob = fstat(fds[1], &s) == 0 ? map(fds[1], (size_t)s.st_size, PROT_READ) : NULL;
     child.control = map(fds[2], sizeof *child.control, PROT_READ | PROT_WRITE);
-    if (blob == NULL || child.control == NULL ||
-        !tf_params_read(&child.params, blob, (size_t)s.st_size))
-        give_up(SL_INTERNAL, "the load parameters cannot be read");
+    read_params(blob, blob != NULL ? (size_t)s.st_size : 0);
     close(fds[1]);
     close(fds[2]);
 }
@@ -81,6 +92,13 @@ static void load(void)
     TF.DeleteStatus(ts);
 }
 
+static void *need(void *p)
+{
+    if (p == NULL)
+        give_up(SL_RESOURCE_EXHAUSTED, "out of memory: signatures");
+    return p;
+}
+
 /* "x:0" -> the operation's output; "x" is its output 0, as TensorFlow reads it. */
 static TF_Output find(const char *name)
 {
@@ -92,7 +110,9 @@ static TF_Output find(const char *name)
         out.index = index > 1 << 20 ? 1 << 20 : (int)index;
         n = (size_t)(colon - name);
     }
-    char *operation = sl_strndup(name, n);
+    char *operation = need(sl_try_malloc(n + 1));
+    memcpy(operation, name, n);
+    operation[n] = '\0';
     out.oper = TF.GraphOperationByName(child.graph, operation);
     sl_free(operation);
     if (out.oper != NULL && out.index >= TF.OperationNumOutputs(out.oper))
@@ -102,8 +122,8 @@ static TF_Output find(const char *name)
 
 static void resolve(tf_signature *s)
 {
-    s->feeds = sl_calloc((size_t)s->inputs.n, sizeof *s->feeds);
-    s->fetches = sl_calloc((size_t)s->outputs.n, sizeof *s->fetches);
+    s->feeds = need(sl_try_calloc((size_t)s->inputs.n, sizeof *s->feeds));
+    s->fetches = need(sl_try_calloc((size_t)s->outputs.n, sizeof *s->fetches));
     for (int i = 0; i < s->inputs.n; i++)
         s->feeds[i] = find(s->inputs.names[i]);
     for (int i = 0; i < s->outputs.n; i++)
@@ -122,6 +142,7 @@ static TF_Buffer *make_run_options(void)
     return child.params.inline_run ? TF.NewBufferFromString(caller, sizeof caller) : NULL;
 }
 
+/* `fd` -1: it has not come, there was no room for it. */
 static void take_region(const sl_tf_msg *m, int fd)
 {
     tf_worker *w = &child.workers[m->slot];
@@ -134,27 +155,28 @@ static void take_region(const sl_tf_msg *m, int fd)
     pthread_mutex_unlock(&child.lock);
     if (w->started)
         return;
-    w->started = true;
     w->child = &child;
     w->slot = (int)m->slot;
     w->fd = -1;
     pthread_t thread;
-    if (pthread_create(&thread, NULL, tf_worker_main, w) != 0) {
-        fprintf(stderr, "cannot start a thread\n");
-        _exit(1);
-    }
-    pthread_detach(thread);
+    w->started =
+        !sl_fault_hit(SL_FAULT_THREAD) && pthread_create(&thread, NULL, tf_worker_main, w) == 0;
+    if (w->started)
+        pthread_detach(thread);
+    else
+        tf_worker_refuse(w); /* tried again with the next region */
 }
 
 /* What would come back if this process ended: its own pages, and its share of the slots' regions.
  */
 static uint64_t memory_used(void)
 {
+    static uint64_t last;
     char text[4096];
-    ssize_t n = pread(child.smaps, text, sizeof text - 1, 0);
+    ssize_t n = sl_fault_hit(SL_FAULT_READ) ? -1 : pread(child.smaps, text, sizeof text - 1, 0);
     uint64_t kilobytes = 0;
     if (n <= 0)
-        return 0;
+        return last; /* rather than none at all */
     text[n] = '\0';
     static const char *const fields[] = {
         "\nPrivate_Clean:", "\nPrivate_Dirty:", "\nPrivate_Hugetlb:", "\nPss_Shmem:"};
@@ -163,7 +185,7 @@ static uint64_t memory_used(void)
         if (at != NULL)
             kilobytes += strtoull(at + strlen(fields[i]), NULL, 10);
     }
-    return kilobytes * 1024;
+    return last = kilobytes * 1024;
 }
 
 /* Where others are asked, who has taken over answers its first requests now, and those are slow
@@ -186,8 +208,8 @@ _Noreturn static void listen_to_server(void)
             _exit(0); /* closed: the memory goes with the process */
         if (got < 0)
             continue;
-        if (m.kind == SL_TF_REGION && n == 1 && m.slot < SL_TF_SLOTS) {
-            take_region(&m, fd);
+        if (m.kind == SL_TF_REGION && m.slot < SL_TF_SLOTS) {
+            take_region(&m, n == 1 ? fd : -1);
         } else if (m.kind == SL_TF_MEMORY) {
             sl_tf_msg reply = {.kind = SL_TF_MEMORY, .value = memory_used()};
             sl_tf_send(child.socket, &reply, NULL, 0);
@@ -217,6 +239,6 @@ _Noreturn void tf_child_main(const int fds[4], pid_t host, bool gently)
     child.run_options = make_run_options();
     tf_turns_wait();
     sl_tf_msg m = {.kind = SL_TF_LOADED};
-    sl_tf_send(child.socket, &m, NULL, 0);
+    tf_tell(child.socket, &m);
     listen_to_server();
 }

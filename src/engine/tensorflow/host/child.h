@@ -39,8 +39,8 @@ typedef struct tf_params {
     int n_signatures;
 } tf_params;
 
-/* False: not what protocol.h says. The blob must stay. */
-bool tf_params_read(tf_params *p, const char *blob, size_t n);
+/* INTERNAL: not what protocol.h says. RESOURCE_EXHAUSTED: no memory. The blob must stay. */
+sl_code tf_params_read(tf_params *p, const char *blob, size_t n);
 
 /* One mapping of a region. Counted: tensors that TensorFlow still holds may lie in it. */
 typedef struct tf_view {
@@ -62,7 +62,7 @@ typedef struct tf_worker {
     int fd;
     uint32_t generation;
     tf_view *view;
-    int next_fd; /* a REGION message's, not taken yet; -1: none */
+    int next_fd; /* a REGION message's, not taken yet; -1: none, or it has not come with it */
     uint32_t next_generation;
 } tf_worker;
 
@@ -85,6 +85,9 @@ _Noreturn void tf_child_main(const int fds[4], pid_t host, bool gently);
 
 /* Runs the request that lies in the worker's view and writes the answer behind it. */
 void tf_serve(tf_worker *w);
+
+/* Waits for the request of a worker that cannot be started, and gives it back unread (UNABLE). */
+void tf_worker_refuse(tf_worker *w);
 
 /* A worker's life: waits for requests. */
 void *tf_worker_main(void *worker);

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 
 enum {
@@ -146,7 +147,8 @@ size_t tf_give_back(int maps, bool gently)
     char text[8192]; /* a line has at most a path, of which no more is needed than that it is one */
     size_t have = 0, done = 0;
     for (;;) {
-        ssize_t got = read(maps, text + have, sizeof text - have);
+        ssize_t got =
+            sl_fault_hit(SL_FAULT_READ) ? -1 : read(maps, text + have, sizeof text - have);
         if (got <= 0)
             return done;
         have += (size_t)got;

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "engine/tensorflow/host/autogroup.h"
 #include "engine/tensorflow/host/ops.h"
@@ -33,8 +34,8 @@ void tf_listing_begin(tf_listing_answer *answer)
 {
     listing.answer = answer;
     listing.due_ns = UINT64_MAX;
-    listing.fd = memfd_create("ops", MFD_CLOEXEC);
-    listing.pid = fork();
+    listing.fd = sl_fault_hit(SL_FAULT_ALLOC) ? -1 : memfd_create("ops", MFD_CLOEXEC);
+    listing.pid = sl_fault_hit(SL_FAULT_THREAD) ? -1 : fork();
     if (listing.pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         tf_give_way();
@@ -55,7 +56,12 @@ void tf_listing_ask(uint64_t id, int file)
         answer(q);
         return;
     }
-    listing.waiting = sl_grow(listing.waiting, listing.n, &listing.cap, sizeof q);
+    question *more = sl_try_grow(listing.waiting, listing.n, &listing.cap, sizeof q);
+    if (more == NULL) {
+        answer(q); /* that nothing is known yet */
+        return;
+    }
+    listing.waiting = more;
     listing.waiting[listing.n++] = q;
     listing.due_ns = SL_MIN(listing.due_ns, sl_now_ns() + PATIENCE_NS);
 }
@@ -69,7 +75,8 @@ void tf_listing_reap(void)
     listing.due_ns = UINT64_MAX;
     if (status == 0)
         tf_read_ops(&listing.ops, listing.fd);
-    close(listing.fd);
+    if (listing.fd >= 0)
+        close(listing.fd);
     for (size_t i = 0; i < listing.n; i++)
         answer(listing.waiting[i]);
     listing.n = 0;

@@ -24,6 +24,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "engine/tensorflow/host/autogroup.h"
@@ -31,6 +32,7 @@
 #include "engine/tensorflow/host/listing.h"
 #include "engine/tensorflow/host/sandbox.h"
 #include "engine/tensorflow/host/share.h"
+#include "engine/tensorflow/host/tell.h"
 #include "engine/tensorflow/ipc.h"
 
 #ifdef __SANITIZE_THREAD__
@@ -61,14 +63,14 @@ static void tell(sl_tf_kind kind, uint64_t session, uint64_t value, const char *
 {
     sl_tf_msg m = {.kind = kind, .session = session, .value = value, .protocol = SL_TF_PROTOCOL};
     sl_tf_msg_text(&m, text);
-    sl_tf_send(SL_TF_CONTROL_FD, &m, NULL, 0);
+    tf_tell(SL_TF_CONTROL_FD, &m);
 }
 
 _Noreturn static void give_up(sl_code code, const char *text)
 {
     sl_tf_msg m = {.kind = SL_TF_BROKEN, .code = (uint32_t)code, .protocol = SL_TF_PROTOCOL};
     sl_tf_msg_text(&m, text);
-    sl_tf_send(SL_TF_CONTROL_FD, &m, NULL, 0);
+    tf_tell(SL_TF_CONTROL_FD, &m);
     _exit(1);
 }
 
@@ -130,42 +132,65 @@ static void lower_share(uint64_t session, bool lower)
             tf_share_lower(&entries[i].share, entries[i].pid, lower, sl_now_ns());
 }
 
+/* Before there is a child to remember. */
+static bool make_room(void)
+{
+    entry *more = sl_try_grow(entries, n_entries, &cap_entries, sizeof *entries);
+    if (more != NULL)
+        entries = more;
+    return more != NULL;
+}
+
+_Noreturn static void be_child(const int *fds, pid_t host, bool gently, const int go[2])
+{
+    char none;
+    close(go[1]);
+    while (read(go[0], &none, 1) < 0) /* until the host has opened it, and closes */
+        continue;
+    tf_share_begin(gently);
+    tf_let_look(false);
+    close(go[0]);
+    sigprocmask(SIG_SETMASK, &inherited_mask, NULL);
+    tf_child_main(fds, host, gently);
+}
+
+static void refuse(uint64_t session, int *fds, int n, const char *why)
+{
+    close_all(fds, n);
+    tell(SL_TF_REFUSED, session, 0, why);
+}
+
 static void fork_version(const sl_tf_msg *m, int *fds, int n)
 {
-    if (n != 4) {
-        close_all(fds, n);
-        tell(SL_TF_REFUSED, m->session, 0, "the load message has not come whole");
-        return;
-    }
     pid_t host = getpid(), pid = -1;
     int go[2] = {-1, -1}, autogroup = 0;
     bool gently = m->value == 0;
-    if (pipe2(go, O_CLOEXEC) == 0) {
+    if (n != 4) {
+        refuse(m->session, fds, n, "the load message has not come whole");
+        return;
+    }
+    if (!make_room()) {
+        refuse(m->session, fds, n, strerror(ENOMEM));
+        return;
+    }
+    errno = EAGAIN;
+    if (!sl_fault_hit(SL_FAULT_THREAD) && pipe2(go, O_CLOEXEC) == 0) {
         tf_let_look(true); /* also into the child, until its file is open */
         pid = fork();
     }
-    if (pid == 0) {
-        char none;
-        close(go[1]);
-        while (read(go[0], &none, 1) < 0) /* until the host has opened it, and closes */
-            continue;
-        tf_share_begin(gently);
-        tf_let_look(false);
-        close(go[0]);
-        sigprocmask(SIG_SETMASK, &inherited_mask, NULL);
-        tf_child_main(fds, host, gently);
-    }
+    if (pid == 0)
+        be_child(fds, host, gently, go);
     int e = errno;
     if (pid > 0)
         autogroup = tf_autogroup_open(pid);
     tf_let_look(false);
-    close_all(go, 2);
-    close_all(fds, n);
+    if (go[0] >= 0)
+        close_all(go, 2);
     if (pid < 0) {
-        tell(SL_TF_REFUSED, m->session, 0, strerror(e));
+        refuse(m->session, fds, n, strerror(e));
         return;
     }
-    entries = sl_grow(entries, n_entries, &cap_entries, sizeof *entries);
+    close_all(fds, n);
     entries[n_entries++] = (entry){.pid = pid, .session = m->session, .share.autogroup = autogroup};
     if (gently)
         lower_share(m->session, true);
@@ -220,8 +245,8 @@ static bool has_ended(pid_t pid)
 static void reap(int signals)
 {
     struct signalfd_siginfo info;
-    while (read(signals, &info, sizeof info) > 0)
-        continue;
+    while (!sl_fault_hit(SL_FAULT_READ) && read(signals, &info, sizeof info) > 0)
+        continue; /* what is left in it is read when poll() says so */
     tf_listing_reap();
     for (size_t i = 0; i < n_entries;) {
         entry *e = &entries[i];
@@ -291,7 +316,10 @@ static int watch_children(void)
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_BLOCK, &set, &inherited_mask);
     sigdelset(&inherited_mask, SIGCHLD);
-    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (fd < 0) /* no child's end would ever be heard of */
+        give_up(SL_RESOURCE_EXHAUSTED, "the TensorFlow host cannot make a signalfd");
+    return fd;
 }
 
 /* A process that it forks begins with what the kernel owes to the sessions that are awake, of which this is one:
@@ -327,6 +355,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "sluice-tensorflow-host is started by sluice, not by hand\n");
         return 2;
     }
+    sl_fault_listen("SLUICE_FAULT_HOST");
     settle_down();
     int signals = watch_children();
     open_everything(argc - 1, argv + 1);

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/tensorflow/host/api.h"
@@ -101,7 +102,12 @@ static sl_str *all_ops(size_t *n)
     for (walk w = open_walk(list->data, list->length); next(&w);)
         for (walk op = open_walk(w.bytes.p, w.bytes.n); w.field == 1 && next(&op);)
             if (op.field == 1) {
-                names = sl_grow(names, *n, &cap, sizeof *names);
+                sl_str *more = sl_try_grow(names, *n, &cap, sizeof *names);
+                if (more == NULL) {
+                    *n = 0;
+                    return NULL;
+                }
+                names = more;
                 names[(*n)++] = op.bytes;
                 break;
             }
@@ -119,14 +125,14 @@ bool tf_write_ops(int fd)
         fprintf(f, "%llu\n", (unsigned long long)graph_version());
     for (size_t i = 0; f != NULL && i < n; i++)
         fprintf(f, "%.*s\n", (int)names[i].n, names[i].p);
-    return f != NULL && n > 0 && fclose(f) == 0;
+    return f != NULL && n > 0 && !sl_fault_hit(SL_FAULT_WRITE) && fclose(f) == 0;
 }
 
 static char *map(int fd, size_t *size)
 {
     struct stat s;
     void *p = MAP_FAILED;
-    if (fstat(fd, &s) == 0 && s.st_size > 0)
+    if (!sl_fault_hit(SL_FAULT_ALLOC) && fstat(fd, &s) == 0 && s.st_size > 0)
         p = mmap(NULL, (size_t)s.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     *size = p == MAP_FAILED ? 0 : (size_t)s.st_size;
     return p == MAP_FAILED ? NULL : p;
@@ -151,7 +157,14 @@ void tf_read_ops(tf_ops *o, int fd)
     if (next_line(text, size, &at, &version))
         o->version = strtoull(version.p, NULL, 10); /* a line end follows the digits */
     for (sl_str name; next_line(text, size, &at, &name);) {
-        o->names = sl_grow(o->names, o->n, &cap, sizeof *o->names);
+        sl_str *more = sl_try_grow(o->names, o->n, &cap, sizeof *o->names);
+        if (more == NULL) { /* half of them would be a library that lacks the others */
+            sl_free(o->names);
+            o->names = NULL;
+            o->n = 0;
+            return;
+        }
+        o->names = more;
         o->names[o->n++] = name;
     }
 }
@@ -162,13 +175,14 @@ uint64_t tf_strike_out(const tf_ops *o, int fd)
         return UINT64_MAX;
     size_t size, kept = 0, at = 0;
     char *text = map(fd, &size);
+    if (text == NULL) /* not a library that has them all */
+        return UINT64_MAX;
     for (sl_str name; next_line(text, size, &at, &name);) {
         if (bsearch(&name, o->names, o->n, sizeof *o->names, compare) != NULL)
             continue;
         memmove(text + kept, name.p, name.n + 1); /* its line end too */
         kept += name.n + 1;
     }
-    if (text != NULL)
-        munmap(text, size);
+    munmap(text, size);
     return kept;
 }

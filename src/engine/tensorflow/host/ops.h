@@ -20,7 +20,7 @@ typedef struct tf_ops {
     size_t n;
 } tf_ops;
 
-/* What tf_write_ops has written; nothing if that is not to be read. */
+/* What tf_write_ops has written; nothing if that is not to be read, or there is no memory for it. */
 void tf_read_ops(tf_ops *o, int fd);
 
 /* Reads names, one a line, from `fd`, and writes those that are not among `o` over them. How many

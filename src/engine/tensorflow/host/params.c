@@ -6,7 +6,7 @@
 
 typedef struct reader {
     const char *at, *end;
-    bool bad;
+    bool bad, no_memory;
 } reader;
 
 static uint32_t number(reader *r)
@@ -55,13 +55,17 @@ static int count(reader *r)
 static tf_names names(reader *r)
 {
     tf_names list = {.n = count(r)};
-    list.names = sl_calloc((size_t)list.n, sizeof *list.names);
+    list.names = sl_try_calloc((size_t)list.n, sizeof *list.names);
+    if (list.names == NULL) {
+        r->bad = r->no_memory = true;
+        list.n = 0;
+    }
     for (int i = 0; i < list.n; i++)
         list.names[i] = string(r);
     return list;
 }
 
-bool tf_params_read(tf_params *p, const char *blob, size_t n)
+sl_code tf_params_read(tf_params *p, const char *blob, size_t n)
 {
     reader r = {.at = blob, .end = blob + n};
     p->label = string(&r);
@@ -71,10 +75,14 @@ bool tf_params_read(tf_params *p, const char *blob, size_t n)
     p->inline_run = number(&r) != 0;
     p->readable = names(&r);
     p->n_signatures = count(&r);
-    p->signatures = sl_calloc((size_t)p->n_signatures, sizeof *p->signatures);
+    p->signatures = sl_try_calloc((size_t)p->n_signatures, sizeof *p->signatures);
+    if (p->signatures == NULL)
+        return SL_RESOURCE_EXHAUSTED;
     for (int i = 0; i < p->n_signatures; i++) {
         p->signatures[i].inputs = names(&r);
         p->signatures[i].outputs = names(&r);
     }
-    return !r.bad;
+    if (r.no_memory)
+        return SL_RESOURCE_EXHAUSTED;
+    return r.bad ? SL_INTERNAL : SL_OK;
 }

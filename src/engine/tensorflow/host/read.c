@@ -14,6 +14,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "engine/tensorflow/host/turns.h"
 
@@ -27,6 +28,10 @@ ssize_t pread64(int fd, void *to, size_t n, off64_t at);
 ssize_t pread64(int fd, void *to, size_t n, off64_t at)
 {
     size_t done = 0;
+    if (sl_fault_hit(SL_FAULT_READ)) {
+        errno = EIO;
+        return -1;
+    }
     if (n > PIECE)
         tf_turns_join();
     do {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "engine/tensorflow/host/child.h"
 #include "engine/tensorflow/ipc.h"
@@ -66,8 +67,8 @@ static void free_strings(void *data, size_t size, void *arg)
 static TF_Tensor *make_strings(const sl_tf_tensor *t, const char *data, int64_t count)
 {
     size_t size = (size_t)count * sizeof(TF_TString);
-    TF_TString *list =
-        aligned_alloc(SL_TF_ALIGN, (size + SL_TF_ALIGN) & ~(size_t)(SL_TF_ALIGN - 1));
+    size_t padded = (size + SL_TF_ALIGN) & ~(size_t)(SL_TF_ALIGN - 1);
+    TF_TString *list = sl_fault_hit(SL_FAULT_ALLOC) ? NULL : aligned_alloc(SL_TF_ALIGN, padded);
     if (list == NULL)
         return NULL;
     const char *at = data + (size_t)count * sizeof(uint64_t);
@@ -190,7 +191,7 @@ static sl_code grow(serving *s, size_t size)
         return SL_OK;
     size_t wanted = (size + size / 8 + 0xffff) & ~(size_t)0xffff;
     /* Pages are taken now: touching one that cannot be had later would be a SIGBUS. */
-    if (fallocate(w->fd, 0, 0, (off_t)wanted) != 0)
+    if (sl_fault_hit(SL_FAULT_ALLOC) || fallocate(w->fd, 0, 0, (off_t)wanted) != 0)
         return fail(s, SL_RESOURCE_EXHAUSTED, "out of memory: outputs of %zu bytes", size);
     tf_view *v = tf_view_map(w->fd, wanted);
     if (v == NULL)
@@ -292,6 +293,26 @@ static void delete_all(TF_Tensor **list, uint32_t n)
             TF.DeleteTensor(list[i]);
 }
 
+/* `list`: room for the outputs' descriptors. */
+static void serve(serving *s, sl_tf_tensor *list)
+{
+    tf_view *v = s->w->view;
+    uint32_t n = s->head.n_inputs, m = s->head.n_outputs;
+    s->fetches = s->feeds + n;
+    s->outputs = s->inputs + n;
+    memset(s->inputs, 0, ((size_t)n + m) * sizeof(TF_Tensor *));
+
+    /* Held until the end: `in` and `wanted` lie in it, and grow() may let go of it. */
+    __atomic_add_fetch(&v->refs, 1, __ATOMIC_RELAXED);
+    if (!take_inputs(s) && !find_outputs(s) && !run(s))
+        write_outputs(s, list);
+    delete_all(s->inputs, n + m);
+    int ours = v == s->w->view ? 2 : 1;
+    if (__atomic_load_n(&v->refs, __ATOMIC_ACQUIRE) > ours)
+        s->flags |= SL_TF_KEPT;
+    tf_view_release(v);
+}
+
 void tf_serve(tf_worker *w)
 {
     serving s;
@@ -310,22 +331,13 @@ void tf_serve(tf_worker *w)
     TF_Tensor *tensors[2 * INLINE_TENSORS];
     sl_tf_tensor described[INLINE_TENSORS];
     bool many = n > INLINE_TENSORS || m > INLINE_TENSORS;
-    s.feeds = many ? sl_calloc((size_t)n + m, sizeof *s.feeds) : places;
-    s.inputs = many ? sl_calloc((size_t)n + m, sizeof(TF_Tensor *)) : tensors;
-    sl_tf_tensor *list = many ? sl_calloc(m, sizeof *list) : described;
-    s.fetches = s.feeds + n;
-    s.outputs = s.inputs + n;
-    memset(s.inputs, 0, ((size_t)n + m) * sizeof(TF_Tensor *));
-
-    /* Held until the end: `in` and `wanted` lie in it, and grow() may let go of it. */
-    __atomic_add_fetch(&v->refs, 1, __ATOMIC_RELAXED);
-    if (!take_inputs(&s) && !find_outputs(&s) && !run(&s))
-        write_outputs(&s, list);
-    delete_all(s.inputs, n + m);
-    int ours = v == w->view ? 2 : 1;
-    if (__atomic_load_n(&v->refs, __ATOMIC_ACQUIRE) > ours)
-        s.flags |= SL_TF_KEPT;
-    tf_view_release(v);
+    s.feeds = many ? sl_try_calloc((size_t)n + m, sizeof *s.feeds) : places;
+    s.inputs = many ? sl_try_calloc((size_t)n + m, sizeof(TF_Tensor *)) : tensors;
+    sl_tf_tensor *list = many ? sl_try_calloc(m, sizeof *list) : described;
+    if (s.feeds != NULL && s.inputs != NULL && list != NULL)
+        serve(&s, list);
+    else
+        fail(&s, SL_RESOURCE_EXHAUSTED, "out of memory: %u inputs and %u outputs", n, m);
     write_reply(&s);
     if (many) {
         sl_free(s.feeds);

@@ -13,6 +13,12 @@ enum { LOADING = TF_NICEST };
 enum { LOADING_LONG = 10 };
 static const uint64_t TRY_AGAIN_NS = 20000000, LONG_NS = 20000000000u;
 
+/* ENOMEM: or a version would have the share of one that loads for as long as it serves. */
+static bool is_for_later(int e)
+{
+    return e == EAGAIN || e == ENOMEM;
+}
+
 uint64_t tf_share_keep(tf_share *s, pid_t pid, uint64_t now_ns)
 {
     if (s->autogroup == 0)
@@ -25,7 +31,7 @@ uint64_t tf_share_keep(tf_share *s, pid_t pid, uint64_t now_ns)
     }
     if (!s->done && now_ns < s->due_ns)
         return s->due_ns;
-    if (!s->done && tf_autogroup_nice(s->autogroup, pid, s->wanted) == EAGAIN)
+    if (!s->done && is_for_later(tf_autogroup_nice(s->autogroup, pid, s->wanted)))
         return s->due_ns = now_ns + TRY_AGAIN_NS;
     s->done = true; /* or it will never be had */
     return s->long_ns ? s->long_ns : UINT64_MAX;

@@ -5,10 +5,10 @@
  * sleeps (run.c), and only one of the two may. Where both do and share a processor, each burns the
  * time that the other one needs: 30 us instead of 6 for half plus two (bench/tf_run.c).
  */
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/thread.h"
 #include "engine/tensorflow/host/child.h"
@@ -24,10 +24,14 @@ tf_view *tf_view_map(int fd, size_t size)
         errno = EINVAL;
         return NULL;
     }
-    void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (base == MAP_FAILED)
+    tf_view *v = sl_try_malloc(sizeof *v);
+    void *base = MAP_FAILED;
+    if (v != NULL && !sl_fault_hit(SL_FAULT_ALLOC))
+        base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED) {
+        sl_free(v);
         return NULL;
-    tf_view *v = sl_malloc(sizeof *v);
+    }
     *v = (tf_view){.refs = 1, .base = base, .size = size};
     return v;
 }
@@ -46,7 +50,7 @@ static void take_next_region(tf_worker *w, uint32_t generation)
 {
     tf_child *c = w->child;
     pthread_mutex_lock(&c->lock);
-    while (w->next_fd < 0 || w->next_generation != generation)
+    while (w->next_generation != generation)
         sl_cond_wait(&c->arrived, &c->lock);
     if (w->fd >= 0)
         close(w->fd);
@@ -58,21 +62,18 @@ static void take_next_region(tf_worker *w, uint32_t generation)
     w->view = NULL;
 }
 
-static void map_region(tf_worker *w, sl_tf_slot *slot)
+/* False: there is no memory for it, or no room for its descriptor. */
+static bool map_region(tf_worker *w, sl_tf_slot *slot)
 {
     uint32_t generation = atomic_load(&slot->generation);
     if (generation != w->generation || w->fd < 0)
         take_next_region(w, generation);
     size_t size = atomic_load(&slot->region_size);
     if (w->view != NULL && w->view->size == size)
-        return;
+        return true;
     tf_view_release(w->view);
-    w->view = tf_view_map(w->fd, size);
-    if (w->view == NULL) {
-        /* No place to say so: the answer would go where the request is. */
-        fprintf(stderr, "cannot map %zu bytes of shared memory: %s\n", size, strerror(errno));
-        _exit(1);
-    }
+    w->view = w->fd >= 0 ? tf_view_map(w->fd, size) : NULL;
+    return w->view != NULL;
 }
 
 static void wait_for_request(sl_tf_slot *slot)
@@ -87,13 +88,29 @@ static void wait_for_request(sl_tf_slot *slot)
     atomic_store(&slot->child_sleeps, 0);
 }
 
+/* The state alone says so: an answer would go where the request is. */
+static void hand_back_unread(sl_tf_slot *slot)
+{
+    sl_tf_hand_over(&slot->state, SL_TF_UNABLE, &slot->server_sleeps);
+}
+
+void tf_worker_refuse(tf_worker *w)
+{
+    sl_tf_slot *slot = &w->child->control->slots[w->slot];
+    wait_for_request(slot); /* which follows its region at once */
+    hand_back_unread(slot);
+}
+
 void *tf_worker_main(void *arg)
 {
     tf_worker *w = arg;
     sl_tf_slot *slot = &w->child->control->slots[w->slot];
     for (;;) {
         wait_for_request(slot);
-        map_region(w, slot);
+        if (!map_region(w, slot)) {
+            hand_back_unread(slot);
+            continue;
+        }
         tf_turns_work();
         tf_serve(w);
         tf_turns_wait();
