@@ -25,6 +25,8 @@ def check(*args, by=()):
         args += ("--port=0",)
     done = subprocess.run([*by, str(SLUICE), "check", *map(str, args)], capture_output=True, text=True, timeout=60)
     assert "Sanitizer" not in done.stderr, done.stderr
+    # A build that counts its branches cannot write them as somebody else.
+    done.stderr = "".join(l for l in done.stderr.splitlines(True) if not l.startswith("profiling:"))
     done.last = done.stdout.splitlines()[-1]
     return done
 

@@ -115,12 +115,14 @@ def test_a_client_at_an_ipv6_address(guarded):
 
 def test_guesses_count_for_their_address(guarded):
     """Each may cost a few signatures to check, so whoever has guessed too often is not looked at any more."""
-    s = guarded("limit { per: ADDRESS requests_per_second: 0.01 burst: 3 }")
+    admin = free_port()
+    s = guarded("limit { per: ADDRESS requests_per_second: 0.01 burst: 3 }", f"--admin_address=127.0.0.1:{admin}")
     assert [rest(s, "slt_guess").status for _ in range(2)] == [401, 401]
     assert over_grpc(s, "slt_guess")[0] == C.UNAUTHENTICATED
     all_refuse(s, "slt_another", limit="address")
     got = s.ask("GET", "/metrics", headers=bearer("slt_guess"))
     assert got.status == 429 and int(got.headers["Retry-After"]) >= 1
+    assert admin_status(admin, "slt_guess") == 429
     all_refuse(s, s.ann, limit="address")  # it is the address that is over its limit
     assert s.ask("GET", "/metrics", headers=bearer(s.ann)).status == 200  # which is not counted
 
